@@ -1,0 +1,47 @@
+//! The commands inside a cluster, which ask the session.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::control::SEPARATOR;
+use crate::session::VARIABLE;
+use crate::{FAILED, Failure};
+
+/// Asks for something, and prints the answer.
+pub(crate) fn request(request: &str) -> Result<u8, Failure> {
+    let answer = ask(request)?;
+    io::stdout().write_all(&answer)?;
+    Ok(0)
+}
+
+/// Becomes a command on a node. Returns only when there is none.
+pub(crate) fn on(node: &str, command: &[OsString]) -> Result<u8, Failure> {
+    let answer = ask(&format!("enter {node}"))?;
+    let mut words = answer.split(|&byte| byte == SEPARATOR).map(OsStr::from_bytes);
+    let program = words.next().unwrap_or_default();
+    let error = Command::new(program).args(words).args(command).exec();
+    eprintln!("testcluster: {}: {error}", Path::new(program).display());
+    Ok(FAILED)
+}
+
+fn ask(request: &str) -> Result<Vec<u8>, Failure> {
+    let Some(socket) = env::var_os(VARIABLE) else {
+        return Err("this is for commands inside a cluster, which `testcluster run` starts".into());
+    };
+    let mut stream = UnixStream::connect(&socket)
+        .map_err(|error| format!("{VARIABLE}={}: {error}", Path::new(&socket).display()))?;
+    writeln!(stream, "{request}")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    if let Some(text) = answer.strip_prefix(b"ok\n") {
+        return Ok(text.to_vec());
+    }
+    let text = answer.strip_prefix(b"error\n").map(String::from_utf8_lossy);
+    Err(text.map_or_else(|| "the cluster has ended".into(), |text| text.into_owned().into()))
+}

@@ -1,0 +1,65 @@
+//! The process that has the cluster: it runs the user's command and does what that asks for.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGQUIT};
+use testcluster::Cluster;
+
+use crate::arguments::Options;
+use crate::run::exit_status;
+use crate::{Failure, control};
+
+/// What tells processes inside how to reach the session.
+pub(crate) const VARIABLE: &str = "TESTCLUSTER";
+
+/// All nodes see it there, and only they.
+const SOCKET: &str = "/run/testcluster/control";
+
+pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
+    let Options { nodes, transport, token, command } = options;
+    let cluster = Cluster::builder().nodes(*nodes).transport(*transport).token(*token).start()?;
+    let listener =
+        cluster.on(1, || UnixListener::bind(SOCKET)).map_err(|error| format!("{SOCKET}: {error}"))?;
+    let cluster = Arc::new(cluster);
+    let served = Arc::clone(&cluster);
+    thread::Builder::new().name("control".to_owned()).spawn(move || control::serve(&served, &listener))?;
+
+    let [program, arguments @ ..] = command.as_slice() else { return Err("no command".into()) };
+    ignore_interrupts()?;
+    let child = cluster
+        .on(1, || Command::new(program).args(arguments).env(VARIABLE, SOCKET).env("PATH", path()).spawn());
+    match child {
+        Ok(mut child) => Ok(exit_status(child.wait()?)),
+        Err(error) => {
+            eprintln!("testcluster: {}: {error}", Path::new(program).display());
+            Ok(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
+        }
+    }
+}
+
+/// Ends with the directory of this program, so that the command finds it by its name.
+fn path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    if let Some(directory) = env::current_exe().ok().as_deref().and_then(Path::parent) {
+        path.push(":");
+        path.push(directory);
+    }
+    path
+}
+
+/// What is typed at the terminal is for the command, as it is with a shell: this process ends when
+/// the command does. Unlike ignored signals, ones with a handler are reset in new programs.
+pub(crate) fn ignore_interrupts() -> io::Result<()> {
+    for signal in [SIGINT, SIGQUIT] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}

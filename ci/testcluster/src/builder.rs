@@ -1,0 +1,118 @@
+//! What a cluster is to be like.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::cluster::Cluster;
+use crate::conf;
+use crate::error::{Error, Result};
+use crate::network::MAX_NODES;
+use crate::node::NodeId;
+
+/// How the daemons talk to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Plain UDP to each node: the fastest to start.
+    #[default]
+    Udpu,
+    /// The kronosnet library, which is what corosync uses by default.
+    Knet,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Udpu => "udpu",
+            Self::Knet => "knet",
+        })
+    }
+}
+
+impl std::str::FromStr for Transport {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "udpu" => Ok(Self::Udpu),
+            "knet" => Ok(Self::Knet),
+            _ => Err(Error::Invalid(format!("transport {text}: there are udpu and knet"))),
+        }
+    }
+}
+
+type Edit = Box<dyn FnOnce(String) -> String + Send>;
+
+/// Options of a cluster that is to be started. Made by [`Cluster::builder`].
+pub struct Builder {
+    pub(crate) nodes: NodeId,
+    transport: Transport,
+    token: Duration,
+    edits: Vec<Edit>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self { nodes: 1, transport: Transport::Udpu, token: Duration::from_secs(1), edits: Vec::new() }
+    }
+
+    /// How many nodes: 1 when this is not called.
+    pub fn nodes(mut self, nodes: NodeId) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// How the daemons talk to each other: UDP when this is not called.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// How long a node may be silent before the others go on without it: one second when this is
+    /// not called. Less makes partitions faster, and false ones likelier on a busy machine.
+    pub fn token(mut self, token: Duration) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Changes the text of `corosync.conf`, which is the same for all nodes.
+    ///
+    /// ```no_run
+    /// # use testcluster::Cluster;
+    /// let cluster = Cluster::builder()
+    ///     .config(|text| text + "uidgid {\n    uid: 1000\n}\n")
+    ///     .start();
+    /// ```
+    pub fn config(mut self, edit: impl FnOnce(String) -> String + Send + 'static) -> Self {
+        self.edits.push(Box::new(edit));
+        self
+    }
+
+    /// Starts the cluster, and returns when every node sees all the others.
+    ///
+    /// # Errors
+    ///
+    /// When a program or a permission is missing, when the system refuses something, and when a
+    /// daemon does not come up: then its log is in the error.
+    pub fn start(self) -> Result<Cluster> {
+        if !(1..=MAX_NODES).contains(&self.nodes) {
+            return Err(Error::Invalid(format!("{} nodes: there can be 1 to {MAX_NODES}", self.nodes)));
+        }
+        Cluster::from_builder(self)
+    }
+
+    pub(crate) fn configuration(self) -> String {
+        let text = conf::text(self.nodes, self.transport, self.token);
+        self.edits.into_iter().fold(text, |text, edit| edit(text))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nodes, transport, token, edits: _ } = self;
+        f.debug_struct("Builder")
+            .field("nodes", nodes)
+            .field("transport", transport)
+            .field("token", token)
+            .finish_non_exhaustive()
+    }
+}

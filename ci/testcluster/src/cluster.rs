@@ -1,0 +1,232 @@
+//! A running cluster.
+
+mod change;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::builder::Builder;
+use crate::error::{Error, Result};
+use crate::namespace;
+use crate::network;
+use crate::node::{Node, NodeId, State};
+use crate::rights;
+use crate::settle;
+use crate::tools::Tools;
+use crate::watchdog::Watchdog;
+use crate::worker::Worker;
+
+const CONFIGURATION: &str = "/run/testcluster/corosync.conf";
+
+/// How long a daemon may take to end by itself.
+const STOP: Duration = Duration::from_secs(5);
+
+/// The C library's dispatch takes more than a megabyte at once.
+const STACK: usize = 8 << 20;
+
+/// Enters a node's namespaces, then goes where the caller was: entering goes to the root
+/// directory. Each step replaces the process, so the program has its number.
+const ENTER: &str = r#"
+enter=$1 mount=$2 network=$3
+shift 3
+exec "$enter" --mount="$mount" --net="$network" sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"
+"#;
+
+/// A corosync cluster on this machine, which ends when it is dropped.
+///
+/// Nodes are numbered from 1. All methods can be called from several threads at once; changes
+/// (partitions, kills and the like) wait for each other.
+#[derive(Debug)]
+pub struct Cluster {
+    // The order is that of dropping: the daemons end first, what else runs on the nodes then.
+    nodes: Vec<Node>,
+    _watchdog: Watchdog,
+    tools: Arc<Tools>,
+    wiring: Mutex<Wiring>,
+    /// In the namespaces that connect the nodes.
+    switch: Worker,
+}
+
+/// Who can reach whom.
+#[derive(Debug)]
+struct Wiring {
+    groups: Vec<Vec<NodeId>>,
+    bridges: usize,
+}
+
+impl Cluster {
+    /// Starts a cluster of so many nodes that talk UDP, and returns when every node sees all the
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// See [`Builder::start`].
+    pub fn start(nodes: NodeId) -> Result<Self> {
+        Self::builder().nodes(nodes).start()
+    }
+
+    /// A cluster with options.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn from_builder(builder: Builder) -> Result<Self> {
+        rights::check()?;
+        let tools = Arc::new(Tools::find()?);
+        let count = builder.nodes;
+        let configuration = builder.configuration();
+        let switch = Worker::start("switch".to_owned()).map_err(Error::system("a thread"))?;
+        let for_switch = Arc::clone(&tools);
+        let (watchdog, nodes) = switch.run(move || {
+            let tools = for_switch;
+            namespace::make_shared()?;
+            fs::write(CONFIGURATION, configuration).map_err(Error::system(CONFIGURATION))?;
+            let watchdog = Watchdog::start(&tools.setpriv)?;
+            let nodes = (1..=count).map(|id| Node::new(id, Arc::clone(&tools)));
+            let nodes: Vec<Node> = nodes.collect::<Result<_>>()?;
+            network::connect(&tools.ip, count)?;
+            Ok((watchdog, nodes))
+        })?;
+        let wiring = Wiring { groups: vec![(1..=count).collect()], bridges: 1 };
+        let cluster = Self { nodes, _watchdog: watchdog, tools, wiring: Mutex::new(wiring), switch };
+        for node in &cluster.nodes {
+            node.bring_up()?;
+            node.start(Path::new(CONFIGURATION))?;
+        }
+        cluster.settle()?;
+        Ok(cluster)
+    }
+
+    /// The number of nodes, dead ones too.
+    ///
+    /// # Panics
+    ///
+    /// Never.
+    pub fn nodes(&self) -> NodeId {
+        self.nodes.len().try_into().expect("there are at most 32")
+    }
+
+    /// The address of a node, in the cluster's own network.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node.
+    pub fn address(&self, node: NodeId) -> Ipv4Addr {
+        network::address(self.known(node).id)
+    }
+
+    /// Runs a closure on a node, in a thread of its own, and waits for it.
+    ///
+    /// A panic in the closure goes on in the caller.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node, or no thread can be put there.
+    pub fn on<T: Send>(&self, node: NodeId, action: impl FnOnce() -> T + Send) -> T {
+        self.known(node).on(STACK, action).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts a thread on a node. It may outlive the cluster, but not the daemon.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node or no thread can be made; the thread panics when it cannot be
+    /// put on the node.
+    pub fn spawn_on<T, F>(&self, node: NodeId, action: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let node = self.known(node);
+        let namespaces = Arc::clone(&node.namespaces);
+        thread::Builder::new()
+            .name(format!("node {}", node.id))
+            .stack_size(STACK)
+            .spawn(move || {
+                namespaces.enter().unwrap_or_else(|error| panic!("{error}"));
+                action()
+            })
+            .unwrap_or_else(|error| panic!("a thread: {error}"))
+    }
+
+    /// A command that will run on a node.
+    ///
+    /// Add arguments, environment, working directory and the rest to it as usual. The child's
+    /// process number is the program's. When there is no such program, the child ends with status
+    /// 127. The child is killed when the cluster ends or this process does.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node.
+    pub fn command_on(&self, node: NodeId, program: impl AsRef<OsStr>) -> Command {
+        let [mount, network] = self.known(node).namespaces.paths();
+        let mut command = Command::new("sh");
+        command.args(["-c", ENTER, "sh"]).arg(&self.tools.nsenter).arg(mount).arg(network).arg(program);
+        command
+    }
+
+    /// Waits until a node sees exactly these members.
+    ///
+    /// # Errors
+    ///
+    /// When it takes longer than the deadline, or the daemon has ended. The log is in the error.
+    pub fn wait_members(&self, node: NodeId, members: &[NodeId], deadline: Duration) -> Result<()> {
+        let mut members = members.to_vec();
+        members.sort_unstable();
+        settle::wait_group(&[self.node(node)?], &members, Instant::now() + deadline)
+    }
+
+    /// The members that a node sees, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the node's daemon does not answer, because it is paused, say.
+    pub fn members(&self, node: NodeId) -> Result<Vec<NodeId>> {
+        self.node(node)?.members(Instant::now() + STOP)
+    }
+
+    /// What a node's daemon does.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node.
+    pub fn state(&self, node: NodeId) -> State {
+        self.known(node).state()
+    }
+
+    /// The process of a node's daemon.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node, or it has no daemon.
+    pub fn daemon_pid(&self, node: NodeId) -> u32 {
+        let daemon = self.known(node).daemon();
+        daemon.as_ref().unwrap_or_else(|| panic!("node {node} has no daemon: it was killed")).pid()
+    }
+
+    /// What a node's daemons have logged.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node.
+    pub fn log(&self, node: NodeId) -> String {
+        self.known(node).log()
+    }
+
+    fn node(&self, id: NodeId) -> Result<&Node> {
+        let index = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+        index.and_then(|index| self.nodes.get(index)).ok_or_else(|| {
+            Error::Invalid(format!("there is no node {id}: the nodes are 1 to {}", self.nodes.len()))
+        })
+    }
+
+    fn known(&self, id: NodeId) -> &Node {
+        self.node(id).unwrap_or_else(|error| panic!("{error}"))
+    }
+}

@@ -1,0 +1,137 @@
+//! Breaking a cluster on purpose, and putting it together again.
+
+use std::path::Path;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{CONFIGURATION, Cluster, STOP, Wiring};
+use crate::daemon::Daemon;
+use crate::error::{Error, Result};
+use crate::network;
+use crate::node::{Node, NodeId};
+use crate::settle;
+
+/// How long the daemons may take to agree on a membership. On an idle machine it is a second or
+/// three.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Cluster {
+    /// Parts the network into groups of nodes that cannot reach each other. The nodes that are in
+    /// none of them form one more group. Any earlier partition is over.
+    ///
+    /// Returns when every running node has the membership that follows.
+    ///
+    /// # Errors
+    ///
+    /// When a node is named twice or not there, and when the nodes do not come to an agreement.
+    pub fn partition(&self, groups: &[&[NodeId]]) -> Result<()> {
+        let mut rest: Vec<NodeId> = (1..=self.nodes()).collect();
+        for &node in groups.iter().copied().flatten() {
+            let Some(index) = rest.iter().position(|&other| other == node) else {
+                return Err(Error::Invalid(format!(
+                    "node {node} is in two groups, or not there: {groups:?}"
+                )));
+            };
+            rest.remove(index);
+        }
+        let mut groups: Vec<Vec<NodeId>> = groups.iter().map(|group| group.to_vec()).collect();
+        groups.push(rest);
+        groups.retain(|group| !group.is_empty());
+        for group in &mut groups {
+            group.sort_unstable();
+        }
+        self.rewire(groups)
+    }
+
+    /// Ends any partition, and returns when every running node has the membership that follows.
+    ///
+    /// # Errors
+    ///
+    /// When the nodes do not come to an agreement.
+    pub fn heal(&self) -> Result<()> {
+        self.rewire(vec![(1..=self.nodes()).collect()])
+    }
+
+    /// Kills a node's daemon, as a crash does (SIGKILL), and returns when every running node has
+    /// the membership that follows.
+    ///
+    /// # Errors
+    ///
+    /// When the node has no daemon, and when the others do not come to an agreement.
+    pub fn kill(&self, node: NodeId) -> Result<()> {
+        let wiring = self.wiring();
+        let node = self.node(node)?;
+        node.with_daemon(Daemon::kill)?;
+        drop(node.daemon().take());
+        self.settle_in(&wiring)
+    }
+
+    /// Starts a node's daemon, after it has ended the one that is there, and returns when every
+    /// running node has the membership that follows.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon does not come up, and when the nodes do not come to an agreement.
+    pub fn restart(&self, node: NodeId) -> Result<()> {
+        let wiring = self.wiring();
+        let node = self.node(node)?;
+        if node.daemon().is_some() {
+            node.with_daemon(|daemon| daemon.stop(Instant::now() + STOP))?;
+        }
+        node.start(Path::new(CONFIGURATION))?;
+        self.settle_in(&wiring)
+    }
+
+    /// Stops a node's daemon (SIGSTOP). Its clients wait, and the other nodes go on without it
+    /// when it stays away for longer than the token's time; [`Cluster::settle`] waits for that.
+    ///
+    /// # Errors
+    ///
+    /// When the node has no daemon.
+    pub fn pause(&self, node: NodeId) -> Result<()> {
+        let _wiring = self.wiring();
+        self.node(node)?.with_daemon(Daemon::pause)
+    }
+
+    /// Lets a node's daemon go on. [`Cluster::settle`] waits until the nodes are together again.
+    ///
+    /// # Errors
+    ///
+    /// When the node has no daemon.
+    pub fn resume(&self, node: NodeId) -> Result<()> {
+        let _wiring = self.wiring();
+        self.node(node)?.with_daemon(Daemon::resume)
+    }
+
+    /// Waits until every running node sees exactly the running nodes that it can reach.
+    ///
+    /// # Errors
+    ///
+    /// When a daemon has ended by itself, and when it takes too long. The logs are in the error.
+    pub fn settle(&self) -> Result<()> {
+        self.settle_in(&self.wiring())
+    }
+
+    fn rewire(&self, groups: Vec<Vec<NodeId>>) -> Result<()> {
+        let mut wiring = self.wiring();
+        let bridges = wiring.bridges;
+        let tools = Arc::clone(&self.tools);
+        let wanted = groups.clone();
+        self.switch.run(move || network::part(&tools.ip, &wanted, bridges))?;
+        wiring.bridges = bridges.max(groups.len());
+        wiring.groups = groups;
+        self.settle_in(&wiring)
+    }
+
+    fn settle_in(&self, wiring: &Wiring) -> Result<()> {
+        let running = |id: &NodeId| self.node(*id).ok().filter(|node| node.expected());
+        let groups: Vec<Vec<&Node>> =
+            wiring.groups.iter().map(|group| group.iter().filter_map(running).collect()).collect();
+        settle::wait(&groups, Instant::now() + PATIENCE)
+    }
+
+    fn wiring(&self) -> MutexGuard<'_, Wiring> {
+        // A panic leaves it as the bridges are.
+        self.wiring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

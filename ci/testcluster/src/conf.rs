@@ -1,0 +1,58 @@
+//! The text of `corosync.conf`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::builder::Transport;
+use crate::network::address;
+use crate::node::NodeId;
+
+/// Where a daemon keeps what it wants to find again; every node has its own `/run`.
+pub(crate) const STATE_DIRECTORY: &str = "/run/corosync-state";
+
+pub(crate) fn text(nodes: NodeId, transport: Transport, token: Duration) -> String {
+    let mut text = format!(
+        "totem {{
+    version: 2
+    cluster_name: testcluster
+    transport: {transport}
+    token: {token}
+    token_coefficient: 0
+    crypto_cipher: none
+    crypto_hash: none
+}}
+
+system {{
+    state_dir: {STATE_DIRECTORY}
+    sched_rr: no
+    priority: max
+    move_to_root_cgroup: no
+}}
+
+logging {{
+    to_stderr: yes
+    to_syslog: no
+    to_logfile: no
+    timestamp: hires
+}}
+
+nodelist {{
+",
+        token = token.as_millis(),
+    );
+    for node in 1..=nodes {
+        // A brace has to stand alone at the end of its line.
+        writeln!(
+            text,
+            "    node {{
+        nodeid: {node}
+        name: node{node}
+        ring0_addr: {}
+    }}",
+            address(node),
+        )
+        .expect("a String takes everything");
+    }
+    text.push_str("}\n");
+    text
+}

@@ -1,0 +1,129 @@
+//! Making the namespaces of a cluster and of a node, and entering those of a node.
+
+use std::env;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::error::{Error, Result};
+use crate::root;
+
+/// Where all nodes of a cluster see its files, in a file system in memory of its own.
+pub(crate) const SHARED: &str = "/run/testcluster";
+
+/// What is not shown of the `/run` outside: the file that a daemon locks, so that there is one for
+/// a `/run`, and the state of a daemon when one cluster is started inside another.
+const HIDDEN: [&str; 2] = ["corosync.pid", "corosync-state"];
+
+/// The ring buffers of a connection take megabytes, and tests make hundreds. It is only a limit.
+const SHM_OPTIONS: &str = "mode=1777,size=16g,nr_inodes=0";
+
+/// The namespaces of a node, held open.
+#[derive(Debug)]
+pub(crate) struct Namespaces {
+    pub(crate) mount: File,
+    pub(crate) network: File,
+}
+
+impl Namespaces {
+    fn of_this_thread() -> Result<Self> {
+        let open = |name: &str| {
+            let path = format!("/proc/thread-self/ns/{name}");
+            File::open(&path).map_err(Error::system(path))
+        };
+        Ok(Self { mount: open("mnt")?, network: open("net")? })
+    }
+
+    /// Puts the calling thread into these namespaces, for good.
+    pub(crate) fn enter(&self) -> Result<()> {
+        let directory = env::current_dir();
+        // The kernel lets a thread change its mount namespace when it shares its working
+        // directory with no other.
+        unshare(CloneFlags::CLONE_FS).map_err(Error::errno("unshare(CLONE_FS)"))?;
+        setns(&self.mount, CloneFlags::CLONE_NEWNS).map_err(Error::errno("setns(CLONE_NEWNS)"))?;
+        setns(&self.network, CloneFlags::CLONE_NEWNET).map_err(Error::errno("setns(CLONE_NEWNET)"))?;
+        // Entering a mount namespace goes to its root directory.
+        directory.and_then(env::set_current_dir).map_err(Error::system("the working directory on the node"))
+    }
+
+    /// The paths under which other processes can open them as long as this process has them.
+    pub(crate) fn paths(&self) -> [PathBuf; 2] {
+        [&self.mount, &self.network]
+            .map(|file| PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())))
+    }
+}
+
+/// Moves the calling thread to new namespaces: the ones that connect the nodes of a cluster.
+pub(crate) fn make_shared() -> Result<()> {
+    new_namespaces()?;
+    root::make_private()?;
+    own_run()?;
+    fs::create_dir_all(SHARED).map_err(Error::system(SHARED))?;
+    tmpfs(SHARED, "mode=755")
+}
+
+/// Moves the calling thread, which is in the shared namespaces, to new ones for a node.
+pub(crate) fn make_node() -> Result<Namespaces> {
+    new_namespaces()?;
+    own_run()?;
+    tmpfs("/dev/shm", SHM_OPTIONS)?;
+    Namespaces::of_this_thread()
+}
+
+/// Gives a network namespace a name in the mount namespace of the calling thread.
+pub(crate) fn name_network(namespaces: &Namespaces, name: &Path) -> Result<()> {
+    let failed = || format!("mount --bind {}", name.display());
+    File::create(name).map_err(Error::system(name.display().to_string()))?;
+    let [_, network] = namespaces.paths();
+    mount(Some(&network), name, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(Error::errno(failed()))
+}
+
+fn new_namespaces() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)
+        .map_err(Error::errno("making namespaces: unshare(CLONE_NEWNS | CLONE_NEWNET)"))
+}
+
+fn tmpfs(directory: &str, options: &str) -> Result<()> {
+    mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some(options))
+        .map_err(Error::errno(format!("mount -t tmpfs {directory}")))
+}
+
+/// Covers `/run` with a new one that shows the old one's content, without what is another
+/// daemon's.
+///
+/// The content is wanted: some distributions have all their programs below `/run`.
+fn own_run() -> Result<()> {
+    let run = Path::new("/run");
+    let old = File::open(run).map_err(Error::system("/run"))?;
+    let entries = fs::read_dir(run).map_err(Error::system("/run"))?;
+    let entries: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).collect();
+    tmpfs("/run", "mode=755")?;
+    let old = PathBuf::from(format!("/proc/thread-self/fd/{}", old.as_raw_fd()));
+    for name in entries {
+        if !HIDDEN.iter().any(|hidden| name == *hidden) {
+            // What this process may not see is missed by nothing here.
+            let _: Result<()> = show(&old.join(&name), &run.join(&name));
+        }
+    }
+    Ok(())
+}
+
+fn show(from: &Path, to: &Path) -> Result<()> {
+    let failed = || Error::system(to.display().to_string());
+    let kind = from.symlink_metadata().map_err(failed())?.file_type();
+    if kind.is_symlink() {
+        let target = fs::read_link(from).map_err(failed())?;
+        return symlink(target, to).map_err(failed());
+    }
+    if kind.is_dir() {
+        fs::DirBuilder::new().mode(0o755).create(to).map_err(failed())?;
+    } else {
+        File::create(to).map_err(failed())?;
+    }
+    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
+        .map_err(Error::errno(format!("mount --rbind {}", to.display())))
+}

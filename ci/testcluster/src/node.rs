@@ -1,0 +1,179 @@
+//! A node: its namespaces, and its daemon when it has one.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use crate::conf::STATE_DIRECTORY;
+use crate::daemon::Daemon;
+use crate::error::{Error, Result};
+use crate::namespace::{self, Namespaces, SHARED};
+use crate::network;
+use crate::tools::{self, Tools};
+use crate::worker::Worker;
+
+/// The number of a node, from 1 on.
+pub type NodeId = u32;
+
+/// What a node's daemon does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It runs.
+    Running,
+    /// It is stopped by [`Cluster::pause`](crate::Cluster::pause).
+    Paused,
+    /// There is none.
+    Dead,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Dead => "dead",
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) namespaces: Arc<Namespaces>,
+    pub(crate) log: Arc<File>,
+    tools: Arc<Tools>,
+    worker: Worker,
+    daemon: Mutex<Option<Daemon>>,
+}
+
+impl Node {
+    /// Makes its namespaces, from a thread that is in those of the cluster.
+    pub(crate) fn new(id: NodeId, tools: Arc<Tools>) -> Result<Self> {
+        let worker = Worker::start(format!("node {id}")).map_err(Error::system("a thread"))?;
+        let namespaces = worker.run(|| {
+            let namespaces = namespace::make_node()?;
+            fs::create_dir(STATE_DIRECTORY).map_err(Error::system(STATE_DIRECTORY))?;
+            Ok(namespaces)
+        })?;
+        namespace::name_network(&namespaces, &network::name(id))?;
+        let log = Path::new(SHARED).join(format!("node{id}.log"));
+        let log = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&log)
+            .map_err(Error::system(log.display().to_string()))?;
+        Ok(Self {
+            id,
+            namespaces: Arc::new(namespaces),
+            log: Arc::new(log),
+            tools,
+            worker,
+            daemon: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn bring_up(&self) -> Result<()> {
+        let (tools, id) = (Arc::clone(&self.tools), self.id);
+        self.worker.run(move || network::bring_up(&tools.ip, id))
+    }
+
+    /// Starts the daemon. There is none.
+    pub(crate) fn start(&self, configuration: &'static Path) -> Result<()> {
+        let (tools, log) = (Arc::clone(&self.tools), Arc::clone(&self.log));
+        let daemon = self.worker.run(move || {
+            remove_ring_buffers()?;
+            Daemon::start(&tools, configuration, &log)
+        })?;
+        *self.daemon() = Some(daemon);
+        Ok(())
+    }
+
+    /// The daemon, when there is one that has not been killed through the cluster. It may have
+    /// ended by itself.
+    pub(crate) fn daemon(&self) -> MutexGuard<'_, Option<Daemon>> {
+        // A panic elsewhere cannot leave it half changed.
+        self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn with_daemon<T>(&self, action: impl FnOnce(&mut Daemon) -> io::Result<T>) -> Result<T> {
+        let id = self.id;
+        match self.daemon().as_mut() {
+            Some(daemon) => action(daemon).map_err(Error::system(format!("the daemon of node {id}"))),
+            None => Err(Error::Invalid(format!("node {id} has no daemon: it was killed"))),
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.daemon().as_mut().map(|daemon| (daemon.ended(), daemon.paused)) {
+            None | Some((Some(_), _)) => State::Dead,
+            Some((None, true)) => State::Paused,
+            Some((None, false)) => State::Running,
+        }
+    }
+
+    /// True when the others are to see it. A daemon that ended by itself is missed.
+    pub(crate) fn expected(&self) -> bool {
+        self.daemon().as_ref().is_some_and(|daemon| !daemon.paused)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        let mut text = Vec::new();
+        let mut buffer = [0; 8192];
+        while let Ok(length @ 1..) = self.log.read_at(&mut buffer, text.len() as u64) {
+            text.extend_from_slice(&buffer[..length]);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Runs a closure in a thread of its own on the node.
+    pub(crate) fn on<T: Send>(&self, stack: usize, action: impl FnOnce() -> T + Send) -> Result<T> {
+        thread::scope(|scope| {
+            let namespaces = &self.namespaces;
+            let thread = thread::Builder::new()
+                .name(format!("node {}", self.id))
+                .stack_size(stack)
+                .spawn_scoped(scope, || namespaces.enter().map(|()| action()))
+                .map_err(Error::system("a thread"))?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// The members of the ring that the daemon is in, in order.
+    pub(crate) fn members(&self, deadline: Instant) -> Result<Vec<NodeId>> {
+        let mut command = Command::new(&self.tools.cmapctl);
+        command.args(["-b", "runtime.members."]);
+        let text = self.on(256 << 10, || tools::output(&mut command, deadline))??;
+        let mut members: Vec<NodeId> = text.lines().filter_map(member).collect();
+        members.sort_unstable();
+        Ok(members)
+    }
+}
+
+/// The node that a line like `runtime.members.2.status (str) = joined` tells of.
+fn member(line: &str) -> Option<NodeId> {
+    let (key, value) = line.split_once(" (str) = ")?;
+    let node = key.strip_prefix("runtime.members.")?.strip_suffix(".status")?;
+    if value == "joined" { node.parse().ok() } else { None }
+}
+
+/// A killed daemon leaves them behind, and no daemon runs now that would use them.
+fn remove_ring_buffers() -> Result<()> {
+    let failed = || Error::system("/dev/shm");
+    for entry in fs::read_dir("/dev/shm").map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        if entry.file_name().as_encoded_bytes().starts_with(b"qb-") {
+            let path = entry.path();
+            // A client that ends now removes its own.
+            let _: io::Result<()> =
+                if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        }
+    }
+    Ok(())
+}

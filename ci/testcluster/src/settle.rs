@@ -1,0 +1,100 @@
+//! Waiting until the daemons say what is expected of them.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::daemon::LogReader;
+use crate::error::{Error, Result};
+use crate::node::{Node, NodeId};
+
+const POLL: Duration = Duration::from_millis(5);
+
+/// How often a daemon is asked although its log has not changed.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// A node whose membership is waited for.
+struct Watched<'a> {
+    node: &'a Node,
+    log: LogReader,
+    members: Vec<NodeId>,
+    asked: Option<Instant>,
+}
+
+impl<'a> Watched<'a> {
+    fn new(node: &'a Node) -> Self {
+        let start = node.daemon().as_ref().map_or(0, |daemon| daemon.log_start);
+        Self { node, log: LogReader::new(start), members: Vec::new(), asked: None }
+    }
+
+    /// Brings what is known of the daemon up to date. The log says when it is worth asking, which
+    /// takes a process, and tells a finished membership from one that is being agreed on.
+    fn look(&mut self, deadline: Instant) -> Result<()> {
+        let node = self.node;
+        if let Some(status) = node.with_daemon(|daemon| Ok(daemon.ended()))? {
+            return Err(Error::DaemonEnded { node: node.id, status: status.to_string(), log: node.log() });
+        }
+        let news = self.log.read(&node.log).map_err(Error::system("a daemon's log"))?;
+        if news {
+            self.asked = None;
+        }
+        if self.log.synchronized && self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
+            // Until the daemon is up it refuses.
+            self.members = node.members(deadline).unwrap_or_default();
+            self.asked = Some(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+/// Waits until all nodes of each group see exactly this group, and are in one ring.
+///
+/// Without the ring, a node that others have lost and taken back unseen would count too early.
+pub(crate) fn wait(groups: &[Vec<&Node>], deadline: Instant) -> Result<()> {
+    for group in groups {
+        let members: Vec<NodeId> = group.iter().map(|node| node.id).collect();
+        wait_group(group, &members, deadline)?;
+    }
+    Ok(())
+}
+
+/// Waits until all of `nodes` are in one ring that has exactly these members, in order.
+pub(crate) fn wait_group(nodes: &[&Node], members: &[NodeId], deadline: Instant) -> Result<()> {
+    let mut watched: Vec<Watched<'_>> = nodes.iter().map(|node| Watched::new(node)).collect();
+    loop {
+        for node in &mut watched {
+            node.look(deadline)?;
+        }
+        let ring = watched.first().and_then(|node| node.log.ring.as_ref());
+        if watched
+            .iter()
+            .all(|node| node.log.synchronized && node.members == members && node.log.ring.as_ref() == ring)
+        {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(timeout(&watched, members));
+        }
+        thread::sleep(POLL);
+    }
+}
+
+fn timeout(watched: &[Watched<'_>], members: &[NodeId]) -> Error {
+    let seen: Vec<String> = watched
+        .iter()
+        .map(|Watched { node, log, members, .. }| {
+            let ring = log.ring.as_deref().unwrap_or("none");
+            format!("node {} sees {members:?} (ring {ring})", node.id)
+        })
+        .collect();
+    let logs: Vec<String> = watched
+        .iter()
+        .map(|Watched { node, .. }| format!("The log of node {}:\n{}", node.id, node.log()))
+        .collect();
+    Error::Timeout {
+        what: format!(
+            "the nodes did not agree in time that the members are {members:?}: {}.",
+            seen.join(", ")
+        ),
+        log: logs.concat(),
+    }
+}

@@ -1,0 +1,82 @@
+//! The process that ends everything on the nodes when the cluster ends, in whichever way.
+//!
+//! The process that started the cluster may be killed, and then nobody is left who knows what ran
+//! on the nodes. This small shell waits for that: it reads from a pipe that closes, and a forked
+//! child that keeps the pipe open does not deceive it because it gets a signal as well. Then it
+//! kills what is in the network namespaces of the nodes.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::error::{Error, Result};
+use crate::namespace::SHARED;
+
+/// Arguments: the process that started the cluster, the directory with the nodes' namespaces.
+///
+/// It cleans up in the trap because some shells go on reading after one. A killed process is found
+/// again until it has ended; a zombie has no namespaces.
+const SCRIPT: &str = r#"
+clean_up() {
+    trap : TERM
+    rounds=0
+    while [ "$rounds" -lt 10000 ]; do
+        found=
+        for process in /proc/[0-9]*; do
+            for network in "$2"/net-*; do
+                [ "$process/ns/net" -ef "$network" ] || continue
+                pid=${process#/proc/}
+                [ "$pid" = "$1" ] && continue
+                kill -KILL "$pid" && found=yes
+            done
+        done
+        [ "$found" ] || exit 0
+        rounds=$((rounds + 1))
+    done 2>/dev/null
+    exit 1
+}
+trap 'clean_up "$1" "$2"' TERM
+[ "$PPID" = "$1" ] || exit 0
+echo ready
+read -r line
+clean_up "$1" "$2"
+"#;
+
+#[derive(Debug)]
+pub(crate) struct Watchdog(Child);
+
+impl Watchdog {
+    /// Starts it, from a thread that lives as long as the cluster, in the shared namespaces.
+    pub(crate) fn start(setpriv: &Path) -> Result<Self> {
+        let failed = || Error::system("the shell that cleans up");
+        let mut child = Command::new(setpriv)
+            .args(["--pdeathsig", "TERM", "sh", "-c", SCRIPT, "testcluster-watchdog"])
+            .arg(std::process::id().to_string())
+            .arg(SHARED)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // What is typed at a terminal to end the tests must not end this.
+            .process_group(0)
+            .spawn()
+            .map_err(failed())?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line).map_err(failed())?;
+        }
+        if line.trim() == "ready" {
+            return Ok(Self(child));
+        }
+        let status = child.wait().map_err(failed())?;
+        Err(Error::Tool { command: "the shell that cleans up".to_owned(), output: status.to_string() })
+    }
+}
+
+impl Drop for Watchdog {
+    /// Lets it kill what is on the nodes, and waits until that is done.
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // When it has been killed, there is nothing to do.
+        let _ = self.0.wait();
+    }
+}

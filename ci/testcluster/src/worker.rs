@@ -1,0 +1,61 @@
+//! A thread that stays in namespaces of its own and runs what it is given.
+//!
+//! Namespaces belong to threads. This thread is made once in the namespaces it is for; processes
+//! that it starts are in them too, and are children of a thread that lives as long as the cluster,
+//! which matters to `PR_SET_PDEATHSIG`.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{Builder, JoinHandle};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// The thread starts in the namespaces of the thread that calls this.
+    pub(crate) fn start(name: String) -> io::Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let thread = Builder::new().name(name).spawn(move || {
+            for job in queue {
+                job();
+            }
+        })?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs a closure in the thread and waits for it. A panic in it goes on in the caller.
+    pub(crate) fn run<T, F>(&self, job: F) -> T
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (done, result) = channel();
+        let job = Box::new(move || {
+            // The caller waits for it, so the channel is there.
+            let _ = done.send(catch_unwind(AssertUnwindSafe(job)));
+        });
+        if let Some(jobs) = &self.jobs {
+            jobs.send(job).expect("the thread runs until its queue is closed");
+        }
+        match result.recv().expect("every job sends its result") {
+            Ok(value) => value,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // Panics have gone to the callers of run.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The command `testcluster`.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use common::{MARK, eventually, mark, marked, pid, traces};
+use nix::sys::signal::{Signal, kill, killpg};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_testcluster");
+
+fn testcluster(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs a shell script in a cluster, and gives what it printed.
+fn script(options: &[&str], script: &str) -> String {
+    let output = testcluster(&[&["run"], options, &["--", "sh", "-euc", script]].concat());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{}\n{printed}\n{errors}", output.status);
+    printed
+}
+
+#[test]
+fn the_exit_status_is_that_of_the_command() {
+    let status = |arguments: &[&str]| testcluster(arguments).status.code();
+    assert_eq!(status(&["run", "true"]), Some(0));
+    assert_eq!(status(&["run", "--", "sh", "-c", "exit 7"]), Some(7));
+    assert_eq!(status(&["run", "--", "sh", "-c", "kill -KILL $$"]), Some(128 + 9));
+    assert_eq!(status(&["run", "--", "sh", "-c", "testcluster on 1 -- sh -c 'exit 5'"]), Some(5));
+    assert_eq!(status(&["run", "/nowhere"]), Some(127));
+    assert_eq!(status(&["run", "--nodes", "0", "true"]), Some(125));
+    assert_eq!(status(&["run", "--nodes", "some"]), Some(2));
+    assert_eq!(status(&["--help"]), Some(0));
+}
+
+#[test]
+fn a_script_breaks_the_cluster() {
+    let printed = script(
+        &["--nodes", "3", "--token", "500"],
+        "members() { testcluster status | tail -n +2 | while read -r node _ _ state members; do
+             echo $node $state $members; done; }
+         members
+         testcluster partition 1,2/3; members
+         testcluster heal; testcluster kill 2; members
+         testcluster pause 3; testcluster settle; members
+         testcluster resume 3; testcluster restart 2; testcluster settle; members",
+    );
+    let expected = "\
+1 running 1,2,3\n2 running 1,2,3\n3 running 1,2,3
+1 running 1,2\n2 running 1,2\n3 running 3
+1 running 1,3\n2 dead -\n3 running 1,3
+1 running 1\n2 dead -\n3 paused -
+1 running 1,2,3\n2 running 1,2,3\n3 running 1,2,3\n";
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn commands_run_on_nodes() {
+    let printed = script(
+        &["--nodes", "2", "--transport", "knet"],
+        "cd /usr/lib
+         ip -brief -4 address show eth0
+         echo typed | testcluster on 2 sh -c 'cat; pwd; ip -brief -4 address show eth0'
+         testcluster log 2 | grep -c 'ready to provide service' >&2",
+    );
+    let words: Vec<&str> = printed.split_whitespace().filter(|word| !word.starts_with("eth0")).collect();
+    assert_eq!(words, ["UP", "10.0.0.1/24", "typed", "/usr/lib", "UP", "10.0.0.2/24"]);
+}
+
+#[test]
+fn a_cluster_can_have_another_inside() {
+    let printed = script(
+        &["--nodes", "2"],
+        "testcluster kill 2
+         testcluster run --nodes 3 testcluster status | grep -c running
+         testcluster status | grep -c running",
+    );
+    assert_eq!(printed, "3\n1\n");
+}
+
+#[test]
+fn mistakes_are_told() {
+    let told = |arguments: &[&str]| String::from_utf8(testcluster(arguments).stderr).unwrap();
+    assert!(told(&["status"]).contains("inside a cluster"));
+    assert!(told(&["frobnicate"]).contains("no `testcluster frobnicate`"));
+    assert!(told(&["run", "testcluster", "kill", "9"]).contains("no node \"9\""));
+    assert!(told(&["run", "testcluster", "partition", "1,2,x"]).contains("not a partition"));
+}
+
+/// Starts a cluster with something on its nodes, and returns when all of it runs.
+fn busy(program: &mut Command, mark: &str) -> Child {
+    let script = "testcluster on 2 sleep 1000 & setsid sleep 1000 & echo ready; exec sleep 1000";
+    let mut child = program
+        .args(["run", "--nodes", "2", "--", "sh", "-c", script])
+        .env(MARK, mark)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    eventually("all commands run", || {
+        marked(mark).iter().filter(|(_, line)| line.starts_with("sleep")).count() == 3
+    });
+    child
+}
+
+#[test]
+fn nothing_is_left_of_a_killed_one() {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGHUP] {
+        let (before, mark) = (traces(), mark(signal.as_str()));
+        let mut child = busy(&mut Command::new(PROGRAM), &mark);
+        kill(pid(child.id()), signal).unwrap();
+        child.wait().unwrap();
+        eventually("no process stays behind", || marked(&mark).is_empty());
+        assert_eq!(traces(), before);
+    }
+}
+
+#[test]
+fn nothing_is_left_when_a_part_is_killed() {
+    for part in ["internal-init", "internal-session"] {
+        let mark = mark(part);
+        let mut child = busy(&mut Command::new(PROGRAM), &mark);
+        let running = marked(&mark);
+        let (part, _) = running.iter().find(|(_, line)| line.contains(part)).unwrap();
+        kill(pid(*part), Signal::SIGKILL).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(128 + 9));
+        eventually("no process stays behind", || marked(&mark).is_empty());
+    }
+}
+
+#[test]
+fn a_command_that_leaves_processes_ends_them() {
+    let mark = mark("leaves");
+    let status = Command::new(PROGRAM)
+        .args(["run", "--", "sh", "-c", "setsid sleep 1000 & exit 0"])
+        .env(MARK, &mark)
+        .status();
+    assert!(status.unwrap().success());
+    assert!(marked(&mark).is_empty());
+}
+
+#[test]
+fn an_interrupt_is_for_the_command() {
+    let mut child = Command::new(PROGRAM)
+        .args(["run", "--", "sh", "-c", "trap 'exit 3' INT; echo ready; sleep 1000 & wait"])
+        .stdout(Stdio::piped())
+        // As a terminal does, to all processes of the group.
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    killpg(pid(child.id()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+/// A copy of the program that every user may run, until it is dropped.
+struct ForEverybody(PathBuf);
+
+impl ForEverybody {
+    fn new() -> Self {
+        let directory = std::env::temp_dir().join(mark("testcluster"));
+        fs::create_dir(&directory).unwrap();
+        fs::copy(PROGRAM, directory.join("testcluster")).unwrap();
+        Self(directory)
+    }
+}
+
+impl Drop for ForEverybody {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn a_user_needs_no_root() {
+    // Seen from the first user namespace, all numbers are mapped to themselves.
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+    if map.split_whitespace().ne(["0", "0", "4294967295"]) {
+        println!("all tests run without root here");
+        return;
+    }
+    let copy = ForEverybody::new();
+    let as_user = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy.0.join("testcluster"));
+        command
+    };
+    let output = as_user().args(["run", "--nodes", "3", "testcluster", "status"]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let user_namespace = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "--user", "true"])
+        .output()
+        .unwrap();
+    if !user_namespace.status.success() {
+        assert!(errors.contains("a user namespace cannot be made here"), "{errors}");
+        return;
+    }
+    assert!(printed.contains("running  1,2,3"), "{printed}{errors}");
+
+    let (before, mark) = (traces(), mark("rootless"));
+    let mut child = busy(&mut as_user(), &mark);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("no process stays behind", || marked(&mark).is_empty());
+    assert_eq!(traces(), before);
+}

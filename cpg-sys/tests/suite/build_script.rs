@@ -1,0 +1,246 @@
+//! The build script on machines that lack something, run by itself.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::{env, fs};
+
+use crate::machine::{self, INCLUDE, text};
+
+const TARGET: &str = env!("CPG_SYS_TARGET");
+
+/// A run of the script in an environment that says nothing, but for `settings`.
+struct Run {
+    output: Output,
+}
+
+impl Run {
+    fn new(name: &str, settings: &[(&str, &Path)]) -> Self {
+        let mut command = Command::new(env!("CPG_SYS_BUILD_SCRIPT"));
+        machine::without_settings(&mut command)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("OUT_DIR", machine::fresh_dir(&format!("{name}-out")))
+            .envs([("TARGET", TARGET), ("HOST", TARGET), ("PKG_CONFIG_LIBDIR", "/nonexistent")])
+            .env("CARGO_CFG_TARGET_POINTER_WIDTH", usize::BITS.to_string())
+            .envs(settings.iter().copied());
+        Self { output: machine::run(&mut command) }
+    }
+
+    /// The instructions to cargo of a run that succeeds.
+    fn instructions(&self) -> String {
+        assert!(self.output.status.success(), "{}", text(&self.output.stderr));
+        text(&self.output.stdout)
+    }
+
+    /// The text of a run that fails.
+    fn error(&self) -> String {
+        let error = text(&self.output.stderr);
+        assert!(!self.output.status.success(), "it succeeds: {}", text(&self.output.stdout));
+        assert!(!error.contains("panicked"), "{error}");
+        error
+    }
+}
+
+#[track_caller]
+fn assert_contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in:\n{text}");
+    }
+}
+
+/// A directory that has a libcpg.so in it, for `CPG_LIB_DIR`.
+fn lib_dir(name: &str) -> std::path::PathBuf {
+    let dir = machine::fresh_dir(name);
+    std::os::unix::fs::symlink(machine::libcpg(), dir.join("libcpg.so")).expect("a link can be made");
+    dir
+}
+
+#[test]
+fn not_found_says_what_was_tried_and_what_to_do() {
+    let error = Run::new("not-found", &[]).error();
+    assert_contains(&error, &["cannot find libcpg", "3.0.3 or newer", "'libcpg'", "not found"]);
+    assert_contains(&error, &["CPG_LIB_DIR: not set", "pkg-config libcpg:", TARGET]);
+    assert_contains(
+        &error,
+        &["libcpg-dev", "corosynclib-devel", "corosync-devel", "corosync-dev ", "AUR", "Nix"],
+    );
+    assert_contains(&error, &["PKG_CONFIG_PATH", "_CPG_LIB_DIR"]);
+    assert!(!error.contains("cross"), "this is no cross build:\n{error}");
+}
+
+#[test]
+fn too_old_is_not_called_not_found() {
+    let dir = machine::pkg_config_dir("too-old", "2.0");
+    let error = Run::new("too-old", &[("PKG_CONFIG_LIBDIR", &dir)]).error();
+    assert_contains(&error, &["libcpg 2.0 is too old, 3.0.3 or newer is needed", "libcpg-dev"]);
+    assert!(!error.contains("cannot find"), "{error}");
+}
+
+#[test]
+fn versions_are_compared_as_numbers() {
+    for (version, enough) in [
+        ("3.0.2", false),
+        ("3.0.3", true),
+        ("3.0.10", true),
+        ("3.1", true),
+        ("3.1.9.12-ab1", true),
+        ("10.0", true),
+    ] {
+        let name = format!("version-{version}");
+        let dir = machine::pkg_config_dir(&name, version);
+        let run = Run::new(&name, &[("PKG_CONFIG_LIBDIR", &dir)]);
+        assert_eq!(run.output.status.success(), enough, "{version}: {}", text(&run.output.stderr));
+    }
+}
+
+#[test]
+fn a_missing_libqb_is_warned_of_and_not_needed() {
+    let dir = machine::pkg_config_dir("no-libqb", "3.1.7");
+    // By way of PKG_CONFIG_PATH, which the stand-in for libqb must not hide.
+    let instructions = Run::new("no-libqb", &[("PKG_CONFIG_PATH", &dir)]).instructions();
+    assert_contains(&instructions, &["cargo::warning=libqb.pc", "cargo::metadata=version=3.1.7\n"]);
+    assert_contains(
+        &instructions,
+        &["cargo::rustc-link-lib=dylib=cpg\n", "cargo::rustc-link-search=native=/"],
+    );
+    assert_contains(&instructions, &[&format!("cargo::metadata=include={INCLUDE}\n")]);
+
+    fs::write(dir.join("libqb.pc"), "Name: libqb\nDescription: libqb\nVersion: 2.0\nLibs: -lqb\n")
+        .expect("writable");
+    let instructions = Run::new("with-libqb", &[("PKG_CONFIG_LIBDIR", &dir)]).instructions();
+    assert!(!instructions.contains("warning"), "{instructions}");
+    assert!(!instructions.contains("=qb"), "libqb is linked to:\n{instructions}");
+}
+
+#[test]
+fn variables_come_before_pkg_config() {
+    let dir = lib_dir("variables");
+    let (pc, include) = (machine::pkg_config_dir("variables-pc", "3.1.7"), Path::new(INCLUDE));
+    let settings = [("CPG_LIB_DIR", dir.as_path()), ("CPG_INCLUDE_DIR", include), ("PKG_CONFIG_PATH", &pc)];
+    let instructions = Run::new("variables", &settings).instructions();
+    assert_contains(&instructions, &[&format!("cargo::rustc-link-search=native={}\n", dir.display())]);
+    assert_contains(&instructions, &["cargo::rustc-link-lib=dylib=cpg\n", "cargo::metadata=include="]);
+    assert_eq!(instructions.matches("rustc-link-search").count(), 1, "{instructions}");
+    assert!(!instructions.contains("metadata=version"), "nothing gives the version:\n{instructions}");
+}
+
+#[test]
+fn variables_for_the_target_come_first() {
+    let dir = lib_dir("variables-target");
+    let own = format!("{}_CPG_LIB_DIR", TARGET.to_uppercase().replace(['-', '.'], "_"));
+    let settings = [
+        ("CPG_LIB_DIR", Path::new("/nonexistent")),
+        ("CPG_INCLUDE_DIR", Path::new(INCLUDE)),
+        (own.as_str(), &dir),
+    ];
+    let instructions = Run::new("variables-target", &settings).instructions();
+    assert_contains(&instructions, &[&format!("cargo::rustc-link-search=native={}\n", dir.display())]);
+}
+
+#[test]
+fn a_version_beside_the_library_is_taken() {
+    let dir = lib_dir("variables-version");
+    fs::create_dir(dir.join("pkgconfig")).expect("a directory can be made");
+    for (version, old) in [("3.1.9", false), ("2.4.5", true)] {
+        fs::write(dir.join("pkgconfig/libcpg.pc"), format!("Name: cpg\nVersion: {version}\n"))
+            .expect("writable");
+        let settings = [("CPG_LIB_DIR", dir.as_path()), ("CPG_INCLUDE_DIR", Path::new(INCLUDE))];
+        let instructions = Run::new("variables-version", &settings).instructions();
+        assert_contains(&instructions, &[&format!("cargo::metadata=version={version}\n")]);
+        assert_eq!(instructions.contains("cargo::warning"), old, "{instructions}");
+    }
+}
+
+#[test]
+fn variables_that_lead_nowhere_are_errors() {
+    let (dir, empty) = (lib_dir("variables-wrong"), machine::fresh_dir("variables-empty"));
+    let include = Path::new(INCLUDE);
+    let half = "only one of CPG_LIB_DIR and CPG_INCLUDE_DIR is set";
+    let cases: [(&[(&str, &Path)], &str); 4] = [
+        (&[("CPG_LIB_DIR", &dir)], half),
+        (&[("CPG_INCLUDE_DIR", include)], half),
+        (&[("CPG_LIB_DIR", &empty), ("CPG_INCLUDE_DIR", include)], "no libcpg.so in CPG_LIB_DIR"),
+        (&[("CPG_LIB_DIR", &dir), ("CPG_INCLUDE_DIR", &empty)], "no corosync/cpg.h in CPG_INCLUDE_DIR"),
+    ];
+    for (settings, expected) in cases {
+        let tried = format!("{}: {}", settings[0].0, settings[0].1.display());
+        assert_contains(&Run::new("variables-wrong", settings).error(), &[expected, &tried, "libcpg-dev"]);
+    }
+}
+
+#[test]
+fn a_cross_build_gets_hints() {
+    let other = if TARGET == "riscv64gc-unknown-linux-gnu" {
+        "s390x-unknown-linux-gnu"
+    } else {
+        "riscv64gc-unknown-linux-gnu"
+    };
+    let own = format!("{}_CPG_LIB_DIR", other.to_uppercase().replace('-', "_"));
+    let host = format!("host {TARGET}");
+    let error = Run::new("cross", &[("TARGET", Path::new(other))]).error();
+    assert_contains(&error, &["PKG_CONFIG_ALLOW_CROSS", "PKG_CONFIG_SYSROOT_DIR", other, &host, &own]);
+}
+
+#[test]
+fn docs_rs_needs_nothing_and_links_nothing() {
+    let instructions = Run::new("docs-rs", &[("DOCS_RS", Path::new("1"))]).instructions();
+    assert_contains(&instructions, &["cargo::rerun-if-env-changed=DOCS_RS\n"]);
+    for absent in ["rustc-link", "metadata", "cpg_sys_generated\n"] {
+        assert!(!instructions.contains(absent), "{instructions}");
+    }
+}
+
+#[test]
+fn a_change_of_any_variable_runs_it_again() {
+    let dir = machine::pkg_config_dir("rerun", "3.1.7");
+    let instructions = Run::new("rerun", &[("PKG_CONFIG_PATH", &dir)]).instructions();
+    let prefix = TARGET.to_uppercase().replace(['-', '.'], "_");
+    for name in
+        ["DOCS_RS", "CPG_LIB_DIR", "CPG_INCLUDE_DIR", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "PKG_CONFIG"]
+    {
+        assert_contains(&instructions, &[&format!("rerun-if-env-changed={name}\n")]);
+    }
+    assert_contains(
+        &instructions,
+        &[&format!("={prefix}_CPG_LIB_DIR\n"), &format!("={prefix}_CPG_INCLUDE_DIR\n")],
+    );
+    assert_contains(&instructions, &[&format!("cargo::rerun-if-changed={INCLUDE}/corosync/cpg.h\n")]);
+}
+
+#[cfg(cpg_sys_generated)]
+mod with_bindgen {
+    use super::*;
+
+    #[test]
+    fn a_missing_libclang_is_explained() {
+        let dir = machine::pkg_config_dir("no-libclang", "3.1.7");
+        let nowhere = Path::new("/nonexistent");
+        let error = Run::new("no-libclang", &[("PKG_CONFIG_PATH", &dir), ("LIBCLANG_PATH", nowhere)]).error();
+        assert_contains(
+            &error,
+            &["cannot generate the declarations", "libclang-dev", "clang-devel", "LIBCLANG_PATH"],
+        );
+        assert_contains(&error, &["default-features = false"]);
+    }
+
+    #[test]
+    fn a_missing_header_is_explained() {
+        let dir = machine::pkg_config_dir("no-header", "3.1.7");
+        let pc = dir.join("libcpg.pc");
+        let file = fs::read_to_string(&pc).expect("readable").replace(INCLUDE, "/nonexistent");
+        fs::write(pc, file).expect("writable");
+        let settings =
+            [("PKG_CONFIG_PATH", dir.as_path()), ("BINDGEN_EXTRA_CLANG_ARGS", Path::new("-nostdinc"))];
+        let error = Run::new("no-header", &settings).error();
+        assert_contains(
+            &error,
+            &["'corosync/cpg.h' file not found", "libcpg-dev", "default-features = false"],
+        );
+    }
+
+    #[test]
+    fn a_change_of_libclang_runs_it_again() {
+        let dir = machine::pkg_config_dir("rerun-libclang", "3.1.7");
+        let instructions = Run::new("rerun-libclang", &[("PKG_CONFIG_PATH", &dir)]).instructions();
+        assert_contains(&instructions, &["=LIBCLANG_PATH\n", "=BINDGEN_EXTRA_CLANG_ARGS\n", "wrapper.h\n"]);
+    }
+}

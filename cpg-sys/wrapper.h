@@ -1,0 +1,1 @@
+#include <corosync/cpg.h>

@@ -1,0 +1,69 @@
+//! How long a dispatch goes on.
+
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::trampoline::Pump;
+
+/// Which events a dispatch handles, and whether it waits for them.
+///
+/// Waiting is `poll` on the [descriptor](crate::Group#impl-AsFd-for-Group) of the handle, never a wait in libcpg, which
+/// nothing could stop (B6). A signal does not end a wait (B11).
+#[doc(alias = "cs_dispatch_flags_t")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dispatch {
+    /// Waits for one event and handles it.
+    #[doc(alias = "CS_DISPATCH_ONE")]
+    One,
+    /// As [`One`](Self::One), but gives up at the deadline.
+    OneUntil(Instant),
+    /// Handles one event if one is there.
+    #[doc(alias = "CS_DISPATCH_ONE_NONBLOCKING")]
+    OneNonBlocking,
+    /// Handles events until none is there.
+    #[doc(alias = "CS_DISPATCH_ALL")]
+    All,
+    /// As [`All`](Self::All), but so many events at most: for loops that have other things to do, since a stream of events
+    /// can keep `All` for as long as it lasts.
+    AtMost(usize),
+    /// Handles events, and waits for more, until the deadline.
+    #[doc(alias = "CS_DISPATCH_BLOCKING")]
+    Until(Instant),
+}
+
+impl Dispatch {
+    fn is_over(self, handled: usize) -> bool {
+        match self {
+            Self::One | Self::OneUntil(_) | Self::OneNonBlocking => handled > 0,
+            Self::All => false,
+            Self::AtMost(most) => handled >= most,
+            Self::Until(deadline) => Instant::now() >= deadline,
+        }
+    }
+
+    /// Whether the deadline has passed: parts of a long message can keep coming without being an event.
+    fn is_late(self) -> bool {
+        matches!(self, Self::OneUntil(deadline) if Instant::now() >= deadline)
+    }
+
+    /// Waits for the next event; false when it is not to be waited for any longer.
+    fn wait(self, pump: &Pump<'_>) -> Result<bool> {
+        match self {
+            Self::One => pump.from().wait_readable(None, None),
+            Self::OneUntil(deadline) | Self::Until(deadline) => {
+                pump.from().wait_readable(Some(deadline), None)
+            }
+            Self::OneNonBlocking | Self::All | Self::AtMost(_) => Ok(false),
+        }
+    }
+
+    pub(crate) fn run(self, pump: &Pump<'_>) -> Result<usize> {
+        while !self.is_over(pump.events()) {
+            let go_on = if pump.one()? { !self.is_late() } else { self.wait(pump)? };
+            if !go_on {
+                break;
+            }
+        }
+        Ok(pump.events())
+    }
+}

@@ -1,0 +1,276 @@
+//! What can go wrong, and what to do about it.
+
+use std::convert::Infallible;
+use std::io;
+
+use thiserror::Error;
+
+use crate::code::CsError;
+use crate::name::NameError;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of libcpg, with the function that gave it, or a call that this crate refused to make.
+///
+/// Programs branch on [`is_retryable`](Self::is_retryable) and
+/// [`is_connection_lost`](Self::is_connection_lost); people read the text, which ends with the remedy
+/// where there is one.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A C function returned something other than `CS_OK`.
+    #[error("{call}: {code}{}", remedy(call, *code))]
+    Cs {
+        /// The C function.
+        call: &'static str,
+        /// What it returned.
+        code: CsError,
+    },
+
+    /// The handle was made by the parent of this process.
+    ///
+    /// A child shares the connection of its parent: whatever it sends or ends there is the parent's
+    /// (A7). Connect anew in the child.
+    #[error(
+        "this handle belongs to process {owner}, and a child of it may not use it: connect anew after the fork"
+    )]
+    Forked {
+        /// The process that connected.
+        owner: u32,
+    },
+
+    /// The thread has too little stack left for `cpg_dispatch`.
+    ///
+    /// That function needs more than a mebibyte of stack and writes past the guard page of a thread that
+    /// has less (A1). Give the thread more with [`std::thread::Builder::stack_size`].
+    #[error(
+        "cpg_dispatch needs {needed} bytes of stack and this thread has {remaining} left: start it with \
+         std::thread::Builder::stack_size(2 << 20) or more"
+    )]
+    StackTooSmall {
+        /// Bytes that a dispatch needs.
+        needed: usize,
+        /// Bytes that the thread has left; 0 if it runs on a stack that is not its own.
+        remaining: usize,
+    },
+
+    /// As many handles are open as libcpg's table holds without moving.
+    ///
+    /// The next one would move the table while other threads may read it (A13).
+    /// `Connect::more_handles` lifts the limit for programs that keep their other threads out of libcpg.
+    #[error(
+        "{open} handles are open, and libcpg's table moves under other threads with the next: close one first"
+    )]
+    TooManyHandles {
+        /// Handles that this process has open.
+        open: usize,
+    },
+
+    /// As many iterations are open as libcpg's table holds without moving (A13).
+    #[error(
+        "{open} iterations are open, and libcpg's table moves under other threads with the next: drop one first"
+    )]
+    TooManyIterations {
+        /// Iterations that this process has open.
+        open: usize,
+    },
+
+    /// The name cannot be joined.
+    #[error(transparent)]
+    Name(#[from] NameError),
+
+    /// The group has more members than libcpg has room for.
+    ///
+    /// `cpg_dispatch` copies member lists into arrays of 128 (`CPG_MEMBERS_MAX`) and writes past their
+    /// ends when there are more (A8). Joining such a group is refused; a group that grows past the limit
+    /// later is not dispatched any more, and the handle is of no further use.
+    #[error(
+        "the group has {members} members, and cpg_dispatch has room for {limit}: join or stay with fewer"
+    )]
+    GroupTooLarge {
+        /// Members of the group, as far as they were counted.
+        members: usize,
+        /// The most that libcpg can handle.
+        limit: usize,
+    },
+
+    /// The message is longer than any that can be sent.
+    #[error("a message of {len} bytes is too long: {limit} is the most{}", if *limit < i32::MAX as usize { " for a zero-copy buffer" } else { "" })]
+    MessageTooLong {
+        /// Bytes in the message.
+        len: usize,
+        /// The most that can be sent this way.
+        limit: usize,
+    },
+
+    /// There are too few file descriptors left for a connection.
+    ///
+    /// libqb closes descriptor 0 when it gets none, so they are tried first.
+    #[error("too few file descriptors are left to connect: {0}")]
+    NoDescriptors(#[source] io::Error),
+
+    /// No memory can be shared with the daemon for a zero-copy buffer.
+    ///
+    /// libcpg and the daemon end the process with an assertion where they run out of it, so it is tried
+    /// first.
+    #[error("no shared memory for a zero-copy buffer of {len} bytes: {source}")]
+    NoSharedMemory {
+        /// Bytes asked for.
+        len: usize,
+        /// What trying it gave.
+        source: io::Error,
+    },
+
+    /// A send after the group has been left, from the handler that sees the rest of its events.
+    ///
+    /// libcpg would answer `CS_OK` and the message would be gone (B1).
+    #[error("the group has been left: a message sent now would be lost")]
+    Left,
+
+    /// The call waits for the daemon, and was made in the handler of an asynchronous dispatch, where it would hold up the
+    /// executor (B16).
+    #[error("{call} waits for the daemon and would hold up the executor here: await it outside the handler")]
+    Waits {
+        /// The C function.
+        call: &'static str,
+    },
+
+    /// The deadline passed first.
+    #[error("the deadline passed while waiting for {waiting_for}")]
+    TimedOut {
+        /// What had not happened yet.
+        waiting_for: &'static str,
+    },
+
+    /// No thread could be had for what waits for the daemon, or it panicked.
+    #[cfg(feature = "tokio")]
+    #[error("a thread to wait for the daemon: {0}")]
+    Thread(#[source] io::Error),
+
+    /// The operating system refused to wait for events.
+    #[error("poll: {0}")]
+    Poll(#[source] io::Error),
+}
+
+impl Error {
+    pub(crate) const fn cs(call: &'static str, code: u32) -> Self {
+        Self::Cs { call, code: CsError::from_code(code) }
+    }
+
+    /// What libcpg returned, if the error is one of its own.
+    pub const fn code(&self) -> Option<CsError> {
+        match self {
+            Self::Cs { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed in a moment.
+    ///
+    /// So it is for `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming (B7), and for
+    /// `CS_ERR_INTERRUPT`, which says that a membership change stopped a message above the atomic size: all
+    /// of it must be sent again (B8). The message has not been sent; nothing tells when to try again, and
+    /// trying without a pause takes from the daemon the time that it needs.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Cs { code: CsError::TryAgain | CsError::Interrupt, .. })
+    }
+
+    /// Whether the daemon has gone, or was never there: the handle is of no further use, and a new one can be
+    /// had when the daemon is back (B9).
+    pub const fn is_connection_lost(&self) -> bool {
+        matches!(self, Self::Cs { code: CsError::Library | CsError::BadHandle, .. })
+    }
+
+    const fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Cs { code, .. } => code.kind(),
+            Self::StackTooSmall { .. } => io::ErrorKind::OutOfMemory,
+            Self::TooManyHandles { .. } | Self::TooManyIterations { .. } => io::ErrorKind::QuotaExceeded,
+            Self::Name(_) | Self::MessageTooLong { .. } => io::ErrorKind::InvalidInput,
+            Self::Left => io::ErrorKind::NotConnected,
+            Self::TimedOut { .. } => io::ErrorKind::TimedOut,
+            Self::Forked { .. } => io::ErrorKind::PermissionDenied,
+            Self::GroupTooLarge { .. } | Self::Waits { .. } => io::ErrorKind::Unsupported,
+            Self::NoDescriptors(_) => io::ErrorKind::QuotaExceeded,
+            Self::NoSharedMemory { .. } => io::ErrorKind::StorageFull,
+            #[cfg(feature = "tokio")]
+            Self::Thread(_) => io::ErrorKind::Other,
+            Self::Poll(_) => io::ErrorKind::Other,
+        }
+    }
+}
+
+/// So that [`Group::join`](crate::Group::join) takes a [`GroupName`](crate::GroupName) that is one already.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Poll(error) => error,
+            error => Self::new(error.kind(), error),
+        }
+    }
+}
+
+/// What to do, with the punctuation that joins it to the error; empty where there is nothing to say.
+fn remedy(call: &str, code: CsError) -> &'static str {
+    match (call, code) {
+        ("cpg_initialize" | "cpg_model_initialize", CsError::Library) => {
+            ": is corosync running? A client sees its daemon only in the same network namespace"
+        }
+        ("cpg_initialize" | "cpg_model_initialize", CsError::Access) => {
+            ": allow this user or group with uidgid { uid: … } in a file in /etc/corosync/uidgid.d/"
+        }
+        ("cpg_initialize" | "cpg_model_initialize", CsError::NotExist) => {
+            ": this process does not see the daemon's /dev/shm; a container must share it"
+        }
+        ("cpg_initialize" | "cpg_model_initialize", CsError::NoMemory) => {
+            ": file descriptors, memory or room in /dev/shm ran out"
+        }
+        ("cpg_initialize" | "cpg_model_initialize", CsError::TryAgain) => ": corosync is starting; try again",
+        (_, CsError::Library) => ": the connection to corosync is lost; close the handle and connect anew",
+        ("cpg_join", CsError::Exist) => {
+            ": this process is in the group already; one process can join it once"
+        }
+        ("cpg_join", CsError::TryAgain) => {
+            ": an earlier membership of this process has not quite gone; try again"
+        }
+        ("cpg_mcast_joined", CsError::TryAgain) => {
+            ": flow control; dispatch, wait a little and send it again"
+        }
+        ("cpg_mcast_joined", CsError::Interrupt) => {
+            ": members came or went while the parts of this message were sent; none of it is delivered, send it again"
+        }
+        ("cpg_zcb_mcast_joined" | "cpg_zcb_alloc", CsError::NotSupported) => {
+            ": this daemon has no zero-copy; send the bytes as a plain message"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_call_the_code_and_the_remedy() {
+        let text = Error::cs("cpg_model_initialize", cpg_sys::CS_ERR_ACCESS).to_string();
+        assert!(text.starts_with("cpg_model_initialize: CS_ERR_ACCESS: permission denied: allow"), "{text}");
+        let text = Error::cs("cpg_leave", 77).to_string();
+        assert_eq!(text, "cpg_leave: code 77: an error that corosync/corotypes.h does not name");
+    }
+
+    #[test]
+    fn an_io_error_keeps_the_kind_and_the_cause() {
+        let error = io::Error::from(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN));
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let cause = error.get_ref().unwrap().downcast_ref::<Error>().unwrap();
+        assert!(cause.is_retryable() && !cause.is_connection_lost());
+        assert_eq!(cause.code(), Some(CsError::TryAgain));
+    }
+}

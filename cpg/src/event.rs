@@ -1,0 +1,175 @@
+//! What a group hears: messages and changes of membership, borrowed from libcpg for the length of a call.
+
+use crate::name::GroupName;
+use crate::owned::{Message, Ring, View};
+use crate::types::{Member, NodeId, RingId};
+
+/// Something that happened in a group, in the order that all its members agree on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A message was delivered, own ones included.
+    Deliver(Deliver<'a>),
+    /// Members joined or left the group.
+    ConfChg(ConfChg<'a>),
+    /// Nodes joined or left the cluster, or this part of it.
+    TotemConfChg(TotemConfChg<'a>),
+}
+
+/// A message.
+#[doc(alias = "cpg_deliver_fn_t")]
+pub struct Deliver<'a> {
+    pub(crate) group: &'a GroupName,
+    pub(crate) sender: Member,
+    pub(crate) payload: &'a mut [u8],
+}
+
+impl Deliver<'_> {
+    /// The group that it was sent to.
+    pub fn group(&self) -> &GroupName {
+        self.group
+    }
+
+    /// Who sent it; its [`reason`](Member::reason) is undefined.
+    pub fn sender(&self) -> Member {
+        self.sender
+    }
+
+    /// The bytes of the message.
+    pub fn payload(&self) -> &[u8] {
+        self.payload
+    }
+
+    /// The bytes of the message, to be changed in place: corosync's header allows it, so that a receiver can
+    /// convert the byte order of its sender. The buffer is this member's own.
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        self.payload
+    }
+
+    /// A copy that can be kept.
+    pub fn to_message(&self) -> Message {
+        Message { group: self.group.clone(), sender: self.sender, payload: self.payload.to_vec() }
+    }
+}
+
+impl std::fmt::Debug for Deliver<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliver")
+            .field("group", self.group)
+            .field("sender", &self.sender)
+            .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .finish()
+    }
+}
+
+/// A change of a group's membership, and the membership after it.
+///
+/// The member list is the truth, the lists of those who left and joined say what led to it. Without quorum both
+/// sides of a partition go on, each with a view of its own, and after they merge a node can stand in the left
+/// and in the joined list of neighbouring views (B15).
+#[doc(alias = "cpg_confchg_fn_t")]
+#[derive(Debug, Clone, Copy)]
+pub struct ConfChg<'a> {
+    pub(crate) group: &'a GroupName,
+    pub(crate) members: &'a [Member],
+    pub(crate) left: &'a [Member],
+    pub(crate) joined: &'a [Member],
+    pub(crate) me: Member,
+}
+
+impl<'a> ConfChg<'a> {
+    /// The group.
+    pub fn group(&self) -> &'a GroupName {
+        self.group
+    }
+
+    /// Everybody who is in the group now, by node and pid.
+    pub fn members(&self) -> &'a [Member] {
+        self.members
+    }
+
+    /// Who left, each with a [reason](Member::reason).
+    pub fn left(&self) -> &'a [Member] {
+        self.left
+    }
+
+    /// Who joined, each with a [reason](Member::reason).
+    pub fn joined(&self) -> &'a [Member] {
+        self.joined
+    }
+
+    /// Whether this member is in the group now.
+    pub fn includes_me(&self) -> bool {
+        self.contains(self.me)
+    }
+
+    /// Whether this is the view that this member joined with: its first.
+    pub fn is_first(&self) -> bool {
+        self.joined.contains(&self.me)
+    }
+
+    /// Whether `member` is in the group now.
+    pub fn contains(&self, member: Member) -> bool {
+        self.members.contains(&member)
+    }
+
+    /// The member with the lowest node, and on it the lowest pid: the same on all members of one view, and so
+    /// a leader that needs no election.
+    pub fn lowest(&self) -> Option<Member> {
+        self.members.iter().min().copied()
+    }
+
+    /// The members on one node.
+    pub fn on_node(&self, node: NodeId) -> impl Iterator<Item = Member> + use<'a> {
+        self.members.iter().filter(move |member| member.node() == node).copied()
+    }
+
+    /// A copy that can be kept.
+    pub fn to_view(&self) -> View {
+        View {
+            group: self.group.clone(),
+            members: self.members.to_vec(),
+            left: self.left.to_vec(),
+            joined: self.joined.to_vec(),
+            me: self.me,
+        }
+    }
+}
+
+/// A new ring: the nodes that corosync runs on now, as far as this one sees.
+///
+/// It comes after the [`ConfChg`] of the groups that the same change touched.
+#[doc(alias = "cpg_totem_confchg_fn_t")]
+#[derive(Debug, Clone, Copy)]
+pub struct TotemConfChg<'a> {
+    pub(crate) ring_id: RingId,
+    pub(crate) members: &'a [NodeId],
+}
+
+impl<'a> TotemConfChg<'a> {
+    /// Which ring it is.
+    pub fn ring_id(&self) -> RingId {
+        self.ring_id
+    }
+
+    /// The nodes of the ring.
+    pub fn members(&self) -> &'a [NodeId] {
+        self.members
+    }
+
+    /// A copy that can be kept.
+    pub fn to_ring(&self) -> Ring {
+        Ring { id: self.ring_id, members: self.members.to_vec() }
+    }
+}
+
+impl Event<'_> {
+    /// A copy that can be kept.
+    pub fn to_owned(&self) -> crate::owned::OwnedEvent {
+        use crate::owned::OwnedEvent;
+        match self {
+            Self::Deliver(message) => OwnedEvent::Deliver(message.to_message()),
+            Self::ConfChg(change) => OwnedEvent::ConfChg(change.to_view()),
+            Self::TotemConfChg(change) => OwnedEvent::TotemConfChg(change.to_ring()),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What libcpg and the corosync daemon do that their manual pages do not say, and what this crate makes of it.
+//!
+//! Each was read in the source of corosync (`lib/cpg.c`, `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and
+//! libqb, and has a test of its name against a real daemon (but B17, which cannot be had at will). The comments of the code refer to them by letter and number.
+//!
+//! # A. What breaks memory safety or kills the process
+//!
+//! | | libcpg | this crate |
+//! |---|---|---|
+//! | A1 | `cpg_dispatch` has a frame of more than a mebibyte and no stack probe: on a smaller stack it writes past the guard page | asks the thread's stack first: [`Error::StackTooSmall`](crate::Error::StackTooSmall) |
+//! | A2 | a dispatch inside a callback frees what the outer one still uses | does not compile |
+//! | A3 | more than 63 slices overflow an array on the stack of `cpg_mcast_joined` | more are gathered into one |
+//! | A4 | two threads that make requests on one handle corrupt it | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the senders of a [split](crate::Group::split) group take turns at a lock |
+//! | A5 | a handle is an integer, which anything may copy and share | the integer is private |
+//! | A6 | a panic that leaves a callback aborts the process | it goes on in the caller of `dispatch`, once C has returned |
+//! | A7 | a forked child shares its parent's connection, and its finalize ends the parent's membership | every call is refused with [`Error::Forked`](crate::Error::Forked), dropping does nothing; processes are told apart by pid |
+//! | A8 | `cpg_dispatch` copies member lists into arrays of 128, whatever their length | a group of 128 cannot be joined, one that outgrows 128 is not dispatched: [`Error::GroupTooLarge`](crate::Error::GroupTooLarge); see below |
+//! | A9 | `cpg_membership_get` writes as many members as the daemon sends, up to 384; with more the daemon writes past its own reply and dies | it is asked only of a group that is known to be small, into a buffer of 384; others are read one by one |
+//! | A10 | a group name is a length and 128 bytes, without a NUL | [`GroupName`](crate::GroupName) is bytes with a length |
+//! | A11 | a newer daemon may send numbers that no enumeration has | they are kept: [`Reason::Unknown`](crate::Reason::Unknown), [`CsError::Unknown`](crate::CsError::Unknown) |
+//! | A12 | connecting, closing and iterating on different handles at once gets them mixed up | one lock for the process around these calls |
+//! | A13 | the 48th open handle or iteration (libqb makes room for 48, and moves as the last of it is taken) moves the table under the other threads | is refused: [`Error::TooManyHandles`](crate::Error::TooManyHandles), [`Error::TooManyIterations`](crate::Error::TooManyIterations) |
+//! | A14 | a connect without a free descriptor closes descriptor 0 of the process, whatever that is | descriptors are tried first: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
+//!
+//! **What remains of A8.** No client can know of an event before libcpg has copied it. A group of 128 is checked before each
+//! event, but a member that joins and goes between two checks is not seen; and when two parts of a cluster merge, all members
+//! of the other part join in one event, so that a group can go from below 128 to above it in one step. The event then overflows
+//! inside libcpg; this crate refuses it and the handle from then on. (In the builds that were looked at the overflow ends in the
+//! receive buffer of the same frame.) corosync's own arrays for a merge hold 128 members too (`exec/cpg.c`,
+//! `join_list_confchg_data`). Keep groups well below 128, and a ring below 128 nodes, for the same reason.
+//!
+//! # B. What silently loses data, or hangs
+//!
+//! | | libcpg | this crate |
+//! |---|---|---|
+//! | B1 | a send before joining or after leaving says `CS_OK`, and the message is gone | only a joined handle can send; after leaving [`Error::Left`](crate::Error::Left) |
+//! | B2 | after a leave, joining another group on the same handle spins for ever | leaving consumes the handle |
+//! | B3 | leaving a group that was not joined says `CS_OK` and leaves a ghost member behind | `leave` has no name to get wrong |
+//! | B4 | an empty name joins, and stays a member for ever | cannot be made, and is refused where it was read |
+//! | B5 | a process can be in a group once; for a moment after it has left, join says `CS_ERR_TRY_AGAIN` | waited out, up to a deadline |
+//! | B6 | `CS_DISPATCH_BLOCKING` cannot be stopped | waits with `poll` on the descriptor, up to a deadline or a [`Waker`](crate::Waker) |
+//! | B7 | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when it is over | [`Error::is_retryable`](crate::Error::is_retryable); [`Link::send_until`](crate::Link::send_until) waits |
+//! | B8 | a message above the atomic size is sent in parts, and a membership change stops it | the whole message is refused with a retryable error |
+//! | B9 | when the daemon has gone everything is `CS_ERR_LIBRARY`, or `CS_ERR_TRY_AGAIN` for ever if it died under flow control; undispatched events are lost | the socket is looked at, and both are [`Error::is_connection_lost`](crate::Error::is_connection_lost) |
+//! | B10 | an idle dispatch is an error with one flag and none with another | 0 events, in both cases |
+//! | B11 | a signal does not end a dispatch | nor does it here; a deadline does |
+//! | B12 | flow control is always "disabled", guarantees are ignored, zero-copy depends on the version | said in the documentation of each |
+//! | B13 | two kinds of iteration want a null group, and one that is dropped early stays in the daemon | three methods; dropping finalizes |
+//! | B14 | the events of a member that does not dispatch wait in the daemon's memory, without a bound | dispatch often, or leave |
+//! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`ConfChg`](crate::ConfChg) has the member list, which is the truth |
+//! | B16 | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended: libcpg has no way to. Only a send up to the atomic size does not wait; after some 280 of them libqb spins until the daemon goes on, where this crate says `CS_ERR_TRY_AGAIN` |
+//! | B17 | while a ring re-forms under a flood of large messages, the daemon can drop one that it said `CS_OK` to (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, there is no reply to a plain send: who must know waits for the own delivery, and does not count on the k-th being that of the k-th send |
+//!
+//! # C. Found while this crate was built
+//!
+//! - `cpg_mcast_joined` of a message above the atomic size does not know what happened when the daemon dies while it takes the
+//!   parts: `send_fragments` reads the result from a reply that it did not get. The message has failed if the daemon has gone.
+//! - `cpg_leave` spins on `CS_ERR_BUSY` until the own join has been delivered, so [`Handle::join`](crate::Handle::join) waits
+//!   for that.
+//! - `cpg_zcb_alloc` up to 3.1 asserts that it gets shared memory, and leaves its file behind when the daemon has gone. Both are
+//!   tried first.
+//! - `cpg_zcb_alloc` of 3.1 does not look at the daemon's answer: a buffer that the daemon refused, which it can while its ring
+//!   re-forms, looks like one, and sending it would make the daemon follow a null pointer. A buffer whose file the daemon has not
+//!   taken is `CS_ERR_TRY_AGAIN`. (Read in the source, and not seen to happen.)
+//! - `cpg_iteration_next` waits where the death of the daemon does not end the wait. Before each entry the daemon is asked
+//!   something else; only one that stops right after that answer, and then dies, still holds the caller for ever.
+//! - A member that joins while the parts of a long message are sent does not get it, though the sender is told `CS_OK`.
+//! - The daemon keeps groups by C string when nodes come and go (`exec/cpg.c`, `downlist_inform_clients`): `pcmk` and
+//!   `pcmk\0` in one cluster are two groups, but when a node with members of both goes down, one of the groups is told that
+//!   the members of both have left, and the other one is told nothing. Use one of the two spellings in a cluster, or check
+//!   [`Link::members`](crate::Link::members) at each [`TotemConfChg`](crate::TotemConfChg), which comes last.

@@ -1,0 +1,202 @@
+//! A membership.
+
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use crate::connect::Connect;
+use crate::dispatch::Dispatch;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::handle::Handle;
+use crate::join::{PATIENCE, PAUSES};
+use crate::link::{Link, retry};
+use crate::name::GroupName;
+use crate::raw::Events;
+use crate::requests::Shared;
+use crate::trampoline::{self, Pump};
+
+/// The longest wait for events before a leave that flow control refused is tried again.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// A joined handle: it sends, through the [`Link`] that it dereferences to, hears what happens in the group, and leaves.
+///
+/// It can move to another thread, and cannot be used by two at once (A4):
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<cpg::Group>();
+/// ```
+///
+/// Dropping it closes the handle, and the others see this member leave with
+/// [`Reason::ProcDown`](crate::Reason::ProcDown).
+#[derive(Debug)]
+pub struct Group {
+    link: Link,
+    events: Events,
+}
+
+impl Group {
+    pub(crate) fn new(link: Link, events: Events) -> Self {
+        Self { link, events }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn into_parts(self) -> (Link, Events) {
+        (self.link, self.events)
+    }
+
+    /// The same membership, with requests that several threads can make.
+    pub(crate) fn share(self) -> (Self, Shared) {
+        let (link, shared) = self.link.share();
+        (Self { link, ..self }, shared)
+    }
+
+    /// The handle under the membership, for what can be asked of the whole cluster.
+    #[expect(clippy::missing_panics_doc, reason = "only the halves of a split group share the handle")]
+    pub fn handle(&self) -> &Handle {
+        self.link.requests().handle().expect("a group has its handle to itself")
+    }
+
+    /// Connects and joins in one step, also to a daemon that is just starting.
+    ///
+    /// # Errors
+    /// Those of making the name, and of [`join_until`](Self::join_until) with a deadline 10 seconds away.
+    #[doc(alias = "cpg_join")]
+    pub fn join<N>(name: N) -> Result<Self>
+    where
+        N: TryInto<GroupName>,
+        Error: From<N::Error>,
+    {
+        Self::join_until(Connect::new(), &name.try_into()?, Instant::now() + PATIENCE)
+    }
+
+    /// As [`join`](Self::join), with options and another deadline. A daemon that is just starting is waited for.
+    ///
+    /// # Errors
+    /// Those of [`Connect::open`] and of [`Handle::join_until`].
+    #[doc(alias = "cpg_join")]
+    pub fn join_until(how: Connect, name: &GroupName, deadline: Instant) -> Result<Self> {
+        let handle = retry(deadline, PAUSES, || how.open())?;
+        Ok(handle.join_until(name, deadline)?)
+    }
+
+    /// Hands events to `handler`, in the order in which they happened, and returns how many it has handled; 0 if none came
+    /// while it was willing to wait.
+    ///
+    /// The handler may borrow what it likes, and can send through the [`Link`]. It cannot reach the group itself, so a
+    /// dispatch within a dispatch (A2) does not compile:
+    ///
+    /// ```compile_fail,E0499
+    /// # fn f(mut group: cpg::Group) -> cpg::Result<()> {
+    /// use cpg::Dispatch;
+    ///
+    /// group.dispatch(Dispatch::All, |_, _| {
+    ///     group.dispatch(Dispatch::All, |_, _| {}).unwrap();
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// This is where libcpg's context pointer is used: it points at the handler for as long as this runs.
+    ///
+    /// # Panics
+    /// A panic of the handler goes on here, when libcpg has returned (A6). The event that it was given counts as handled, those
+    /// after it have not been taken.
+    ///
+    /// # Errors
+    /// [`Error::StackTooSmall`] on a thread with less than 1152 KiB of stack left (A1), [`Error::GroupTooLarge`] if the group
+    /// has grown past 128 members (A8), [`Error::is_connection_lost`] when the daemon has gone: events that had not been
+    /// dispatched by then are lost (B9).
+    #[doc(alias = "cpg_dispatch")]
+    #[doc(alias = "cpg_context_get")]
+    #[doc(alias = "cpg_context_set")]
+    pub fn dispatch(&mut self, how: Dispatch, handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
+        self.pump(handler, |pump| how.run(pump))
+    }
+
+    /// Lets `work` take events and hand them to `handler`.
+    pub(crate) fn pump<R>(
+        &mut self,
+        mut handler: impl FnMut(&Link, Event<'_>),
+        work: impl FnOnce(&Pump<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let link = &self.link;
+        let mut handler = |event: Event<'_>| {
+            link.note(&event);
+            handler(link, event);
+        };
+        let check = || link.check_size(&self.events);
+        trampoline::with(&self.events, link.me(), &mut handler, &check, work)
+    }
+
+    /// Leaves the group and closes the handle, passing over the events that come until then.
+    ///
+    /// It waits for up to 10 seconds; [`leave_until`](Self::leave_until) takes another deadline and a handler.
+    ///
+    /// # Errors
+    /// As [`leave_until`](Self::leave_until).
+    #[doc(alias = "cpg_leave")]
+    pub fn leave(self) -> Result<()> {
+        self.leave_until(Instant::now() + PATIENCE, |_, _| {})
+    }
+
+    /// Leaves the group, hands events to `handler` until the own leave has been delivered, and closes the handle.
+    ///
+    /// What happened in the group before the leave is thus seen to the end. The handler cannot send ([`Error::Left`]).
+    ///
+    /// # Panics
+    /// As [`dispatch`](Self::dispatch); the handle is closed.
+    ///
+    /// # Errors
+    /// The handle is closed in any case, and with it the membership ends. [`Error::TimedOut`] if the own leave was not
+    /// delivered by the deadline; those of [`dispatch`](Self::dispatch), and of a request.
+    #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
+    pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
+        while let Err(error) = self.link.requests().leave(self.link.name()) {
+            let now = Instant::now();
+            if !error.is_retryable() || now >= deadline {
+                return Err(error);
+            }
+            self.dispatch(Dispatch::OneUntil(deadline.min(now + RETRY)), &mut handler)?;
+        }
+        while !self.link.has_left() {
+            let count = self.dispatch(Dispatch::OneUntil(deadline), &mut handler)?;
+            // Others may send without end, and what they send comes first.
+            if count == 0 || (Instant::now() >= deadline && !self.link.has_left()) {
+                return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
+            }
+        }
+        drop(self.events);
+        self.link.into_requests().into_handle().map_or(Ok(()), Handle::close)
+    }
+}
+
+impl Deref for Group {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        &self.link
+    }
+}
+
+/// The descriptor to wait on in an event loop, non-blocking and close-on-exec.
+///
+/// It is readable (level-triggered) while events wait, and when the daemon has gone, which the next dispatch then says.
+///
+/// A level-triggered loop may dispatch as much as it likes at a time. An edge-triggered one (mio) dispatches
+/// [`Dispatch::All`], or until it returns 0, before it waits again. Where the loop asks for conditions (glib), hang-up and
+/// error are wanted too. A wait for it to be writable has no meaning: nothing announces the end of flow control (B7).
+impl AsFd for Group {
+    #[doc(alias = "cpg_fd_get")]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}
+
+impl AsRawFd for Group {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}

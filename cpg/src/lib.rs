@@ -1,0 +1,141 @@
+//! Closed process groups of the corosync cluster engine: groups of processes on many machines, totally ordered multicast,
+//! agreed membership. Safe bindings to the system's libcpg.
+//!
+//! ```no_run
+//! use cpg::{Dispatch, Event, Group};
+//!
+//! let mut group = Group::join("ledger")?;
+//! group.send(b"+5 alice")?;
+//!
+//! let mut entries = Vec::new();
+//! while entries.is_empty() {
+//!     group.dispatch(Dispatch::One, |link, event| match event {
+//!         Event::Deliver(message) => entries.push(message.payload().to_vec()),
+//!         Event::ConfChg(view) => println!("{} is one of {:?}", link.me(), view.members()),
+//!         Event::TotemConfChg(ring) => println!("ring {} of {:?}", ring.ring_id(), ring.members()),
+//!     })?;
+//! }
+//! group.leave()?;
+//! # Ok::<(), cpg::Error>(())
+//! ```
+//!
+//! # What a group is
+//!
+//! - Every message goes to all members, its sender included, and all deliver all messages **in the same order**, in which
+//!   joins and leaves have their place too. A message comes back to its sender: that is its acknowledgement.
+//! - A **view** ([`ConfChg`]) says who is in the group after each change. A member that joins gets its view first, and hears
+//!   what is sent from then on.
+//! - CPG works without quorum. **Both sides of a partition go on**, each with a view of its own and an order of its own, and
+//!   see each other join again ([`Reason::NodeUp`]) when the network heals. What that means for a program's state is the
+//!   program's to decide.
+//! - A group is named by [bytes and a length](GroupName), and one process can be in it once.
+//!
+//! # The life of a handle
+//!
+//! **connected → joined → left.** [`Handle::connect`] connects; a [`Handle`] answers questions about nodes, groups and
+//! members. [`Handle::join`] turns it into a [`Group`], which sends and dispatches. [`Group::leave`] ends both. libcpg
+//! cannot join twice on one handle, nor leave a group that was not joined without harm (B2, B3), so the types have no way to
+//! say it.
+//!
+//! Events are handled by [`Group::dispatch`], one closure at a time, on the thread that calls it. The closure borrows what it
+//! likes, gets the event's data where libcpg has it, and can send through a [`Link`].
+//!
+//! | a program that | uses |
+//! |---|---|
+//! | does nothing but handle events | [`Group::run`]; [`Group::run_with`] with a deadline, or a [`Waker`] that stops it from elsewhere |
+//! | asks for one event at a time | [`Group::recv`], [`Group::recv_deadline`], [`Group::events`] |
+//! | has an event loop (epoll, mio, calloop, glib) | the [descriptor](Group#impl-AsFd-for-Group) and [`Group::dispatch`] with [`Dispatch::All`] |
+//! | sends from many threads | [`Group::split`] |
+//! | is made of tasks | `cpg::tokio` (feature `tokio`) |
+//!
+//! Handles and groups can move to other threads and cannot be shared between them: libcpg is not thread-safe (A4). A dispatch
+//! needs 1152 KiB of stack (A1), which Rust's threads have and those of some runtimes do not.
+//!
+//! Nothing waits for ever that was not asked to, except requests to a daemon that is stopped and not dead: the answer has no
+//! limit (B16).
+//!
+//! # From C
+//!
+//! | C | here | what the C call gets wrong that this one does not |
+//! |---|---|---|
+//! | `cpg_initialize` | [`Connect::open`] with [`TotemEvents::None`] | as the next one |
+//! | `cpg_model_initialize` | [`Handle::connect`], [`Connect::open`] | two threads that connect get each other's tables (A12); the 48th handle moves them under other threads (A13); closes descriptor 0 when it gets none (A14) |
+//! | `cpg_finalize` | dropping, [`Handle::close`], [`Group::leave`] | in a forked child it ends the parent's membership (A7); tables (A12) |
+//! | `cpg_fd_get` | [`AsFd`](std::os::fd::AsFd) of [`Handle`], [`Group`] and [`Receiver`] | the number outlives the handle |
+//! | `cpg_max_atomic_msgsize_get` | [`Handle::max_atomic_message_size`] | – |
+//! | `cpg_context_get`, `cpg_context_set` | the closure given to [`Group::dispatch`] borrows its state | a pointer that nobody checks |
+//! | `cpg_dispatch` | [`Group::dispatch`], [`Group::run`], [`Group::recv`], [`Handle::dispatch`] | writes past a small stack (A1), nests (A2), overflows with 129 members (A8), cannot be stopped (B6) |
+//! | `cpg_join` | [`Handle::join`], [`Handle::join_until`] | spins for ever after a leave (B2); an empty or a 128-byte name harms the daemon (B4, C); fails for a moment after an earlier membership (B5) |
+//! | `cpg_leave` | [`Group::leave`], [`Group::leave_until`] | takes any name and leaves a ghost (B3); returns before the leave has happened, spins before the join has |
+//! | `cpg_mcast_joined` | [`Link::send`], [`Link::send_vectored`], [`Link::send_with`], [`Link::send_until`], [`Sender::send`] | loses the message when not joined (B1), overflows with 64 slices (A3), does not know the fate of a long message when the daemon dies |
+//! | `cpg_membership_get` | [`Link::members`], [`Handle::members_of`] | writes past the caller's array; above 384 members it ends the daemon (A9) |
+//! | `cpg_local_get` | [`Handle::local_node`], [`Link::me`] | two threads get wrong answers (A4) |
+//! | `cpg_flow_control_state_get` | [`Handle::flow_control`] | is always "disabled" (B12): here too, but it says so |
+//! | `cpg_zcb_alloc` | [`Link::zero_copy`] | aborts the process when shared memory is short; leaves the pointer null (B12); unwritten memory |
+//! | `cpg_zcb_mcast_joined` | [`ZeroCopyBuffer::send`] | reads past the buffer |
+//! | `cpg_zcb_free` | dropping the [`ZeroCopyBuffer`] | a forgotten buffer stays |
+//! | `cpg_iteration_initialize` | [`Handle::groups`], [`Handle::processes`], [`Handle::processes_of`] | wants a null group or a real one, by kind (B13); tables (A12, A13) |
+//! | `cpg_iteration_next` | [`Iterator`] of [`Groups`] and [`Processes`] | waits for ever when the daemon dies meanwhile |
+//! | `cpg_iteration_finalize` | dropping the iterator | a forgotten iteration stays in the daemon (B13) |
+//!
+//! The facts with a letter and a number are on a page of their own: [`facts`].
+//!
+//! # Features
+//!
+//! - `tokio`: groups for tasks, in `cpg::tokio`.
+//! - `bindgen` (default): the declarations are made from the installed `corosync/cpg.h`, which needs libclang. Without it the
+//!   committed ones are used: the same, and built in a second.
+#![deny(unsafe_code)]
+
+mod callbacks;
+mod code;
+mod connect;
+mod dispatch;
+mod error;
+mod event;
+mod group;
+mod handle;
+mod iteration;
+mod join;
+mod link;
+mod members;
+mod name;
+mod owned;
+mod raw;
+mod requests;
+mod room;
+mod run;
+mod split;
+mod stack;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+mod trampoline;
+mod types;
+mod waker;
+mod zero_copy;
+
+#[cfg(doc)]
+pub mod facts;
+
+pub use callbacks::Callbacks;
+pub use code::CsError;
+pub use connect::{Connect, TotemEvents};
+pub use dispatch::Dispatch;
+pub use error::{Error, Result};
+pub use event::{ConfChg, Deliver, Event, TotemConfChg};
+pub use group::Group;
+pub use handle::Handle;
+pub use iteration::{Groups, Process, Processes};
+pub use join::JoinError;
+pub use link::Link;
+pub use name::{GroupName, NameError};
+pub use owned::{Message, OwnedEvent, Ring, View};
+pub use run::{Ended, Events, Wait};
+pub use split::{Receiver, Sender};
+pub use types::{FlowControl, Guarantee, Member, NodeId, Reason, RingId};
+pub use waker::Waker;
+pub use zero_copy::ZeroCopyBuffer;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,196 @@
+//! What a member can do at any time, in the middle of an event too.
+
+use std::cell::Cell;
+use std::io::IoSlice;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::event::Event;
+use crate::handle::Handle;
+use crate::name::GroupName;
+use crate::raw::{Connection, Events};
+use crate::requests::{Requests, Shared};
+use crate::types::{Guarantee, Member};
+use crate::zero_copy::ZeroCopyBuffer;
+
+/// The part of a [`Group`](crate::Group) that its event handlers get: sending, and asking who is there.
+///
+/// It cannot dispatch, leave or close: from within an event that would break libcpg (A2).
+///
+/// Sends do not wait. [`Error::is_retryable`](crate::Error::is_retryable) tells flow control, which passes, from the rest.
+#[derive(Debug)]
+pub struct Link {
+    requests: Requests,
+    name: GroupName,
+    me: Member,
+    max_atomic: usize,
+    /// Whether the own leave was dispatched.
+    left: Cell<bool>,
+}
+
+/// The pauses of [`Link::send_until`] grow from the first of these to the second.
+pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
+
+impl Link {
+    pub(crate) fn new(handle: Handle, name: GroupName, me: Member) -> Self {
+        let max_atomic = handle.max_atomic_message_size();
+        Self { requests: Requests::own(handle), name, me, max_atomic, left: Cell::new(false) }
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.get()
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// The same for several threads.
+    pub(crate) fn share(self) -> (Self, Shared) {
+        let shared = self.requests.share();
+        (Self { requests: Requests::Shared(shared.clone()), ..self }, shared)
+    }
+
+    /// The same for several tasks, none of which may wait for the daemon.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn share_soon(self) -> (Self, Shared) {
+        let shared = self.requests.share();
+        (Self { requests: Requests::Soon(shared.clone()), ..self }, shared)
+    }
+
+    pub(crate) fn into_requests(self) -> Requests {
+        self.requests
+    }
+
+    /// Keeps up with an event that is about to be handled.
+    pub(crate) fn note(&self, event: &Event<'_>) {
+        if let Event::ConfChg(change) = event {
+            self.left.set(self.left.get() || change.left().contains(&self.me));
+        }
+    }
+
+    /// Refuses to take the next event of a group that has grown past what libcpg has room for (A8).
+    ///
+    /// A full group is one join away from that, so the daemon is asked while it is full.
+    pub(crate) fn check_size(&self, events: &Events) -> Result<()> {
+        if !events.is_full()? {
+            return Ok(());
+        }
+        events.check_count(self.requests.count(&self.name)?)
+    }
+
+    /// The group.
+    pub fn name(&self) -> &GroupName {
+        &self.name
+    }
+
+    /// This member: this node and this process.
+    pub fn me(&self) -> Member {
+        self.me
+    }
+
+    /// The longest message, in bytes, that is sent in one piece; see [`Handle::max_atomic_message_size`].
+    #[doc(alias = "cpg_max_atomic_msgsize_get")]
+    pub fn max_atomic_message_size(&self) -> usize {
+        self.max_atomic
+    }
+
+    /// The members of the group as the daemon knows them now, which can be ahead of the events dispatched so far.
+    ///
+    /// # Errors
+    /// As [`Handle::members_of`].
+    #[doc(alias = "cpg_membership_get")]
+    pub fn members(&self) -> Result<Vec<Member>> {
+        self.requests.wait("cpg_membership_get", |connection| connection.own_members(&self.name))
+    }
+
+    /// Sends a message to all members, this one included: it is delivered here too, in its place in the order that all
+    /// agree on. That own delivery is the only acknowledgement there is.
+    ///
+    /// An empty message is a message. One above [`Handle::max_atomic_message_size`] goes out in parts, and waits for the
+    /// daemon to take each (B16); under flow control libcpg then prints `sleep. counter=N` to standard error (B8).
+    ///
+    /// It is no promise of delivery: a daemon that dies takes with it what it has not sent, and one whose ring re-forms under a
+    /// flood of large messages can drop one (B17). Who must know waits for the own delivery.
+    ///
+    /// # Errors
+    /// The message was not sent. [`Error::is_retryable`](crate::Error::is_retryable) for flow control (B7), and for a long
+    /// message that a membership change has stopped (B8); [`Error::MessageTooLong`](crate::Error::MessageTooLong) above 2 GiB;
+    /// [`Error::Left`](crate::Error::Left) after leaving.
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send(&self, message: &[u8]) -> Result<()> {
+        self.send_with(Guarantee::Agreed, &[IoSlice::new(message)])
+    }
+
+    /// Sends one message made of many slices, in any number.
+    ///
+    /// Up to 63 are not copied here; libcpg takes no more of them (A3), so more are gathered first.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<()> {
+        self.send_with(Guarantee::Agreed, slices)
+    }
+
+    /// Sends with a [`Guarantee`] that says what order is wanted; corosync gives [`Guarantee::Agreed`] to all (B12).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_with(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
+        let call = |connection: &Connection| connection.mcast(guarantee, slices);
+        let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+        if len > self.max_atomic {
+            self.requests.send_waiting("cpg_mcast_joined", call)
+        } else {
+            self.requests.send(call)
+        }
+    }
+
+    /// Sends a message, and waits out what passes: flow control and interrupted parts, with growing pauses.
+    ///
+    /// Nothing announces that flow control is over (B7). Events are not dispatched meanwhile, so a program with traffic
+    /// should not spend its time here.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); the last retryable error when the deadline passes.
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_until(&self, message: &[u8], deadline: Instant) -> Result<()> {
+        retry(deadline, PAUSES, || self.send(message))
+    }
+
+    /// Memory shared with the daemon for a message of `len` bytes, which is then sent without a copy.
+    ///
+    /// Up to corosync 3.1 it is worth its cost for large messages only, as each buffer is a file that both sides map; after
+    /// that it is ordinary memory and a plain send (B12).
+    ///
+    /// # Errors
+    /// [`Error::MessageTooLong`](crate::Error::MessageTooLong) above [`Handle::max_atomic_message_size`], [`Error::NoSharedMemory`](crate::Error::NoSharedMemory), and those of a request.
+    #[doc(alias = "cpg_zcb_alloc")]
+    pub fn zero_copy(&self, len: usize) -> Result<ZeroCopyBuffer<'_>> {
+        ZeroCopyBuffer::alloc(&self.requests, len)
+    }
+}
+
+/// Repeats `call` while its error is one that passes, with pauses that grow between the two given, until the deadline.
+pub(crate) fn retry<T>(
+    deadline: Instant,
+    (first, longest): (Duration, Duration),
+    mut call: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let mut pause = first;
+    loop {
+        match call() {
+            Err(error) if error.is_retryable() => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(error);
+                }
+                std::thread::sleep(pause.min(left));
+                pause = (pause * 2).min(longest);
+            }
+            result => return result,
+        }
+    }
+}

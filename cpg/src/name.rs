@@ -1,0 +1,259 @@
+//! Names of groups.
+
+use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
+
+use thiserror::Error;
+
+/// Bytes that `struct cpg_name` can hold (`CPG_MAX_NAME_LENGTH`).
+const CAPACITY: usize = cpg_sys::CPG_MAX_NAME_LENGTH as usize;
+
+/// The name of a group: 1 to 127 bytes, and not a C string.
+///
+/// corosync compares names as a length and bytes. Pacemaker, DLM and pmxcfs count the NUL that ends
+/// their string as part of the name, sheepdog, Asterisk and clvmd do not, so `pcmk` with and without
+/// it are two groups. Both can be made, and they compare and print apart:
+///
+/// ```
+/// use cpg::GroupName;
+///
+/// let short = GroupName::new("pcmk")?;
+/// let counted = GroupName::with_nul("pcmk")?;
+/// assert_ne!(short, counted);
+/// assert_eq!(short.to_string(), "pcmk");
+/// assert_eq!(counted.to_string(), r"pcmk\0");
+/// # Ok::<(), cpg::NameError>(())
+/// ```
+///
+/// A name that was read from the daemon can be anything that another program has joined: empty, 128
+/// bytes long, or with NULs inside. It can be looked at and compared;
+/// [`Handle::join`](crate::Handle::join) refuses those that hurt the daemon.
+#[doc(alias = "cpg_name")]
+#[derive(Clone)]
+#[repr(C)]
+pub struct GroupName {
+    length: u32,
+    value: [u8; CAPACITY],
+}
+
+/// Why bytes are not a name that can be joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// No bytes. corosync would let an empty name join, and keep the member for ever after its process
+    /// has gone (`exec/cpg.c`, `cpg_lib_exit_fn`).
+    #[error("the group name is empty: 1 to {} bytes are needed", GroupName::MAX_LEN)]
+    Empty,
+    /// More than 127 bytes.
+    #[error("the group name has {len} bytes, the most is {}", GroupName::MAX_LEN)]
+    TooLong {
+        /// Bytes in the name, the NUL included where it counts.
+        len: usize,
+    },
+    /// A NUL inside. corosync keeps part of its own tables by C string, and mixes up the groups whose
+    /// names are the same up to a NUL when a node goes down.
+    #[error(
+        "the group name has a NUL at byte {position}; GroupName::with_nul makes the name of a program that \
+         counts the NUL at the end"
+    )]
+    Nul {
+        /// Index of the first NUL.
+        position: usize,
+    },
+}
+
+impl GroupName {
+    /// The longest name that can be joined, in bytes.
+    ///
+    /// `struct cpg_name` has room for 128; with all of them used the daemon writes one byte past its
+    /// own buffer when a node goes down (`exec/cpg.c`, `downlist_inform_clients`).
+    #[doc(alias = "CPG_MAX_NAME_LENGTH")]
+    pub const MAX_LEN: usize = CAPACITY - 1;
+
+    /// A name of exactly these bytes, as programs have it that join `strlen(name)` bytes.
+    ///
+    /// # Errors
+    /// [`NameError`] for no bytes, more than [`MAX_LEN`](Self::MAX_LEN), or a NUL among them.
+    pub fn new(name: impl AsRef<[u8]>) -> Result<Self, NameError> {
+        Self::checked(name.as_ref(), false)
+    }
+
+    /// A name of these bytes and a NUL, as programs have it that join `strlen(name) + 1` bytes
+    /// (Pacemaker, DLM, pmxcfs).
+    ///
+    /// # Errors
+    /// [`NameError`] for no bytes, more than 126, or a NUL among them.
+    pub fn with_nul(name: impl AsRef<[u8]>) -> Result<Self, NameError> {
+        Self::checked(name.as_ref(), true)
+    }
+
+    fn checked(name: &[u8], nul: bool) -> Result<Self, NameError> {
+        let len = name.len() + usize::from(nul);
+        if name.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if let Some(position) = name.iter().position(|&byte| byte == 0) {
+            return Err(NameError::Nul { position });
+        }
+        if len > Self::MAX_LEN {
+            return Err(NameError::TooLong { len });
+        }
+        let mut value = [0; CAPACITY];
+        value[..name.len()].copy_from_slice(name);
+        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_LEN")]
+        let length = len as u32;
+        Ok(Self { length, value })
+    }
+
+    /// Whether joining this name leaves the daemon whole; names that were read may not.
+    pub(crate) fn check_joinable(&self) -> Result<(), NameError> {
+        match self.len() {
+            0 => Err(NameError::Empty),
+            1..=Self::MAX_LEN => Ok(()),
+            len => Err(NameError::TooLong { len }),
+        }
+    }
+
+    /// The bytes of the name, with the NUL where it counts.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.value[..self.len()]
+    }
+
+    /// Bytes in the name.
+    pub fn len(&self) -> usize {
+        // The length comes from the daemon, which does not check what a client sent.
+        (self.length as usize).min(CAPACITY)
+    }
+
+    /// Whether the name has no bytes; such a name can be read, not made.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl PartialEq for GroupName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for GroupName {}
+
+impl PartialOrd for GroupName {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for GroupName {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for GroupName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl AsRef<[u8]> for GroupName {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl TryFrom<&str> for GroupName {
+    type Error = NameError;
+
+    fn try_from(name: &str) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<&[u8]> for GroupName {
+    type Error = NameError;
+
+    fn try_from(name: &[u8]) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+impl std::str::FromStr for GroupName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+/// The name as text, with `\0`, `\n` and the like for control characters, `\xNN` for bytes that are not
+/// UTF-8 and `\\` for a backslash, so that different names always look different.
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for chunk in self.as_bytes().utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '\0' => text.push_str(r"\0"),
+                    '\\' => text.push_str(r"\\"),
+                    c if c.is_control() => text.extend(c.escape_default()),
+                    c => text.push(c),
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(text, r"\x{byte:02x}")?;
+            }
+        }
+        f.pad(&text)
+    }
+}
+
+impl fmt::Debug for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GroupName(\"{self}\")")
+    }
+}
+
+// raw.rs hands pointers to names to libcpg and takes its pointers as names.
+const _: () = {
+    assert!(size_of::<GroupName>() == size_of::<cpg_sys::cpg_name>());
+    assert!(align_of::<GroupName>() == align_of::<cpg_sys::cpg_name>());
+    assert!(std::mem::offset_of!(GroupName, length) == std::mem::offset_of!(cpg_sys::cpg_name, length));
+    assert!(std::mem::offset_of!(GroupName, value) == std::mem::offset_of!(cpg_sys::cpg_name, value));
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_leave_the_daemon_whole_can_be_made() {
+        assert_eq!(GroupName::new(""), Err(NameError::Empty));
+        assert_eq!(GroupName::with_nul(""), Err(NameError::Empty));
+        assert_eq!(GroupName::new([b'x'; 128]), Err(NameError::TooLong { len: 128 }));
+        assert_eq!(GroupName::with_nul([b'x'; 127]), Err(NameError::TooLong { len: 128 }));
+        assert_eq!(GroupName::new("a\0b"), Err(NameError::Nul { position: 1 }));
+        assert_eq!(GroupName::new([b'x'; 127]).unwrap().len(), 127);
+        assert_eq!(GroupName::with_nul([b'x'; 126]).unwrap().as_bytes()[126], 0);
+    }
+
+    #[test]
+    fn different_names_look_different() {
+        let shown = |bytes: &[u8]| GroupName::new(bytes).unwrap().to_string();
+        assert_eq!(GroupName::with_nul("pcmk").unwrap().to_string(), r"pcmk\0");
+        assert_eq!(shown(br"pcmk\0"), r"pcmk\\0");
+        assert_eq!(shown(b"tab\there"), r"tab\there");
+        assert_eq!(shown(b"\xff\xfe"), r"\xff\xfe");
+        assert_eq!(shown("größe".as_bytes()), "größe");
+        assert_eq!(format!("{:>6}|", GroupName::new("ab").unwrap()), "    ab|");
+        assert_eq!(format!("{:?}", GroupName::new("ab").unwrap()), "GroupName(\"ab\")");
+    }
+
+    #[test]
+    fn a_length_beyond_the_buffer_reads_the_buffer() {
+        let odd = GroupName { length: u32::MAX, value: [b'y'; CAPACITY] };
+        assert_eq!(odd.as_bytes(), [b'y'; CAPACITY]);
+        assert_eq!(odd.check_joinable(), Err(NameError::TooLong { len: 128 }));
+    }
+}

@@ -1,0 +1,145 @@
+//! Events that outlive the call that delivered them.
+
+use crate::event::ConfChg;
+use crate::name::GroupName;
+use crate::types::{Member, NodeId, RingId};
+
+/// An [`Event`](crate::Event) that owns what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnedEvent {
+    /// A message was delivered.
+    Deliver(Message),
+    /// Members joined or left the group.
+    ConfChg(View),
+    /// Nodes joined or left the cluster.
+    TotemConfChg(Ring),
+}
+
+/// A message that owns its bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    pub(crate) group: GroupName,
+    pub(crate) sender: Member,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Message {
+    /// The group that it was sent to.
+    pub fn group(&self) -> &GroupName {
+        &self.group
+    }
+
+    /// Who sent it.
+    pub fn sender(&self) -> Member {
+        self.sender
+    }
+
+    /// The bytes of the message.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The bytes of the message, without a copy.
+    pub fn into_payload(self) -> Vec<u8> {
+        self.payload
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("group", &self.group)
+            .field("sender", &self.sender)
+            .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .finish()
+    }
+}
+
+/// A membership that can be kept: who is in a group, and what the last change was.
+///
+/// See [`ConfChg`] for what the lists mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    pub(crate) group: GroupName,
+    pub(crate) members: Vec<Member>,
+    pub(crate) left: Vec<Member>,
+    pub(crate) joined: Vec<Member>,
+    pub(crate) me: Member,
+}
+
+impl View {
+    /// The same view, borrowed: all that a [`ConfChg`] can be asked.
+    pub fn as_confchg(&self) -> ConfChg<'_> {
+        ConfChg {
+            group: &self.group,
+            members: &self.members,
+            left: &self.left,
+            joined: &self.joined,
+            me: self.me,
+        }
+    }
+
+    /// The group.
+    pub fn group(&self) -> &GroupName {
+        &self.group
+    }
+
+    /// Everybody who is in the group, by node and pid.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Who left with the last change.
+    pub fn left(&self) -> &[Member] {
+        &self.left
+    }
+
+    /// Who joined with the last change.
+    pub fn joined(&self) -> &[Member] {
+        &self.joined
+    }
+
+    /// Whether this member is in the group.
+    pub fn includes_me(&self) -> bool {
+        self.as_confchg().includes_me()
+    }
+
+    /// Whether this is the view that this member joined with: its first.
+    pub fn is_first(&self) -> bool {
+        self.as_confchg().is_first()
+    }
+
+    /// Whether `member` is in the group.
+    pub fn contains(&self, member: Member) -> bool {
+        self.as_confchg().contains(member)
+    }
+
+    /// The member with the lowest node, and on it the lowest pid.
+    pub fn lowest(&self) -> Option<Member> {
+        self.as_confchg().lowest()
+    }
+
+    /// The members on one node.
+    pub fn on_node(&self, node: NodeId) -> impl Iterator<Item = Member> + use<'_> {
+        self.as_confchg().on_node(node)
+    }
+}
+
+/// A ring that can be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ring {
+    pub(crate) id: RingId,
+    pub(crate) members: Vec<NodeId>,
+}
+
+impl Ring {
+    /// Which ring it is.
+    pub fn id(&self) -> RingId {
+        self.id
+    }
+
+    /// The nodes of the ring.
+    pub fn members(&self) -> &[NodeId] {
+        &self.members
+    }
+}

@@ -1,0 +1,82 @@
+//! Whether there is room for what libcpg and libqb take without looking.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+/// Descriptors that a connection has open at most while it is made, and one more.
+const DESCRIPTORS: usize = 8;
+
+/// Headers that libcpg puts before the buffer, and the page that it rounds to (`lib/cpg.c`, `cpg_zcb_alloc`).
+const HEADERS: usize = 8192;
+
+/// Takes the descriptors that a connection needs, and gives them back.
+///
+/// libqb closes descriptor 0 when it gets none for its socket, whatever that is of (`lib/ipc_setup.c`).
+pub(crate) fn check_descriptors() -> io::Result<()> {
+    (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<_>>>().map(drop)
+}
+
+/// Takes from `/dev/shm` what libcpg is about to take; it is given back with the file.
+///
+/// Up to corosync 3.1 `cpg_zcb_alloc` asserts that its file can be made and filled, and touches pages of it that it did
+/// not fill: running out of descriptors or room ends the process.
+pub(crate) fn check_shared_memory(len: usize) -> io::Result<(File, usize)> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC)
+        .open("/dev/shm")?;
+    let page = [0; 4096];
+    let size = len.saturating_add(HEADERS);
+    let mut left = size;
+    while left > 0 {
+        let part = left.min(page.len());
+        file.write_all(&page[..part])?;
+        left -= part;
+    }
+    Ok((file, size))
+}
+
+/// The file of a zero-copy buffer at `address` that the daemon has not taken.
+///
+/// The daemon removes the name of a file when it maps it. libcpg 3.1 does not look at its answer, and a buffer that it refused
+/// holds no address of the daemon's own: sending it would make the daemon follow a null pointer (`exec/cpg.c`,
+/// `message_handler_req_lib_cpg_zc_execute`).
+pub(crate) fn untaken_file(address: usize) -> Option<PathBuf> {
+    fs::read_to_string("/proc/self/maps").ok().and_then(|maps| untaken_in(&maps, address))
+}
+
+fn untaken_in(maps: &str, address: usize) -> Option<PathBuf> {
+    let holds = |line: &&str| {
+        let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        range.and_then(|(start, end)| Some((number(start)?..number(end)?).contains(&address))) == Some(true)
+    };
+    let line = maps.lines().find(holds)?;
+    let path = &line[line.find('/')?..];
+    (path.contains("/corosync_zerocopy-") && !path.ends_with(" (deleted)")).then(|| path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_the_daemon_has_not_taken_still_has_a_file() {
+        let maps = "\
+7f00-7f20 rw-p 00000000 00:00 0
+7f20-7f40 rw-s 00000000 00:2e 12 /dev/shm/corosync_zerocopy-a1B2c3 (deleted)
+7f40-7f60 rw-s 00000000 00:2e 13 /dev/shm/corosync_zerocopy-d4E5f6
+7f60-7f80 r--p 00000000 fe:00 99 /usr/lib/libcpg.so.4.1.0
+";
+        assert_eq!(untaken_in(maps, 0x7f00), None, "memory of newer libraries");
+        assert_eq!(untaken_in(maps, 0x7f3f), None, "taken");
+        assert_eq!(untaken_in(maps, 0x7f40), Some("/dev/shm/corosync_zerocopy-d4E5f6".into()));
+        assert_eq!(untaken_in(maps, 0x7f5f), untaken_in(maps, 0x7f40));
+        assert_eq!(untaken_in(maps, 0x7f60), None);
+        assert_eq!(untaken_in(maps, 0x7f80), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! Handling events until something says stop.
+
+use std::cell::Cell;
+use std::iter::FusedIterator;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd as _;
+use std::time::Instant;
+
+use crate::dispatch::Dispatch;
+use crate::error::Result;
+use crate::event::Event;
+use crate::group::Group;
+use crate::link::Link;
+use crate::owned::OwnedEvent;
+use crate::waker::Waker;
+
+/// How long a [`run`](Group::run_with) goes on, if its handler does not end it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wait<'w> {
+    none: bool,
+    deadline: Option<Instant>,
+    waker: Option<&'w Waker>,
+}
+
+impl<'w> Wait<'w> {
+    /// Until the handler ends it.
+    pub fn forever() -> Self {
+        Self::default()
+    }
+
+    /// Not at all: events that are there are handled, and [`Ended::TimedOut`] says that no more were.
+    pub fn none() -> Self {
+        Self { none: true, ..Self::default() }
+    }
+
+    /// Until the deadline at the latest.
+    pub fn until(deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..Self::default() }
+    }
+
+    /// Or until `waker` ends it.
+    #[must_use]
+    pub fn or_woken_by(self, waker: &'w Waker) -> Self {
+        Self { waker: Some(waker), ..self }
+    }
+
+    /// What has ended it already, apart from the handler.
+    fn over<T>(&self) -> Option<Ended<T>> {
+        if self.waker.is_some_and(Waker::take_hinted) {
+            Some(Ended::Woken)
+        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            Some(Ended::TimedOut)
+        } else {
+            None
+        }
+    }
+}
+
+/// What ended a [`run`](Group::run_with).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended<T> {
+    /// The handler, with this value.
+    Broke(T),
+    /// The [`Waker`].
+    Woken,
+    /// The deadline.
+    TimedOut,
+}
+
+impl Group {
+    /// Handles events, waiting for them, until the handler breaks with a value.
+    ///
+    /// ```no_run
+    /// use std::ops::ControlFlow::{Break, Continue};
+    /// use cpg::{Event, Group};
+    ///
+    /// let mut group = Group::join("election")?;
+    /// let first = group.run(|_, event| match event {
+    ///     Event::Deliver(message) => Break(message.sender()),
+    ///     _ => Continue(()),
+    /// })?;
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    ///
+    /// The event that the handler breaks at is handled, those after it have not been taken. Waiting costs no CPU time, and a
+    /// signal does not end it (B6, B11); [`run_with`](Self::run_with) takes a deadline and a [`Waker`].
+    ///
+    /// # Panics
+    /// As [`dispatch`](Self::dispatch).
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn run<T>(&mut self, handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>) -> Result<T> {
+        match self.run_with(Wait::forever(), handler)? {
+            Ended::Broke(value) => Ok(value),
+            Ended::Woken | Ended::TimedOut => unreachable!("there is no waker and no deadline"),
+        }
+    }
+
+    /// As [`run`](Self::run), with other things that can end it. Between two events they are looked at, so a stream of events
+    /// does not keep them off.
+    ///
+    /// # Panics
+    /// As [`dispatch`](Self::dispatch).
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn run_with<T>(
+        &mut self,
+        wait: Wait<'_>,
+        mut handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
+    ) -> Result<Ended<T>> {
+        let value = Cell::new(None);
+        self.pump(
+            |link, event| value.set(handler(link, event).break_value()),
+            |pump| loop {
+                if let Some(ended) = value.take().map(Ended::Broke).or_else(|| wait.over()) {
+                    return Ok(ended);
+                }
+                if pump.one()? {
+                    continue;
+                }
+                if wait.none || !pump.from().wait_readable(wait.deadline, wait.waker.map(Waker::as_fd))? {
+                    return Ok(Ended::TimedOut);
+                }
+                if wait.waker.is_some_and(Waker::take) {
+                    return Ok(Ended::Woken);
+                }
+            },
+        )
+    }
+
+    /// Waits for the next event, and returns a copy that can be kept.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn recv(&mut self) -> Result<OwnedEvent> {
+        self.run(|_, event| ControlFlow::Break(event.to_owned()))
+    }
+
+    /// As [`recv`](Self::recv), but gives up at the deadline, with `None`. A deadline in the past takes what is there.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
+        let mut next = None;
+        self.dispatch(Dispatch::OneUntil(deadline), |_, event| next = Some(event.to_owned()))?;
+        Ok(next)
+    }
+
+    /// The events, one [`recv`](Self::recv) after the other, until an error, which is the last item.
+    ///
+    /// No event is taken before it is asked for, so none is lost when the iterator is dropped.
+    ///
+    /// ```no_run
+    /// use cpg::{Group, OwnedEvent};
+    ///
+    /// let mut group = Group::join("ledger")?;
+    /// for event in group.events() {
+    ///     if let OwnedEvent::Deliver(message) = event? {
+    ///         println!("{}: {:?}", message.sender(), message.payload());
+    ///     }
+    /// }
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    pub fn events(&mut self) -> Events<'_> {
+        Events(Some(self))
+    }
+}
+
+/// The events of a group, from [`Group::events`].
+#[derive(Debug)]
+pub struct Events<'g>(Option<&'g mut Group>);
+
+impl Iterator for Events<'_> {
+    type Item = Result<OwnedEvent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let event = self.0.as_mut()?.recv();
+        if event.is_err() {
+            self.0 = None;
+        }
+        Some(event)
+    }
+}
+
+impl FusedIterator for Events<'_> {}

@@ -1,0 +1,173 @@
+//! A membership of a task.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_core::Stream;
+
+use super::sender::{Inner, Sender};
+use super::thread::DropOff;
+use super::{Receiver, thread};
+use crate::connect::Connect;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::join::PATIENCE;
+use crate::link::Link;
+use crate::name::GroupName;
+use crate::owned::OwnedEvent;
+use crate::types::Member;
+
+/// A joined handle of a task: what [`cpg::Group`](crate::Group) is to a thread.
+///
+/// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error. Dropping it ends the membership, by a
+/// thread: a process that ends before that has been done takes messages with it that the daemon had not yet read. To be sure of
+/// them, await [`leave`](Self::leave), or the own delivery.
+#[derive(Debug)]
+pub struct Group {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+impl Group {
+    /// Connects and joins, for up to 10 seconds.
+    ///
+    /// Cancelling it leaves the group again, when it has been joined; until it has left, this process cannot join it anew (B5).
+    ///
+    /// # Errors
+    /// As [`cpg::Group::join`](crate::Group::join).
+    ///
+    /// # Panics
+    /// Without a runtime that has its I/O driver enabled.
+    #[doc(alias = "cpg_join")]
+    pub async fn join<N>(name: N) -> Result<Self>
+    where
+        N: TryInto<GroupName>,
+        Error: From<N::Error>,
+    {
+        Self::join_until(Connect::new(), name.try_into()?, Instant::now() + PATIENCE).await
+    }
+
+    /// As [`join`](Self::join), with options and another deadline.
+    ///
+    /// # Panics
+    /// Without a runtime that has its I/O driver enabled.
+    ///
+    /// # Errors
+    /// As [`cpg::Group::join_until`](crate::Group::join_until).
+    #[doc(alias = "cpg_join")]
+    pub async fn join_until(how: Connect, name: GroupName, deadline: Instant) -> Result<Self> {
+        let join = move || crate::Group::join_until(how, &name, deadline).map(DropOff::new);
+        Self::new(thread::run(join).await?.into_inner())
+    }
+
+    /// A group for tasks of a group for threads.
+    ///
+    /// # Errors
+    /// [`Error::Poll`] if the reactor refuses the descriptor; the group is dropped.
+    ///
+    /// # Panics
+    /// Without a runtime that has its I/O driver enabled.
+    pub fn new(group: crate::Group) -> Result<Self> {
+        let (link, events) = group.into_parts();
+        let (link, shared) = link.share_soon();
+        let (name, me) = (link.name().clone(), link.me());
+        let max_atomic = link.max_atomic_message_size();
+        let sender = Sender::new(Inner { shared: Some(shared), name, me, max_atomic });
+        Ok(Self { sender, receiver: Receiver::new(link, events)? })
+    }
+
+    /// Parts the group into a half for the tasks that send, and one for the task that receives.
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// The group.
+    pub fn name(&self) -> &GroupName {
+        self.sender.name()
+    }
+
+    /// This member: this node and this process.
+    pub fn me(&self) -> Member {
+        self.sender.me()
+    }
+
+    /// As [`Sender::members`].
+    ///
+    /// # Errors
+    /// As [`Sender::members`].
+    #[doc(alias = "cpg_membership_get")]
+    pub fn members(&self) -> impl Future<Output = Result<Vec<Member>>> + Send {
+        self.sender.members()
+    }
+
+    /// As [`Sender::try_send`].
+    ///
+    /// # Errors
+    /// As [`Sender::try_send`].
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn try_send(&self, message: &[u8]) -> Result<()> {
+        self.sender.try_send(message)
+    }
+
+    /// As [`Sender::send`].
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send(&self, message: &[u8]) -> impl Future<Output = Result<()>> + Send {
+        // The future has the sender alone: one with the group, which is not Sync, could not go to another thread.
+        self.sender.send(message)
+    }
+
+    /// As [`Receiver::dispatch`].
+    ///
+    /// # Panics
+    /// As [`Receiver::dispatch`].
+    ///
+    /// # Errors
+    /// As [`Receiver::dispatch`].
+    #[doc(alias = "cpg_dispatch")]
+    pub async fn dispatch(&mut self, handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
+        self.receiver.dispatch(handler).await
+    }
+
+    /// As [`Receiver::recv`].
+    ///
+    /// # Errors
+    /// As [`Receiver::recv`].
+    #[doc(alias = "cpg_dispatch")]
+    pub async fn recv(&mut self) -> Result<OwnedEvent> {
+        self.receiver.recv().await
+    }
+
+    /// As [`Receiver::leave`].
+    ///
+    /// # Errors
+    /// As [`Receiver::leave`].
+    #[doc(alias = "cpg_leave")]
+    pub async fn leave(self) -> Result<()> {
+        self.receiver.leave().await
+    }
+
+    /// As [`Receiver::leave_until`].
+    ///
+    /// # Panics
+    /// As [`Receiver::leave_until`].
+    ///
+    /// # Errors
+    /// As [`Receiver::leave`].
+    #[doc(alias = "cpg_leave")]
+    pub async fn leave_until(self, deadline: Instant, handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
+        self.receiver.leave_until(deadline, handler).await
+    }
+}
+
+impl Stream for Group {
+    type Item = Result<OwnedEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.receiver).poll_next(cx)
+    }
+}

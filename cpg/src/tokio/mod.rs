@@ -1,0 +1,55 @@
+//! Groups for tasks on tokio.
+//!
+//! ```no_run
+//! use cpg::OwnedEvent;
+//! use cpg::tokio::Group;
+//!
+//! # async fn f() -> cpg::Result<()> {
+//! let mut group = Group::join("ledger").await?;
+//! group.send(b"+5 alice").await?;
+//! // Made once: it listens from its first poll on, and a signal that comes between two turns counts.
+//! let stop = tokio::signal::ctrl_c();
+//! tokio::pin!(stop);
+//! loop {
+//!     tokio::select! {
+//!         event = group.recv() => match event? {
+//!             OwnedEvent::Deliver(message) => println!("{}: {:?}", message.sender(), message.payload()),
+//!             OwnedEvent::ConfChg(view) => println!("{:?}", view.members()),
+//!             OwnedEvent::TotemConfChg(ring) => println!("{:?}", ring.members()),
+//!         },
+//!         _ = &mut stop => break,
+//!     }
+//! }
+//! group.leave().await
+//! # }
+//! ```
+//!
+//! The types are those of the crate's root, with `async` where they wait. Events are taken on the task that asks for them, when
+//! the reactor says that there are some: nothing is queued in between, and no thread runs meanwhile.
+//!
+//! # What waits for the daemon
+//!
+//! Joining, leaving, asking for members and sending a message above the atomic size wait for an answer of the daemon without a
+//! limit (B16), which libcpg cannot do without blocking its thread. Each is done by a thread of its own that ends with the
+//! answer, so that a daemon that is stopped holds up the task that asked and not its executor. So is closing, when the last half
+//! is dropped. Wrap them in [`tokio::time::timeout`] for a deadline. A handler, which runs on the
+//! executor, is [refused](crate::Error::Waits) what waits.
+//!
+//! # Cancelling
+//!
+//! Each future says what dropping it before its end loses. Those that take events lose none. What was sent right before the
+//! process ends is safe once [`Group::leave`] has returned.
+//!
+//! # Runtimes
+//!
+//! Any with the I/O and time drivers enabled, of one thread or many; none is started here. Dispatching needs 1152 KiB of
+//! stack (A1): the 2 MiB that worker threads have by default will do.
+
+mod group;
+mod receiver;
+mod sender;
+mod thread;
+
+pub use group::Group;
+pub use receiver::Receiver;
+pub use sender::Sender;

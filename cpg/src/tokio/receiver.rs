@@ -1,0 +1,263 @@
+//! The receiving half.
+
+use std::future::Future;
+use std::os::fd::{AsFd as _, AsRawFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use ::tokio::io::unix::AsyncFd;
+use ::tokio::time::{sleep, timeout_at};
+use futures_core::Stream;
+use futures_core::stream::FusedStream;
+
+use super::thread;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::join::PATIENCE;
+use crate::link::Link;
+use crate::owned::OwnedEvent;
+use crate::raw::Events;
+use crate::requests::{Closes, Shared};
+use crate::trampoline;
+
+/// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
+const BATCH: usize = 256;
+
+/// The pause before a leave that flow control refused is tried again.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// The receiving half of a group, from [`Group::split`](super::Group::split).
+///
+/// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
+#[derive(Debug)]
+pub struct Receiver {
+    /// None only while it is dropped.
+    parts: Option<Parts>,
+    /// The members of a full group are being counted, before its next event is taken (A8).
+    counting: Option<Counting>,
+    /// Whether the stream has given an error.
+    ended: bool,
+    /// Whether dropping it ends the membership, though there are senders.
+    leaving: bool,
+}
+
+#[derive(Debug)]
+struct Parts {
+    link: Link,
+    events: Events,
+    ready: AsyncFd<Descriptor>,
+}
+
+/// A count of members that a thread waits for.
+struct Counting(Pin<Box<dyn Future<Output = Result<usize>> + Send + Sync>>);
+
+impl std::fmt::Debug for Counting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Counting")
+    }
+}
+
+/// The handle's descriptor, registered with the reactor; `events` keeps it open.
+#[derive(Debug)]
+struct Descriptor(RawFd);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        if let Some(Parts { link, events, ready }) = self.parts.take() {
+            if events.own_process().is_ok() {
+                drop(ready);
+            } else {
+                // A child has its parent's reactor too, and would take the descriptor out of that.
+                std::mem::forget(ready);
+            }
+            let closes = link.requests().shared().filter(|_| self.leaving).map(Closes);
+            thread::drop_off((link, events, closes));
+        }
+    }
+}
+
+impl Counting {
+    fn start(link: &Link) -> Self {
+        let (shared, name) = (link.requests().shared(), link.name().clone());
+        Self(Box::pin(thread::run(move || shared.map_or(Err(Error::Left), |shared| shared.count(&name)))))
+    }
+}
+
+impl Receiver {
+    pub(super) fn new(link: Link, events: Events) -> Result<Self> {
+        #[allow(deprecated, reason = "what tokio has since for it is not in the oldest version that will do")]
+        let ready = AsyncFd::new(Descriptor(events.as_fd().as_raw_fd())).map_err(Error::Poll)?;
+        Ok(Self { parts: Some(Parts { link, events, ready }), counting: None, ended: false, leaving: false })
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.parts.as_ref().expect("taken by drop alone").link
+    }
+
+    /// Takes up to `most` events, and hands them to `handler`; at least one, or it is not ready.
+    fn poll_dispatch(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        handler: &mut dyn FnMut(&Link, Event<'_>),
+    ) -> Poll<Result<usize>> {
+        let Parts { link, events, ready } = self.parts.as_mut().expect("taken by drop alone");
+        loop {
+            let Poll::Ready(guard) = ready.poll_read_ready_mut(cx) else {
+                // In a child of the process nothing would ever come.
+                events.own_process()?;
+                return Poll::Pending;
+            };
+            let mut guard = guard.map_err(Error::Poll)?;
+            let full = events.is_full()?;
+            if full {
+                let counting = self.counting.get_or_insert_with(|| Counting::start(link));
+                let members = ready!(counting.0.as_mut().poll(cx));
+                self.counting = None;
+                events.check_count(members?)?;
+            }
+            // One at a time, each after a count.
+            let most = if full { 1 } else { most };
+            let mut handler = |event: Event<'_>| {
+                link.note(&event);
+                handler(link, event);
+            };
+            // The event of a group that is too large by then is not taken; one that has become full ends the batch.
+            let check = || events.is_full().map(drop);
+            let (count, drained) = trampoline::with(events, link.me(), &mut handler, &check, |pump| {
+                let mut drained = false;
+                while pump.events() < most && !drained && (full || !events.is_full()?) {
+                    drained = !pump.one()?;
+                }
+                Ok((pump.events(), drained))
+            })?;
+            // libcpg has said that there is nothing, so that the reactor will say when there is.
+            if drained {
+                guard.clear_ready();
+            }
+            if count > 0 {
+                return Poll::Ready(Ok(count));
+            }
+        }
+    }
+
+    /// Waits for events, hands those that are there to `handler`, and returns how many it has handled: at least one.
+    ///
+    /// The handler is that of [`Group::dispatch`](crate::Group::dispatch): it borrows what it likes, the event's data is where
+    /// libcpg has it, and it can send through the [`Link`]. What waits for the daemon (a message above the atomic size,
+    /// members, zero-copy) is [refused](Error::Waits) there.
+    ///
+    /// Cancelling it loses nothing: events are handled to their end or not taken.
+    ///
+    /// # Panics
+    /// A panic of the handler goes on in the task, and ends that alone; see [`Group::dispatch`](crate::Group::dispatch).
+    ///
+    /// # Errors
+    /// As [`Group::dispatch`](crate::Group::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub async fn dispatch(&mut self, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
+        std::future::poll_fn(|cx| self.poll_dispatch(cx, BATCH, &mut handler)).await
+    }
+
+    /// Waits for the next event, and returns a copy that can be kept.
+    ///
+    /// Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// As [`Group::dispatch`](crate::Group::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub async fn recv(&mut self) -> Result<OwnedEvent> {
+        std::future::poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<OwnedEvent>> {
+        let mut next = None;
+        ready!(self.poll_dispatch(cx, 1, &mut |_, event| next = Some(event.to_owned())))?;
+        Poll::Ready(Ok(next.expect("one event was handled")))
+    }
+
+    /// Leaves the group, passing over the events that come until the own leave has been delivered, and closes the handle. It
+    /// waits for up to 10 seconds.
+    ///
+    /// Cancelling it ends the membership all the same, without waiting, and though there are senders: as a leave if the daemon
+    /// has been told, else as dropping does. So does an error.
+    ///
+    /// # Errors
+    /// As [`Group::leave_until`](crate::Group::leave_until).
+    #[doc(alias = "cpg_leave")]
+    pub async fn leave(self) -> Result<()> {
+        self.leave_until(Instant::now() + PATIENCE, |_, _| {}).await
+    }
+
+    /// As [`leave`](Self::leave), with another deadline, and hands the events that come until then to `handler`, which cannot
+    /// send any more.
+    ///
+    /// # Panics
+    /// As [`dispatch`](Self::dispatch); the handle is closed.
+    ///
+    /// # Errors
+    /// As [`leave`](Self::leave).
+    #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
+    pub async fn leave_until(
+        mut self,
+        deadline: Instant,
+        mut handler: impl FnMut(&Link, Event<'_>),
+    ) -> Result<()> {
+        self.leaving = true;
+        let left = async {
+            loop {
+                let (shared, name) = (self.shared(), self.link().name().clone());
+                match thread::run(move || shared.leave(&name)).await {
+                    Err(error) if error.is_retryable() => sleep(RETRY).await,
+                    Err(error) => return Err(error),
+                    Ok(()) => break,
+                }
+            }
+            while !self.link().has_left() {
+                self.dispatch(&mut handler).await?;
+            }
+            Ok(())
+        };
+        let waiting_for = "the own leave to be delivered";
+        timeout_at(deadline.into(), left).await.unwrap_or(Err(Error::TimedOut { waiting_for }))?;
+        let Some(Parts { link, events, ready }) = self.parts.take() else { return Ok(()) };
+        drop(ready);
+        let close = move || {
+            drop(events);
+            link.into_requests().into_handle().map_or(Ok(()), crate::Handle::close)
+        };
+        thread::run(close).await
+    }
+
+    fn shared(&self) -> Shared {
+        self.link().requests().shared().expect("a receiver shares its requests")
+    }
+}
+
+impl Stream for Receiver {
+    type Item = Result<OwnedEvent>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let event = ready!(this.poll_recv(cx));
+        this.ended = event.is_err();
+        Poll::Ready(Some(event))
+    }
+}
+
+impl FusedStream for Receiver {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}

@@ -1,0 +1,48 @@
+//! What waits for the daemon, off the executor.
+
+use std::io;
+use std::thread::Builder;
+
+use ::tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+
+/// Has `work` done by a thread that ends with it. Dropping the future leaves the work going on, and drops what it gives.
+pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (done, result) = oneshot::channel();
+    let work = move || {
+        // Nobody may be waiting any more.
+        let _ = done.send(work());
+    };
+    Builder::new().name("cpg".to_owned()).spawn(work).map_err(Error::Thread)?;
+    result
+        .await
+        .unwrap_or_else(|_| Err(Error::Thread(io::Error::other("the thread that waited for it panicked"))))
+}
+
+/// A value that is dropped by a thread if nobody takes it out.
+pub(super) struct DropOff<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> DropOff<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(super) fn into_inner(mut self) -> T {
+        self.0.take().expect("taken by this and by drop alone")
+    }
+}
+
+impl<T: Send + 'static> Drop for DropOff<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            drop_off(value);
+        }
+    }
+}
+
+/// Drops what may close a handle, which waits for the daemon too.
+pub(super) fn drop_off(what: impl Send + 'static) {
+    // Without threads it is dropped here, by the failure.
+    let _ = Builder::new().name("cpg".to_owned()).spawn(move || drop(what));
+}

@@ -1,0 +1,195 @@
+//! The functions that libcpg calls, and the way from them to the caller's closure.
+//!
+//! libcpg gives a callback nothing but the handle. For the length of one dispatch, and no longer, the handle's context
+//! points at a [`Frame`] on the stack of the thread that dispatches. A Rust panic must not go through C (A6): it is kept
+//! in the frame and goes on when C has returned.
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use cpg_sys as sys;
+
+use crate::error::{Error, Result};
+use crate::event::{ConfChg, Deliver, Event, TotemConfChg};
+use crate::name::GroupName;
+use crate::raw::{self, Events};
+use crate::stack;
+use crate::types::{Member, NodeId, RingId};
+
+/// Entries of the arrays on the stack of `cpg_dispatch` (A8).
+pub(crate) const MEMBERS_MAX: usize = sys::CPG_MEMBERS_MAX as usize;
+
+/// The callbacks for `cpg_initialize`, which has none for the ring.
+pub(crate) fn callbacks() -> sys::cpg_callbacks_t {
+    sys::cpg_callbacks_t { cpg_deliver_fn: Some(deliver), cpg_confchg_fn: Some(confchg) }
+}
+
+/// The callbacks and flags for `cpg_model_initialize`.
+pub(crate) fn model(initial_totem: bool) -> sys::cpg_model_v1_data_t {
+    sys::cpg_model_v1_data_t {
+        model: sys::CPG_MODEL_V1,
+        cpg_deliver_fn: Some(deliver),
+        cpg_confchg_fn: Some(confchg),
+        cpg_totem_confchg_fn: Some(totem_confchg),
+        flags: if initial_totem { sys::CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF } else { 0 },
+    }
+}
+
+/// What one dispatch has in hand.
+struct Frame<'f> {
+    from: &'f Events,
+    handler: RefCell<&'f mut dyn FnMut(Event<'_>)>,
+    me: Member,
+    events: Cell<usize>,
+    panic: Cell<Option<Box<dyn Any + Send>>>,
+    /// Members in a list that was longer than the array it had to go into.
+    overflow: Cell<Option<usize>>,
+}
+
+/// Lets `work` dispatch `events` into `handler`, as often as it likes.
+///
+/// `me` is the member that the connection is; `check` runs before each event is taken from libcpg. A panic of the handler goes on from here.
+pub(crate) fn with<R>(
+    events: &Events,
+    me: Member,
+    handler: &mut dyn FnMut(Event<'_>),
+    check: &dyn Fn() -> Result<()>,
+    work: impl FnOnce(&Pump<'_>) -> Result<R>,
+) -> Result<R> {
+    events.own_process()?;
+    stack::check()?;
+    let frame = Frame {
+        from: events,
+        handler: RefCell::new(handler),
+        me,
+        events: Cell::new(0),
+        panic: Cell::new(None),
+        overflow: Cell::new(None),
+    };
+    events.context_set(std::ptr::from_ref(&frame).cast_mut().cast())?;
+    work(&Pump { frame: &frame, check })
+}
+
+/// One dispatch, while the context is in place.
+pub(crate) struct Pump<'f> {
+    frame: &'f Frame<'f>,
+    check: &'f dyn Fn() -> Result<()>,
+}
+
+impl Pump<'_> {
+    /// Takes one event, or one part of a long message, from libcpg; false when there is none.
+    pub(crate) fn one(&self) -> Result<bool> {
+        (self.check)()?;
+        let result = self.frame.from.dispatch_one();
+        if let Some(panic) = self.frame.panic.take() {
+            resume_unwind(panic);
+        }
+        if let Some(members) = self.frame.overflow.get() {
+            self.frame.from.note_size(members);
+            return Err(Error::GroupTooLarge { members, limit: MEMBERS_MAX });
+        }
+        result
+    }
+
+    /// Events handled so far.
+    pub(crate) fn events(&self) -> usize {
+        self.frame.events.get()
+    }
+
+    /// Where they come from.
+    pub(crate) fn from(&self) -> &Events {
+        self.frame.from
+    }
+}
+
+impl Drop for Pump<'_> {
+    fn drop(&mut self) {
+        // The handle is open, so this cannot fail; if it did, no callback would run without a dispatch.
+        let _ = self.frame.from.context_set(std::ptr::null_mut());
+    }
+}
+
+impl Frame<'_> {
+    /// The frame of the dispatch that is under way on `handle`.
+    ///
+    /// The lifetimes are the caller's to keep within the callback.
+    fn of<'f>(handle: sys::cpg_handle_t) -> Option<&'f Frame<'f>> {
+        let frame = raw::context_get(handle).cast::<Frame<'f>>();
+        // SAFETY: the context is null, or points at the frame of the dispatch that called this callback: `with` sets it,
+        // and its Pump unsets it before the frame goes.
+        unsafe { frame.as_ref() }
+    }
+
+    fn handle(&self, event: Event<'_>) {
+        self.events.set(self.events.get() + 1);
+        let handled = catch_unwind(AssertUnwindSafe(|| (self.handler.borrow_mut())(event)));
+        self.panic.set(handled.err());
+    }
+}
+
+unsafe extern "C" fn deliver(
+    handle: sys::cpg_handle_t,
+    group: *const sys::cpg_name,
+    nodeid: u32,
+    pid: u32,
+    message: *mut std::ffi::c_void,
+    len: usize,
+) {
+    let Some(frame) = Frame::of(handle) else { return };
+    // SAFETY: libcpg passes a name on its stack (lib/cpg.c, cpg_dispatch), which GroupName has the layout of.
+    let Some(group) = (unsafe { group.cast::<GroupName>().as_ref() }) else { return };
+    // SAFETY: libcpg passes its receive buffer, or the one it put the parts together in, and its length; it does not use
+    // the bytes again, which cpg.h lets the callback change.
+    let payload = unsafe { raw::slice_mut(message.cast::<u8>(), len) };
+    frame.handle(Event::Deliver(Deliver { group, sender: Member::new(NodeId::new(nodeid), pid), payload }));
+}
+
+unsafe extern "C" fn confchg(
+    handle: sys::cpg_handle_t,
+    group: *const sys::cpg_name,
+    members: *const sys::cpg_address,
+    members_len: usize,
+    left: *const sys::cpg_address,
+    left_len: usize,
+    joined: *const sys::cpg_address,
+    joined_len: usize,
+) {
+    let Some(frame) = Frame::of(handle) else { return };
+    let longest = members_len.max(left_len).max(joined_len);
+    if longest > MEMBERS_MAX {
+        frame.overflow.set(Some(longest));
+        return;
+    }
+    // SAFETY: libcpg passes a name on its stack (lib/cpg.c, cpg_dispatch), which GroupName has the layout of.
+    let Some(group) = (unsafe { group.cast::<GroupName>().as_ref() }) else { return };
+    // SAFETY: libcpg passes its array and the entries written in it, at most its length as was just checked. Member has
+    // the layout of cpg_address.
+    let members = unsafe { raw::slice(members.cast::<Member>(), members_len) };
+    // SAFETY: as above.
+    let left = unsafe { raw::slice(left.cast::<Member>(), left_len) };
+    // SAFETY: as above.
+    let joined = unsafe { raw::slice(joined.cast::<Member>(), joined_len) };
+    frame.from.note_size(members.len());
+    frame.handle(Event::ConfChg(ConfChg { group, members, left, joined, me: frame.me }));
+}
+
+unsafe extern "C" fn totem_confchg(
+    handle: sys::cpg_handle_t,
+    ring_id: sys::cpg_ring_id,
+    members_len: u32,
+    members: *const u32,
+) {
+    let Some(frame) = Frame::of(handle) else { return };
+    let len = members_len as usize;
+    if len > MEMBERS_MAX {
+        frame.overflow.set(Some(len));
+        return;
+    }
+    // SAFETY: libcpg passes its array and the entries written in it, at most its length as was just checked. NodeId is a
+    // u32 (repr(transparent)).
+    let members = unsafe { raw::slice(members.cast::<NodeId>(), len) };
+    let ring_id = RingId { seq: ring_id.seq, node: NodeId::new(ring_id.nodeid) };
+    frame.handle(Event::TotemConfChg(TotemConfChg { ring_id, members }));
+}

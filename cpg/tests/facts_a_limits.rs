@@ -1,0 +1,156 @@
+//! Groups with more members than libcpg has room for (A8), and replies that are longer than its header says (A9).
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use cpg::{Dispatch, Error, Group, GroupName, Handle, Member};
+use support::{Members, deadline, join, name, pump, views, wait_for};
+use testcluster::Cluster;
+
+/// `count` members, not all at the same time: the daemon lets only so many connect at once.
+fn start(cluster: &Cluster, node: u32, group: &GroupName, count: usize) -> Vec<Members> {
+    let counts = (0..count).step_by(32).map(|started| (count - started).min(32));
+    counts.map(|count| Members::start(cluster, node, group, count)).collect()
+}
+
+fn assert_too_large<T: std::fmt::Debug>(result: Result<T, Error>, count: usize) {
+    match result {
+        Err(Error::GroupTooLarge { members, limit: 128 }) => assert_eq!(members, count),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Dispatches until a view has so many members, and expects no view that has more.
+fn until_members(group: &mut Group, count: usize) {
+    let events = pump(group, |events| views(events).any(|view| view.members().len() == count));
+    assert!(views(&events).all(|view| view.members().len() <= 128 && view.includes_me()));
+}
+
+/// Dispatches until an error, which it returns. No event may have a list that is too long.
+fn until_error(group: &mut Group) -> Error {
+    loop {
+        let result = group.dispatch(Dispatch::OneUntil(deadline()), |_, event| {
+            if let cpg::Event::ConfChg(view) = event {
+                assert!(view.members().len() <= 128 && view.joined().len() <= 128, "{view:?}");
+            }
+        });
+        match result {
+            Ok(handled) => assert_eq!(handled, 1, "no error came"),
+            Err(error) => return error,
+        }
+    }
+}
+
+#[test]
+fn a8_a_group_of_128_is_not_joined() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = name("full");
+        let _members = start(&cluster, 1, &group, 128);
+        let error = Handle::connect().unwrap().join_until(&group, deadline()).unwrap_err();
+        assert!(matches!(error.error(), Error::GroupTooLarge { members: 128, limit: 128 }), "{error:?}");
+        // The handle has not been in a group, and is good for another one.
+        let handle = error.into_handle().unwrap();
+        assert_eq!(handle.members_of(&group).unwrap().len(), 128);
+        let mut other = handle.join_until(&name("other"), deadline()).unwrap();
+        until_members(&mut other, 1);
+        other.leave().unwrap();
+    });
+}
+
+#[test]
+fn a8_a_group_that_grows_past_128_is_not_dispatched_any_more() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("growing");
+        let group_name = group.name().clone();
+        let _members = start(&cluster, 1, &group_name, 126);
+        until_members(&mut group, 127);
+        let mut last = Members::start(&cluster, 1, &group_name, 1);
+        until_members(&mut group, 128);
+        // It works while it is full.
+        last.tell("send full");
+        let messages = pump(&mut group, |events| support::messages(events).next().is_some());
+        assert_eq!(messages.len(), 1);
+
+        let _one_more = Members::start(&cluster, 1, &group_name, 1);
+        assert_too_large(Err::<(), _>(until_error(&mut group)), 129);
+        assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+        drop(group);
+        let handle = Handle::connect().unwrap();
+        wait_for("the handle to go", || {
+            (handle.processes_of(&group_name).unwrap().count() == 128).then_some(())
+        });
+        join("another").leave().unwrap();
+    });
+}
+
+#[test]
+fn a8_a_list_that_is_too_long_is_an_error_and_not_a_view() {
+    let cluster = Cluster::start(2).unwrap();
+    cluster.partition(&[&[1], &[2]]).unwrap();
+    cluster.on(1, || {
+        let group_name = name("merged");
+        let _here = start(&cluster, 1, &group_name, 69);
+        let _there = start(&cluster, 2, &group_name, 70);
+        let mut group = join("merged");
+        until_members(&mut group, 70);
+        // One view takes the group from 70 to 140 members: nothing could be asked before it.
+        cluster.heal().unwrap();
+        assert_too_large(Err::<(), _>(until_error(&mut group)), 140);
+    });
+}
+
+#[test]
+fn a9_all_members_of_a_large_group_are_read() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let handle = Handle::connect().unwrap();
+        let group = name("large");
+        let mut expected = 0;
+        let mut started = Vec::new();
+        for count in [126, 3, 32, 139] {
+            started.push(start(&cluster, 1, &group, count));
+            expected += count;
+            let members: BTreeSet<Member> = handle.members_of(&group).unwrap().into_iter().collect();
+            assert_eq!(members.len(), expected);
+            let one_by_one: BTreeSet<Member> =
+                handle.processes_of(&group).unwrap().map(|process| process.unwrap().member).collect();
+            assert_eq!(members, one_by_one);
+            assert_eq!(handle.processes().unwrap().count(), expected);
+        }
+        assert_eq!(expected, 300);
+    });
+}
+
+#[test]
+fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("shrinking");
+        let group_name = group.name().clone();
+        let _members = start(&cluster, 1, &group_name, 127);
+        until_members(&mut group, 128);
+        let count = |group: &Group| group.handle().processes_of(&group_name).unwrap().count();
+        let one_more = Members::start(&cluster, 1, &group_name, 1);
+        assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+        drop(one_more);
+        wait_for("the last one to go", || (count(&group) == 128).then_some(()));
+        for _ in 0..3 {
+            assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+        }
+    });
+}
+
+#[test]
+fn a9_more_members_than_the_reply_holds_leave_the_daemon_whole() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = name("huge");
+        let _members = start(&cluster, 1, &group, 400);
+        let handle = Handle::connect().unwrap();
+        assert_eq!(handle.members_of(&group).unwrap().len(), 400);
+        assert_eq!(handle.local_node().unwrap().get(), 1);
+    });
+}

@@ -1,0 +1,143 @@
+//! Facts B6, B10, B11, B14 and B16: what waits, for how long, and who does not wait with it.
+
+mod support;
+
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cpg::{Dispatch, Handle};
+use support::{deadline, join, payloads, pump, views, wait_for};
+use testcluster::Cluster;
+
+#[test]
+fn b6_a_dispatch_with_a_deadline_ends_in_an_idle_group() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("b6");
+        pump(&mut group, |events| views(events).next().is_some());
+        let soon = || Instant::now() + Duration::from_millis(20);
+        for _ in 0..3 {
+            assert_eq!(group.dispatch(Dispatch::OneUntil(soon()), |_, _| panic!()).unwrap(), 0);
+            assert_eq!(group.dispatch(Dispatch::Until(soon()), |_, _| panic!()).unwrap(), 0);
+        }
+        let past = Instant::now();
+        assert_eq!(group.dispatch(Dispatch::OneUntil(past), |_, _| panic!()).unwrap(), 0);
+        // Until goes on after an event, and ends all the same.
+        group.send(b"one").unwrap();
+        let mut heard = 0;
+        while heard == 0 {
+            heard = group.dispatch(Dispatch::Until(soon()), |_, _| ()).unwrap();
+        }
+        assert_eq!(heard, 1);
+    });
+}
+
+#[test]
+fn b10_a_dispatch_that_does_not_wait_finds_nothing_and_says_so() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("b10");
+        pump(&mut group, |events| views(events).next().is_some());
+        for how in [Dispatch::OneNonBlocking, Dispatch::All] {
+            assert_eq!(group.dispatch(how, |_, _| panic!()).unwrap(), 0);
+        }
+        let mut handle = Handle::connect().unwrap();
+        assert_eq!(handle.dispatch(Dispatch::All, |_, _| panic!()).unwrap(), 0);
+    });
+}
+
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count_signal(_: libc::c_int) {
+    SIGNALS.fetch_add(1, Ordering::SeqCst);
+}
+
+#[test]
+fn b11_a_signal_does_not_end_a_dispatch() {
+    static THREAD: AtomicI32 = AtomicI32::new(0);
+    let handler = count_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the handler does nothing but add to an atomic.
+    assert_ne!(unsafe { libc::signal(libc::SIGUSR1, handler) }, libc::SIG_ERR);
+    let cluster = Cluster::start(1).unwrap();
+    let dispatching = cluster.spawn_on(1, || {
+        let mut group = join("b11");
+        pump(&mut group, |events| views(events).next().is_some());
+        // SAFETY: it takes and breaks nothing.
+        THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+        group.dispatch(Dispatch::One, |_, _| ()).map(|handled| (handled, group))
+    });
+    let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
+    for sent in 0..5 {
+        wait_for("the thread to sleep", || {
+            let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+            (stat.contains(") S ") || dispatching.is_finished()).then_some(())
+        });
+        assert!(!dispatching.is_finished(), "after {sent} signals: {:?}", dispatching.join());
+        let process = libc::pid_t::try_from(std::process::id()).unwrap();
+        // SAFETY: the thread runs, and the signal has a handler.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGUSR1) }, 0);
+        wait_for("the signal", || (SIGNALS.load(Ordering::SeqCst) > sent).then_some(()));
+    }
+    // Now there is an event: another one joins.
+    let _c = support::Members::start(&cluster, 1, &support::name("b11"), 1);
+    let (events, group) = dispatching.join().unwrap().unwrap();
+    assert_eq!((events, group.name().to_string()), (1, "b11".to_owned()));
+}
+
+/// Kilobytes of memory that the daemon has asked for.
+fn daemon_memory(cluster: &Cluster) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", cluster.daemon_pid(1))).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn b14_events_that_are_not_dispatched_wait_in_the_daemon() {
+    const COUNT: u8 = 64;
+    let cluster = Cluster::start(2).unwrap();
+    let mut slow = cluster.on(1, || join("b14"));
+    cluster.on(2, || {
+        // On the other node the same process is another member.
+        let mut group = join("b14");
+        let before = daemon_memory(&cluster);
+        for number in 0..COUNT {
+            group.send_until(&vec![number; 1_000_000], deadline()).unwrap();
+            assert_eq!(payloads(&mut group, 1), [vec![number; 1_000_000]]);
+        }
+        // The sender goes on, and all but the ring buffer of the slow one is the daemon's.
+        wait_for("the daemon to grow", || (daemon_memory(&cluster) > before + 40_000).then_some(()));
+    });
+    let heard: Vec<_> = payloads(&mut slow, COUNT.into()).iter().map(|message| message[0]).collect();
+    assert_eq!(heard, (0..COUNT).collect::<Vec<_>>());
+}
+
+#[test]
+fn b16_a_request_waits_for_a_paused_daemon_and_a_send_does_not() {
+    let cluster = Cluster::start(1).unwrap();
+    let (answer, connected) = cluster.on(1, || {
+        let asking = join("b16 asking");
+        let mut group = join("b16");
+        pump(&mut group, |events| views(events).next().is_some());
+        cluster.pause(1).unwrap();
+        let asking = cluster.spawn_on(1, move || asking.members().map(|members| (members, asking)));
+        // It holds the lock for the making of handles meanwhile.
+        let connecting = cluster.spawn_on(1, Handle::connect);
+        let sending = cluster.spawn_on(1, move || {
+            for _ in 0..100 {
+                group.send(b"into the ring buffer").unwrap();
+                assert_eq!(group.dispatch(Dispatch::All, |_, _| panic!()).unwrap(), 0);
+            }
+            assert!(group.as_raw_fd() > 0);
+            group
+        });
+        wait_for("the sends", || sending.is_finished().then_some(()));
+        assert!(!asking.is_finished() && !connecting.is_finished());
+        cluster.resume(1).unwrap();
+        assert_eq!(payloads(&mut sending.join().unwrap(), 100), vec![b"into the ring buffer"; 100]);
+        (asking.join().unwrap(), connecting.join().unwrap())
+    });
+    let (members, asking) = answer.unwrap();
+    assert_eq!(members, [asking.me()]);
+    connected.unwrap();
+}

@@ -1,0 +1,280 @@
+//! `run`: what ends it, and that it sleeps until then.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::os::fd::AsFd as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cpg::{Ended, Event, Group, Link, Wait, Waker};
+use static_assertions::assert_impl_all;
+use support::{deadline, join, payloads, pump, views, wait_for};
+use testcluster::Cluster;
+
+fn payload(_: &Link, event: Event<'_>) -> ControlFlow<Vec<u8>> {
+    if let Event::Deliver(message) = event { Break(message.payload().to_vec()) } else { Continue(()) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what run takes")]
+fn nothing(_: &Link, event: Event<'_>) -> ControlFlow<()> {
+    panic!("{event:?}")
+}
+
+/// Returns when two messages are there to be taken.
+fn two_events_wait(group: &mut Group) {
+    group.send(b"one").unwrap();
+    group.send(b"two").unwrap();
+    // The daemon delivers in one order to all: what another group hears now comes after them.
+    let mut other = join("after");
+    other.send(b"three").unwrap();
+    payloads(&mut other, 1);
+    other.leave().unwrap();
+}
+
+#[test]
+fn a_handler_ends_it_with_a_value_and_later_events_stay() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("value");
+        for byte in 0..5 {
+            group.send(&[byte]).unwrap();
+        }
+        assert_eq!(group.run(payload).unwrap(), [0]);
+        assert_eq!(group.run_with(Wait::until(deadline()), payload).unwrap(), Ended::Broke(vec![1]));
+        // The handler borrows, and sends.
+        let mut heard = Vec::new();
+        let last = group.run(|link, event| {
+            let Event::Deliver(message) = event else { return Continue(()) };
+            heard.extend_from_slice(message.payload());
+            if heard.len() == 2 {
+                link.send(b"!").unwrap();
+            }
+            if message.payload() == b"!" { Break(link.me()) } else { Continue(()) }
+        });
+        assert_eq!((last.unwrap(), &heard[..]), (group.me(), &[2, 3, 4, b'!'][..]));
+    });
+}
+
+#[test]
+fn a_deadline_ends_it_with_and_without_events() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("deadline");
+        pump(&mut group, |events| views(events).next().is_some());
+        let waker = Waker::new().unwrap();
+        let soon = || Instant::now() + Duration::from_millis(10);
+        assert_eq!(group.run_with(Wait::until(soon()), nothing).unwrap(), Ended::TimedOut);
+        let wait = Wait::until(soon()).or_woken_by(&waker);
+        assert_eq!(group.run_with(wait, nothing).unwrap(), Ended::TimedOut);
+        // It is kept though another event is there.
+        two_events_wait(&mut group);
+        let mut heard = 0;
+        let deadline = soon();
+        let ended = group.run_with(Wait::until(deadline), |_, _| {
+            wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
+            heard += 1;
+            Continue::<()>(())
+        });
+        assert_eq!((ended.unwrap(), heard), (Ended::TimedOut, 1));
+        assert_eq!(payloads(&mut group, 1), [b"two"]);
+        // One in the past takes nothing, and not to wait takes what is there.
+        let past = Instant::now();
+        assert_eq!(group.run_with(Wait::until(past), nothing).unwrap(), Ended::TimedOut);
+        two_events_wait(&mut group);
+        let mut heard = 0;
+        let ended = group.run_with(Wait::none(), |_, _| {
+            heard += 1;
+            Continue::<()>(())
+        });
+        assert_eq!((ended.unwrap(), heard), (Ended::TimedOut, 2));
+    });
+}
+
+#[test]
+fn a_wake_stays_until_it_is_seen_and_many_are_one() {
+    assert_impl_all!(Waker: Clone, Send, Sync, std::os::fd::AsFd);
+    assert_impl_all!(Wait<'static>: Copy, Send, Sync);
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("stays");
+        let waker = Waker::new().unwrap();
+        let run = |group: &mut Group, wait: Wait<'_>| {
+            group.run_with(wait.or_woken_by(&waker), |_, _| Continue::<()>(())).unwrap()
+        };
+        waker.clone().wake();
+        waker.wake();
+        assert_eq!(run(&mut group, Wait::forever()), Ended::Woken);
+        assert_eq!(run(&mut group, Wait::none()), Ended::TimedOut);
+        // It comes before the events that are there, a deadline that has passed, and not waiting.
+        group.send(b"later").unwrap();
+        waker.wake();
+        assert_eq!(run(&mut group, Wait::none()), Ended::Woken);
+        waker.wake();
+        assert_eq!(run(&mut group, Wait::until(Instant::now())), Ended::Woken);
+        assert_eq!(payloads(&mut group, 1), [b"later"]);
+        // From within a handler, too, though another event is there; those who do not look do not see it.
+        two_events_wait(&mut group);
+        let mut heard = 0;
+        let ended = group.run_with(Wait::forever().or_woken_by(&waker), |_, _| {
+            waker.wake();
+            heard += 1;
+            Continue::<()>(())
+        });
+        assert_eq!((ended.unwrap(), heard), (Ended::Woken, 1));
+        assert_eq!(payloads(&mut group, 1), [b"two"]);
+        waker.wake();
+        assert_eq!(group.run_with(Wait::none(), nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(run(&mut group, Wait::none()), Ended::Woken);
+    });
+}
+
+#[test]
+fn each_wake_of_another_thread_is_seen_though_events_never_end() {
+    const WAKES: usize = 200;
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("stream");
+        let (waker, seen) = (Waker::new().unwrap(), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for wake in 1..=WAKES {
+                    waker.wake();
+                    wait_for("the wake to be seen", || (seen.load(Ordering::SeqCst) == wake).then_some(()));
+                }
+            });
+            group.send(b"round").unwrap();
+            for _ in 0..WAKES {
+                let ended = group.run_with(Wait::until(deadline()).or_woken_by(&waker), |link, event| {
+                    if let Event::Deliver(message) = event {
+                        link.send_until(message.payload(), deadline()).unwrap();
+                    }
+                    Continue::<()>(())
+                });
+                assert_eq!(ended.unwrap(), Ended::Woken);
+                seen.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    });
+}
+
+#[test]
+fn an_idle_run_does_not_run() {
+    static THREAD: AtomicI32 = AtomicI32::new(0);
+    let cluster = Cluster::start(1).unwrap();
+    let (waker, mut busy) = (Waker::new().unwrap(), cluster.on(1, || join("busy")));
+    let idle = cluster.spawn_on(1, {
+        let waker = waker.clone();
+        move || {
+            let mut group = join("idle");
+            pump(&mut group, |events| views(events).next().is_some());
+            // SAFETY: it takes and breaks nothing.
+            THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+            group.run_with(Wait::until(deadline()).or_woken_by(&waker), nothing).unwrap()
+        }
+    });
+    let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
+    support::assert_stays_asleep(thread, || {
+        busy.send_until(b"x", deadline()).unwrap();
+        payloads(&mut busy, 1);
+    });
+    waker.wake();
+    assert_eq!(idle.join().unwrap(), Ended::Woken);
+}
+
+static WAKER: OnceLock<Waker> = OnceLock::new();
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static IN_HANDLER: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Counting;
+
+// SAFETY: it is the system's allocator, and counts what a signal handler asks for.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(IN_HANDLER.get().into(), Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_add(IN_HANDLER.get().into(), Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+extern "C" fn wake_by_signal(_: libc::c_int) {
+    // SAFETY: it points at this thread's errno.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { *errno };
+    IN_HANDLER.set(true);
+    WAKER.get().unwrap().wake();
+    IN_HANDLER.set(false);
+    SIGNALS.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: as above.
+    unsafe { *errno = before };
+}
+
+#[test]
+fn a_signal_handler_wakes_whatever_it_interrupts() {
+    const COUNT: usize = 1_000;
+    static THREAD: AtomicI32 = AtomicI32::new(0);
+    static DONE: AtomicBool = AtomicBool::new(false);
+    let waker = WAKER.get_or_init(|| Waker::new().unwrap());
+    let handler = wake_by_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the handler does what one may do.
+    assert_ne!(unsafe { libc::signal(libc::SIGUSR2, handler) }, libc::SIG_ERR);
+    let cluster = Cluster::start(1).unwrap();
+    let thread = cluster.spawn_on(1, move || {
+        let mut group = join("signals");
+        pump(&mut group, |events| views(events).next().is_some());
+        // SAFETY: it takes and breaks nothing.
+        THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+        let mut woken = 0;
+        // Signals come in the middle of wakes, of runs, of their system calls and of the allocator.
+        while !DONE.load(Ordering::SeqCst) {
+            let wait = Wait::until(deadline()).or_woken_by(waker);
+            assert_eq!(group.run_with(wait, nothing).unwrap(), Ended::Woken);
+            woken += 1;
+            drop(std::hint::black_box(waker.clone()));
+            drop(std::hint::black_box(vec![0_u8; 100]));
+            waker.wake();
+            assert_eq!(group.run_with(Wait::none().or_woken_by(waker), nothing).unwrap(), Ended::Woken);
+        }
+        woken
+    });
+    let id = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
+    let signal = || {
+        let process = libc::pid_t::try_from(std::process::id()).unwrap();
+        // SAFETY: the thread runs, and the signal has a handler.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, process, id, libc::SIGUSR2) }, 0);
+    };
+    for sent in 0..COUNT {
+        signal();
+        wait_for("the handler", || (SIGNALS.load(Ordering::SeqCst) > sent).then_some(()));
+    }
+    DONE.store(true, Ordering::SeqCst);
+    signal();
+    wait_for("the end", || thread.is_finished().then_some(()));
+    assert!(thread.join().unwrap() > 0);
+    assert_eq!(ALLOCATED.load(Ordering::SeqCst), 0, "wake has used the allocator");
+}
+
+#[test]
+fn a_waker_is_readable_while_a_wake_waits() {
+    let waker = Waker::new().unwrap();
+    assert!(!support::readable(waker.as_fd()));
+    waker.wake();
+    assert!(support::readable(waker.as_fd()) && support::readable(waker.clone().as_fd()));
+}

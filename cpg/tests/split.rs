@@ -1,0 +1,240 @@
+//! `split`: who may do what, and when the membership ends.
+
+mod support;
+
+use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cpg::{CsError, Dispatch, Error, Event, Handle, OwnedEvent, Receiver, Sender};
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use support::{Members, deadline, join, name, wait_for};
+use testcluster::Cluster;
+
+assert_impl_all!(Sender: Clone, Send, Sync);
+assert_impl_all!(Receiver: Send, std::os::fd::AsFd);
+assert_not_impl_any!(Receiver: Sync, Clone);
+assert_not_impl_any!(&Receiver: Send);
+
+fn message(receiver: &mut Receiver) -> Vec<u8> {
+    loop {
+        match receiver.recv_deadline(deadline()).unwrap() {
+            Some(OwnedEvent::Deliver(message)) => return message.into_payload(),
+            Some(_) => {}
+            None => panic!("nothing came"),
+        }
+    }
+}
+
+#[test]
+fn both_halves_do_what_the_group_could() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = join("halves");
+        let me = group.me();
+        let (sender, mut receiver) = group.split();
+        assert_eq!((sender.name(), sender.me()), (receiver.name(), receiver.me()));
+        assert_eq!((sender.name(), sender.me()), (&name("halves"), me));
+        assert_eq!((sender.members().unwrap(), receiver.members().unwrap()), (vec![me], vec![me]));
+        sender.send(b"sender").unwrap();
+        receiver.send(b"receiver").unwrap();
+        sender.send_vectored(&[IoSlice::new(b"in "), IoSlice::new(b"bits")]).unwrap();
+        sender.send_until(&vec![3; 3_000_000], deadline()).unwrap();
+        for expected in [&b"sender"[..], b"receiver", b"in bits", &vec![3; 3_000_000]] {
+            assert_eq!(message(&mut receiver), expected);
+        }
+        // A handler sends while others do.
+        sender.send(b"ask").unwrap();
+        let heard = receiver.run(|link, event| match event {
+            Event::Deliver(message) if message.payload() == b"answer" => {
+                std::ops::ControlFlow::Break(link.members().unwrap())
+            }
+            _ => {
+                sender.send(b"x").and_then(|()| link.send(b"answer")).unwrap();
+                std::ops::ControlFlow::Continue(())
+            }
+        });
+        assert_eq!(heard.unwrap(), [me]);
+    });
+}
+
+#[test]
+fn the_membership_ends_with_the_last_half() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut c = Members::start(&cluster, 1, &name("last"), 1);
+        for receiver_first in [true, false] {
+            let (sender, receiver) = join("last").split();
+            let (clone, gone) = (sender.clone(), format!("-{}", sender.me()));
+            c.expect(|line| line.contains(&format!("+{}", sender.me())));
+            let mut stands = |sender: &Sender, text: &str| {
+                sender.send(text.as_bytes()).unwrap();
+                c.expect(|line| {
+                    assert!(!line.contains(&gone), "it has left: {line}");
+                    line.ends_with(text)
+                });
+                assert_eq!(sender.members().unwrap().len(), 2);
+            };
+            if receiver_first {
+                drop(receiver);
+                stands(&sender, "without the receiver");
+                drop(sender);
+                stands(&clone, "one sender");
+                drop(clone);
+            } else {
+                drop(sender);
+                stands(&clone, "both");
+                drop(clone);
+                receiver.send(b"without senders").unwrap();
+                c.expect(|line| line.ends_with("without senders"));
+                drop(receiver);
+            }
+            c.expect(|line| line.contains(&gone));
+        }
+    });
+}
+
+fn assert_refused(sender: &Sender) {
+    let long = vec![0; 3_000_000];
+    for result in [
+        sender.send(b"x"),
+        sender.send(&long),
+        sender.send_vectored(&[]),
+        sender.send_until(b"x", deadline()),
+        sender.members().map(drop),
+    ] {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Left) && !error.is_retryable(), "{error}");
+        assert!(error.to_string().contains("has been left"), "{error}");
+    }
+}
+
+#[test]
+fn no_send_follows_the_leave() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        for _ in 0..20 {
+            let (sender, receiver) = join("leave").split();
+            let sent = AtomicUsize::new(0);
+            let mut heard = 0;
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        loop {
+                            match sender.send(b"x") {
+                                Ok(()) => _ = sent.fetch_add(1, Ordering::SeqCst),
+                                Err(Error::Left) => break,
+                                Err(error) => assert!(error.is_retryable(), "{error}"),
+                            }
+                        }
+                    });
+                }
+                wait_for("sends", || (sent.load(Ordering::SeqCst) > 20).then_some(()));
+                receiver
+                    .leave_until(deadline(), |link, event| {
+                        if let Event::Deliver(_) = event {
+                            heard += 1;
+                        }
+                        assert!(matches!(link.send(b"x"), Err(Error::Left)));
+                    })
+                    .unwrap();
+            });
+            // Each that said Ok went out before the leave, and so came back before it was over.
+            assert_eq!(heard, sent.load(Ordering::SeqCst));
+            assert_refused(&sender);
+        }
+    });
+}
+
+#[test]
+fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
+    // A paused member of the ring stops the delivery of the leave, for as long as the token's time.
+    let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
+    cluster.on(1, || {
+        let handle = Handle::connect().unwrap();
+        let assert_gone = |sender: &Sender| {
+            assert_refused(sender);
+            wait_for("the membership to end", || {
+                handle.members_of(sender.name()).unwrap().is_empty().then_some(())
+            });
+            // Nor is its handle open: one that stays joined would refuse this.
+            join(&sender.name().to_string()).leave().unwrap();
+        };
+        let (sender, receiver) = join("late").split();
+        cluster.pause(2).unwrap();
+        let late = receiver.leave_until(Instant::now(), |_, _| {}).unwrap_err();
+        cluster.resume(2).unwrap();
+        assert!(matches!(late, Error::TimedOut { .. }), "{late}");
+        assert_gone(&sender);
+
+        // Flow control can refuse the leave itself for all of its time.
+        let (sender, receiver) = join("full").split();
+        cluster.pause(2).unwrap();
+        while sender.send(&vec![0; 1_000_000]).is_ok() {}
+        let refused = receiver.leave_until(Instant::now(), |_, _| {}).unwrap_err();
+        cluster.resume(2).unwrap();
+        assert!(matches!(refused, Error::TimedOut { .. }) || refused.is_retryable(), "{refused}");
+        assert_gone(&sender);
+
+        let (sender, receiver) = join("panic").split();
+        let panic = catch_unwind(AssertUnwindSafe(|| receiver.leave_until(deadline(), |_, _| panic_any(7))));
+        assert_eq!(panic.unwrap_err().downcast_ref(), Some(&7));
+        assert_gone(&sender);
+    });
+}
+
+#[test]
+fn a_paused_daemon_holds_up_who_asks_and_the_receiver_dispatches() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = join("paused").split();
+        assert_eq!(receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap(), 1);
+        cluster.pause(1).unwrap();
+        let asked = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                asked.store(true, Ordering::SeqCst);
+                sender.members()
+            });
+            wait_for("the thread", || asked.load(Ordering::SeqCst).then_some(()));
+            for _ in 0..50 {
+                assert_eq!(receiver.dispatch(Dispatch::All, |_, _| panic!()).unwrap(), 0);
+                let soon = Instant::now() + Duration::from_millis(1);
+                assert_eq!(receiver.recv_deadline(soon).unwrap(), None);
+            }
+            assert!(!asking.is_finished());
+            cluster.resume(1).unwrap();
+            assert_eq!(asking.join().unwrap().unwrap(), [receiver.me()]);
+        });
+    });
+}
+
+#[test]
+fn a_lost_daemon_is_lost_to_both_halves() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = join("lost").split();
+        let waiting = cluster.spawn_on(1, {
+            let (_, mut receiver) = join("lost waiting").split();
+            move || receiver.events().find_map(Result::err).unwrap()
+        });
+        cluster.kill(1).unwrap();
+        for error in [
+            sender.send(b"x").unwrap_err(),
+            sender.send(&vec![0; 3_000_000]).unwrap_err(),
+            sender.send_until(b"x", deadline()).unwrap_err(),
+            sender.members().unwrap_err(),
+            receiver.recv().unwrap_err(),
+            receiver.recv_deadline(deadline()).unwrap_err(),
+            receiver.dispatch(Dispatch::All, |_, _| ()).unwrap_err(),
+            receiver.run(|_, _| std::ops::ControlFlow::<()>::Continue(())).unwrap_err(),
+            waiting.join().unwrap(),
+            receiver.leave().unwrap_err(),
+        ] {
+            assert!(error.is_connection_lost() && !error.is_retryable(), "{error}");
+            assert_eq!(error.code(), Some(CsError::Library));
+        }
+        assert!(matches!(sender.send(b"x"), Err(Error::Left)));
+    });
+}

@@ -1,0 +1,196 @@
+//! What the tests share: groups that are pumped until something is true, and members written in C.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+pub mod fork;
+#[cfg(feature = "tokio")]
+pub mod tasks;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use cpg::{Dispatch, Group, GroupName, Handle, Message, OwnedEvent, View};
+use testcluster::Cluster;
+
+/// Longer than anything takes on a busy machine: no test waits for it unless it fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+pub fn name(name: &str) -> GroupName {
+    GroupName::new(name).unwrap()
+}
+
+pub fn join(group: &str) -> Group {
+    Handle::connect().unwrap().join_until(&name(group), deadline()).unwrap()
+}
+
+/// Dispatches until `done` says so of the events so far, and returns them.
+pub fn pump(group: &mut Group, mut done: impl FnMut(&[OwnedEvent]) -> bool) -> Vec<OwnedEvent> {
+    let mut events = Vec::new();
+    let deadline = deadline();
+    while !done(&events) {
+        let handled =
+            group.dispatch(Dispatch::OneUntil(deadline), |_, event| events.push(event.to_owned())).unwrap();
+        assert_eq!(handled, 1, "nothing more came after {events:?}");
+    }
+    events
+}
+
+/// Dispatches until `count` messages have come, and returns their payloads.
+pub fn payloads(group: &mut Group, count: usize) -> Vec<Vec<u8>> {
+    let events = pump(group, |events| messages(events).count() == count);
+    messages(&events).map(|message| message.payload().to_vec()).collect()
+}
+
+pub fn messages(events: &[OwnedEvent]) -> impl Iterator<Item = &Message> {
+    events
+        .iter()
+        .filter_map(|event| if let OwnedEvent::Deliver(message) = event { Some(message) } else { None })
+}
+
+pub fn views(events: &[OwnedEvent]) -> impl Iterator<Item = &View> {
+    events.iter().filter_map(|event| if let OwnedEvent::ConfChg(view) = event { Some(view) } else { None })
+}
+
+pub fn rings(events: &[OwnedEvent]) -> impl Iterator<Item = &cpg::Ring> {
+    events
+        .iter()
+        .filter_map(|event| if let OwnedEvent::TotemConfChg(ring) = event { Some(ring) } else { None })
+}
+
+/// Repeats `probe` until it gives a value.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = deadline();
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// `member.c`, built once a test binary.
+static MEMBER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("member-{}", std::process::id()));
+    let flags = Command::new("pkg-config").args(["--cflags", "--libs", "libcpg"]).output().unwrap();
+    let built = Command::new("cc")
+        .args(["-O1", "-Wall", "-Wno-unused-parameter", "-o"])
+        .arg(&program)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/member.c"))
+        .args(String::from_utf8(flags.stdout).unwrap().split_whitespace())
+        .status()
+        .unwrap();
+    assert!(built.success(), "cc");
+    program
+});
+
+/// Processes that have joined a group through libcpg in C; see `member.c` for what one says and does.
+pub struct Members {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<BufReader<ChildStdout>>,
+}
+
+impl Members {
+    /// `count` members on `node`; returns when all have joined.
+    pub fn start(cluster: &Cluster, node: u32, group: &GroupName, count: usize) -> Self {
+        let name = std::str::from_utf8(group.as_bytes()).unwrap();
+        match name.strip_suffix('\0') {
+            Some(name) => Self::spawn(cluster, node, &["-n", name], count),
+            None => Self::spawn(cluster, node, &[name], count),
+        }
+    }
+
+    /// As [`start`](Self::start), for a name that [`GroupName`] does not make: empty, or of 128 bytes.
+    pub fn start_named(cluster: &Cluster, node: u32, name: &str, count: usize) -> Self {
+        Self::spawn(cluster, node, &[name], count)
+    }
+
+    fn spawn(cluster: &Cluster, node: u32, name: &[&str], count: usize) -> Self {
+        let mut command = cluster.command_on(node, MEMBER.as_path());
+        command.args(name).arg(count.to_string());
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().map(BufReader::new);
+        let mut members = Self { child, stdin, stdout };
+        members.expect(|line| line == format!("joined {count}"));
+        members
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Tells a single member what to do.
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// The first line that a single member prints from now on and that `wanted` says yes to.
+    pub fn expect(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert!(
+                self.stdout.as_mut().unwrap().read_line(&mut line).unwrap() > 0,
+                "the C member has ended"
+            );
+            if wanted(line.trim_end()) {
+                return line.trim_end().to_owned();
+            }
+        }
+    }
+}
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        // One that waits for room in the pipe ends too.
+        drop(self.stdout.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The program `member.c`, for names that [`Members`] cannot be given.
+pub fn member_program() -> &'static std::path::Path {
+    MEMBER.as_path()
+}
+
+/// Whether poll says that there is something to read now.
+pub fn readable(fd: std::os::fd::BorrowedFd<'_>) -> bool {
+    use std::os::fd::AsRawFd as _;
+    let mut fd = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: it is given one entry, and told so.
+    let ready = unsafe { libc::poll(&raw mut fd, 1, 0) };
+    assert!(ready >= 0, "{}", std::io::Error::last_os_error());
+    ready == 1
+}
+
+/// How long a thread has been running, in nanoseconds; none while it runs.
+fn asleep_after(thread: i32) -> Option<u64> {
+    let file = |name| std::fs::read_to_string(format!("/proc/self/task/{thread}/{name}")).ok();
+    let asleep = file("stat")?.contains(") S ");
+    let ran = file("schedstat")?.split(' ').next()?.parse().ok()?;
+    asleep.then_some(ran)
+}
+
+/// That a thread which has nothing to do does not run, while `others` do.
+pub fn assert_stays_asleep(thread: i32, mut others: impl FnMut()) {
+    let ran = || wait_for("the thread to sleep", || asleep_after(thread));
+    // It may have been seen asleep on its way to the wait; from then on it has no reason to run.
+    let mut before = ran();
+    wait_for("the wait", || {
+        (0..20).for_each(|_| others());
+        let earlier = std::mem::replace(&mut before, ran());
+        (earlier == before).then_some(())
+    });
+    (0..200).for_each(|_| others());
+    assert_eq!(ran(), before, "it has run with nothing to do");
+}

@@ -1,0 +1,244 @@
+//! Groups for tasks: join, send, receive, leave, split and stream, on both kinds of runtime.
+#![cfg(feature = "tokio")]
+
+mod support;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use cpg::tokio::{Group, Receiver, Sender};
+use cpg::{CsError, Error, Event, Link, Message, OwnedEvent, Result};
+use futures_core::Stream;
+use futures_core::stream::FusedStream;
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use support::tasks::{eventually, message, on_each_runtime, soon};
+use support::{Members, deadline, name, wait_for};
+use testcluster::Cluster;
+
+assert_impl_all!(Group: Send, Unpin, Stream<Item = Result<OwnedEvent>>);
+assert_impl_all!(Receiver: Send, Unpin, FusedStream<Item = Result<OwnedEvent>>);
+assert_impl_all!(Sender: Clone, Send, Sync);
+// Dispatch takes one at a time (A4).
+assert_not_impl_any!(Group: Clone, Sync);
+assert_not_impl_any!(Receiver: Clone, Sync);
+
+fn assert_send<T: Send>(future: T) -> T {
+    future
+}
+
+/// Whatever a method gives can go from worker to worker: it is compiled, and that is all.
+#[allow(dead_code, reason = "for the compiler")]
+fn futures_are_send(mut group: Group, sender: &Sender, other: Group) {
+    _ = assert_send(Group::join("name"));
+    _ = assert_send(group.send(b"x"));
+    _ = assert_send(group.members());
+    _ = assert_send(group.recv());
+    _ = assert_send(group.dispatch(|_, _| ()));
+    _ = assert_send(group.leave_until(deadline(), |_, _| ()));
+    _ = assert_send(other.leave());
+    _ = assert_send(sender.send(b"x"));
+    _ = assert_send(sender.members());
+}
+
+async fn next(stream: &mut (impl Stream<Item = Result<OwnedEvent>> + Unpin)) -> Option<Result<OwnedEvent>> {
+    soon(poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx))).await
+}
+
+#[test]
+fn a_task_joins_sends_receives_and_leaves() {
+    on_each_runtime(1, |_| async {
+        let mut group = soon(Group::join("tasks")).await.unwrap();
+        assert_eq!((group.name(), group.me().pid()), (&name("tasks"), std::process::id()));
+        let OwnedEvent::ConfChg(view) = soon(group.recv()).await.unwrap() else { panic!() };
+        assert!(view.is_first() && view.members() == [group.me()]);
+        soon(group.send(b"short")).await.unwrap();
+        group.try_send(b"at once").unwrap();
+        let long: Vec<u8> = (0..=u8::MAX).cycle().take(5_000_000).collect();
+        soon(group.send(&long)).await.unwrap();
+        for expected in [&b"short"[..], b"at once", &long] {
+            assert_eq!(message(&mut group).await, expected);
+        }
+        assert!(matches!(group.try_send(&long), Err(Error::Waits { call: "cpg_mcast_joined" })));
+        assert_eq!(soon(group.members()).await.unwrap(), [group.me()]);
+        // What was under way is seen to the end.
+        group.send(b"last").await.unwrap();
+        let (mut heard, mut refused) = (Vec::new(), false);
+        let leaving = group.leave_until(deadline(), |link, event| match event {
+            Event::Deliver(message) => heard.push(message.payload().to_vec()),
+            _ => refused = matches!(link.send(b"x"), Err(Error::Left)),
+        });
+        soon(leaving).await.unwrap();
+        assert_eq!((heard, refused), (vec![b"last".to_vec()], true));
+        // It was a leave, and is over: the process can join again.
+        soon(soon(Group::join("tasks")).await.unwrap().leave()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_failed_join_is_an_error() {
+    on_each_runtime(1, |_| async {
+        let _first = soon(Group::join("once")).await.unwrap();
+        assert_eq!(soon(Group::join("once")).await.unwrap_err().code(), Some(CsError::Exist));
+        assert!(matches!(soon(Group::join("")).await.unwrap_err(), Error::Name(_)));
+    });
+}
+
+#[test]
+fn dispatch_hands_over_what_is_there_without_a_copy() {
+    on_each_runtime(1, |_| async {
+        let mut group = soon(Group::join("closure")).await.unwrap();
+        for byte in 0..=255 {
+            soon(group.send(&[byte])).await.unwrap();
+        }
+        let (me, mut views, mut heard, mut calls) = (group.me(), 0, Vec::new(), 0);
+        while heard.len() < 256 {
+            let before = views + heard.len();
+            let refuses = |link: &Link| {
+                assert!(matches!(link.members(), Err(Error::Waits { call: "cpg_membership_get" })));
+                let long = vec![0; link.max_atomic_message_size() + 1];
+                assert!(matches!(link.send(&long), Err(Error::Waits { call: "cpg_mcast_joined" })));
+                assert!(matches!(link.zero_copy(1), Err(Error::Waits { call: "cpg_zcb_alloc" })));
+            };
+            let handling = group.dispatch(|link, event| {
+                assert_eq!(link.me(), me);
+                if let Event::Deliver(mut message) = event {
+                    message.payload_mut()[0] ^= 0xff;
+                    heard.push(message.payload()[0]);
+                } else {
+                    views += 1;
+                    refuses(link);
+                }
+            });
+            let handled = soon(handling).await.unwrap();
+            assert!(handled > 0 && handled == views + heard.len() - before);
+            calls += 1;
+        }
+        assert_eq!(heard, (0..=255).rev().collect::<Vec<_>>());
+        assert!(views == 1 && calls > 0);
+        // A handler sends, and the same task hears it.
+        group.send(b"ping").await.unwrap();
+        soon(group.dispatch(|link, _| link.send(b"pong").unwrap())).await.unwrap();
+        assert_eq!(message(&mut group).await, b"pong");
+    });
+}
+
+#[test]
+fn halves_go_to_tasks_of_their_own() {
+    on_each_runtime(1, |_| async {
+        let (sender, mut receiver) = soon(Group::join("halves")).await.unwrap().split();
+        let senders: Vec<_> = (0..8_u8)
+            .map(|task| {
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    for number in 0..100_u8 {
+                        soon(sender.send(&[task, number])).await.unwrap();
+                        if number % 32 == 0 {
+                            assert_eq!(soon(sender.members()).await.unwrap(), [sender.me()]);
+                        }
+                    }
+                })
+            })
+            .collect();
+        let receiving = tokio::spawn(async move {
+            let mut heard = [0; 8];
+            while heard != [100; 8] {
+                let OwnedEvent::Deliver(message) = soon(receiver.recv()).await.unwrap() else { continue };
+                let [task, number] = message.payload() else { panic!("{message:?}") };
+                assert_eq!(heard[usize::from(*task)], *number);
+                heard[usize::from(*task)] += 1;
+            }
+            receiver
+        });
+        for task in senders {
+            soon(task).await.unwrap();
+        }
+        soon(soon(receiving).await.unwrap().leave()).await.unwrap();
+        for result in [
+            soon(sender.send(b"x")).await,
+            soon(sender.send(&vec![0; 3_000_000])).await,
+            sender.try_send(b"x"),
+            soon(sender.members()).await.map(drop),
+        ] {
+            assert!(matches!(result, Err(Error::Left)));
+        }
+    });
+}
+
+#[test]
+fn the_membership_ends_with_the_last_half() {
+    on_each_runtime(1, |cluster| async move {
+        let mut c = {
+            let cluster = Arc::clone(&cluster);
+            tokio::task::spawn_blocking(move || Members::start(&cluster, 1, &name("last"), 1)).await.unwrap()
+        };
+        for receiver_first in [true, false] {
+            let (sender, receiver) = soon(Group::join("last")).await.unwrap().split();
+            let clone = sender.clone();
+            drop(sender);
+            if receiver_first {
+                drop(receiver);
+                soon(clone.send(b"stands")).await.unwrap();
+                assert_eq!(soon(clone.members()).await.unwrap().len(), 2);
+                c.expect(|line| line.ends_with("stands"));
+                drop(clone);
+            } else {
+                drop(clone);
+                let mut receiver = receiver;
+                soon(receiver.recv()).await.unwrap();
+                drop(receiver);
+            }
+            c.expect(|line| line.starts_with("view") && line.contains(" -1:"));
+        }
+    });
+}
+
+#[test]
+fn a_group_and_its_receiver_are_streams() {
+    on_each_runtime(1, |_| async {
+        let mut group = soon(Group::join("stream")).await.unwrap();
+        assert!(matches!(next(&mut group).await, Some(Ok(OwnedEvent::ConfChg(_)))));
+        for text in ["one", "two", "three"] {
+            group.try_send(text.as_bytes()).unwrap();
+        }
+        let text = |event: Option<Result<OwnedEvent>>| {
+            let Some(Ok(OwnedEvent::Deliver(message))) = event else { panic!("{event:?}") };
+            String::from_utf8(Message::into_payload(message)).unwrap()
+        };
+        assert_eq!(text(next(&mut group).await), "one");
+        // A stream takes one at a time as well: the rest is for others.
+        assert_eq!(message(&mut group).await, b"two");
+        let (_sender, mut receiver) = group.split();
+        assert_eq!(text(next(&mut receiver).await), "three");
+        assert!(!receiver.is_terminated());
+    });
+}
+
+#[test]
+fn a_group_for_threads_becomes_one_for_tasks() {
+    on_each_runtime(1, |_| async {
+        let group = tokio::task::spawn_blocking(|| support::join("made")).await.unwrap();
+        group.send(b"before").unwrap();
+        let mut group = Group::new(group).unwrap();
+        assert_eq!(message(&mut group).await, b"before");
+        drop(group);
+        eventually("the membership to end", || async {
+            let asking = tokio::task::spawn_blocking(|| cpg::Handle::connect()?.members_of(&name("made")));
+            asking.await.unwrap().unwrap().is_empty().then_some(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn without_a_runtime_the_group_is_dropped_by_the_panic() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = support::join("nowhere");
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Group::new(group))).unwrap_err();
+        let handle = cpg::Handle::connect().unwrap();
+        wait_for("the membership to end", || {
+            handle.members_of(&name("nowhere")).unwrap().is_empty().then_some(())
+        });
+    });
+}

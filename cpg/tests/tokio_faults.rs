@@ -1,0 +1,215 @@
+//! Groups for tasks when handlers panic, processes fork and daemons die; and tasks that have nothing to do.
+#![cfg(feature = "tokio")]
+
+mod support;
+
+use std::future::{Future, poll_fn};
+use std::panic::panic_any;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::task::{Context, Poll};
+
+use cpg::tokio::{Group, Receiver};
+use cpg::{CsError, Error, Event, OwnedEvent};
+use futures_core::Stream as _;
+use support::fork::{alone, child, ensure, fork, reap, refused};
+use support::tasks::{current, eventually, message, on_each_runtime, polled, soon, ticks};
+use support::{deadline, join, payloads, wait_for};
+use testcluster::Cluster;
+use tokio::sync::Mutex;
+
+#[test]
+fn a_panic_in_a_handler_ends_its_task_alone() {
+    on_each_runtime(1, |_| async {
+        let (sender, receiver) = soon(Group::join("shared")).await.unwrap().split();
+        let mut alone = soon(Group::join("alone")).await.unwrap();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for byte in 0..5_u8 {
+            soon(sender.send(&[byte])).await.unwrap();
+        }
+        let panicking = tokio::spawn({
+            let receiver = Arc::clone(&receiver);
+            async move {
+                let mut receiver = receiver.lock().await;
+                loop {
+                    let handling = receiver.dispatch(|_, event| {
+                        if let Event::Deliver(message) = event {
+                            if message.payload() == [2] {
+                                panic_any("two");
+                            }
+                        }
+                    });
+                    soon(handling).await.unwrap();
+                }
+            }
+        });
+        // A task whose group goes with it.
+        alone.send(b"x").await.unwrap();
+        let alone = tokio::spawn(async move {
+            loop {
+                soon(alone.dispatch(|_, _| panic_any("alone"))).await.unwrap();
+            }
+        });
+        for (task, text) in [(panicking, "two"), (alone, "alone")] {
+            let error = soon(task).await.map(|(): ()| ()).unwrap_err();
+            assert_eq!(error.into_panic().downcast_ref(), Some(&text));
+        }
+        // The event was handled, later ones were not taken, and the membership goes on.
+        let mut receiver = Arc::into_inner(receiver).unwrap().into_inner();
+        for byte in [3, 4] {
+            assert_eq!(message(&mut receiver).await, [byte]);
+        }
+        soon(sender.send(b"goes on")).await.unwrap();
+        assert_eq!(message(&mut receiver).await, b"goes on");
+        let leaving = tokio::spawn(receiver.leave_until(deadline(), |_, _| panic_any("leaving")));
+        assert!(soon(leaving).await.unwrap_err().is_panic());
+        eventually("the senders to be told", || async {
+            matches!(sender.try_send(b"x"), Err(Error::Left)).then_some(())
+        })
+        .await;
+    });
+}
+
+/// The output of a future, by polls that nothing wakes: in a child there is no reactor that would.
+fn by_hand<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    wait_for("the future", || {
+        match future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    })
+}
+
+#[test]
+fn a_child_is_refused_and_its_parent_is_not_disturbed() {
+    let _alone = alone();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        current().block_on(async {
+            let group = soon(Group::join("forked")).await.unwrap();
+            let (leaving_sender, leaving) = soon(Group::join("leaving")).await.unwrap().split();
+            let (sender, mut receiver) = group.split();
+            // Nothing is ready, so that the child has to say it without being told to look.
+            for _ in 0..2 {
+                soon(receiver.recv()).await.unwrap();
+                soon(sender.send(b"next")).await.unwrap();
+            }
+            soon(receiver.recv()).await.unwrap();
+            assert!(polled(1, receiver.recv()).await.is_none());
+            let pid = fork();
+            if pid == 0 {
+                child(move || {
+                    ensure!(refused(sender.try_send(b"from the child")));
+                    ensure!(refused(by_hand(sender.send(b"from the child"))));
+                    ensure!(refused(by_hand(sender.members())));
+                    ensure!(refused(by_hand(receiver.recv())));
+                    ensure!(refused(by_hand(receiver.dispatch(|_, _| ()))));
+                    ensure!(refused(by_hand(poll_fn(|cx| Pin::new(&mut receiver).poll_next(cx))).unwrap()));
+                    ensure!(refused(by_hand(leaving.leave())));
+                    // What it drops stays with the parent, and so does the parent's reactor.
+                    drop((sender, receiver, leaving_sender));
+                    0
+                });
+            }
+            reap(pid);
+            let asleep = tokio::spawn(async move { (message(&mut receiver).await, receiver) });
+            ticks().await;
+            soon(sender.send(b"after")).await.unwrap();
+            let (heard, receiver) = soon(asleep).await.unwrap();
+            assert_eq!(heard, b"after");
+            assert_eq!(soon(sender.members()).await.unwrap(), [sender.me()]);
+            soon(receiver.leave()).await.unwrap();
+            soon(leaving.leave()).await.unwrap();
+        });
+    });
+}
+
+fn assert_lost(error: &Error) {
+    assert!(error.is_connection_lost() && !error.is_retryable(), "{error}");
+    assert_eq!(error.code(), Some(CsError::Library));
+}
+
+#[test]
+fn a_lost_daemon_ends_what_waits_and_what_comes_later() {
+    on_each_runtime(1, |cluster| async move {
+        let mut hears = soon(Group::join("receives")).await.unwrap();
+        let mut dispatches = soon(Group::join("dispatches")).await.unwrap();
+        let leaves = soon(Group::join("leaves")).await.unwrap();
+        let (sender, mut receiver) = soon(Group::join("whole")).await.unwrap().split();
+        let waiting = [
+            tokio::spawn(async move {
+                loop {
+                    if let Err(error) = hears.recv().await {
+                        return error;
+                    }
+                }
+            }),
+            tokio::spawn(async move {
+                loop {
+                    if let Err(error) = dispatches.dispatch(|_, _| ()).await {
+                        return error;
+                    }
+                }
+            }),
+        ];
+        ticks().await;
+        let inner = Arc::clone(&cluster);
+        tokio::task::spawn_blocking(move || inner.kill(1).unwrap()).await.unwrap();
+        for task in waiting {
+            assert_lost(&soon(task).await.unwrap());
+        }
+        // A stream says it once, and ends.
+        let next =
+            async |receiver: &mut Receiver| soon(poll_fn(|cx| Pin::new(&mut *receiver).poll_next(cx))).await;
+        assert_lost(&next(&mut receiver).await.unwrap().unwrap_err());
+        assert!(next(&mut receiver).await.is_none());
+        for error in [
+            soon(receiver.recv()).await.unwrap_err(),
+            soon(receiver.dispatch(|_, _| ())).await.unwrap_err(),
+            sender.try_send(b"x").unwrap_err(),
+            soon(sender.send(b"x")).await.unwrap_err(),
+            soon(sender.send(&vec![0; 3_000_000])).await.unwrap_err(),
+            soon(sender.members()).await.unwrap_err(),
+            soon(leaves.leave()).await.unwrap_err(),
+            soon(receiver.leave()).await.unwrap_err(),
+        ] {
+            assert_lost(&error);
+        }
+        eventually("the senders to be told", || async {
+            matches!(sender.try_send(b"x"), Err(Error::Left)).then_some(())
+        })
+        .await;
+        assert!(soon(Group::join("new")).await.unwrap_err().is_connection_lost());
+        let inner = Arc::clone(&cluster);
+        tokio::task::spawn_blocking(move || inner.restart(1).unwrap()).await.unwrap();
+        let mut group = soon(Group::join("whole")).await.unwrap();
+        soon(group.send(b"back")).await.unwrap();
+        assert_eq!(message(&mut group).await, b"back");
+    });
+}
+
+#[test]
+fn an_idle_runtime_does_not_run() {
+    static THREAD: AtomicI32 = AtomicI32::new(0);
+    let cluster = Cluster::start(1).unwrap();
+    let mut busy = cluster.on(1, || join("busy"));
+    let idle = cluster.spawn_on(1, || {
+        current().block_on(async {
+            let mut group = Group::join("idle").await.unwrap();
+            let OwnedEvent::ConfChg(_) = group.recv().await.unwrap() else { panic!() };
+            // SAFETY: it takes and breaks nothing.
+            THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+            group.recv().await
+        })
+    });
+    let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
+    support::assert_stays_asleep(thread, || {
+        busy.send_until(b"x", deadline()).unwrap();
+        payloads(&mut busy, 1);
+    });
+    assert!(!idle.is_finished());
+    cluster.kill(1).unwrap();
+    assert_lost(&idle.join().unwrap().unwrap_err());
+}

@@ -1,0 +1,45 @@
+//! How the smaller programs are called, and what they print.
+
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::ExitCode;
+
+use cpg::{Event, Group, GroupName, Handle};
+
+use crate::program::{self, End};
+
+/// Joins the group that is the program's argument, and runs the program with it.
+pub fn main(name: &str, run: impl FnOnce(Group) -> Result<(), End>) -> ExitCode {
+    let help = format!(
+        "Usage: {name} GROUP\n\nJoins GROUP. Sends each line of standard input as a message; prints each message of the group \
+         as a line\nNODE:PID<TAB>PAYLOAD, each view as 'members N'. Leaves when the input has ended and all of it has come \
+         back, or with\nSIGINT or SIGTERM.\n"
+    );
+    program::main(name, &help, |mut arguments| {
+        use lexopt::prelude::*;
+        let mut group = None;
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("help") | Short('h') => return Err(End::Help),
+                Value(value) if group.is_none() => group = Some(value),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let group = group.ok_or(End::Usage("which GROUP?".to_owned()))?;
+        let group = GroupName::new(group.as_bytes())?;
+        run(Handle::connect()?.join(&group)?)
+    })
+}
+
+/// Prints an event.
+pub fn show(mut output: impl Write, event: &Event<'_>) -> io::Result<()> {
+    match event {
+        Event::Deliver(message) => {
+            write!(output, "{}\t", message.sender())?;
+            output.write_all(message.payload())?;
+            writeln!(output)
+        }
+        Event::ConfChg(view) => writeln!(output, "members {}", view.members().len()),
+        Event::TotemConfChg(_) => Ok(()),
+    }
+}

@@ -1,0 +1,72 @@
+//! A group in a loop on `calloop`.
+//!
+//!     loop_calloop GROUP
+//!
+//! It shows a group as an event source, `Generic<Group>`: the loop has the group, its callback dispatches, and a
+//! [`Dispatcher`] gives the group back for sending, and for leaving in the end. The other examples of loops do the same;
+//! compare them.
+
+mod joined;
+mod program;
+mod signals;
+mod talk;
+
+use std::io;
+use std::ops::ControlFlow::Continue;
+use std::process::ExitCode;
+
+use calloop::generic::{Generic, NoIoDrop};
+use calloop::ping::make_ping;
+use calloop::{Dispatcher, EventLoop, Interest, Mode, PostAction, Readiness};
+use cpg::{Dispatch, Group};
+use program::End;
+use signals::Signals;
+use talk::Talk;
+
+/// What the callbacks share.
+struct State {
+    talk: Talk,
+    stopped: bool,
+}
+
+fn main() -> ExitCode {
+    joined::main("loop_calloop", |group| {
+        let source = Dispatcher::new(Generic::new(group, Interest::READ, Mode::Level), receive);
+        let result = run(&source);
+        let group = source.into_source_inner().unwrap();
+        // What went wrong first tells more than what that did to the rest.
+        result.and(group.leave().map_err(End::from))
+    })
+}
+
+/// The callback of the group.
+#[allow(clippy::needless_pass_by_value, reason = "as calloop calls it")]
+fn receive(_: Readiness, group: &mut NoIoDrop<Group>, state: &mut State) -> io::Result<PostAction> {
+    // SAFETY: a dispatch neither drops the group nor changes its descriptor.
+    #[allow(unsafe_code, reason = "calloop cannot see that the descriptor stays open")]
+    let group = unsafe { group.get_mut() };
+    group.dispatch(Dispatch::All, |link, event| state.talk.hear(link, &event))?;
+    Ok(PostAction::Continue)
+}
+
+fn run(group: &Dispatcher<'_, Generic<Group>, State>) -> Result<(), End> {
+    // Before there are threads, which inherit what is blocked.
+    let signals = Generic::new(Signals::new()?, Interest::READ, Mode::Level);
+    let mut events = EventLoop::try_new().map_err(io::Error::from)?;
+    let handle = events.handle();
+    handle.register_dispatcher(group.clone()).map_err(io::Error::from)?;
+    let signalled = |_, signals: &mut NoIoDrop<Signals>, state: &mut State| {
+        state.stopped |= signals.take()?;
+        Ok(PostAction::Continue)
+    };
+    handle.insert_source(signals, signalled).map_err(|error| io::Error::from(error.error))?;
+    let (ping, pinged) = make_ping()?;
+    handle.insert_source(pinged, |(), (), _| ()).map_err(|error| io::Error::from(error.error))?;
+
+    let mut state = State { talk: Talk::start(move || ping.ping()), stopped: false };
+    while !state.stopped {
+        let Continue(time) = state.talk.say(group.as_source_ref().get_ref())? else { break };
+        events.dispatch(time, &mut state).map_err(io::Error::from)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! A group in the main loop of GTK and GNOME programs, through the crate `glib`.
+//!
+//!     loop_glib GROUP
+//!
+//! It shows the group's descriptor as a source whose callback dispatches. The callbacks own what they use, so they share it
+//! in a cell. Here the program iterates the main context; in one that runs a `MainLoop` the callbacks do what is done between
+//! two iterations here. The other examples of loops do the same; compare them.
+
+mod joined;
+mod program;
+mod talk;
+
+use std::cell::RefCell;
+use std::ops::ControlFlow::{self as Turn, Break, Continue};
+use std::os::fd::AsRawFd as _;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use cpg::{Dispatch, Group};
+use glib::{ControlFlow, IOCondition, MainContext, Priority};
+use nix::sys::signal::Signal;
+use program::End;
+use talk::Talk;
+
+/// What the callbacks share.
+struct State {
+    group: Group,
+    talk: Talk,
+    heard: cpg::Result<()>,
+    stopped: bool,
+}
+
+impl State {
+    /// What is done between two iterations.
+    fn turn(&mut self) -> Result<Turn<(), Option<Duration>>, End> {
+        std::mem::replace(&mut self.heard, Ok(()))?;
+        if self.stopped { Ok(Break(())) } else { self.talk.say(&self.group) }
+    }
+}
+
+fn main() -> ExitCode {
+    joined::main("loop_glib", |group| {
+        let context = MainContext::default();
+        let talk = Talk::start({
+            let context = context.clone();
+            move || context.wakeup()
+        });
+        let state = Rc::new(RefCell::new(State { group, talk, heard: Ok(()), stopped: false }));
+        let result = run(&context, &state);
+        let state = Rc::into_inner(state).expect("the sources are gone").into_inner();
+        // What went wrong first tells more than what that did to the rest.
+        result.and(state.group.leave().map_err(End::from))
+    })
+}
+
+fn run(context: &MainContext, state: &Rc<RefCell<State>>) -> Result<(), End> {
+    let mut sources = Vec::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let state = Rc::clone(state);
+        sources.push(glib::unix_signal_add_local(signal as i32, move || {
+            state.borrow_mut().stopped = true;
+            ControlFlow::Continue
+        }));
+    }
+    let fd = state.borrow().group.as_raw_fd();
+    // With the conditions that poll reports unasked: GLib would not call back for them and come round at once, for ever.
+    let ready = IOCondition::IN | IOCondition::ERR | IOCondition::HUP;
+    sources.push(glib::unix_fd_add_local(fd, ready, {
+        let state = Rc::clone(state);
+        move |_, _| {
+            let State { group, talk, heard, .. } = &mut *state.borrow_mut();
+            *heard = group.dispatch(Dispatch::All, |link, event| talk.hear(link, &event)).map(drop);
+            ControlFlow::Continue
+        }
+    }));
+    let result = iterate(context, state);
+    sources.into_iter().for_each(glib::SourceId::remove);
+    result
+}
+
+fn iterate(context: &MainContext, state: &RefCell<State>) -> Result<(), End> {
+    loop {
+        let Continue(time) = state.borrow_mut().turn()? else { return Ok(()) };
+        let timer =
+            time.map(|time| glib::timeout_source_new(time, None, Priority::DEFAULT, || ControlFlow::Break));
+        if let Some(timer) = &timer {
+            timer.attach(Some(context));
+        }
+        context.iteration(true);
+        if let Some(timer) = timer {
+            timer.destroy();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What the tests share: a program on a node, whose lines are read until the one comes that is waited for.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testcluster::Cluster;
+
+/// Longer than anything takes on a busy machine: no test waits for it unless it fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Repeats `probe` until it gives a value.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Runs a program to its end with this input.
+pub fn run(mut command: Command, input: &[u8]) -> Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // It may end before it has read all.
+        scope.spawn(move || stdin.write_all(input));
+        child.wait_with_output().unwrap()
+    })
+}
+
+/// The status, standard output and standard error of a program that is given no input.
+pub fn outcome(mut command: Command, arguments: &[&str]) -> (Option<i32>, String, String) {
+    command.args(arguments);
+    let Output { status, stdout, stderr } = run(command, b"");
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// A program that runs on a node until it is told to end, or dropped.
+pub struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    errors: Option<JoinHandle<String>>,
+}
+
+impl Program {
+    pub fn start(cluster: &Cluster, node: u32, program: &str, arguments: &[&str]) -> Self {
+        let mut command = cluster.command_on(node, program);
+        command.args(arguments).env("USER", "somebody");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut stderr = child.stderr.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            // A test that has seen enough does not read on, and lets the pipe close.
+            stdout.lines().try_for_each(|line| sender.send(line.unwrap()))
+        });
+        let errors = Some(std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        }));
+        Self { child, stdin, lines, errors }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn say(&mut self, text: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{text}").unwrap();
+    }
+
+    /// Its input, for a thread to write.
+    pub fn take_input(&mut self) -> ChildStdin {
+        self.stdin.take().unwrap()
+    }
+
+    pub fn line(&mut self) -> String {
+        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no line: {error}{}", self.errors()))
+    }
+
+    pub fn lines(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.line()).collect()
+    }
+
+    /// The first line from now on that `wanted` says yes to.
+    pub fn line_where(&mut self, mut wanted: impl FnMut(&str) -> bool) -> String {
+        let mut passed = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if wanted(&line) => return line,
+                Ok(line) => passed.push(line),
+                Err(error) => panic!("the line did not come after {passed:?}: {error}{}", self.errors()),
+            }
+        }
+    }
+
+    /// Waits until that is a line.
+    pub fn expect(&mut self, line: &str) {
+        self.line_where(|other| other == line);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Stops reading what it prints: its next line finds no reader.
+    pub fn close_output(&mut self) {
+        self.lines = channel().1;
+    }
+
+    /// Ends its input if that is open, and waits until it has ended: with which status, which lines that were not read,
+    /// and which words on standard error.
+    pub fn end(mut self) -> (ExitStatus, Vec<String>, String) {
+        drop(self.stdin.take());
+        let status = wait_for("the program to end", || self.child.try_wait().unwrap());
+        let rest = self.lines.iter().collect();
+        (status, rest, self.errors.take().unwrap().join().unwrap())
+    }
+
+    /// As [`end`](Self::end), for a program that ends well and in silence.
+    pub fn end_well(self) -> Vec<String> {
+        let (status, rest, errors) = self.end();
+        assert!(status.success() && errors.is_empty(), "{status}: {errors}");
+        rest
+    }
+
+    fn errors(&mut self) -> String {
+        // Its end closes the pipe that is read to its end here.
+        let _: std::io::Result<()> = self.child.kill();
+        self.errors.take().map(|errors| format!("\n{}", errors.join().unwrap())).unwrap_or_default()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _: std::io::Result<()> = self.child.kill();
+        let _: std::io::Result<ExitStatus> = self.child.wait();
+    }
+}

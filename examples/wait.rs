@@ -1,0 +1,24 @@
+//! The event loop of the programs that have no other: `poll`.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+/// Waits until one of the descriptors that are given is ready for what is asked of it, is at its end or has failed, and
+/// tells what each is ready for; or until the time has passed.
+pub fn wait<const N: usize>(
+    wanted: [Option<(BorrowedFd<'_>, PollFlags)>; N],
+    time: Option<Duration>,
+) -> io::Result<[PollFlags; N]> {
+    let mut polled: Vec<_> = wanted.iter().flatten().map(|&(fd, flags)| PollFd::new(fd, flags)).collect();
+    let time = time.map_or(PollTimeout::NONE, |time| time.try_into().unwrap_or(PollTimeout::MAX));
+    match nix::poll::poll(&mut polled, time) {
+        Ok(_) | Err(Errno::EINTR) => (),
+        Err(error) => return Err(error.into()),
+    }
+    let mut polled = polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+    Ok(wanted.map(|fd| fd.and_then(|_| polled.next()).unwrap_or(PollFlags::empty())))
+}
