@@ -13,34 +13,40 @@ use std::process::{Child, Command, Stdio};
 use crate::error::{Error, Result};
 use crate::namespace::SHARED;
 
-/// Arguments: the process that started the cluster, the directory with the nodes' namespaces.
+/// Waits for the end. Arguments: the process that started the cluster, the directory with the nodes' namespaces,
+/// [`CLEAN_UP`].
 ///
-/// It cleans up in the trap because some shells go on reading after one. A killed process is found
-/// again until it has ended; a zombie has no namespaces.
-const SCRIPT: &str = r#"
+/// It goes on in the trap because some shells go on reading after one, and in a new shell because a trap that comes in the
+/// middle of a condition changes what that says in some (dash 0.5.12).
+const WAIT: &str = r#"
 clean_up() {
-    trap : TERM
-    rounds=0
-    while [ "$rounds" -lt 10000 ]; do
-        found=
-        for process in /proc/[0-9]*; do
-            for network in "$2"/net-*; do
-                [ "$process/ns/net" -ef "$network" ] || continue
-                pid=${process#/proc/}
-                [ "$pid" = "$1" ] && continue
-                kill -KILL "$pid" && found=yes
-            done
-        done
-        [ "$found" ] || exit 0
-        rounds=$((rounds + 1))
-    done 2>/dev/null
-    exit 1
+    trap '' TERM
+    exec sh -c "$3" testcluster-watchdog "$1" "$2"
 }
-trap 'clean_up "$1" "$2"' TERM
+trap 'clean_up "$@"' TERM
 [ "$PPID" = "$1" ] || exit 0
 echo ready
 read -r line
-clean_up "$1" "$2"
+clean_up "$@"
+"#;
+
+/// Kills what is on the nodes. A killed process is found again until it has ended; a zombie has no namespaces.
+const CLEAN_UP: &str = r#"
+rounds=0
+while [ "$rounds" -lt 10000 ]; do
+    found=
+    for process in /proc/[0-9]*; do
+        for network in "$2"/net-*; do
+            [ "$process/ns/net" -ef "$network" ] || continue
+            pid=${process#/proc/}
+            [ "$pid" = "$1" ] && continue
+            kill -KILL "$pid" && found=yes
+        done
+    done
+    [ "$found" ] || exit 0
+    rounds=$((rounds + 1))
+done 2>/dev/null
+exit 1
 "#;
 
 #[derive(Debug)]
@@ -51,9 +57,9 @@ impl Watchdog {
     pub(crate) fn start(setpriv: &Path) -> Result<Self> {
         let failed = || Error::system("the shell that cleans up");
         let mut child = Command::new(setpriv)
-            .args(["--pdeathsig", "TERM", "sh", "-c", SCRIPT, "testcluster-watchdog"])
+            .args(["--pdeathsig", "TERM", "sh", "-c", WAIT, "testcluster-watchdog"])
             .arg(std::process::id().to_string())
-            .arg(SHARED)
+            .args([SHARED, CLEAN_UP])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // What is typed at a terminal to end the tests must not end this.

@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use common::{eventually, in_namespace, pid};
+use common::{Namespace, eventually, pid};
 use nix::sys::signal::{Signal, kill};
 use testcluster::{Cluster, Error, Result, State, Transport};
 
@@ -160,6 +160,7 @@ fn commands_run_on_nodes() -> Result<()> {
     let mut child = cluster.command_on(1, "sleep").arg("1000").spawn().unwrap();
     let name = || fs::read_to_string(format!("/proc/{}/comm", child.id())).unwrap();
     eventually("the child becomes the program", || name() == "sleep\n");
+    let node = Namespace::of(child.id(), "net");
     drop(cluster);
     // Its parent sees that a moment after it has left the node.
     let mut status = None;
@@ -168,7 +169,7 @@ fn commands_run_on_nodes() -> Result<()> {
         status.is_some()
     });
     assert_eq!(status.unwrap().signal(), Some(9));
-    assert!(in_namespace(lines[1]).is_empty());
+    assert_eq!(node.processes(), []);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{MARK, eventually, mark, marked, pid, traces};
+use common::{MARK, eventually, mark, marked, none_stays, pid, traces};
 use nix::sys::signal::{Signal, kill, killpg};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_testcluster");
@@ -119,7 +119,7 @@ fn nothing_is_left_of_a_killed_one() {
         let mut child = busy(&mut Command::new(PROGRAM), &mark);
         kill(pid(child.id()), signal).unwrap();
         child.wait().unwrap();
-        eventually("no process stays behind", || marked(&mark).is_empty());
+        none_stays(&mark);
         assert_eq!(traces(), before);
     }
 }
@@ -133,7 +133,7 @@ fn nothing_is_left_when_a_part_is_killed() {
         let (part, _) = running.iter().find(|(_, line)| line.contains(part)).unwrap();
         kill(pid(*part), Signal::SIGKILL).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(128 + 9));
-        eventually("no process stays behind", || marked(&mark).is_empty());
+        none_stays(&mark);
     }
 }
 
@@ -213,6 +213,6 @@ fn a_user_needs_no_root() {
     let mut child = busy(&mut as_user(), &mark);
     child.kill().unwrap();
     child.wait().unwrap();
-    eventually("no process stays behind", || marked(&mark).is_empty());
+    none_stays(&mark);
     assert_eq!(traces(), before);
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use common::{MARK, eventually, in_namespace, mark, marked, pid, traces};
+use common::{MARK, Namespace, eventually, eventually_none, mark, marked, none_stays, pid, traces};
 use nix::sys::signal::{Signal, kill};
 use testcluster::Cluster;
 
@@ -19,19 +19,13 @@ fn have_a_cluster() {
     let mut client = cluster.command_on(2, "sleep").arg("1000").spawn().unwrap();
     let comm = format!("/proc/{}/comm", client.id());
     eventually("the client runs", || fs::read_to_string(&comm).unwrap() == "sleep\n");
-    for node in [1, 2] {
-        for kind in ["mnt", "net"] {
-            let link = cluster.on(node, || fs::read_link(format!("/proc/thread-self/ns/{kind}")));
-            println!("namespace {}", link.unwrap().display());
-        }
-    }
     println!("ready");
     client.wait().unwrap();
 }
 
 struct Other {
     process: Child,
-    namespaces: Vec<String>,
+    namespaces: Vec<Namespace>,
     mark: String,
 }
 
@@ -44,19 +38,22 @@ impl Other {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let namespaces = lines
-            .take_while(|line| !line.ends_with("ready"))
-            .filter_map(|line| Some(line.split_once("namespace ")?.1.to_owned()))
-            .collect();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.ends_with("ready")));
+        let daemons = marked(&mark).into_iter().filter(|(_, line)| line.contains("corosync -f"));
+        let namespaces: Vec<_> =
+            daemons.flat_map(|(pid, _)| ["mnt", "net"].map(|kind| Namespace::of(pid, kind))).collect();
+        assert_eq!(namespaces.len(), 4, "{:?}", marked(&mark));
+        assert!(namespaces.iter().all(|namespace| !namespace.processes().is_empty()));
         Self { process, namespaces, mark }
     }
 
     fn ends(mut self, before: &[String]) {
         self.process.wait().unwrap();
-        eventually("no process stays behind", || marked(&self.mark).is_empty());
+        none_stays(&self.mark);
         for namespace in &self.namespaces {
-            assert!(in_namespace(namespace).is_empty(), "{namespace}");
+            // Its environment goes a moment before its namespaces.
+            eventually_none("no process is left on a node", || namespace.processes());
         }
         assert_eq!(traces(), before);
     }
@@ -66,10 +63,6 @@ impl Other {
 fn a_killed_process() {
     let before = traces();
     let mut other = Other::start("killed");
-    assert_eq!(other.namespaces.len(), 4);
-    assert!(other.namespaces.iter().all(|namespace| !in_namespace(namespace).is_empty()));
-    let running = marked(&other.mark);
-    assert!(running.iter().filter(|(_, line)| line.contains("corosync -f")).count() == 2, "{running:?}");
     other.process.kill().unwrap();
     other.ends(&before);
 }
@@ -96,7 +89,7 @@ fn a_process_that_is_killed_while_it_starts() {
         std::thread::sleep(std::time::Duration::from_millis(delay));
         process.kill().unwrap();
         process.wait().unwrap();
-        eventually("no process stays behind", || marked(&mark).is_empty());
+        none_stays(&mark);
     }
 }
 
@@ -105,11 +98,10 @@ fn a_dropped_cluster() {
     let before = traces();
     let cluster = Cluster::start(2).unwrap();
     let pids = [1, 2].map(|node| cluster.daemon_pid(node));
-    let network = cluster.on(2, || fs::read_link("/proc/thread-self/ns/net").unwrap());
-    let network = network.to_str().unwrap().to_owned();
-    assert_eq!(in_namespace(&network), [pids[1]]);
+    let network = Namespace::of(pids[1], "net");
+    assert_eq!(network.processes(), [pids[1]]);
     drop(cluster);
     assert!(pids.iter().all(|pid| !fs::exists(format!("/proc/{pid}")).unwrap()));
-    assert!(in_namespace(&network).is_empty());
+    assert_eq!(network.processes(), []);
     assert_eq!(traces(), before);
 }

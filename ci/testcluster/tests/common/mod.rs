@@ -2,8 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,11 +22,25 @@ pub fn pid(pid: u32) -> nix::unistd::Pid {
 
 /// Waits until it is so, and fails when it does not become so.
 pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    eventually_none(what, || if so() { vec![] } else { vec!["not so"] });
+}
+
+/// Waits until nothing is found, and fails with what is when something stays.
+pub fn eventually_none<T: std::fmt::Debug>(what: &str, mut find: impl FnMut() -> Vec<T>) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
+    loop {
+        let found = find();
+        if found.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}: {found:?}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Waits until no process has the mark.
+pub fn none_stays(mark: &str) {
+    eventually_none("no process stays behind", || marked(mark));
 }
 
 /// The processes that have the mark, with their command lines.
@@ -41,14 +55,25 @@ pub fn marked(mark: &str) -> Vec<(u32, String)> {
         .collect()
 }
 
-/// The processes in a namespace such as `net:[4026531840]`.
-pub fn in_namespace(namespace: &str) -> Vec<u32> {
-    let Some((kind, _)) = namespace.split_once(':') else { return Vec::new() };
-    processes()
-        .filter(|pid| {
-            fs::read_link(format!("/proc/{pid}/ns/{kind}")).is_ok_and(|link| link == Path::new(namespace))
-        })
-        .collect()
+/// A namespace, kept: a new one would else get its number as soon as it is gone.
+pub struct Namespace {
+    kind: &'static str,
+    file: File,
+}
+
+impl Namespace {
+    pub fn of(pid: u32, kind: &'static str) -> Self {
+        Self { kind, file: File::open(format!("/proc/{pid}/ns/{kind}")).unwrap() }
+    }
+
+    /// Those that are in it.
+    pub fn processes(&self) -> Vec<u32> {
+        let own = self.file.metadata().unwrap();
+        let same = |other: fs::Metadata| (other.dev(), other.ino()) == (own.dev(), own.ino());
+        processes()
+            .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/{}", self.kind)).is_ok_and(same))
+            .collect()
+    }
 }
 
 /// What a cluster could have left where everybody sees it.
