@@ -189,7 +189,7 @@ impl Room {
                 }
             }
             Event::ConfChg(change) => self.hear_view(change),
-            Event::TotemConfChg(_) => (),
+            _ => (),
         }
     }
 

@@ -159,7 +159,7 @@ fn perform(group: &mut Group, task: Task, in_view: &mut usize) -> Heard {
                 }
             }
             Event::ConfChg(change) => *in_view = change.members().len(),
-            Event::TotemConfChg(_) => {}
+            _ => {}
         })?;
         std::mem::replace(&mut sent, Ok(()))?;
         if handled == 0 {

@@ -40,6 +40,6 @@ pub fn show(mut output: impl Write, event: &Event<'_>) -> io::Result<()> {
             writeln!(output)
         }
         Event::ConfChg(view) => writeln!(output, "members {}", view.members().len()),
-        Event::TotemConfChg(_) => Ok(()),
+        _ => Ok(()),
     }
 }

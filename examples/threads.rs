@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn run(group: Group) -> Result<(), End> {
-    let (sender, mut receiver) = group.split();
+    let (sender, mut receiver) = group.split()?;
     let waker = Waker::new()?;
     end_with_signals(waker.clone())?;
     let (results, reports) = mpsc::channel();

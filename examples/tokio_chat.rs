@@ -134,7 +134,7 @@ impl People {
                 }
                 Ok(!view.joined().is_empty())
             }
-            OwnedEvent::TotemConfChg(_) => Ok(false),
+            _ => Ok(false),
         }
     }
 

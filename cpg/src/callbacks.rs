@@ -1,6 +1,6 @@
 //! One closure a kind of event, the form that C programs know.
 
-use crate::event::{ConfChg, Deliver, Event, TotemConfChg};
+use crate::event::{ConfChg, Deliver, Event, Malformed, TotemConfChg, Undelivered};
 use crate::link::Link;
 
 /// A handler put together from one closure for each kind of event, as C programs fill in
@@ -27,11 +27,15 @@ pub struct Callbacks<'f> {
     deliver: Option<DeliverFn<'f>>,
     confchg: Option<ConfChgFn<'f>>,
     totem_confchg: Option<TotemConfChgFn<'f>>,
+    malformed: Option<MalformedFn<'f>>,
+    undelivered: Option<UndeliveredFn<'f>>,
 }
 
 type DeliverFn<'f> = Box<dyn FnMut(&Link, Deliver<'_>) + 'f>;
 type ConfChgFn<'f> = Box<dyn FnMut(&Link, ConfChg<'_>) + 'f>;
 type TotemConfChgFn<'f> = Box<dyn FnMut(&Link, TotemConfChg<'_>) + 'f>;
+type MalformedFn<'f> = Box<dyn FnMut(&Link, Malformed<'_>) + 'f>;
+type UndeliveredFn<'f> = Box<dyn FnMut(&Link, Undelivered) + 'f>;
 
 impl<'f> Callbacks<'f> {
     /// No closures yet.
@@ -60,6 +64,20 @@ impl<'f> Callbacks<'f> {
         self
     }
 
+    /// Calls `f` for each packet that cannot be read.
+    #[must_use]
+    pub fn on_malformed(mut self, f: impl FnMut(&Link, Malformed<'_>) + 'f) -> Self {
+        self.malformed = Some(Box::new(f));
+        self
+    }
+
+    /// Calls `f` for each own message that was not delivered.
+    #[must_use]
+    pub fn on_undelivered(mut self, f: impl FnMut(&Link, Undelivered) + 'f) -> Self {
+        self.undelivered = Some(Box::new(f));
+        self
+    }
+
     /// Hands the event to the closure for its kind.
     pub fn handle(&mut self, link: &Link, event: Event<'_>) {
         match event {
@@ -78,6 +96,16 @@ impl<'f> Callbacks<'f> {
                     f(link, change);
                 }
             }
+            Event::Malformed(packet) => {
+                if let Some(f) = &mut self.malformed {
+                    f(link, packet);
+                }
+            }
+            Event::Undelivered(message) => {
+                if let Some(f) = &mut self.undelivered {
+                    f(link, message);
+                }
+            }
         }
     }
 }
@@ -88,6 +116,8 @@ impl std::fmt::Debug for Callbacks<'_> {
             .field("deliver", &self.deliver.is_some())
             .field("confchg", &self.confchg.is_some())
             .field("totem_confchg", &self.totem_confchg.is_some())
+            .field("malformed", &self.malformed.is_some())
+            .field("undelivered", &self.undelivered.is_some())
             .finish()
     }
 }

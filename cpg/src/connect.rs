@@ -1,6 +1,7 @@
 //! How to connect.
 
 use crate::error::Result;
+use crate::flow::Flow;
 use crate::handle::Handle;
 use crate::raw::Connection;
 
@@ -17,7 +18,7 @@ pub enum TotemEvents {
     InitialAndChanges,
 }
 
-/// Options of a connection.
+/// Options of a connection, and of the membership that it turns into.
 ///
 /// ```no_run
 /// use cpg::{Connect, TotemEvents};
@@ -29,6 +30,7 @@ pub enum TotemEvents {
 #[must_use = "nothing is connected before open"]
 pub struct Connect {
     pub(crate) totem: TotemEvents,
+    pub(crate) flow: Flow,
     pub(crate) more_handles: bool,
 }
 
@@ -41,6 +43,11 @@ impl Connect {
     /// Which events about the ring the handle gets.
     pub fn totem_events(self, totem: TotemEvents) -> Self {
         Self { totem, ..self }
+    }
+
+    /// How much may be under way, and whether messages travel in packets.
+    pub fn flow(self, flow: Flow) -> Self {
+        Self { flow, ..self }
     }
 
     /// Connects to the corosync daemon of this machine.
@@ -58,6 +65,6 @@ impl Connect {
     #[doc(alias = "cpg_model_initialize")]
     #[doc(alias = "CPG_MODEL_V1")]
     pub fn open(self) -> Result<Handle> {
-        Connection::open(self).map(Handle::new)
+        Connection::open(self).map(|connection| Handle::new(connection, self.flow))
     }
 }

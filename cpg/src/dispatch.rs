@@ -1,9 +1,34 @@
 //! How long a dispatch goes on.
 
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use crate::error::Result;
 use crate::trampoline::Pump;
+
+/// Where events come from.
+pub(crate) trait Source {
+    /// Has the next event handled, or takes a part of one; false when there is none.
+    fn one(&self) -> Result<bool>;
+    /// Events handled so far.
+    fn events(&self) -> usize;
+    /// Waits until there may be one, or the waker is readable; false when the deadline passed.
+    fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool>;
+}
+
+impl Source for Pump<'_> {
+    fn one(&self) -> Result<bool> {
+        self.one()
+    }
+
+    fn events(&self) -> usize {
+        self.events()
+    }
+
+    fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool> {
+        self.from().wait_readable(deadline, [waker, None])
+    }
+}
 
 /// Which events a dispatch handles, and whether it waits for them.
 ///
@@ -32,7 +57,7 @@ pub enum Dispatch {
 }
 
 impl Dispatch {
-    fn is_over(self, handled: usize) -> bool {
+    pub(crate) fn is_over(self, handled: usize) -> bool {
         match self {
             Self::One | Self::OneUntil(_) | Self::OneNonBlocking => handled > 0,
             Self::All => false,
@@ -47,23 +72,21 @@ impl Dispatch {
     }
 
     /// Waits for the next event; false when it is not to be waited for any longer.
-    fn wait(self, pump: &Pump<'_>) -> Result<bool> {
+    fn wait(self, source: &dyn Source) -> Result<bool> {
         match self {
-            Self::One => pump.from().wait_readable(None, None),
-            Self::OneUntil(deadline) | Self::Until(deadline) => {
-                pump.from().wait_readable(Some(deadline), None)
-            }
+            Self::One => source.wait(None, None),
+            Self::OneUntil(deadline) | Self::Until(deadline) => source.wait(Some(deadline), None),
             Self::OneNonBlocking | Self::All | Self::AtMost(_) => Ok(false),
         }
     }
 
-    pub(crate) fn run(self, pump: &Pump<'_>) -> Result<usize> {
-        while !self.is_over(pump.events()) {
-            let go_on = if pump.one()? { !self.is_late() } else { self.wait(pump)? };
+    pub(crate) fn run(self, source: &dyn Source) -> Result<usize> {
+        while !self.is_over(source.events()) {
+            let go_on = if source.one()? { !self.is_late() } else { self.wait(source)? };
             if !go_on {
                 break;
             }
         }
-        Ok(pump.events())
+        Ok(source.events())
     }
 }

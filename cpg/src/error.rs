@@ -128,13 +128,27 @@ pub enum Error {
     #[error("the group has been left: a message sent now would be lost")]
     Left,
 
-    /// The call waits for the daemon, and was made in the handler of an asynchronous dispatch, where it would hold up the
-    /// executor (B16).
-    #[error("{call} waits for the daemon and would hold up the executor here: await it outside the handler")]
+    /// The call waits, and was made where it must not: in the handler of an asynchronous dispatch, where it would hold up the
+    /// executor (B16), or in any handler for what only further dispatching can end.
+    #[error("{call} waits and would hold up the dispatch here: call it outside the handler")]
     Waits {
         /// The C function.
         call: &'static str,
     },
+
+    /// The sending queue has no room for the message now.
+    #[error("the sending queue is full: dispatch, so that own deliveries make room, or wait")]
+    QueueFull,
+
+    /// The daemon took the message and dropped it, as it can while its ring re-forms (B17): those sent after it were delivered.
+    #[error(
+        "corosync has dropped the message after it took it, with those sent later delivered: send it again"
+    )]
+    Dropped,
+
+    /// The receiving half has gone, so nobody can tell whether the message is delivered.
+    #[error("the receiver is gone: the message may be delivered, and nobody hears of it")]
+    Unheard,
 
     /// The deadline passed first.
     #[error("the deadline passed while waiting for {waiting_for}")]
@@ -168,12 +182,12 @@ impl Error {
 
     /// Whether the same call may succeed in a moment.
     ///
-    /// So it is for `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming (B7), and for
+    /// So it is for a [queue](Self::QueueFull) that is full, for `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming (B7), and for
     /// `CS_ERR_INTERRUPT`, which says that a membership change stopped a message above the atomic size: all
     /// of it must be sent again (B8). The message has not been sent; nothing tells when to try again, and
     /// trying without a pause takes from the daemon the time that it needs.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Cs { code: CsError::TryAgain | CsError::Interrupt, .. })
+        matches!(self, Self::QueueFull | Self::Cs { code: CsError::TryAgain | CsError::Interrupt, .. })
     }
 
     /// Whether the daemon has gone, or was never there: the handle is of no further use, and a new one can be
@@ -188,7 +202,9 @@ impl Error {
             Self::StackTooSmall { .. } => io::ErrorKind::OutOfMemory,
             Self::TooManyHandles { .. } | Self::TooManyIterations { .. } => io::ErrorKind::QuotaExceeded,
             Self::Name(_) | Self::MessageTooLong { .. } => io::ErrorKind::InvalidInput,
-            Self::Left => io::ErrorKind::NotConnected,
+            Self::QueueFull => io::ErrorKind::WouldBlock,
+            Self::Left | Self::Unheard => io::ErrorKind::NotConnected,
+            Self::Dropped => io::ErrorKind::Other,
             Self::TimedOut { .. } => io::ErrorKind::TimedOut,
             Self::Forked { .. } => io::ErrorKind::PermissionDenied,
             Self::GroupTooLarge { .. } | Self::Waits { .. } => io::ErrorKind::Unsupported,

@@ -4,8 +4,14 @@ use crate::name::GroupName;
 use crate::owned::{Message, Ring, View};
 use crate::types::{Member, NodeId, RingId};
 
+pub use crate::undelivered::{Malformed, Undelivered};
+
 /// Something that happened in a group, in the order that all its members agree on.
+///
+/// The first three are what libcpg has, the others come to groups that ask for more of this crate: a plain group that is not
+/// split gets none of them.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A message was delivered, own ones included.
     Deliver(Deliver<'a>),
@@ -13,6 +19,10 @@ pub enum Event<'a> {
     ConfChg(ConfChg<'a>),
     /// Nodes joined or left the cluster, or this part of it.
     TotemConfChg(TotemConfChg<'a>),
+    /// A [packet](crate::packet) cannot be read from here on. Only in a [coalesced](crate::Flow::coalesced) group.
+    Malformed(Malformed<'a>),
+    /// A message of this member was not delivered, and nothing will deliver it. Only in a [split](crate::Group::split) group.
+    Undelivered(Undelivered),
 }
 
 /// A message.
@@ -21,6 +31,7 @@ pub struct Deliver<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) sender: Member,
     pub(crate) payload: &'a mut [u8],
+    pub(crate) packed: bool,
 }
 
 impl Deliver<'_> {
@@ -45,9 +56,20 @@ impl Deliver<'_> {
         self.payload
     }
 
+    /// Whether it came in a [packet](crate::packet). In a [coalesced](crate::Flow::coalesced) group one that did not is from a
+    /// member that does not know of packets, and is handed over whole; in other groups none does.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
     /// A copy that can be kept.
     pub fn to_message(&self) -> Message {
-        Message { group: self.group.clone(), sender: self.sender, payload: self.payload.to_vec() }
+        Message {
+            group: self.group.clone(),
+            sender: self.sender,
+            payload: self.payload.to_vec(),
+            packed: self.packed,
+        }
     }
 }
 
@@ -170,6 +192,8 @@ impl Event<'_> {
             Self::Deliver(message) => OwnedEvent::Deliver(message.to_message()),
             Self::ConfChg(change) => OwnedEvent::ConfChg(change.to_view()),
             Self::TotemConfChg(change) => OwnedEvent::TotemConfChg(change.to_ring()),
+            Self::Malformed(packet) => OwnedEvent::Malformed(packet.to_owned()),
+            Self::Undelivered(message) => OwnedEvent::Undelivered(message.clone()),
         }
     }
 }

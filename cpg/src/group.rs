@@ -4,19 +4,22 @@ use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
+use crate::cause::Cause;
 use crate::connect::Connect;
-use crate::dispatch::Dispatch;
+use crate::delivery::Stash;
+use crate::dispatch::{Dispatch, Source};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::handle::Handle;
+use crate::inbox::{self, Parts};
 use crate::join::{PATIENCE, PAUSES};
 use crate::link::{Link, retry};
 use crate::name::GroupName;
 use crate::raw::Events;
+use crate::readiness::Readiness;
 use crate::requests::Shared;
-use crate::trampoline::{self, Pump};
 
-/// The longest wait for events before a leave that flow control refused is tried again.
+/// The longest wait for events before a leave that flow control refused is tried again, or the queue looked at.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// A joined handle: it sends, through the [`Link`] that it dereferences to, hears what happens in the group, and leaves.
@@ -34,22 +37,28 @@ const RETRY: Duration = Duration::from_millis(10);
 pub struct Group {
     link: Link,
     events: Events,
+    stash: Stash,
+    /// In a coalesced group; a split one has that of its queue.
+    readiness: Option<Readiness>,
 }
 
 impl Group {
-    pub(crate) fn new(link: Link, events: Events) -> Self {
-        Self { link, events }
+    pub(crate) fn new(link: Link, events: Events) -> Result<Self> {
+        // Only packets can leave something to handle that the handle's descriptor does not tell of.
+        let readiness = link.flow().coalesce.then(|| Readiness::new(&events)).transpose()?;
+        Ok(Self { link, events, stash: Stash::default(), readiness })
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) fn into_parts(self) -> (Link, Events) {
-        (self.link, self.events)
+    pub(crate) fn into_parts(self) -> (Link, Events, Stash, Option<Readiness>) {
+        (self.link, self.events, self.stash, self.readiness)
     }
 
-    /// The same membership, with requests that several threads can make.
-    pub(crate) fn share(self) -> (Self, Shared) {
-        let (link, shared) = self.link.share();
-        (Self { link, ..self }, shared)
+    /// The same membership, with a queue and requests that several threads can make.
+    pub(crate) fn share(self) -> Result<(Self, Shared)> {
+        let readiness = self.readiness.map_or_else(|| Readiness::new(&self.events), Ok)?;
+        let (link, shared) = self.link.share(readiness);
+        Ok((Self { link, readiness: None, ..self }, shared))
     }
 
     /// The handle under the membership, for what can be asked of the whole cluster.
@@ -112,22 +121,19 @@ impl Group {
     #[doc(alias = "cpg_context_get")]
     #[doc(alias = "cpg_context_set")]
     pub fn dispatch(&mut self, how: Dispatch, handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
-        self.pump(handler, |pump| how.run(pump))
+        self.pump(handler, |handled| !how.is_over(handled), |source| how.run(source))
     }
 
-    /// Lets `work` take events and hand them to `handler`.
+    /// Lets `work` take events and hand them to `handler`, while `more` says so of those handled.
     pub(crate) fn pump<R>(
         &mut self,
-        mut handler: impl FnMut(&Link, Event<'_>),
-        work: impl FnOnce(&Pump<'_>) -> Result<R>,
+        handler: impl FnMut(&Link, Event<'_>),
+        more: impl Fn(usize) -> bool,
+        work: impl FnOnce(&dyn Source) -> Result<R>,
     ) -> Result<R> {
-        let link = &self.link;
-        let mut handler = |event: Event<'_>| {
-            link.note(&event);
-            handler(link, event);
-        };
-        let check = || link.check_size(&self.events);
-        trampoline::with(&self.events, link.me(), &mut handler, &check, work)
+        let Self { link, events, stash, readiness } = self;
+        let check = || link.check_size(events);
+        inbox::with(Parts { link, events, stash, readiness: readiness.as_ref() }, handler, more, &check, work)
     }
 
     /// Leaves the group and closes the handle, passing over the events that come until then.
@@ -154,22 +160,50 @@ impl Group {
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
+        let left = self.leave_in_place(deadline, &mut handler);
+        if let Some(shared) = self.link.requests().shared() {
+            // What has not come back by now does not come.
+            shared.outbox().end(if left.is_ok() { Cause::Dropped } else { Cause::Left });
+            while let Some(message) = shared.outbox().take_returned() {
+                handler(&self.link, Event::Undelivered(message.into()));
+            }
+        }
+        left?;
+        drop(self.events);
+        self.link.into_requests().into_handle().map_or(Ok(()), Handle::close)
+    }
+
+    fn leave_in_place(
+        &mut self,
+        deadline: Instant,
+        handler: &mut impl FnMut(&Link, Event<'_>),
+    ) -> Result<()> {
+        if let Some(shared) = self.link.requests().shared().cloned() {
+            shared.outbox().close();
+            while shared.outbox().is_waiting() {
+                let now = Instant::now();
+                if now >= deadline {
+                    return Err(Error::TimedOut { waiting_for: "the queue to be sent" });
+                }
+                // A long message that is given up makes no event.
+                self.dispatch(Dispatch::OneUntil(deadline.min(now + RETRY)), &mut *handler)?;
+            }
+        }
         while let Err(error) = self.link.requests().leave(self.link.name()) {
             let now = Instant::now();
             if !error.is_retryable() || now >= deadline {
                 return Err(error);
             }
-            self.dispatch(Dispatch::OneUntil(deadline.min(now + RETRY)), &mut handler)?;
+            self.dispatch(Dispatch::OneUntil(deadline.min(now + RETRY)), &mut *handler)?;
         }
         while !self.link.has_left() {
-            let count = self.dispatch(Dispatch::OneUntil(deadline), &mut handler)?;
+            let count = self.dispatch(Dispatch::OneUntil(deadline), &mut *handler)?;
             // Others may send without end, and what they send comes first.
             if count == 0 || (Instant::now() >= deadline && !self.link.has_left()) {
                 return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
             }
         }
-        drop(self.events);
-        self.link.into_requests().into_handle().map_or(Ok(()), Handle::close)
+        Ok(())
     }
 }
 
@@ -191,7 +225,11 @@ impl Deref for Group {
 impl AsFd for Group {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.events.as_fd()
+        match (self.link.requests().shared(), &self.readiness) {
+            (Some(shared), _) => shared.outbox().readiness().as_fd(),
+            (None, Some(readiness)) => readiness.as_fd(),
+            (None, None) => self.events.as_fd(),
+        }
     }
 }
 

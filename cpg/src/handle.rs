@@ -6,6 +6,7 @@ use crate::connect::Connect;
 use crate::dispatch::Dispatch;
 use crate::error::Result;
 use crate::event::{Event, TotemConfChg};
+use crate::flow::Flow;
 use crate::iteration::{Groups, Processes};
 use crate::name::GroupName;
 use crate::raw::{Connection, Events, Kind};
@@ -30,12 +31,17 @@ use crate::types::{FlowControl, Member, NodeId};
 pub struct Handle {
     connection: Connection,
     events: Events,
+    flow: Flow,
 }
 
 impl Handle {
-    pub(crate) fn new(connection: Connection) -> Self {
+    pub(crate) fn new(connection: Connection, flow: Flow) -> Self {
         let events = connection.events();
-        Self { connection, events }
+        Self { connection, events, flow }
+    }
+
+    pub(crate) fn flow(&self) -> Flow {
+        self.flow
     }
 
     pub(crate) fn connection(&self) -> &Connection {

@@ -81,13 +81,11 @@ impl Handle {
             Ok(me) => me,
             Err(error) => return Err(JoinError { error, handle: Some(Box::new(self)) }),
         };
-        match self.await_membership(group, me, deadline) {
-            Ok(()) => {
-                let events = self.connection().events();
-                Ok(Group::new(Link::new(self, group.clone(), me), events))
-            }
-            Err(error) => Err(JoinError { error, handle: None }),
-        }
+        let joined = self.await_membership(group, me, deadline).and_then(|()| {
+            let events = self.connection().events();
+            Group::new(Link::new(self, group.clone(), me), events)
+        });
+        joined.map_err(|error| JoinError { error, handle: None })
     }
 
     fn request_membership(&self, group: &GroupName, deadline: Instant) -> Result<Member> {
@@ -105,7 +103,7 @@ impl Handle {
     /// are not counted yet.
     fn await_membership(&self, group: &GroupName, me: Member, deadline: Instant) -> Result<()> {
         // The own view makes the handle readable; so can a new ring, which is why the count decides.
-        self.connection().events().wait_readable(Some(deadline), None)?;
+        self.connection().events().wait_readable(Some(deadline), [None; 2])?;
         let mut pause = PAUSES.0;
         loop {
             let members =

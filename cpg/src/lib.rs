@@ -13,6 +13,7 @@
 //!         Event::Deliver(message) => entries.push(message.payload().to_vec()),
 //!         Event::ConfChg(view) => println!("{} is one of {:?}", link.me(), view.members()),
 //!         Event::TotemConfChg(ring) => println!("ring {} of {:?}", ring.ring_id(), ring.members()),
+//!         _ => {}
 //!     })?;
 //! }
 //! group.leave()?;
@@ -88,29 +89,39 @@
 #![deny(unsafe_code)]
 
 mod callbacks;
+mod cause;
 mod code;
 mod connect;
+mod delivery;
 mod dispatch;
 mod error;
 mod event;
+mod flow;
 mod group;
 mod handle;
+mod inbox;
 mod iteration;
 mod join;
 mod link;
 mod members;
 mod name;
+mod outbox;
 mod owned;
+pub mod packet;
+mod queue;
 mod raw;
+mod readiness;
 mod requests;
 mod room;
 mod run;
 mod split;
 mod stack;
+mod ticket;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod trampoline;
 mod types;
+mod undelivered;
 mod waker;
 mod zero_copy;
 
@@ -122,7 +133,8 @@ pub use code::CsError;
 pub use connect::{Connect, TotemEvents};
 pub use dispatch::Dispatch;
 pub use error::{Error, Result};
-pub use event::{ConfChg, Deliver, Event, TotemConfChg};
+pub use event::{ConfChg, Deliver, Event, Malformed, TotemConfChg, Undelivered};
+pub use flow::Flow;
 pub use group::Group;
 pub use handle::Handle;
 pub use iteration::{Groups, Process, Processes};
@@ -132,6 +144,7 @@ pub use name::{GroupName, NameError};
 pub use owned::{Message, OwnedEvent, Ring, View};
 pub use run::{Ended, Events, Wait};
 pub use split::{Receiver, Sender};
+pub use ticket::Ticket;
 pub use types::{FlowControl, Guarantee, Member, NodeId, Reason, RingId};
 pub use waker::Waker;
 pub use zero_copy::ZeroCopyBuffer;

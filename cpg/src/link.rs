@@ -2,13 +2,18 @@
 
 use std::cell::Cell;
 use std::io::IoSlice;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
-use crate::event::Event;
+use crate::code::CsError;
+use crate::error::{Error, Result};
+use crate::event::{Deliver, Event};
+use crate::flow::Flow;
 use crate::handle::Handle;
 use crate::name::GroupName;
+use crate::packet;
 use crate::raw::{Connection, Events};
+use crate::readiness::Readiness;
 use crate::requests::{Requests, Shared};
 use crate::types::{Guarantee, Member};
 use crate::zero_copy::ZeroCopyBuffer;
@@ -23,9 +28,12 @@ pub struct Link {
     requests: Requests,
     name: GroupName,
     me: Member,
+    flow: Flow,
     max_atomic: usize,
     /// Whether the own leave was dispatched.
     left: Cell<bool>,
+    /// Own messages that have been sent without a queue and have not come back.
+    under_way: Cell<u64>,
 }
 
 /// The pauses of [`Link::send_until`] grow from the first of these to the second.
@@ -33,8 +41,9 @@ pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Dur
 
 impl Link {
     pub(crate) fn new(handle: Handle, name: GroupName, me: Member) -> Self {
-        let max_atomic = handle.max_atomic_message_size();
-        Self { requests: Requests::own(handle), name, me, max_atomic, left: Cell::new(false) }
+        let (flow, max_atomic) = (handle.flow(), handle.max_atomic_message_size());
+        let (left, under_way) = (Cell::new(false), Cell::new(0));
+        Self { requests: Requests::own(handle), name, me, flow, max_atomic, left, under_way }
     }
 
     pub(crate) fn has_left(&self) -> bool {
@@ -45,21 +54,46 @@ impl Link {
         &self.requests
     }
 
+    pub(crate) fn flow(&self) -> Flow {
+        self.flow
+    }
+
     /// The same for several threads.
-    pub(crate) fn share(self) -> (Self, Shared) {
-        let shared = self.requests.share();
+    pub(crate) fn share(self, readiness: Readiness) -> (Self, Shared) {
+        let shared = self.requests.share(self.under_way.get(), readiness);
         (Self { requests: Requests::Shared(shared.clone()), ..self }, shared)
     }
 
     /// The same for several tasks, none of which may wait for the daemon.
     #[cfg(feature = "tokio")]
-    pub(crate) fn share_soon(self) -> (Self, Shared) {
-        let shared = self.requests.share();
-        (Self { requests: Requests::Soon(shared.clone()), ..self }, shared)
+    pub(crate) fn share_soon(self, readiness: Readiness) -> (Self, Shared) {
+        let (link, shared) = self.share(readiness);
+        (Self { requests: Requests::Soon(shared.clone()), ..link }, shared)
     }
 
     pub(crate) fn into_requests(self) -> Requests {
         self.requests
+    }
+
+    /// A message is about to be handled; gives the numbers of those in it that a queue has sent.
+    pub(crate) fn arrived(&self, message: &Deliver<'_>) -> Option<Range<u64>> {
+        if message.sender != self.me {
+            return None;
+        }
+        match self.requests.shared() {
+            Some(shared) => shared.outbox().arrived(message.payload, &|bytes| shared.send_now(bytes)),
+            None => {
+                self.under_way.set(self.under_way.get().saturating_sub(1));
+                None
+            }
+        }
+    }
+
+    /// Own messages below this number have been handled.
+    pub(crate) fn settle(&self, number: u64) {
+        if let Some(shared) = self.requests.shared() {
+            shared.outbox().settle(number);
+        }
     }
 
     /// Keeps up with an event that is about to be handled.
@@ -89,10 +123,11 @@ impl Link {
         self.me
     }
 
-    /// The longest message, in bytes, that is sent in one piece; see [`Handle::max_atomic_message_size`].
+    /// The longest message, in bytes, that is sent in one piece; see [`Handle::max_atomic_message_size`]. In a
+    /// [coalesced](Flow::coalesced) group 11 bytes less than there.
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
-        self.max_atomic
+        self.max_atomic.saturating_sub(self.flow.overhead())
     }
 
     /// The members of the group as the daemon knows them now, which can be ahead of the events dispatched so far.
@@ -139,13 +174,15 @@ impl Link {
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_with(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
-        let call = |connection: &Connection| connection.mcast(guarantee, slices);
-        let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
-        if len > self.max_atomic {
-            self.requests.send_waiting("cpg_mcast_joined", call)
-        } else {
-            self.requests.send(call)
-        }
+        self.requests.send(slices, |connection| {
+            if self.flow.coalesce {
+                mcast_packed(connection, guarantee, slices)?;
+            } else {
+                connection.mcast(guarantee, slices)?;
+            }
+            self.under_way.set(self.under_way.get() + 1);
+            Ok(())
+        })
     }
 
     /// Sends a message, and waits out what passes: flow control and interrupted parts, with growing pauses.
@@ -160,6 +197,20 @@ impl Link {
         retry(deadline, PAUSES, || self.send(message))
     }
 
+    /// Sends what `bytes` are by `call`, which waits for the daemon.
+    pub(crate) fn send_past(
+        &self,
+        name: &'static str,
+        bytes: &[u8],
+        call: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<()> {
+        self.requests.send_past(name, bytes, |connection| {
+            call(connection)?;
+            self.under_way.set(self.under_way.get() + 1);
+            Ok(())
+        })
+    }
+
     /// Memory shared with the daemon for a message of `len` bytes, which is then sent without a copy.
     ///
     /// Up to corosync 3.1 it is worth its cost for large messages only, as each buffer is a file that both sides map; after
@@ -169,7 +220,54 @@ impl Link {
     /// [`Error::MessageTooLong`](crate::Error::MessageTooLong) above [`Handle::max_atomic_message_size`], [`Error::NoSharedMemory`](crate::Error::NoSharedMemory), and those of a request.
     #[doc(alias = "cpg_zcb_alloc")]
     pub fn zero_copy(&self, len: usize) -> Result<ZeroCopyBuffer<'_>> {
-        ZeroCopyBuffer::alloc(&self.requests, len)
+        ZeroCopyBuffer::alloc(self, len)
+    }
+}
+
+/// Sends a packet with one message.
+fn mcast_packed(connection: &Connection, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
+    const MOST: usize = 63;
+    let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+    let limit = packet::MAX_MESSAGE - packet::HEADER_LEN - packet::MAX_PREFIX;
+    if len > limit {
+        return Err(Error::MessageTooLong { len, limit });
+    }
+    let head = packet::head(len);
+    if slices.len() < MOST {
+        let mut all = [IoSlice::new(&[]); MOST];
+        all[0] = IoSlice::new(&head);
+        all[1..=slices.len()].copy_from_slice(slices);
+        connection.mcast(guarantee, &all[..=slices.len()])
+    } else {
+        let all: Vec<_> = std::iter::once(IoSlice::new(&head)).chain(slices.iter().copied()).collect();
+        connection.mcast(guarantee, &all)
+    }
+}
+
+/// Repeats `call` while its error is one that passes: so many times what a membership change has stopped (B8), and the rest
+/// with pauses until the deadline.
+pub(crate) fn retry_times<T>(
+    mut restarts: usize,
+    deadline: Option<Instant>,
+    (first, longest): (Duration, Duration),
+    mut call: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let mut pause = first;
+    loop {
+        let error = match call() {
+            Err(error) if error.is_retryable() => error,
+            result => return result,
+        };
+        let left = deadline.map_or(longest, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Err(error);
+        }
+        if error.code() == Some(CsError::Interrupt) {
+            restarts = restarts.checked_sub(1).ok_or(error)?;
+        } else {
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(longest);
+        }
     }
 }
 

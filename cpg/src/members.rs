@@ -32,7 +32,7 @@ impl Connection {
     /// It is, if the last view was and no event waits that could be the next one.
     pub(crate) fn own_members(&self, group: &GroupName) -> Result<Vec<Member>> {
         let small = (1..MEMBERS_MAX).contains(&self.view_size().load(Ordering::Relaxed));
-        if small && !self.events().wait_readable(Some(Instant::now()), None)? {
+        if small && !self.events().wait_readable(Some(Instant::now()), [None; 2])? {
             self.membership_get(group)
         } else {
             self.members(group)

@@ -3,9 +3,11 @@
 use crate::event::ConfChg;
 use crate::name::GroupName;
 use crate::types::{Member, NodeId, RingId};
+use crate::undelivered::{Malformed, Undelivered};
 
 /// An [`Event`](crate::Event) that owns what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OwnedEvent {
     /// A message was delivered.
     Deliver(Message),
@@ -13,6 +15,10 @@ pub enum OwnedEvent {
     ConfChg(View),
     /// Nodes joined or left the cluster.
     TotemConfChg(Ring),
+    /// A packet cannot be read.
+    Malformed(Malformed<'static>),
+    /// A message of this member was not delivered.
+    Undelivered(Undelivered),
 }
 
 /// A message that owns its bytes.
@@ -21,6 +27,7 @@ pub struct Message {
     pub(crate) group: GroupName,
     pub(crate) sender: Member,
     pub(crate) payload: Vec<u8>,
+    pub(crate) packed: bool,
 }
 
 impl Message {
@@ -37,6 +44,11 @@ impl Message {
     /// The bytes of the message.
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// Whether it came in a packet; see [`Deliver::is_packed`](crate::Deliver::is_packed).
+    pub fn is_packed(&self) -> bool {
+        self.packed
     }
 
     /// The bytes of the message, without a copy.

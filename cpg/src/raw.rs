@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,11 +48,47 @@ const MAX_BUFFERS: usize = 1024;
 
 /// Entries of libcpg's tables that this process has in use. The lock keeps those from each other who make or
 /// end entries (A12); sends, requests and dispatch do not take it.
-static TABLES: Mutex<Tables> = Mutex::new(Tables { handles: 0, iterations: 0 });
+static TABLES: Mutex<Tables> = Mutex::new(Tables { handles: 0, iterations: 0, births: 0, page: None });
 
 struct Tables {
     handles: usize,
     iterations: usize,
+    /// Processes that have had this memory, as far as they connected: it is copied by a fork.
+    births: u32,
+    /// What a fork does not copy.
+    page: Option<&'static AtomicU32>,
+}
+
+impl Tables {
+    fn process(&mut self) -> Process {
+        let page = self.page.or_else(|| wiped_page().ok());
+        self.page = page;
+        if let Some(page) = page.filter(|page| page.load(Ordering::Relaxed) == 0) {
+            self.births += 1;
+            page.store(self.births, Ordering::Relaxed);
+        }
+        Process { page, birth: self.births, pid: std::process::id() }
+    }
+}
+
+/// The process that made a handle; a child of it must keep off (A7).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process {
+    /// Holds `birth` in that process and something else in its children; asking for the pid is a system call.
+    page: Option<&'static AtomicU32>,
+    birth: u32,
+    pid: u32,
+}
+
+impl Process {
+    /// Refuses what belongs to the parent of this process.
+    pub(crate) fn check(self) -> Result<()> {
+        let own = match self.page {
+            Some(page) => page.load(Ordering::Relaxed) == self.birth,
+            None => std::process::id() == self.pid,
+        };
+        if own { Ok(()) } else { Err(Error::Forked { owner: self.pid }) }
+    }
 }
 
 fn tables() -> MutexGuard<'static, Tables> {
@@ -74,8 +110,7 @@ pub(crate) struct Open {
     max_atomic: usize,
     /// Bytes that the socket to the daemon has room for, as the kernel counts them: with what it needs itself.
     socket_buffer: libc::c_int,
-    /// The process that connected; a child must keep off (A7).
-    owner: u32,
+    process: Process,
     /// Members in the last view that was dispatched.
     view_size: AtomicUsize,
     /// Entries in the table of iterations, each an iteration that runs or one that is to be finalized again.
@@ -104,7 +139,7 @@ pub(crate) struct Events {
 impl Open {
     /// Refuses a handle that the parent of this process made (A7).
     pub(crate) fn own_process(&self) -> Result<()> {
-        if std::process::id() == self.owner { Ok(()) } else { Err(Error::Forked { owner: self.owner }) }
+        self.process.check()
     }
 
     /// How many more messages the daemon can surely be told of now: libqb sends a byte for each, and spins while the socket
@@ -170,11 +205,12 @@ impl Connection {
             check("cpg_model_initialize", code)?;
         }
         tables.handles += 1;
+        let process = tables.process();
         drop(tables);
         let iterations = AtomicUsize::new(0);
         let view_size = AtomicUsize::new(0);
-        let owner = std::process::id();
-        let mut open = Open { handle, fd: -1, max_atomic: 0, socket_buffer: 0, owner, view_size, iterations };
+        let mut open =
+            Open { handle, fd: -1, max_atomic: 0, socket_buffer: 0, process, view_size, iterations };
         // SAFETY: libcpg looks the handle up and writes one int (lib/cpg.c, cpg_fd_get).
         let code = unsafe { sys::cpg_fd_get(handle, &raw mut open.fd) };
         check("cpg_fd_get", code)?;
@@ -194,6 +230,11 @@ impl Connection {
 
     fn own_process(&self) -> Result<()> {
         self.open.own_process()
+    }
+
+    /// The process that connected.
+    pub(crate) fn process(&self) -> Process {
+        self.open.process
     }
 
     /// As [`check`]; but flow control stays in force in the memory that a daemon shared when it died, and must not be taken
@@ -317,11 +358,13 @@ impl Connection {
         #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SLICES")]
         let count = slices.len() as u32;
         self.take_room("cpg_mcast_joined")?;
-        // SAFETY: IoSlice has the layout of iovec (its documentation), there are at most 63 (A3), all live, and
-        // libcpg only reads them. One thread only (A4).
-        let code = unsafe {
-            sys::cpg_mcast_joined(self.open.handle, code_of(guarantee), slices.as_ptr().cast(), count)
+        let handle = self.open.handle;
+        let mcast = || {
+            // SAFETY: IoSlice has the layout of iovec (its documentation), there are at most 63 (A3), all live, and
+            // libcpg only reads them. One thread at a time (A4): the caller waits for the one that runs this.
+            unsafe { sys::cpg_mcast_joined(handle, code_of(guarantee), slices.as_ptr().cast(), count) }
         };
+        let code = if len > self.open.max_atomic { quietly(mcast) } else { mcast() };
         // send_fragments takes the result of a part from a reply that it did not get when the daemon dies half-way: what it
         // says of a long message is not to be believed then.
         if len > self.open.max_atomic && self.hung_up() {
@@ -343,23 +386,24 @@ impl Events {
 
     /// Waits until libcpg has something for this handle, or has lost the daemon; false when the deadline passed.
     ///
-    /// The waker, if there is one, ends the wait too; it is for the caller to ask.
+    /// The other descriptors end the wait too; it is for the caller to look at them.
     pub(crate) fn wait_readable(
         &self,
         deadline: Option<Instant>,
-        waker: Option<BorrowedFd<'_>>,
+        others: [Option<BorrowedFd<'_>>; 2],
     ) -> Result<bool> {
         // poll passes over a negative descriptor.
-        let fds = [self.open.fd, waker.map_or(-1, |waker| waker.as_raw_fd())];
-        let mut fds = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        let [one, other] = others.map(|fd| fd.map_or(-1, |fd| fd.as_raw_fd()));
+        let mut fds =
+            [self.open.fd, one, other].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         loop {
             let timeout = deadline.map_or(-1, |deadline| {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let left = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
                 libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
             });
-            // SAFETY: the array has two entries, as the call is told.
-            let ready = unsafe { libc::poll(fds.as_mut_ptr(), 2, timeout) };
+            // SAFETY: the array has three entries, as the call is told.
+            let ready = unsafe { libc::poll(fds.as_mut_ptr(), 3, timeout) };
             match ready {
                 0 if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
                 0 => {}
@@ -628,6 +672,56 @@ fn check_map(file: &std::fs::File, len: usize) -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Runs `call` where what libcpg writes to standard error under flow control (B8) goes nowhere.
+///
+/// That is a thread with a table of descriptors of its own: the rest of the process keeps its standard error.
+fn quietly<T: Send>(call: impl FnOnce() -> T + Send) -> T {
+    let call = Mutex::new(Some(call));
+    let take = || call.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let quiet = std::thread::scope(|scope| {
+        let work = || {
+            // Where the system does not allow it, a noisy call is better than none.
+            let _ = silence_stderr();
+            take().map(|call| call())
+        };
+        let thread = std::thread::Builder::new().name("cpg".to_owned()).spawn_scoped(scope, work);
+        thread.ok().and_then(|thread| thread.join().ok().flatten())
+    });
+    quiet.or_else(|| take().map(|call| call())).expect("one of the two has taken it")
+}
+
+/// Gives the calling thread its own table of descriptors, in which standard error is `/dev/null`.
+fn silence_stderr() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+    // SAFETY: it has no precondition: no other thread sees a change of this one's table from here on.
+    let code = unsafe { libc::unshare(libc::CLONE_FILES) };
+    if code != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both are numbers, and the table is this thread's own.
+    let code = unsafe { libc::dup2(null.as_raw_fd(), libc::STDERR_FILENO) };
+    if code >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A page of memory that is zero in a forked child, with the one value that is kept in it.
+fn wiped_page() -> io::Result<&'static AtomicU32> {
+    const PAGE: usize = 4096;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: the kernel chooses an address that nothing is mapped at.
+    let page =
+        unsafe { libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    if page == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the page was mapped above, and nobody has a reference to it.
+    let code = unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) };
+    if code != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is mapped for good, zero, aligned, and reached through this alone.
+    Ok(unsafe { AtomicU32::from_ptr(page.cast()) })
+}
+
 /// The size of a socket's buffer for what is sent.
 fn socket_buffer(fd: RawFd) -> io::Result<libc::c_int> {
     let mut size: libc::c_int = 0;
@@ -648,6 +742,52 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     }
     // SAFETY: the descriptor is new, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A new timer, off, non-blocking and close-on-exec.
+pub(crate) fn timerfd() -> io::Result<OwnedFd> {
+    // SAFETY: it has no precondition.
+    let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets a timer, or turns it off: it is readable when so much time has passed.
+pub(crate) fn set_timer(timer: BorrowedFd<'_>, after: Option<Duration>) {
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // Zero would turn it off.
+    let value = after.map_or(zero, |after| libc::timespec {
+        tv_sec: libc::time_t::try_from(after.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(after.subsec_nanos().max(1).cast_signed()),
+    });
+    let spec = libc::itimerspec { it_interval: zero, it_value: value };
+    // SAFETY: the descriptor is a timer, and the function reads one itimerspec. It cannot fail then.
+    let _ = unsafe { libc::timerfd_settime(timer.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut()) };
+}
+
+/// A new epoll instance that is readable while one of `fds` is, close-on-exec.
+pub(crate) fn epoll(fds: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
+    // SAFETY: it has no precondition.
+    let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else has it.
+    let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
+    for fd in fds {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN.cast_unsigned(), u64: 0 };
+        // SAFETY: both are descriptors, and the function reads one event.
+        let code = unsafe {
+            libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
+        };
+        if code != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(epoll)
 }
 
 /// The lowest address and the end of this thread's own stack.

@@ -1,14 +1,24 @@
 //! Who may make requests on a joined handle: its group alone, or the halves of a split one, in turn.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::IoSlice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::flow::Flow;
 use crate::handle::Handle;
+use crate::link::{PAUSES, retry_times};
 use crate::name::GroupName;
-use crate::raw::Connection;
+use crate::outbox::Outbox;
+use crate::packet;
+use crate::raw::{Connection, Process};
+use crate::readiness::Readiness;
 use crate::trampoline::MEMBERS_MAX;
+use crate::types::Guarantee;
+
+/// How often a long message that membership changes stop (B8) is begun again.
+const RESTARTS: usize = 100;
 
 /// A joined handle, and whether it has been told to leave.
 #[derive(Debug)]
@@ -46,67 +56,134 @@ impl Drop for Closes {
 
 #[derive(Debug)]
 struct Inner {
-    /// The process that shared it. A child of it may have a copy of the lock that nobody will give back (A7).
-    owner: u32,
+    /// A child of it may have a copy of the lock that nobody will give back (A7).
+    process: Process,
+    flow: Flow,
+    max_atomic: usize,
     /// None once it has left.
     joined: Mutex<Option<Joined>>,
-    /// Whether who has the lock waits for the daemon, without a limit (B16).
-    waits: AtomicBool,
+    outbox: Outbox,
 }
 
 impl Shared {
-    fn new(joined: Joined) -> Self {
-        let owner = std::process::id();
-        Self(Arc::new(Inner { owner, joined: Mutex::new(Some(joined)), waits: AtomicBool::new(false) }))
+    /// `earlier` own messages have been sent and not come back.
+    fn new(joined: Joined, earlier: u64, readiness: Readiness) -> Self {
+        let process = joined.handle.connection().process();
+        let max_atomic = joined.handle.max_atomic_message_size();
+        let flow = joined.handle.flow();
+        let flow = flow.packet_size(flow.packet.min(max_atomic));
+        let outbox = Outbox::new(process, flow, earlier, readiness);
+        Self(Arc::new(Inner { process, flow, max_atomic, joined: Mutex::new(Some(joined)), outbox }))
     }
 
-    /// The lock, if nobody has it.
-    fn try_lock(&self) -> Result<Option<MutexGuard<'_, Option<Joined>>>> {
-        let owner = self.0.owner;
-        match self.0.joined.try_lock() {
-            Ok(joined) => Ok(Some(joined)),
-            Err(TryLockError::Poisoned(joined)) => Ok(Some(joined.into_inner())),
-            Err(TryLockError::WouldBlock) if std::process::id() == owner => Ok(None),
-            Err(TryLockError::WouldBlock) => Err(Error::Forked { owner }),
-        }
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Option<Joined>>> {
-        let free = self.try_lock()?;
-        Ok(free.unwrap_or_else(|| self.0.joined.lock().unwrap_or_else(PoisonError::into_inner)))
+        self.0.process.check()?;
+        Ok(self.0.joined.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The lock, as soon as it can be had without waiting for the daemon; refused as flow control is while another waits.
-    fn lock_soon(&self) -> Result<MutexGuard<'_, Option<Joined>>> {
-        loop {
-            if let Some(joined) = self.try_lock()? {
-                return Ok(joined);
-            }
-            if self.0.waits.load(Ordering::Acquire) {
-                return Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN));
-            }
-            // Whoever has it copies a message and is about to give it back.
-            std::thread::yield_now();
+    /// Sends a message of the queue, unless another is making a request.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> Option<Result<()>> {
+        let joined = match self.0.joined.try_lock() {
+            Ok(joined) => joined,
+            Err(TryLockError::Poisoned(joined)) => joined.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let slices = [IoSlice::new(bytes)];
+        let mcast = |connection: &Connection| connection.mcast(Guarantee::Agreed, &slices);
+        Some(Self::with(joined.as_ref(), |joined| joined.send(mcast)))
+    }
+
+    /// Queues a message, and gives its number. Refuses one that waits for the daemon.
+    pub(crate) fn queue(&self, slices: &[IoSlice<'_>]) -> Result<u64> {
+        match self.len(slices)? {
+            (_, true) => Err(Error::Waits { call: "cpg_mcast_joined" }),
+            (len, false) => self.outbox().push(slices, len, &|bytes| self.send_now(bytes)),
         }
+    }
+
+    /// Queues a message, or sends it if it is long, and waits for that until the deadline.
+    pub(crate) fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<u64> {
+        let (len, long) = self.len(slices)?;
+        if long {
+            self.send_long(&self.gather(slices, len), deadline)
+        } else {
+            self.queue_short(slices, len, deadline)
+        }
+    }
+
+    fn queue_short(&self, slices: &[IoSlice<'_>], len: usize, deadline: Option<Instant>) -> Result<u64> {
+        self.outbox().push_waiting(slices, len, deadline, &|bytes| self.send_now(bytes))
+    }
+
+    /// The length of a message, and whether it goes out in parts, each of which waits for the daemon.
+    pub(crate) fn len(&self, slices: &[IoSlice<'_>]) -> Result<(usize, bool)> {
+        let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+        let overhead = self.0.flow.overhead();
+        let limit = packet::MAX_MESSAGE - overhead;
+        if len > limit {
+            return Err(Error::MessageTooLong { len, limit });
+        }
+        Ok((len, len + overhead > self.0.max_atomic))
+    }
+
+    /// A long message as it is sent.
+    pub(crate) fn gather(&self, slices: &[IoSlice<'_>], len: usize) -> Arc<[u8]> {
+        let mut bytes = Vec::with_capacity(len + self.0.flow.overhead());
+        if self.0.flow.coalesce {
+            packet::begin(&mut bytes);
+            packet::push_slices(&mut bytes, slices, len);
+        } else {
+            slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+        }
+        bytes.into()
+    }
+
+    /// Sends a long message in its turn, again when membership changes stop it.
+    pub(crate) fn send_long(&self, bytes: &Arc<[u8]>, deadline: Option<Instant>) -> Result<u64> {
+        let call = |bytes: &[u8]| {
+            retry_times(RESTARTS, deadline, PAUSES, || {
+                self.request(|joined| {
+                    joined.send(|connection| connection.mcast(Guarantee::Agreed, &[IoSlice::new(bytes)]))
+                })
+            })
+        };
+        let number = self.outbox().send_long(bytes, deadline, &|bytes| self.send_now(bytes), call);
+        self.go_on();
+        number
+    }
+
+    /// Sends by `call`, which waits for the daemon, if nothing waits to be sent before it.
+    pub(crate) fn send_past(&self, bytes: &[u8], call: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
+        let now = Some(Instant::now());
+        let call = |_: &[u8]| self.request(|joined| joined.send(call));
+        let number = self.outbox().send_long(&bytes.into(), now, &|bytes| self.send_now(bytes), call);
+        self.go_on();
+        number.map(drop)
+    }
+
+    /// Nobody dispatches any more.
+    pub(crate) fn unheard(&self) {
+        self.outbox().unheard(&|bytes| self.send_now(bytes));
+    }
+
+    /// Sends what was put off while this or another one waited for the daemon.
+    pub(crate) fn go_on(&self) {
+        self.outbox().go_on(&|bytes| self.send_now(bytes));
     }
 
     fn with<R>(joined: Option<&Joined>, call: impl FnOnce(&Joined) -> Result<R>) -> Result<R> {
         joined.map_or(Err(Error::Left), call)
     }
 
-    /// Makes a request that sends.
-    pub(crate) fn send<R>(&self, call: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
-        Self::with(self.lock()?.as_ref(), |joined| joined.send(call))
-    }
-
-    /// Makes a request that sends and does not wait, nor for others that do: that is refused as flow control is.
-    pub(crate) fn send_soon<R>(&self, call: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
-        Self::with(self.lock_soon()?.as_ref(), |joined| joined.send(call))
-    }
-
     /// Makes a request that waits for the daemon.
     pub(crate) fn wait<R>(&self, call: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
-        self.waiting(|joined| call(joined.handle.connection()))
+        let result = self.request(|joined| call(joined.handle.connection()));
+        self.go_on();
+        result
     }
 
     /// Counts the members of a group, up to one more than there is room for.
@@ -114,22 +191,13 @@ impl Shared {
         self.wait(|connection| count(connection, group))
     }
 
-    /// Makes a request that sends and waits for the daemon.
-    pub(crate) fn send_waiting<R>(&self, call: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
-        self.waiting(|joined| joined.send(call))
-    }
-
     /// Leaves; no send follows it.
     pub(crate) fn leave(&self, group: &GroupName) -> Result<()> {
-        self.waiting(|joined| joined.leave(group))
+        self.request(|joined| joined.leave(group))
     }
 
-    fn waiting<R>(&self, call: impl FnOnce(&Joined) -> Result<R>) -> Result<R> {
-        let joined = self.lock()?;
-        self.0.waits.store(true, Ordering::Release);
-        let result = Self::with(joined.as_ref(), call);
-        self.0.waits.store(false, Ordering::Release);
-        result
+    fn request<R>(&self, call: impl FnOnce(&Joined) -> Result<R>) -> Result<R> {
+        Self::with(self.lock()?.as_ref(), call)
     }
 
     /// The handle, which nobody else can use from now on.
@@ -172,24 +240,28 @@ impl Requests {
         }
     }
 
-    /// Makes a request that sends without waiting.
-    pub(crate) fn send<R>(&self, call: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
+    /// Sends a message; `own` makes the request where there is no queue.
+    pub(crate) fn send(
+        &self,
+        slices: &[IoSlice<'_>],
+        own: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<()> {
         match self {
-            Self::Own(joined) => joined.send(call),
-            Self::Shared(shared) => shared.send(call),
-            Self::Soon(shared) => shared.send_soon(call),
+            Self::Own(joined) => joined.send(own),
+            Self::Shared(shared) | Self::Soon(shared) => shared.queue(slices).map(drop),
         }
     }
 
-    /// Makes a request that sends and waits for the daemon.
-    pub(crate) fn send_waiting<R>(
+    /// Sends what `bytes` are a copy of by `call`, which waits for the daemon.
+    pub(crate) fn send_past(
         &self,
         name: &'static str,
-        call: impl FnOnce(&Connection) -> Result<R>,
-    ) -> Result<R> {
+        bytes: &[u8],
+        call: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<()> {
         match self {
             Self::Own(joined) => joined.send(call),
-            Self::Shared(shared) => shared.send_waiting(call),
+            Self::Shared(shared) => shared.send_past(bytes, call),
             Self::Soon(_) => Err(Error::Waits { call: name }),
         }
     }
@@ -219,19 +291,19 @@ impl Requests {
         }
     }
 
-    /// The same for several threads.
-    pub(crate) fn share(self) -> Shared {
+    /// The same for several threads; `earlier` own messages have been sent and not come back.
+    pub(crate) fn share(self, earlier: u64, readiness: Readiness) -> Shared {
         match self {
-            Self::Own(joined) => Shared::new(joined),
+            Self::Own(joined) => Shared::new(joined, earlier, readiness),
             Self::Shared(shared) | Self::Soon(shared) => shared,
         }
     }
 
     /// What is shared, if it is.
-    pub(crate) fn shared(&self) -> Option<Shared> {
+    pub(crate) fn shared(&self) -> Option<&Shared> {
         match self {
             Self::Own(_) => None,
-            Self::Shared(shared) | Self::Soon(shared) => Some(shared.clone()),
+            Self::Shared(shared) | Self::Soon(shared) => Some(shared),
         }
     }
 

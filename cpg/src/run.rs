@@ -1,6 +1,6 @@
 //! Handling events until something says stop.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::iter::FusedIterator;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
@@ -44,15 +44,8 @@ impl<'w> Wait<'w> {
         Self { waker: Some(waker), ..self }
     }
 
-    /// What has ended it already, apart from the handler.
-    fn over<T>(&self) -> Option<Ended<T>> {
-        if self.waker.is_some_and(Waker::take_hinted) {
-            Some(Ended::Woken)
-        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            Some(Ended::TimedOut)
-        } else {
-            None
-        }
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
@@ -112,17 +105,27 @@ impl Group {
         wait: Wait<'_>,
         mut handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
     ) -> Result<Ended<T>> {
-        let value = Cell::new(None);
+        let value = RefCell::new(None);
+        // Looked at after each message of a packet, and again before the next event of libcpg's.
+        let woken = Cell::new(false);
+        let over = || {
+            woken.set(woken.get() || wait.waker.is_some_and(Waker::take_hinted));
+            woken.get() || wait.is_late()
+        };
         self.pump(
-            |link, event| value.set(handler(link, event).break_value()),
-            |pump| loop {
-                if let Some(ended) = value.take().map(Ended::Broke).or_else(|| wait.over()) {
-                    return Ok(ended);
+            |link, event| *value.borrow_mut() = handler(link, event).break_value(),
+            |_| value.borrow().is_none() && !over(),
+            |source| loop {
+                if let Some(value) = value.take() {
+                    return Ok(Ended::Broke(value));
                 }
-                if pump.one()? {
+                if over() {
+                    return Ok(if woken.get() { Ended::Woken } else { Ended::TimedOut });
+                }
+                if source.one()? {
                     continue;
                 }
-                if wait.none || !pump.from().wait_readable(wait.deadline, wait.waker.map(Waker::as_fd))? {
+                if wait.none || !source.wait(wait.deadline, wait.waker.map(Waker::as_fd))? {
                     return Ok(Ended::TimedOut);
                 }
                 if wait.waker.is_some_and(Waker::take) {

@@ -10,21 +10,44 @@ use crate::dispatch::Dispatch;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::Group;
-use crate::link::{self, Link};
+use crate::join::PATIENCE;
+use crate::link::Link;
 use crate::name::GroupName;
 use crate::owned::OwnedEvent;
 use crate::requests::{Closes, Shared};
 use crate::run::{Ended, Events, Wait};
-use crate::types::{Guarantee, Member};
+use crate::ticket::Ticket;
+use crate::types::Member;
 
 /// The sending half of a group, from [`Group::split`]: for any number of threads.
 ///
-/// libcpg takes requests from one thread at a time (A4), so clones take turns at one lock. A message up to the atomic size
-/// holds it for the length of a copy; what waits for the daemon (a longer message, [`members`](Self::members)) holds it
-/// until the daemon has answered (B16).
+/// Messages go through a queue that all clones share; [`Flow`](crate::Flow) has its sizes. A message goes out at once when
+/// nothing is in flight, and while the window is open; the rest waits, and own deliveries that the [`Receiver`] dispatches let
+/// it out (B7): **somebody must dispatch**, or what is sent stays in the queue. What the daemon refuses for now is tried
+/// again, with growing pauses.
+///
+/// When the membership ends, every message that was accepted and not delivered is handed back by the receiver, in order, as
+/// [`Event::Undelivered`](crate::Event::Undelivered), and every call here gives the reason. Without a receiver a message goes out
+/// at once or is refused, and nobody hears what became of it.
 ///
 /// The membership ends when the [`Receiver`] and all senders are gone, or when the receiver leaves: then every call here is
 /// refused with [`Error::Left`](crate::Error::Left).
+///
+/// ```no_run
+/// use cpg::Group;
+///
+/// let (sender, mut receiver) = Group::join("ledger")?.split()?;
+/// std::thread::spawn(move || receiver.run(|_, event| {
+///     println!("{event:?}");
+///     std::ops::ControlFlow::<()>::Continue(())
+/// }));
+/// for entry in 0..1000 {
+///     sender.send(format!("entry {entry}").as_bytes())?;
+/// }
+/// // All of them have been delivered when the last one has.
+/// sender.send_tracked(b"the end")?.wait()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sender(Arc<Inner>);
 
@@ -55,45 +78,96 @@ impl Sender {
         self.0.shared.wait(|connection| connection.own_members(&self.0.name))
     }
 
-    /// Sends a message; see [`Link::send`].
+    /// Sends a message; see [`Link::send`] for what that means. Waits while the queue is full.
+    ///
+    /// A message above [`Link::max_atomic_message_size`] is sent by this thread when its turn has come, and waits for the daemon
+    /// to take it (B16); it is sent again from its beginning when members come or go meanwhile (B8), up to 100 times.
     ///
     /// # Errors
-    /// As [`Link::send`].
+    /// The message was not accepted. [`Error::Waits`](crate::Error::Waits) if it would have to wait in a handler, where only
+    /// further dispatching could end that. Those of [`Link::send`] that do not pass: the membership has ended.
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send(&self, message: &[u8]) -> Result<()> {
         self.send_vectored(&[IoSlice::new(message)])
     }
 
-    /// Sends one message made of many slices; see [`Link::send_vectored`].
+    /// As [`send`](Self::send), of one message made of many slices.
     ///
     /// # Errors
-    /// As [`Link::send`].
+    /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<()> {
-        self.0.shared.send(|connection| connection.mcast(Guarantee::Agreed, slices))
+        self.0.shared.queue_waiting(slices, None).map(drop)
     }
 
-    /// Sends a message, and waits out what passes; see [`Link::send_until`]. Between two tries other senders have their turn.
+    /// As [`send`](Self::send), but waits no longer than until the deadline.
     ///
     /// # Errors
-    /// As [`Link::send_until`].
+    /// As [`send`](Self::send); a [retryable](crate::Error::is_retryable) one when the deadline passes.
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_until(&self, message: &[u8], deadline: Instant) -> Result<()> {
-        link::retry(deadline, link::PAUSES, || self.send(message))
+        self.0.shared.queue_waiting(&[IoSlice::new(message)], Some(deadline)).map(drop)
+    }
+
+    /// As [`send`](Self::send), but does not wait.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). [`Error::QueueFull`](crate::Error::QueueFull) while it is, and
+    /// [`Error::Waits`](crate::Error::Waits) for a message above [`Link::max_atomic_message_size`].
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn try_send(&self, message: &[u8]) -> Result<()> {
+        self.0.shared.queue(&[IoSlice::new(message)]).map(drop)
+    }
+
+    /// As [`send`](Self::send), with a ticket that says when the message has been delivered.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_tracked(&self, message: &[u8]) -> Result<Ticket> {
+        self.ticket(self.0.shared.queue_waiting(&[IoSlice::new(message)], None))
+    }
+
+    /// As [`send_until`](Self::send_until), with a ticket.
+    ///
+    /// # Errors
+    /// As [`send_until`](Self::send_until).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_tracked_until(&self, message: &[u8], deadline: Instant) -> Result<Ticket> {
+        self.ticket(self.0.shared.queue_waiting(&[IoSlice::new(message)], Some(deadline)))
+    }
+
+    /// As [`try_send`](Self::try_send), with a ticket.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
+        self.ticket(self.0.shared.queue(&[IoSlice::new(message)]))
+    }
+
+    fn ticket(&self, number: Result<u64>) -> Result<Ticket> {
+        number.map(|number| Ticket::new(self.0.shared.clone(), number))
     }
 }
 
 /// The receiving half of a group, from [`Group::split`]: it can do what the [`Group`] could, and move to another thread.
+///
+/// Its dispatch clocks the queue of the [`Sender`]s, and hands back what was not delivered.
+///
+/// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent.
 #[derive(Debug)]
-pub struct Receiver(Group);
+pub struct Receiver(Option<Group>);
+
+const NOT_TAKEN: &str = "taken by leaving and dropping alone";
 
 impl Group {
-    /// Parts the group into a half for the threads that send, and one for the thread that dispatches.
+    /// Parts the group into a half for the threads that send, with a queue, and one for the thread that dispatches.
     ///
     /// ```no_run
     /// use cpg::Group;
     ///
-    /// let (sender, mut receiver) = Group::join("ledger")?.split();
+    /// let (sender, mut receiver) = Group::join("ledger")?.split()?;
     /// let threads: Vec<_> = (0..8)
     ///     .map(|i| {
     ///         let sender = sender.clone();
@@ -110,14 +184,25 @@ impl Group {
     /// assert!(matches!(sender.send(b"too late"), Err(cpg::Error::Left)));
     /// # Ok::<(), cpg::Error>(())
     /// ```
-    pub fn split(self) -> (Sender, Receiver) {
-        let (group, shared) = self.share();
+    ///
+    /// # Errors
+    /// [`Error::Poll`](crate::Error::Poll) if there are no descriptors left: two are needed.
+    pub fn split(self) -> Result<(Sender, Receiver)> {
+        let (group, shared) = self.share()?;
         let inner = Inner { shared, name: group.name().clone(), me: group.me() };
-        (Sender(Arc::new(inner)), Receiver(group))
+        Ok((Sender(Arc::new(inner)), Receiver(Some(group))))
     }
 }
 
 impl Receiver {
+    fn group(&self) -> &Group {
+        self.0.as_ref().expect(NOT_TAKEN)
+    }
+
+    fn group_mut(&mut self) -> &mut Group {
+        self.0.as_mut().expect(NOT_TAKEN)
+    }
+
     /// As [`Group::dispatch`].
     ///
     /// # Panics
@@ -127,7 +212,7 @@ impl Receiver {
     /// As [`Group::dispatch`].
     #[doc(alias = "cpg_dispatch")]
     pub fn dispatch(&mut self, how: Dispatch, handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
-        self.0.dispatch(how, handler)
+        self.group_mut().dispatch(how, handler)
     }
 
     /// As [`Group::run`].
@@ -138,7 +223,7 @@ impl Receiver {
     /// # Errors
     /// As [`Group::dispatch`].
     pub fn run<T>(&mut self, handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>) -> Result<T> {
-        self.0.run(handler)
+        self.group_mut().run(handler)
     }
 
     /// As [`Group::run_with`].
@@ -153,7 +238,7 @@ impl Receiver {
         wait: Wait<'_>,
         handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
     ) -> Result<Ended<T>> {
-        self.0.run_with(wait, handler)
+        self.group_mut().run_with(wait, handler)
     }
 
     /// As [`Group::recv`].
@@ -161,7 +246,7 @@ impl Receiver {
     /// # Errors
     /// As [`Group::dispatch`].
     pub fn recv(&mut self) -> Result<OwnedEvent> {
-        self.0.recv()
+        self.group_mut().recv()
     }
 
     /// As [`Group::recv_deadline`].
@@ -169,25 +254,25 @@ impl Receiver {
     /// # Errors
     /// As [`Group::dispatch`].
     pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
-        self.0.recv_deadline(deadline)
+        self.group_mut().recv_deadline(deadline)
     }
 
     /// As [`Group::events`].
     pub fn events(&mut self) -> Events<'_> {
-        self.0.events()
+        self.group_mut().events()
     }
 
-    /// As [`Group::leave`]; the senders are refused from the moment that it begins.
+    /// As [`Group::leave`], when what waits in the queue has been sent; the senders are refused from the moment that it begins.
     ///
     /// # Errors
     /// As [`Group::leave_until`].
     #[doc(alias = "cpg_leave")]
     pub fn leave(self) -> Result<()> {
-        let _closes = self.closes();
-        self.0.leave()
+        self.leave_until(Instant::now() + PATIENCE, |_, _| {})
     }
 
-    /// As [`Group::leave_until`]; the senders are refused from the moment that it begins.
+    /// As [`Group::leave_until`], when what waits in the queue has been sent; the senders are refused from the moment that it
+    /// begins. The handler gets back what was not delivered.
     ///
     /// # Panics
     /// As [`Group::leave_until`].
@@ -195,14 +280,19 @@ impl Receiver {
     /// # Errors
     /// As [`Group::leave_until`].
     #[doc(alias = "cpg_leave")]
-    pub fn leave_until(self, deadline: Instant, handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
-        let _closes = self.closes();
-        self.0.leave_until(deadline, handler)
+    pub fn leave_until(mut self, deadline: Instant, handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
+        let group = self.0.take().expect(NOT_TAKEN);
+        // The membership ends also when the leave fails or its handler panics, though there are senders.
+        let _closes = group.requests().shared().cloned().map(Closes);
+        group.leave_until(deadline, handler)
     }
+}
 
-    /// Ends the membership when a leave fails or its handler panics, though there are senders.
-    fn closes(&self) -> Option<Closes> {
-        self.0.requests().shared().map(Closes)
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.as_ref().and_then(|group| group.requests().shared()) {
+            shared.unheard();
+        }
     }
 }
 
@@ -210,7 +300,7 @@ impl Deref for Receiver {
     type Target = Link;
 
     fn deref(&self) -> &Link {
-        &self.0
+        self.group()
     }
 }
 
@@ -218,12 +308,12 @@ impl Deref for Receiver {
 impl AsFd for Receiver {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.group().as_fd()
     }
 }
 
 impl AsRawFd for Receiver {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.group().as_raw_fd()
     }
 }

@@ -143,7 +143,8 @@ unsafe extern "C" fn deliver(
     // SAFETY: libcpg passes its receive buffer, or the one it put the parts together in, and its length; it does not use
     // the bytes again, which cpg.h lets the callback change.
     let payload = unsafe { raw::slice_mut(message.cast::<u8>(), len) };
-    frame.handle(Event::Deliver(Deliver { group, sender: Member::new(NodeId::new(nodeid), pid), payload }));
+    let sender = Member::new(NodeId::new(nodeid), pid);
+    frame.handle(Event::Deliver(Deliver { group, sender, payload, packed: false }));
 }
 
 unsafe extern "C" fn confchg(

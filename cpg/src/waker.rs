@@ -68,7 +68,7 @@ impl Waker {
 
     /// Whether there was a wake, which there is no longer. Cheap when there was none.
     pub(crate) fn take_hinted(&self) -> bool {
-        self.0.hint.swap(false, Ordering::SeqCst) && self.take()
+        self.0.hint.load(Ordering::SeqCst) && self.0.hint.swap(false, Ordering::SeqCst) && self.take()
     }
 
     /// Whether there was a wake, which there is no longer.

@@ -2,9 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::link::Link;
+use crate::packet;
 use crate::raw::Buffer;
-use crate::requests::Requests;
 use crate::types::Guarantee;
 
 /// A buffer from [`Link::zero_copy`](crate::Link::zero_copy): bytes to fill in, all zero at first, and to send as often as wanted.
@@ -13,20 +14,40 @@ use crate::types::Guarantee;
 #[doc(alias = "cpg_zcb_free")]
 #[derive(Debug)]
 pub struct ZeroCopyBuffer<'l> {
-    requests: &'l Requests,
+    link: &'l Link,
     buffer: Buffer,
     len: usize,
 }
 
 impl<'l> ZeroCopyBuffer<'l> {
-    pub(crate) fn alloc(requests: &'l Requests, len: usize) -> Result<Self> {
-        let buffer = requests.wait("cpg_zcb_alloc", |connection| Buffer::alloc(connection, len))?;
-        Ok(Self { requests, buffer, len })
+    pub(crate) fn alloc(link: &'l Link, len: usize) -> Result<Self> {
+        let limit = link.max_atomic_message_size();
+        if len > limit {
+            return Err(Error::MessageTooLong { len, limit });
+        }
+        let size = link.flow().overhead() + len;
+        let buffer = link.requests().wait("cpg_zcb_alloc", |connection| Buffer::alloc(connection, size))?;
+        let mut buffer = Self { link, buffer, len };
+        buffer.write_head();
+        Ok(buffer)
+    }
+
+    /// Where the message begins: behind the head of a packet, if there are packets.
+    fn start(&self) -> usize {
+        self.link.flow().overhead()
+    }
+
+    fn write_head(&mut self) {
+        if self.link.flow().coalesce {
+            let head = packet::padded_head(self.len);
+            self.buffer.bytes_mut()[..head.len()].copy_from_slice(&head);
+        }
     }
 
     /// Makes the message shorter; longer has no effect.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        self.write_head();
     }
 
     /// Sends the bytes as one message, and waits for the daemon to take it (B16).
@@ -45,9 +66,9 @@ impl<'l> ZeroCopyBuffer<'l> {
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_zcb_mcast_joined")]
     pub fn send_with(&self, guarantee: Guarantee) -> Result<()> {
-        self.requests.send_waiting("cpg_zcb_mcast_joined", |connection| {
-            self.buffer.mcast(connection, guarantee, self.len)
-        })
+        let len = self.start() + self.len;
+        let mcast = |connection: &_| self.buffer.mcast(connection, guarantee, len);
+        self.link.send_past("cpg_zcb_mcast_joined", &self.buffer.bytes()[..len], mcast)
     }
 }
 
@@ -55,19 +76,20 @@ impl Deref for ZeroCopyBuffer<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer.bytes()[..self.len]
+        &self.buffer.bytes()[self.start()..][..self.len]
     }
 }
 
 impl DerefMut for ZeroCopyBuffer<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer.bytes_mut()[..self.len]
+        let start = self.start();
+        &mut self.buffer.bytes_mut()[start..][..self.len]
     }
 }
 
 impl Drop for ZeroCopyBuffer<'_> {
     fn drop(&mut self) {
         // Without the daemon, or after leaving, nobody takes it back.
-        let _ = self.requests.wait("cpg_zcb_free", |connection| self.buffer.free(connection));
+        let _ = self.link.requests().wait("cpg_zcb_free", |connection| self.buffer.free(connection));
     }
 }

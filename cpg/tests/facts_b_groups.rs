@@ -128,7 +128,7 @@ fn b15_the_ring_comes_after_the_view_of_the_group() {
                     assert_eq!(ring.members(), [NodeId::new(1)]);
                     "ring"
                 }
-                Event::Deliver(_) => "message",
+                _ => "message",
             });
         });
         assert_eq!(handled.unwrap(), 1);

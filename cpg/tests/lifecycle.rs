@@ -65,7 +65,7 @@ fn leaving_hands_over_what_came_before() {
                 match event {
                     Event::Deliver(message) => heard.push(message.payload().to_vec()),
                     Event::ConfChg(view) => left = view.left().contains(&me),
-                    Event::TotemConfChg(_) => {}
+                    _ => {}
                 }
             })
             .unwrap();

@@ -38,6 +38,7 @@ fn kinds(group: &mut Group, count: usize) -> (Vec<&'static str>, Vec<Ring>) {
                     rings.push(ring.to_ring());
                     "ring"
                 }
+                other => panic!("{other:?}"),
             });
         });
         assert_eq!(handled.unwrap(), 1, "after {kinds:?}");

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{CsError, Dispatch, Error, Event, Handle, OwnedEvent, Receiver, Sender};
+use cpg::{Connect, CsError, Dispatch, Error, Event, Flow, Group, Handle, OwnedEvent, Receiver, Sender};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use support::{Members, deadline, join, name, wait_for};
 use testcluster::Cluster;
@@ -33,7 +33,7 @@ fn both_halves_do_what_the_group_could() {
     cluster.on(1, || {
         let group = join("halves");
         let me = group.me();
-        let (sender, mut receiver) = group.split();
+        let (sender, mut receiver) = group.split().unwrap();
         assert_eq!((sender.name(), sender.me()), (receiver.name(), receiver.me()));
         assert_eq!((sender.name(), sender.me()), (&name("halves"), me));
         assert_eq!((sender.members().unwrap(), receiver.members().unwrap()), (vec![me], vec![me]));
@@ -65,7 +65,7 @@ fn the_membership_ends_with_the_last_half() {
     cluster.on(1, || {
         let mut c = Members::start(&cluster, 1, &name("last"), 1);
         for receiver_first in [true, false] {
-            let (sender, receiver) = join("last").split();
+            let (sender, receiver) = join("last").split().unwrap();
             let (clone, gone) = (sender.clone(), format!("-{}", sender.me()));
             c.expect(|line| line.contains(&format!("+{}", sender.me())));
             let mut stands = |sender: &Sender, text: &str| {
@@ -115,7 +115,9 @@ fn no_send_follows_the_leave() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for _ in 0..20 {
-            let (sender, receiver) = join("leave").split();
+            let how = Connect::new().flow(Flow::new().queue(10_000));
+            let group = Group::join_until(how, &name("leave"), deadline()).unwrap();
+            let (sender, receiver) = group.split().unwrap();
             let sent = AtomicUsize::new(0);
             let mut heard = 0;
             std::thread::scope(|scope| {
@@ -161,7 +163,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
             // Nor is its handle open: one that stays joined would refuse this.
             join(&sender.name().to_string()).leave().unwrap();
         };
-        let (sender, receiver) = join("late").split();
+        let (sender, receiver) = join("late").split().unwrap();
         cluster.pause(2).unwrap();
         let late = receiver.leave_until(Instant::now(), |_, _| {}).unwrap_err();
         cluster.resume(2).unwrap();
@@ -169,15 +171,15 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
         assert_gone(&sender);
 
         // Flow control can refuse the leave itself for all of its time.
-        let (sender, receiver) = join("full").split();
+        let (sender, receiver) = join("full").split().unwrap();
         cluster.pause(2).unwrap();
-        while sender.send(&vec![0; 1_000_000]).is_ok() {}
+        while sender.try_send(&vec![0; 1_000_000]).is_ok() {}
         let refused = receiver.leave_until(Instant::now(), |_, _| {}).unwrap_err();
         cluster.resume(2).unwrap();
         assert!(matches!(refused, Error::TimedOut { .. }) || refused.is_retryable(), "{refused}");
         assert_gone(&sender);
 
-        let (sender, receiver) = join("panic").split();
+        let (sender, receiver) = join("panic").split().unwrap();
         let panic = catch_unwind(AssertUnwindSafe(|| receiver.leave_until(deadline(), |_, _| panic_any(7))));
         assert_eq!(panic.unwrap_err().downcast_ref(), Some(&7));
         assert_gone(&sender);
@@ -188,7 +190,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
 fn a_paused_daemon_holds_up_who_asks_and_the_receiver_dispatches() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join("paused").split();
+        let (sender, mut receiver) = join("paused").split().unwrap();
         assert_eq!(receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap(), 1);
         cluster.pause(1).unwrap();
         let asked = AtomicBool::new(false);
@@ -214,9 +216,9 @@ fn a_paused_daemon_holds_up_who_asks_and_the_receiver_dispatches() {
 fn a_lost_daemon_is_lost_to_both_halves() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join("lost").split();
+        let (sender, mut receiver) = join("lost").split().unwrap();
         let waiting = cluster.spawn_on(1, {
-            let (_, mut receiver) = join("lost waiting").split();
+            let (_, mut receiver) = join("lost waiting").split().unwrap();
             move || receiver.events().find_map(Result::err).unwrap()
         });
         cluster.kill(1).unwrap();

@@ -111,7 +111,7 @@ fn hear(receiver: &mut Receiver, calls: &Calls) -> [u64; SENDERS] {
 fn stress(total: u64) {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join("stress").split();
+        let (sender, mut receiver) = join("stress").split().unwrap();
         let (calls, start) = (Calls::default(), Instant::now());
         let heard = std::thread::scope(|scope| {
             for id in 0..SENDERS {

@@ -22,9 +22,9 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("whole");
-        let (sender, mut receiver) = join("halves").split();
+        let (sender, mut receiver) = join("halves").split().unwrap();
         let mut others = Members::start(&cluster, 1, sender.name(), 1);
-        let (_, leaving) = join("leaving").split();
+        let (_, leaving) = join("leaving").split().unwrap();
         let waker = Waker::new().unwrap();
         // There are events, which a child would take from the parent.
         sender.send(b"before").unwrap();
@@ -72,7 +72,7 @@ fn a_child_is_refused_though_a_thread_of_its_parent_had_the_lock() {
     let _alone = alone();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, receiver) = join("locked").split();
+        let (sender, receiver) = join("locked").split().unwrap();
         cluster.pause(1).unwrap();
         let asked = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -124,7 +124,7 @@ fn a_panic_of_a_handler_goes_on_in_the_caller_and_later_events_stay() {
         let waker = Waker::new().unwrap();
         let wait = Wait::until(deadline()).or_woken_by(&waker);
         assert_eq!(panic_of(&mut || _ = group.run_with(wait, &mut handler)), 1);
-        let (sender, mut receiver) = group.split();
+        let (sender, mut receiver) = group.split().unwrap();
         assert_eq!(panic_of(&mut || _ = receiver.run(&mut handler)), 2);
         assert_eq!(panic_of(&mut || _ = receiver.run_with(wait, &mut handler)), 3);
         let dispatch = &mut || _ = receiver.dispatch(Dispatch::One, |link, event| _ = handler(link, event));

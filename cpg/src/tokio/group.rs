@@ -17,6 +17,8 @@ use crate::join::PATIENCE;
 use crate::link::Link;
 use crate::name::GroupName;
 use crate::owned::OwnedEvent;
+use crate::readiness::Readiness;
+use crate::ticket::Ticket;
 use crate::types::Member;
 
 /// A joined handle of a task: what [`cpg::Group`](crate::Group) is to a thread.
@@ -70,12 +72,12 @@ impl Group {
     /// # Panics
     /// Without a runtime that has its I/O driver enabled.
     pub fn new(group: crate::Group) -> Result<Self> {
-        let (link, events) = group.into_parts();
-        let (link, shared) = link.share_soon();
+        let (link, events, stash, readiness) = group.into_parts();
+        let (link, shared) = link.share_soon(readiness.map_or_else(|| Readiness::new(&events), Ok)?);
         let (name, me) = (link.name().clone(), link.me());
         let max_atomic = link.max_atomic_message_size();
         let sender = Sender::new(Inner { shared: Some(shared), name, me, max_atomic });
-        Ok(Self { sender, receiver: Receiver::new(link, events)? })
+        Ok(Self { sender, receiver: Receiver::new(link, events, stash)? })
     }
 
     /// Parts the group into a half for the tasks that send, and one for the task that receives.
@@ -111,6 +113,15 @@ impl Group {
         self.sender.try_send(message)
     }
 
+    /// As [`Sender::try_send_tracked`].
+    ///
+    /// # Errors
+    /// As [`Sender::try_send_tracked`].
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
+        self.sender.try_send_tracked(message)
+    }
+
     /// As [`Sender::send`].
     ///
     /// # Errors
@@ -119,6 +130,15 @@ impl Group {
     pub fn send(&self, message: &[u8]) -> impl Future<Output = Result<()>> + Send {
         // The future has the sender alone: one with the group, which is not Sync, could not go to another thread.
         self.sender.send(message)
+    }
+
+    /// As [`Sender::send_tracked`].
+    ///
+    /// # Errors
+    /// As [`Sender::send_tracked`].
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_tracked(&self, message: &[u8]) -> impl Future<Output = Result<Ticket>> + Send {
+        self.sender.send_tracked(message)
     }
 
     /// As [`Receiver::dispatch`].

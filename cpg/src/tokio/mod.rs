@@ -16,6 +16,7 @@
 //!             OwnedEvent::Deliver(message) => println!("{}: {:?}", message.sender(), message.payload()),
 //!             OwnedEvent::ConfChg(view) => println!("{:?}", view.members()),
 //!             OwnedEvent::TotemConfChg(ring) => println!("{:?}", ring.members()),
+//!             _ => {}
 //!         },
 //!         _ = &mut stop => break,
 //!     }

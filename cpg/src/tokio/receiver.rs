@@ -7,24 +7,26 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ::tokio::io::unix::AsyncFd;
-use ::tokio::time::{sleep, timeout_at};
+use ::tokio::time::{sleep, timeout, timeout_at};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
 use super::thread;
+use crate::cause::Cause;
+use crate::delivery::Stash;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::inbox;
 use crate::join::PATIENCE;
 use crate::link::Link;
 use crate::owned::OwnedEvent;
 use crate::raw::Events;
 use crate::requests::{Closes, Shared};
-use crate::trampoline;
 
 /// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
 const BATCH: usize = 256;
 
-/// The pause before a leave that flow control refused is tried again.
+/// The pause before a leave that flow control refused is tried again, or the queue looked at.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// The receiving half of a group, from [`Group::split`](super::Group::split).
@@ -46,6 +48,7 @@ pub struct Receiver {
 struct Parts {
     link: Link,
     events: Events,
+    stash: Stash,
     ready: AsyncFd<Descriptor>,
 }
 
@@ -58,7 +61,7 @@ impl std::fmt::Debug for Counting {
     }
 }
 
-/// The handle's descriptor, registered with the reactor; `events` keeps it open.
+/// The descriptor of the queue's readiness, registered with the reactor; `link` keeps it open.
 #[derive(Debug)]
 struct Descriptor(RawFd);
 
@@ -70,14 +73,17 @@ impl AsRawFd for Descriptor {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        if let Some(Parts { link, events, ready }) = self.parts.take() {
+        if let Some(Parts { link, events, ready, .. }) = self.parts.take() {
+            if let Some(shared) = link.requests().shared() {
+                shared.unheard();
+            }
             if events.own_process().is_ok() {
                 drop(ready);
             } else {
                 // A child has its parent's reactor too, and would take the descriptor out of that.
                 std::mem::forget(ready);
             }
-            let closes = link.requests().shared().filter(|_| self.leaving).map(Closes);
+            let closes = link.requests().shared().filter(|_| self.leaving).cloned().map(Closes);
             thread::drop_off((link, events, closes));
         }
     }
@@ -85,16 +91,22 @@ impl Drop for Receiver {
 
 impl Counting {
     fn start(link: &Link) -> Self {
-        let (shared, name) = (link.requests().shared(), link.name().clone());
+        let (shared, name) = (link.requests().shared().cloned(), link.name().clone());
         Self(Box::pin(thread::run(move || shared.map_or(Err(Error::Left), |shared| shared.count(&name)))))
     }
 }
 
 impl Receiver {
-    pub(super) fn new(link: Link, events: Events) -> Result<Self> {
+    pub(super) fn new(link: Link, events: Events, stash: Stash) -> Result<Self> {
+        let descriptor = link.requests().shared().map_or(events.as_fd(), |shared| {
+            // It tells of more than libcpg's events.
+            shared.outbox().readiness().as_fd()
+        });
+        let descriptor = Descriptor(descriptor.as_raw_fd());
         #[allow(deprecated, reason = "what tokio has since for it is not in the oldest version that will do")]
-        let ready = AsyncFd::new(Descriptor(events.as_fd().as_raw_fd())).map_err(Error::Poll)?;
-        Ok(Self { parts: Some(Parts { link, events, ready }), counting: None, ended: false, leaving: false })
+        let ready = AsyncFd::new(descriptor).map_err(Error::Poll)?;
+        let parts = Some(Parts { link, events, stash, ready });
+        Ok(Self { parts, counting: None, ended: false, leaving: false })
     }
 
     pub(super) fn link(&self) -> &Link {
@@ -108,7 +120,7 @@ impl Receiver {
         most: usize,
         handler: &mut dyn FnMut(&Link, Event<'_>),
     ) -> Poll<Result<usize>> {
-        let Parts { link, events, ready } = self.parts.as_mut().expect("taken by drop alone");
+        let Parts { link, events, stash, ready } = self.parts.as_mut().expect("taken by drop alone");
         loop {
             let Poll::Ready(guard) = ready.poll_read_ready_mut(cx) else {
                 // In a child of the process nothing would ever come.
@@ -125,18 +137,16 @@ impl Receiver {
             }
             // One at a time, each after a count.
             let most = if full { 1 } else { most };
-            let mut handler = |event: Event<'_>| {
-                link.note(&event);
-                handler(link, event);
-            };
             // The event of a group that is too large by then is not taken; one that has become full ends the batch.
             let check = || events.is_full().map(drop);
-            let (count, drained) = trampoline::with(events, link.me(), &mut handler, &check, |pump| {
+            let parts = inbox::Parts { link, events, stash, readiness: None };
+            let more = |handled| handled < most;
+            let (count, drained) = inbox::with(parts, &mut *handler, more, &check, |source| {
                 let mut drained = false;
-                while pump.events() < most && !drained && (full || !events.is_full()?) {
-                    drained = !pump.one()?;
+                while source.events() < most && !drained && (full || !events.is_full()?) {
+                    drained = !source.one()?;
                 }
-                Ok((pump.events(), drained))
+                Ok((source.events(), drained))
             })?;
             // libcpg has said that there is nothing, so that the reactor will say when there is.
             if drained {
@@ -212,9 +222,15 @@ impl Receiver {
         mut handler: impl FnMut(&Link, Event<'_>),
     ) -> Result<()> {
         self.leaving = true;
+        let shared = self.shared();
+        shared.outbox().close();
         let left = async {
+            while shared.outbox().is_waiting() {
+                // A long message that is given up makes no event.
+                timeout(RETRY, self.dispatch(&mut handler)).await.unwrap_or(Ok(0))?;
+            }
             loop {
-                let (shared, name) = (self.shared(), self.link().name().clone());
+                let (shared, name) = (shared.clone(), self.link().name().clone());
                 match thread::run(move || shared.leave(&name)).await {
                     Err(error) if error.is_retryable() => sleep(RETRY).await,
                     Err(error) => return Err(error),
@@ -227,8 +243,14 @@ impl Receiver {
             Ok(())
         };
         let waiting_for = "the own leave to be delivered";
-        timeout_at(deadline.into(), left).await.unwrap_or(Err(Error::TimedOut { waiting_for }))?;
-        let Some(Parts { link, events, ready }) = self.parts.take() else { return Ok(()) };
+        let left = timeout_at(deadline.into(), left).await.unwrap_or(Err(Error::TimedOut { waiting_for }));
+        // What has not come back by now does not come.
+        shared.outbox().end(if left.is_ok() { Cause::Dropped } else { Cause::Left });
+        while let Some(message) = shared.outbox().take_returned() {
+            handler(self.link(), Event::Undelivered(message.into()));
+        }
+        left?;
+        let Some(Parts { link, events, ready, .. }) = self.parts.take() else { return Ok(()) };
         drop(ready);
         let close = move || {
             drop(events);
@@ -238,7 +260,7 @@ impl Receiver {
     }
 
     fn shared(&self) -> Shared {
-        self.link().requests().shared().expect("a receiver shares its requests")
+        self.link().requests().shared().cloned().expect("a receiver shares its requests")
     }
 }
 

@@ -1,5 +1,6 @@
 //! The sending half.
 
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use super::thread;
 use crate::error::Result;
 use crate::name::GroupName;
 use crate::requests::Shared;
-use crate::types::{Guarantee, Member};
+use crate::ticket::Ticket;
+use crate::types::Member;
 
 /// The pauses of a send that is refused for now grow from the first of these to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
@@ -73,47 +75,65 @@ impl Sender {
         thread::run(move || shared.wait(|connection| connection.own_members(&name))).await
     }
 
-    /// Sends a message if it can go out at once; see [`Link::send`](crate::Link::send).
+    /// Sends a message if the queue has room for it.
     ///
     /// # Errors
-    /// As [`Link::send`](crate::Link::send); retryable, too, while another task waits for the daemon.
-    /// [`Error::Waits`](crate::Error::Waits) for a message above the atomic size.
+    /// As [`cpg::Sender::try_send`](crate::Sender::try_send).
     #[doc(alias = "cpg_mcast_joined")]
     pub fn try_send(&self, message: &[u8]) -> Result<()> {
-        if message.len() > self.0.max_atomic {
-            return Err(crate::Error::Waits { call: "cpg_mcast_joined" });
-        }
-        let slices = [IoSlice::new(message)];
-        self.shared().send_soon(|connection| connection.mcast(Guarantee::Agreed, &slices))
+        self.shared().queue(&[IoSlice::new(message)]).map(drop)
     }
 
-    /// Sends a message, and waits out flow control with growing pauses; nothing announces that it is over (B7).
-    ///
-    /// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) is copied, and sent by a thread; it is sent
-    /// again from its beginning when members come or go meanwhile (B8).
-    ///
-    /// Cancelling it: a message up to that size has not been sent. A longer one may still be sent, by the thread, once.
+    /// As [`try_send`](Self::try_send), with a ticket.
     ///
     /// # Errors
-    /// As [`Link::send`](crate::Link::send), without those that pass.
+    /// As [`try_send`](Self::try_send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
+        self.ticket(self.shared().queue(&[IoSlice::new(message)])?)
+    }
+
+    /// Sends a message, and waits while the queue is full; see [`cpg::Sender`](crate::Sender) for the queue.
+    ///
+    /// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) is copied, and sent by a thread when its turn
+    /// has come; it is sent again from its beginning when members come or go meanwhile (B8), up to 100 times.
+    ///
+    /// Cancelling it: a message up to that size has not been accepted. A longer one may still be sent, by the thread, once.
+    ///
+    /// # Errors
+    /// As [`cpg::Sender::send`](crate::Sender::send).
     #[doc(alias = "cpg_mcast_joined")]
     pub async fn send(&self, message: &[u8]) -> Result<()> {
-        let long: Option<Arc<[u8]>> = (message.len() > self.0.max_atomic).then(|| message.into());
+        self.accept(message).await.map(drop)
+    }
+
+    /// As [`send`](Self::send), with a ticket that says when the message has been delivered; await it, or drop it.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub async fn send_tracked(&self, message: &[u8]) -> Result<Ticket> {
+        self.ticket(self.accept(message).await?)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "its callers have a result")]
+    fn ticket(&self, number: u64) -> Result<Ticket> {
+        Ok(Ticket::new(self.shared().clone(), number))
+    }
+
+    async fn accept(&self, message: &[u8]) -> Result<u64> {
+        let shared = self.shared();
+        let slices = [IoSlice::new(message)];
+        let (len, long) = shared.len(&slices)?;
+        if long {
+            let (shared, bytes) = (shared.clone(), shared.gather(&slices, len));
+            return thread::run(move || shared.send_long(&bytes, None)).await;
+        }
         let mut pause = PAUSES.0;
         loop {
-            let result = match &long {
-                None => self.try_send(message),
-                Some(long) => {
-                    let (shared, long) = (self.shared().clone(), Arc::clone(long));
-                    let send = move || {
-                        shared.send_waiting(|connection| {
-                            connection.mcast(Guarantee::Agreed, &[IoSlice::new(&long)])
-                        })
-                    };
-                    thread::run(send).await
-                }
-            };
-            match result {
+            let send = |bytes: &[u8]| shared.send_now(bytes);
+            match poll_fn(|cx| shared.outbox().poll_push(cx, &slices, len, &send)).await {
+                // Only without a receiver.
                 Err(error) if error.is_retryable() => sleep(pause).await,
                 result => return result,
             }

@@ -1,0 +1,18 @@
+//! The clocks, in nanoseconds.
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Time since some moment that is the same for all processes on the machine, in whatever namespaces.
+pub fn now() -> u64 {
+    read(ClockId::CLOCK_MONOTONIC)
+}
+
+/// CPU time that this process has used, all its threads together.
+pub fn cpu() -> u64 {
+    read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock).expect("the clock is one that Linux has");
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+}

@@ -1,0 +1,104 @@
+//! The Rust side: what `c/cost.c` does, in the ways of this crate.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use cpg::{Connect, Dispatch, Event, Flow, Group, GroupName};
+
+use crate::Result;
+
+/// The name of this program's mode that does it.
+pub const CASE: &str = "cost-of";
+
+const SIZE: usize = 64;
+const BATCH: u64 = 64;
+
+/// What a case does, in words.
+pub fn what(case: &str) -> &'static str {
+    match case {
+        "deliver" => "Group::dispatch",
+        "deliver-run" => "Group::run",
+        "send" => "Group::send",
+        "both" => "Group",
+        "both-queued" => "Sender and Receiver",
+        "both-coalesced" => "the same, in packets",
+        _ => "?",
+    }
+}
+
+/// Joins the one group that there is on the stub.
+pub fn join(flow: Flow) -> Result<Group> {
+    let connect = Connect::new().flow(flow);
+    Ok(Group::join_until(connect, &GroupName::new("cost")?, Instant::now() + Duration::from_secs(30))?)
+}
+
+/// Counts as the callback in C does.
+#[derive(Default)]
+struct Count {
+    delivered: u64,
+    bytes: usize,
+}
+
+impl Count {
+    fn event(&mut self, event: &Event<'_>) {
+        if let Event::Deliver(message) = event {
+            self.delivered += 1;
+            self.bytes += message.payload().len();
+        }
+    }
+}
+
+/// Does one case with so many messages.
+pub fn run(arguments: &[String]) -> Result<()> {
+    let [case, messages] = arguments else { return Err("a case and a number of messages".into()) };
+    let messages: u64 = messages.parse()?;
+    let mut count = Count::default();
+    match case.as_str() {
+        "deliver" => {
+            let mut group = join(Flow::new())?;
+            while count.delivered < messages {
+                group.dispatch(Dispatch::All, |_, event| count.event(&event))?;
+            }
+        }
+        "deliver-run" => join(Flow::new())?.run(|_, event| {
+            count.event(&event);
+            if count.delivered == messages { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?,
+        "send" => {
+            let group = join(Flow::new())?;
+            for _ in 0..messages {
+                group.send(&[0; SIZE])?;
+            }
+            return Ok(());
+        }
+        "both" => {
+            let mut group = join(Flow::new())?;
+            for number in 1..=messages {
+                group.send(&[0; SIZE])?;
+                if number % BATCH == 0 || number == messages {
+                    group.dispatch(Dispatch::All, |_, event| count.event(&event))?;
+                }
+            }
+        }
+        "both-queued" => both(Flow::new(), messages, &mut count)?,
+        "both-coalesced" => both(Flow::coalesced(), messages, &mut count)?,
+        other => return Err(format!("there is no case {other}").into()),
+    }
+    let expected = (messages, messages as usize * SIZE);
+    if (count.delivered, count.bytes) == expected { Ok(()) } else { Err("messages were lost".into()) }
+}
+
+/// Sends through the queue and dispatches, on one thread.
+fn both(flow: Flow, messages: u64, count: &mut Count) -> Result<()> {
+    let (sender, mut receiver) = join(flow)?.split()?;
+    for number in 1..=messages {
+        sender.send(&[0; SIZE])?;
+        if number % BATCH == 0 {
+            receiver.dispatch(Dispatch::All, |_, event| count.event(&event))?;
+        }
+    }
+    while count.delivered < messages {
+        receiver.dispatch(Dispatch::All, |_, event| count.event(&event))?;
+    }
+    Ok(())
+}

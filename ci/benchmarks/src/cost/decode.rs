@@ -1,0 +1,96 @@
+//! How fast packets of 64-byte messages are taken apart, on one core.
+
+use std::fs;
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::process::Command;
+
+use cpg::{Event, Flow, packet};
+
+use super::case::join;
+use super::stub::Stub;
+use crate::Result;
+use crate::clock::now;
+use crate::stats::Spread;
+
+/// The name of this program's mode that receives them.
+pub const DECODER: &str = "decode";
+
+/// The size of a packet that is full by default, and of its messages.
+const PACKET: usize = 256 << 10;
+const MESSAGE: usize = 64;
+
+/// Packets in a measurement, which then takes a second or less, and measurements.
+const PACKETS: usize = 10_000;
+const ROUNDS: usize = 7;
+
+/// Messages a second: of the packets alone, and through a receiver, on the stub.
+pub fn run(stub: &Stub) -> Result<[(&'static str, Spread); 2]> {
+    let file = stub.file("packet");
+    fs::write(&file, full_packet())?;
+    let mut alone = Vec::new();
+    let mut through = Vec::new();
+    for _ in 0..ROUNDS {
+        alone.push(take_apart(&full_packet())?);
+        let mut receiver = Command::new(std::env::current_exe()?);
+        receiver.arg(DECODER).env("CPG_STUB_MESSAGE", &file).env("CPG_STUB_DELIVER", PACKETS.to_string());
+        let output = stub.under(&mut receiver).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        through.push(String::from_utf8_lossy(&output.stdout).trim().parse()?);
+    }
+    let spread = |figures| Spread::of(figures).ok_or("nothing was measured");
+    Ok([("packets", spread(alone)?), ("receiver", spread(through)?)])
+}
+
+fn full_packet() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet::begin(&mut bytes);
+    while bytes.len() + packet::frame_len(MESSAGE) <= PACKET {
+        packet::push(&mut bytes, &[7; MESSAGE]);
+    }
+    bytes
+}
+
+fn messages() -> usize {
+    (PACKET - packet::HEADER_LEN) / packet::frame_len(MESSAGE) * PACKETS
+}
+
+/// Messages a second.
+fn rate(began: u64) -> f64 {
+    messages() as f64 / (now() - began) as f64 * 1e9
+}
+
+fn take_apart(bytes: &[u8]) -> Result<f64> {
+    let mut sum = 0_usize;
+    let began = now();
+    for _ in 0..PACKETS {
+        for message in packet::messages(black_box(bytes)) {
+            sum += use_of(message?);
+        }
+    }
+    let rate = rate(began);
+    if sum == messages() * (MESSAGE + 7) { Ok(rate) } else { Err("messages were lost".into()) }
+}
+
+/// Receives them from the stub, and prints how many a second.
+pub fn receive() -> Result<()> {
+    let mut group = join(Flow::coalesced())?;
+    let (mut count, mut sum) = (0, 0);
+    let began = now();
+    group.run(|_, event| {
+        if let Event::Deliver(message) = event {
+            count += 1;
+            sum += use_of(message.payload());
+        }
+        if count == messages() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    println!("{}", rate(began));
+    if sum == count * (MESSAGE + 7) { Ok(()) } else { Err("messages were not whole".into()) }
+}
+
+/// As much as a program looks at a message at least: its length, and where it begins.
+fn use_of(message: &[u8]) -> usize {
+    message.len() + usize::from(message.first().copied().unwrap_or(0))
+}

@@ -1,0 +1,158 @@
+//! A cluster that processes are measured on.
+
+use std::cell::Cell;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use testcluster::Cluster;
+
+use crate::Result;
+use crate::task::{Job, Outcome, Task};
+
+/// How long a process may take beyond the time of its task. One that takes longer has lost a message.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The name of this program's mode that works for it.
+pub const WORKER: &str = "worker";
+
+/// The programs that work.
+pub struct Programs {
+    this: PathBuf,
+    c: PathBuf,
+}
+
+impl Programs {
+    /// Builds the one in C.
+    pub fn build() -> Result<Self> {
+        Ok(Self { this: std::env::current_exe()?, c: compile("load", &["-pthread", "-lcpg"])? })
+    }
+}
+
+/// Compiles `c/NAME.c` to a program beside this one.
+pub fn compile(name: &str, options: &[&str]) -> Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name(format!("cpg-benchmarks-{name}"));
+    compile_to(&program, name, options)?;
+    Ok(program)
+}
+
+/// Compiles `c/NAME.c`, with the optimisation of Rust's release profile.
+pub fn compile_to(file: &Path, name: &str, options: &[&str]) -> Result<()> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("c/{name}.c"));
+    let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compiler.args(["-O3", "-Wall", "-o"]).arg(file).arg(&source).args(options);
+    let status = compiler.status().map_err(|error| format!("cc: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{} does not compile", source.display()).into()) }
+}
+
+/// A cluster, and what runs on it.
+pub struct Field<'p> {
+    cluster: Cluster,
+    programs: &'p Programs,
+    /// Each task has a group of its own, so that one that failed does not spoil the next.
+    groups: Cell<u32>,
+}
+
+/// What one task has come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    pub sender: Outcome,
+    /// On more than one node that of another one.
+    pub receiver: Outcome,
+}
+
+impl<'p> Field<'p> {
+    pub fn start(nodes: u32, programs: &'p Programs) -> Result<Self> {
+        Ok(Self { cluster: Cluster::start(nodes)?, programs, groups: Cell::new(0) })
+    }
+
+    pub fn nodes(&self) -> u32 {
+        self.cluster.nodes()
+    }
+
+    /// Does a task on node 1, with a receiver on node 2 if there is one.
+    pub fn run(&self, task: &Task) -> Result<Measured> {
+        self.groups.set(self.groups.get() + 1);
+        let task = Task { group: format!("bench-{}", self.groups.get()), ..task.clone() };
+        // One message at a time is for its sender to time.
+        let receiver = (self.nodes() > 1 && task.job != Job::Echo)
+            .then(|| self.spawn(2, &Task { job: Job::Receive, ..task.clone() }))
+            .transpose()?;
+        let sender = self.spawn(1, &task)?.finish(task.duration)?;
+        let receiver = receiver.map_or(Ok(sender), |receiver| receiver.finish(task.duration))?;
+        Ok(Measured { sender, receiver })
+    }
+
+    /// Starts a process on a node, and returns when it has joined.
+    fn spawn(&self, node: u32, task: &Task) -> Result<Process> {
+        let mut command = if task.variant.c_style().is_some() {
+            self.cluster.command_on(node, &self.programs.c)
+        } else {
+            let mut command = self.cluster.command_on(node, &self.programs.this);
+            command.arg(WORKER);
+            command
+        };
+        command.args(task.arguments());
+        Process::start(&mut command, format!("{} on node {node}", task.variant))
+    }
+}
+
+/// A process that says things on lines.
+pub struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    name: String,
+}
+
+impl Process {
+    /// Starts it, and waits until it says that it is ready.
+    pub fn start(command: &mut Command, name: String) -> Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().ok_or("no output")?;
+        let mut process = Self { child, lines: read(stdout), name };
+        match process.line(PATIENCE)?.as_str() {
+            "ready" => Ok(process),
+            other => Err(format!("{} said {other:?}", process.name).into()),
+        }
+    }
+
+    fn line(&mut self, patience: Duration) -> Result<String> {
+        let ended = |_| format!("{} has failed, or is not done after {patience:?}", self.name);
+        Ok(self.lines.recv_timeout(patience).map_err(ended)?)
+    }
+
+    /// Lets it begin, if it waits for that, and gives what it says at its end.
+    pub fn finish(mut self, duration: Duration) -> Result<Outcome> {
+        if let Some(mut input) = self.child.stdin.take() {
+            // One that only receives may have ended already, and reads nothing.
+            let _ = input.write_all(b"go\n");
+        }
+        let outcome = self.line(duration + PATIENCE)?.parse()?;
+        self.child.wait()?;
+        Ok(outcome)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended, or it hangs.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads on a thread, so that nobody waits for ever.
+fn read(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}

@@ -1,0 +1,182 @@
+//! What each style of receiving costs beside a plain C loop, on one node.
+//!
+//! For each size and round every style receives the messages that a C program (`c/cpgbench.c`) sends, in turn, so that a machine
+//! that changes its speed changes it for all. A line says the median of messages a second and of CPU time a message, and the
+//! ratios to C.
+
+use std::io::{BufRead, BufReader, Write as _};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use cpg::{Dispatch, Event, Group, OwnedEvent};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use testcluster::Cluster;
+
+use crate::Result;
+use crate::clock::cpu;
+use crate::field::compile;
+use crate::stats::Spread;
+
+/// The name of this program's mode that receives.
+pub const RECEIVER: &str = "receive";
+
+const STYLES: [&str; 8] =
+    ["c", "dispatch-all", "run", "split", "recv", "tokio-dispatch", "tokio-recv", "c again"];
+const SIZES: [usize; 2] = [64, 8192];
+
+/// Measures with so many messages of the smaller size, fewer of the larger one, and prints.
+pub fn run(rounds: usize, messages: usize) -> Result<()> {
+    let baseline = compile("cpgbench", &["-lcpg"])?;
+    let cluster = Cluster::start(1)?;
+    for size in SIZES {
+        let count = messages / (1 + size / 4096);
+        let mut figures = vec![Vec::new(); STYLES.len()];
+        for _ in 0..rounds {
+            for (style, figures) in STYLES.iter().zip(&mut figures) {
+                figures.push(measure(&cluster, &baseline, style, count, size)?);
+            }
+        }
+        report(size, count, &figures);
+    }
+    Ok(())
+}
+
+/// Messages a second, and nanoseconds of CPU time a message, of one receiver.
+fn measure(cluster: &Cluster, baseline: &Path, style: &str, count: usize, size: usize) -> Result<(f64, f64)> {
+    let mut receiver = match style {
+        "c" | "c again" => {
+            let mut command = cluster.command_on(1, baseline);
+            command.args([RECEIVER, "bench", &count.to_string()]);
+            command
+        }
+        style => {
+            let mut command = cluster.command_on(1, std::env::current_exe()?);
+            command.args([RECEIVER, style, &count.to_string()]);
+            command
+        }
+    };
+    let mut receiver = receiver.stdout(Stdio::piped()).spawn()?;
+    let mut said = BufReader::new(receiver.stdout.take().ok_or("no output")?);
+    let mut line = String::new();
+    said.read_line(&mut line)?;
+    let mut sender: Child = sender(cluster.command_on(1, baseline), count, size)?;
+    BufReader::new(sender.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    sender.stdin.take().ok_or("no input")?.write_all(b"g")?;
+    line.clear();
+    said.read_line(&mut line)?;
+    sender.wait()?;
+    receiver.wait()?;
+    let (wall, cpu) = line.trim().split_once(' ').ok_or_else(|| format!("{style} said {line:?}"))?;
+    let count = count as f64;
+    Ok((count / wall.parse::<f64>()? * 1e9, cpu.parse::<f64>()? / count))
+}
+
+fn sender(mut command: Command, count: usize, size: usize) -> Result<Child> {
+    command.args(["send", "bench", &count.to_string(), &size.to_string()]);
+    Ok(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?)
+}
+
+fn report(size: usize, count: usize, figures: &[Vec<(f64, f64)>]) {
+    println!("{size} bytes, {count} messages, {} rounds", figures[0].len());
+    println!("{:<16} {:>12} {:>8} {:>12} {:>8}", "style", "messages/s", "/ C", "CPU ns/msg", "/ C");
+    let median =
+        |figures: &mut dyn Iterator<Item = f64>| Spread::of(figures).map_or(f64::NAN, |all| all.median);
+    for (style, own) in STYLES.iter().zip(figures) {
+        // Round by round, so that the ratio is of neighbours.
+        let ratio = |part: fn(&(f64, f64)) -> f64| {
+            median(&mut own.iter().zip(&figures[0]).map(|(own, c)| part(own) / part(c)))
+        };
+        let rate = median(&mut own.iter().map(|figure| figure.0));
+        let cpu = median(&mut own.iter().map(|figure| figure.1));
+        println!(
+            "{style:<16} {rate:>12.0} {:>8.3} {cpu:>12.0} {:>8.3}",
+            ratio(|figure| figure.0),
+            ratio(|figure| figure.1)
+        );
+    }
+    println!();
+}
+
+/// Counts messages, and the time from the first to the last.
+struct Count {
+    wanted: usize,
+    delivered: usize,
+    began: Option<(Instant, u64)>,
+}
+
+impl Count {
+    fn hear(&mut self) -> ControlFlow<()> {
+        if self.delivered == 0 {
+            self.began = Some((Instant::now(), cpu()));
+        }
+        self.delivered += 1;
+        if self.delivered == self.wanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+        if matches!(event, Event::Deliver(_)) { self.hear() } else { ControlFlow::Continue(()) }
+    }
+
+    fn owned(&mut self, event: &OwnedEvent) {
+        if matches!(event, OwnedEvent::Deliver(_)) {
+            let _ = self.hear();
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.delivered == self.wanted
+    }
+}
+
+/// Receives in one of the styles, and prints the time and the CPU time that it took, in nanoseconds.
+pub fn receive(arguments: &[String]) -> Result<()> {
+    let [style, wanted] = arguments else { return Err("a style and a number of messages".into()) };
+    let mut count = Count { wanted: wanted.parse()?, delivered: 0, began: None };
+    let mut group = Group::join("bench")?;
+    println!("ready");
+    match style.as_str() {
+        "dispatch-all" => {
+            while !count.done() {
+                poll(&mut [PollFd::new(group.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+                group.dispatch(Dispatch::All, |_, event| {
+                    let _ = count.event(&event);
+                })?;
+            }
+        }
+        "run" => group.run(|_, event| count.event(&event))?,
+        "split" => {
+            let (_sender, mut receiver) = group.split()?;
+            receiver.run(|_, event| count.event(&event))?;
+        }
+        "recv" => {
+            while !count.done() {
+                count.owned(&group.recv()?);
+            }
+        }
+        style => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(receive_by_task(style, group, &mut count))?;
+        }
+    }
+    let (began, began_cpu) = count.began.ok_or("nothing came")?;
+    println!("{} {}", began.elapsed().as_nanos(), cpu() - began_cpu);
+    Ok(())
+}
+
+async fn receive_by_task(style: &str, group: Group, count: &mut Count) -> cpg::Result<()> {
+    let mut group = cpg::tokio::Group::new(group)?;
+    while !count.done() {
+        if style == "tokio-dispatch" {
+            let hear = |_: &cpg::Link, event: Event<'_>| {
+                let _ = count.event(&event);
+            };
+            group.dispatch(hear).await?;
+        } else {
+            count.owned(&group.recv().await?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The process that sends or receives.
+//!
+//! It prints "ready" when it has joined, sends when it has read a line, and prints its [`Outcome`] on one line when its last
+//! message has been delivered. `c/load.c` does the same.
+
+mod load;
+#[cfg(feature = "rust-corosync")]
+mod peer;
+mod plain;
+mod queued;
+mod single;
+mod tally;
+mod tasks;
+
+use std::time::{Duration, Instant};
+use std::{io, panic, process};
+
+use cpg::{Connect, Flow, GroupName};
+
+use crate::Result;
+use crate::clock;
+use crate::task::{Job, Outcome, Task};
+use crate::variant::Variant;
+use tally::Tally;
+
+pub fn run(arguments: &[String]) -> Result<()> {
+    // No thread is left waiting for one that has panicked.
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        report(info);
+        process::exit(1);
+    }));
+    let task = Task::parse(arguments)?;
+    let outcome = match task.variant {
+        Variant::Plain => plain::run(&task),
+        Variant::Queued | Variant::Coalesced if task.job == Job::Receive => plain::run(&task),
+        Variant::Queued | Variant::Coalesced => queued::run(&task),
+        Variant::Tokio => tasks::run(&task),
+        #[cfg(feature = "rust-corosync")]
+        Variant::Peer => peer::run(&task),
+        _ => Err(format!("{} is not one of this program's", task.variant).into()),
+    }?;
+    println!("{outcome}");
+    Ok(())
+}
+
+/// Ends the process when one of its threads or tasks fails: others may wait for it.
+fn must<T, E: std::fmt::Display>(result: std::result::Result<T, E>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// How a program of this crate connects for a task.
+fn connect(task: &Task) -> Result<(Connect, GroupName, Instant)> {
+    let mut flow = match task.variant {
+        Variant::Coalesced | Variant::Tokio => Flow::coalesced(),
+        _ => Flow::new(),
+    };
+    if let Some(sizes) = task.sizes {
+        flow = flow.window(sizes.window).packet_size(sizes.packet);
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    Ok((Connect::new().flow(flow), GroupName::new(&*task.group)?, deadline))
+}
+
+/// Says that it has joined and, if it is one that sends, waits to be told to begin.
+fn begin(task: &Task) -> Result<Start> {
+    println!("ready");
+    if task.job != Job::Receive {
+        io::stdin().read_line(&mut String::new())?;
+    }
+    Ok(Start { time: clock::now(), cpu: clock::cpu() })
+}
+
+/// The beginning of what is measured.
+struct Start {
+    time: u64,
+    cpu: u64,
+}
+
+impl Start {
+    fn outcome(&self, tally: &Tally, retries: u64) -> Outcome {
+        let (wall, cpu) = (clock::now() - self.time, clock::cpu() - self.cpu);
+        Outcome { wall, cpu, retries, ..tally.outcome() }
+    }
+}

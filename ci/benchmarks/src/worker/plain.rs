@@ -1,0 +1,35 @@
+//! `cpg` without a queue. It also receives for the variants that have one: on a group that coalesces, messages are taken out
+//! of their packets all the same.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use cpg::{Dispatch, Group};
+
+use super::single::{self, Member};
+use super::tally::Tally;
+use crate::Result;
+use crate::task::{Outcome, Task};
+
+pub fn run(task: &Task) -> Result<Outcome> {
+    let (connect, name, deadline) = super::connect(task)?;
+    single::run(task, &mut Group::join_until(connect, &name, deadline)?)
+}
+
+impl Member for Group {
+    fn send(&mut self, message: &[u8]) -> Result<bool> {
+        match cpg::Link::send(self, message) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_retryable() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
+        Group::dispatch(self, Dispatch::All, |_, event| tally.event(&event))?;
+        Ok(())
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}

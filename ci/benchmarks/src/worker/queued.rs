@@ -1,0 +1,78 @@
+//! `cpg` with its sending queue: one thread sends, another one dispatches, which lets the queue go on.
+
+use std::ops::ControlFlow;
+use std::thread;
+
+use cpg::{Group, Receiver, Sender};
+
+use super::load::{Flood, Messages, Pace};
+use super::tally::Tally;
+use super::{begin, must};
+use crate::Result;
+use crate::clock::now;
+use crate::task::{Job, Outcome, Task};
+
+pub fn run(task: &Task) -> Result<Outcome> {
+    let (connect, name, deadline) = super::connect(task)?;
+    let (sender, mut receiver) = Group::join_until(connect, &name, deadline)?.split()?;
+    let mut tally = Tally::new(task);
+    let start = begin(task)?;
+    match task.job {
+        Job::Echo => echo(task, &sender, &mut receiver, &mut tally)?,
+        Job::Flood => beside(|| flood(task, &sender), &mut receiver, &mut tally),
+        Job::Paced => beside(|| paced(task, &sender), &mut receiver, &mut tally),
+        Job::Receive => return Err("a group that only receives is not split".into()),
+    }
+    Ok(start.outcome(&tally, 0))
+}
+
+/// Dispatches to the end, while another thread sends.
+fn beside(send: impl FnOnce() -> Result<()> + Send, receiver: &mut Receiver, tally: &mut Tally) {
+    thread::scope(|scope| {
+        scope.spawn(|| must(send()));
+        must(receive(receiver, tally, Tally::is_done));
+    });
+}
+
+fn receive(receiver: &mut Receiver, tally: &mut Tally, until: impl Fn(&Tally) -> bool) -> Result<()> {
+    receiver.run(|_, event| {
+        tally.event(&event);
+        if until(tally) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(())
+}
+
+fn flood(task: &Task, sender: &Sender) -> Result<()> {
+    let mut messages = Messages::new(task);
+    let mut flood = Flood::start(task);
+    loop {
+        let is_last = flood.is_last();
+        sender.send(messages.next(0, is_last))?;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+fn paced(task: &Task, sender: &Sender) -> Result<()> {
+    let mut messages = Messages::new(task);
+    for due in Pace::start(task)? {
+        while let Some(left) = due.wait() {
+            thread::sleep(left);
+        }
+        sender.send(messages.next(due.time, due.is_last))?;
+    }
+    Ok(())
+}
+
+/// On one thread: a message at a time needs no other.
+fn echo(task: &Task, sender: &Sender, receiver: &mut Receiver, tally: &mut Tally) -> Result<()> {
+    let mut messages = Messages::new(task);
+    let end = now() + task.duration.as_nanos() as u64;
+    while !tally.is_done() {
+        let (due, before) = (now(), tally.received());
+        sender.send(messages.next(due, due >= end))?;
+        receive(receiver, tally, |tally| tally.received() > before)?;
+    }
+    Ok(())
+}

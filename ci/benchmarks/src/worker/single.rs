@@ -1,0 +1,102 @@
+//! Sending and dispatching on one thread in turn: what C programs do, and those on bindings that have no queue.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+
+use super::begin;
+use super::load::{Flood, Messages, Pace};
+use super::tally::Tally;
+use crate::Result;
+use crate::clock::now;
+use crate::task::{Job, Outcome, Task};
+
+/// A member of the group, as a library has it.
+pub trait Member {
+    /// Sends a message; false when flow control refused it.
+    fn send(&mut self, message: &[u8]) -> Result<bool>;
+
+    /// Hands all events that are there to the tally.
+    fn dispatch(&mut self, tally: &mut Tally) -> Result<()>;
+
+    /// What is readable while events wait.
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+/// Does all kinds of work with a member.
+pub fn run(task: &Task, member: &mut impl Member) -> Result<Outcome> {
+    let mut tally = Tally::new(task);
+    let start = begin(task)?;
+    let retries = match task.job {
+        Job::Flood => flood(task, member, &mut tally)?,
+        Job::Echo => echo(task, member, &mut tally)?,
+        Job::Paced => paced(task, member, &mut tally)?,
+        Job::Receive => 0,
+    };
+    while !tally.is_done() {
+        wait(member, None)?;
+        member.dispatch(&mut tally)?;
+    }
+    Ok(start.outcome(&tally, retries))
+}
+
+fn flood(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64> {
+    let mut messages = Messages::new(task);
+    let mut flood = Flood::start(task);
+    let mut retries = 0;
+    loop {
+        let is_last = flood.is_last();
+        retries += send(member, messages.next(0, is_last))?;
+        member.dispatch(tally)?;
+        if is_last {
+            return Ok(retries);
+        }
+    }
+}
+
+fn echo(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64> {
+    let mut messages = Messages::new(task);
+    let end = now() + task.duration.as_nanos() as u64;
+    let mut retries = 0;
+    while !tally.is_done() {
+        let (due, before) = (now(), tally.received());
+        retries += send(member, messages.next(due, due >= end))?;
+        while tally.received() == before {
+            wait(member, None)?;
+            member.dispatch(tally)?;
+        }
+    }
+    Ok(retries)
+}
+
+fn paced(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64> {
+    let mut messages = Messages::new(task);
+    let mut retries = 0;
+    for due in Pace::start(task)? {
+        while let Some(left) = due.wait() {
+            if wait(member, Some(left))? {
+                member.dispatch(tally)?;
+            }
+        }
+        retries += send(member, messages.next(due.time, due.is_last))?;
+        member.dispatch(tally)?;
+    }
+    Ok(retries)
+}
+
+/// Sends a message, at once again when it is refused, as upstream's program does; says how often it was refused.
+fn send(member: &mut impl Member, message: &[u8]) -> Result<u64> {
+    let mut retries = 0;
+    while !member.send(message)? {
+        retries += 1;
+    }
+    Ok(retries)
+}
+
+/// Waits for events; false when none came in time.
+fn wait(member: &impl Member, timeout: Option<Duration>) -> Result<bool> {
+    let mut fds = [PollFd::new(member.fd(), PollFlags::POLLIN)];
+    Ok(ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None)? > 0)
+}

@@ -1,0 +1,136 @@
+//! Any bytes as a packet, and as the frames of one: all readers agree with a plain reading of the page that documents the
+//! bytes (`cpg::packet`), and what is written is read.
+#![no_main]
+
+use std::io::IoSlice;
+
+use cpg::packet::{self, Frames, HEADER_LEN, Malformed};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    read(bytes);
+    read(&[&[0xc9, b'P', b'G', 0xb5, 1, 0], bytes].concat());
+    write(bytes);
+});
+
+/// What the page says, word for word: where messages begin and end, and what is wrong after them.
+fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Malformed>) {
+    let mut messages = Vec::new();
+    if let Some(malformed) = header_by_the_page(bytes) {
+        return (messages, Some(malformed));
+    }
+    let mut at = 6;
+    while at < bytes.len() {
+        let mut len = 0_u64;
+        let mut shift = 0;
+        loop {
+            let Some(&byte) = bytes.get(at) else { return (messages, Some(Malformed::Prefix)) };
+            at += 1;
+            len += u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+            if shift == 35 {
+                return (messages, Some(Malformed::Length));
+            }
+        }
+        if len > 0x7fff_ffff {
+            return (messages, Some(Malformed::Length));
+        }
+        let (len, left) = (usize::try_from(len).unwrap(), bytes.len() - at);
+        if len > left {
+            return (messages, Some(Malformed::Message { len, left }));
+        }
+        messages.push((at, at + len));
+        at += len;
+    }
+    (messages, None)
+}
+
+fn header_by_the_page(bytes: &[u8]) -> Option<Malformed> {
+    if bytes.len() < 4 || bytes[..4] != [0xc9, 0x50, 0x47, 0xb5] {
+        return Some(Malformed::Magic);
+    }
+    match (bytes.get(4), bytes.get(5)) {
+        (Some(1), Some(flags)) if flags % 16 == 0 => None,
+        (Some(1), Some(&flags)) => Some(Malformed::Flags(flags)),
+        (None | Some(1), None) => Some(Malformed::Header),
+        (Some(&version), _) => Some(Malformed::Version(version)),
+        (None, Some(_)) => unreachable!(),
+    }
+}
+
+fn read(bytes: &[u8]) {
+    let (expected, error) = by_the_page(bytes);
+    let boundary = |count: usize| if count == 0 { HEADER_LEN } else { expected[count - 1].1 };
+
+    let mut messages = packet::messages(bytes);
+    for &(start, end) in &expected {
+        let message = messages.next().unwrap().unwrap();
+        assert_eq!((message.as_ptr(), message.len()), (bytes[start..].as_ptr(), end - start));
+        assert_eq!(messages.rest(), &bytes[end..]);
+    }
+    assert_eq!(messages.next(), error.map(Err));
+    assert_eq!(messages.next(), None);
+    assert_eq!(messages.rest().is_empty(), error.is_none() || bytes.is_empty());
+
+    let mut copy = bytes.to_vec();
+    let frames = match Frames::new(&mut copy) {
+        Ok(frames) => frames,
+        Err(malformed) => {
+            assert_eq!(Some(malformed), error);
+            assert_eq!(packet::check_header(bytes), Err(malformed));
+            assert_eq!(packet::is_packet(bytes), malformed != Malformed::Magic);
+            return;
+        }
+    };
+    same_frames(frames, bytes, &expected, error);
+
+    // From a boundary in the middle, as at a frame that an interrupted reader had come to.
+    let count = bytes.len() % (expected.len() + 1);
+    let mut rest = bytes[boundary(count)..].to_vec();
+    same_frames(Frames::resume(&mut rest), bytes, &expected[count..], error);
+}
+
+fn same_frames(mut frames: Frames<'_>, bytes: &[u8], expected: &[(usize, usize)], error: Option<Malformed>) {
+    for &(start, end) in expected {
+        let frame = frames.next().unwrap().unwrap();
+        assert_eq!(frame, &bytes[start..end]);
+        frame.fill(0xaa);
+        assert_eq!(frames.rest(), &bytes[end..], "a message reaches into what follows");
+    }
+    assert_eq!(frames.next(), error.map(Err));
+    assert_eq!(frames.next(), None);
+    assert_eq!(frames.into_rest().is_empty(), error.is_none());
+}
+
+/// Cuts the bytes into messages, each as long as the byte before it says; the first may be much longer.
+fn write(bytes: &[u8]) {
+    let mut messages = Vec::new();
+    let mut rest = bytes;
+    while let Some((&len, after)) = rest.split_first() {
+        let (message, after) = after.split_at(usize::from(len).min(after.len()));
+        let times = if messages.is_empty() && len >= 0x80 { 70 } else { 1 };
+        messages.push(message.repeat(times));
+        rest = after;
+    }
+
+    let (mut one, mut pieces) = (Vec::new(), Vec::new());
+    packet::begin(&mut one);
+    packet::begin(&mut pieces);
+    for message in &messages {
+        let before = one.len();
+        packet::push(&mut one, message);
+        assert_eq!(one.len() - before, packet::frame_len(message.len()));
+        let slices: Vec<_> = message.chunks(33).map(IoSlice::new).collect();
+        packet::push_slices(&mut pieces, &slices, message.len());
+        for head in [&packet::head(message.len())[..], &packet::padded_head(message.len())] {
+            let alone = [head, message].concat();
+            assert!(packet::messages(&alone).map(Result::unwrap).eq([&message[..]]));
+        }
+    }
+    assert_eq!(one, pieces);
+    assert!(packet::messages(&one).map(Result::unwrap).eq(messages.iter().map(Vec::as_slice)));
+    read(&one);
+}

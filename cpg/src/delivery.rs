@@ -1,0 +1,185 @@
+//! From what libcpg delivers to what the handler gets: message by message, out of packets where they travel in some.
+
+use std::ops::Range;
+
+use crate::event::{Deliver, Event, Malformed};
+use crate::link::Link;
+use crate::name::GroupName;
+use crate::packet::{self, Frames};
+use crate::queue::Returned;
+use crate::types::Member;
+
+/// The rest of a packet, while the handler is to get no more.
+#[derive(Debug, Default)]
+pub(crate) struct Stash {
+    bytes: Vec<u8>,
+    /// Where the rest begins.
+    at: usize,
+    from: Option<Origin>,
+}
+
+#[derive(Debug, Clone)]
+struct Origin {
+    group: GroupName,
+    sender: Member,
+    /// The numbers of the messages that are left, if they are own ones that a queue has sent.
+    numbers: Option<Range<u64>>,
+}
+
+impl Stash {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    fn keep(&mut self, rest: &[u8], from: Origin) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(rest);
+        self.at = 0;
+        self.from = Some(from);
+    }
+}
+
+/// A handler with what it needs, for the length of one dispatch.
+pub(crate) struct Delivery<'d, H, M> {
+    link: &'d Link,
+    handler: H,
+    /// Whether the handler is to get another one, after so many.
+    more: M,
+    stash: &'d mut Stash,
+    handled: usize,
+}
+
+impl<'d, H, M> Delivery<'d, H, M>
+where
+    H: FnMut(&Link, Event<'_>),
+    M: Fn(usize) -> bool,
+{
+    pub(crate) fn new(link: &'d Link, handler: H, more: M, stash: &'d mut Stash) -> Self {
+        Self { link, handler, more, stash, handled: 0 }
+    }
+
+    /// How many events the handler has got.
+    pub(crate) fn handled(&self) -> usize {
+        self.handled
+    }
+
+    /// Whether there is something to handle that libcpg does not know of.
+    pub(crate) fn has_rest(&self) -> bool {
+        !self.stash.is_empty()
+    }
+
+    /// Handles an event of libcpg's; there is no rest.
+    pub(crate) fn event(&mut self, event: Event<'_>) {
+        self.link.note(&event);
+        match event {
+            Event::Deliver(message) => self.message(message),
+            event => self.handle(event),
+        }
+    }
+
+    fn handle(&mut self, event: Event<'_>) {
+        self.handled += 1;
+        (self.handler)(self.link, event);
+    }
+
+    fn message(&mut self, message: Deliver<'_>) {
+        let numbers = self.link.arrived(&message);
+        if !self.link.flow().coalesce || !packet::is_packet(message.payload) {
+            // Handled also if the handler panics.
+            let _settle = Settle { link: self.link, number: numbers.map(|numbers| numbers.end) };
+            return self.handle(Event::Deliver(message));
+        }
+        let Deliver { group, sender, payload, .. } = message;
+        let from = &mut Origin { group: group.clone(), sender, numbers };
+        if let Err(reason) = packet::check_header(payload) {
+            return self.handle(Event::Malformed(Malformed::new(group, sender, payload, reason)));
+        }
+        let frames = Frames::resume(&mut payload[packet::HEADER_LEN..]);
+        let mut unread = Unread { frames, from, failed: false, link: self.link, keep: Keep::In(self.stash) };
+        Self::unpack(&mut unread, &mut self.handler, &self.more, &mut self.handled);
+    }
+
+    /// Handles what is left of the last packet.
+    pub(crate) fn rest(&mut self) {
+        let Stash { bytes, at, from: Some(from) } = &mut *self.stash else { return };
+        let len = bytes.len();
+        let frames = Frames::resume(&mut bytes[*at..]);
+        let mut unread =
+            Unread { frames, from, failed: false, link: self.link, keep: Keep::From { at, len } };
+        Self::unpack(&mut unread, &mut self.handler, &self.more, &mut self.handled);
+    }
+
+    fn unpack(unread: &mut Unread<'_, '_>, handler: &mut H, more: &M, handled: &mut usize) {
+        while let Some(frame) = unread.frames.next() {
+            *handled += 1;
+            if let Some(numbers) = &mut unread.from.numbers {
+                numbers.start += 1;
+            }
+            let (group, sender) = (&unread.from.group, unread.from.sender);
+            match frame {
+                Ok(payload) => {
+                    let message = Deliver { group, sender, payload, packed: true };
+                    handler(unread.link, Event::Deliver(message));
+                }
+                Err(reason) => {
+                    unread.failed = true;
+                    let malformed = Malformed::new(group, sender, unread.frames.rest(), reason);
+                    handler(unread.link, Event::Malformed(malformed));
+                }
+            }
+            if !more(*handled) {
+                break;
+            }
+        }
+    }
+
+    /// Hands back a message that was not delivered.
+    pub(crate) fn returned(&mut self, message: Returned) {
+        self.handle(Event::Undelivered(message.into()));
+    }
+}
+
+/// Says that messages up to this one have been handled, when it goes.
+struct Settle<'l> {
+    link: &'l Link,
+    number: Option<u64>,
+}
+
+impl Drop for Settle<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.link.settle(number);
+        }
+    }
+}
+
+/// The rest of a packet, which is kept when this goes, also in a panic of the handler.
+struct Unread<'p, 's> {
+    frames: Frames<'p>,
+    from: &'s mut Origin,
+    failed: bool,
+    link: &'s Link,
+    keep: Keep<'s>,
+}
+
+enum Keep<'s> {
+    /// By a copy.
+    In(&'s mut Stash),
+    /// Where it is already: in so many bytes, from there on.
+    From { at: &'s mut usize, len: usize },
+}
+
+impl Drop for Unread<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(numbers) = &self.from.numbers {
+            self.link.settle(numbers.start);
+        }
+        // What cannot be read has been handed over whole.
+        let rest = if self.failed { &[] } else { self.frames.rest() };
+        match &mut self.keep {
+            Keep::In(stash) if !rest.is_empty() => stash.keep(rest, self.from.clone()),
+            Keep::In(_) => {}
+            Keep::From { at, len } => **at = *len - rest.len(),
+        }
+    }
+}

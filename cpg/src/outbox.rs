@@ -1,0 +1,501 @@
+//! The sending queue of a split group: what its senders and its receiver share.
+//!
+//! One lock is on the queue, another on the requests (A4). A message goes from the one to libcpg under both, the queue's taken
+//! first; whoever holds that of the requests alone, because it waits for the daemon (B16), sends what was put off meanwhile.
+
+use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::cause::Cause;
+use crate::error::{Error, Result};
+use crate::flow::Flow;
+use crate::queue::{Full, Queue, Returned};
+use crate::raw::Process;
+use crate::readiness::Readiness;
+
+/// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
+/// these to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
+
+/// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
+/// that was in flight (B17), its delivery says so.
+const STALL: Duration = Duration::from_secs(5);
+
+/// Sends a message; None if another has the lock on the requests, who then sees to [`Outbox::go_on`].
+pub(crate) type Send<'s> = &'s dyn Fn(&[u8]) -> Option<Result<()>>;
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    process: Process,
+    state: Mutex<State>,
+    /// There is room in the queue, or a long message has its turn.
+    room: Condvar,
+    /// Messages were settled.
+    settled: Condvar,
+    readiness: Readiness,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    /// Whether somebody dispatches.
+    heard: bool,
+    /// The thread that dispatches now: it cannot wait for what only its dispatch brings.
+    dispatching: Option<ThreadId>,
+    /// No more messages are accepted.
+    closing: bool,
+    /// A long message is being sent.
+    busy: bool,
+    /// The lock on the requests was held by another when the queue wanted to send.
+    put_off: bool,
+    /// When to try again what flow control has refused, and the pause before that.
+    retry: Option<(Instant, Duration)>,
+    last_arrival: Instant,
+    room_waiters: usize,
+    settled_waiters: usize,
+    room_wakers: Vec<Waker>,
+    settled_wakers: BTreeMap<u64, Waker>,
+}
+
+impl Outbox {
+    /// `earlier` own messages were sent before, and have not come back.
+    pub(crate) fn new(process: Process, flow: Flow, earlier: u64, readiness: Readiness) -> Self {
+        let state = State {
+            queue: Queue::new(flow, earlier),
+            heard: true,
+            dispatching: None,
+            closing: false,
+            busy: false,
+            put_off: false,
+            retry: None,
+            last_arrival: Instant::now(),
+            room_waiters: 0,
+            settled_waiters: 0,
+            room_wakers: Vec::new(),
+            settled_wakers: BTreeMap::new(),
+        };
+        let (room, settled) = (Condvar::new(), Condvar::new());
+        Self { process, state: Mutex::new(state), room, settled, readiness }
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, State>> {
+        // A child may have a copy of the lock that nobody will give back (A7).
+        self.process.check()?;
+        Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Queues a message that is not long, and sends what may be sent; gives its number.
+    #[inline]
+    pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: Send<'_>) -> Result<u64> {
+        self.push_to(&mut *self.lock()?, slices, len, send)
+    }
+
+    #[inline]
+    fn push_to(&self, state: &mut State, slices: &[IoSlice<'_>], len: usize, send: Send<'_>) -> Result<u64> {
+        if let Some(cause) = state.refusal() {
+            return Err(cause.into());
+        }
+        if !state.heard {
+            return self.push_unheard(state, slices, len, send);
+        }
+        match state.queue.push(slices, len) {
+            Ok(number) => {
+                // What flow control has refused is tried again when its time has come.
+                if state.queue.is_open() && state.retry.is_none() {
+                    self.flush(state, send);
+                    state.accepted(number)?;
+                }
+                Ok(number)
+            }
+            Err(Full) => {
+                if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() {
+                    state.last_arrival = Instant::now();
+                    self.send_front(state, send);
+                }
+                Err(Error::QueueFull)
+            }
+        }
+    }
+
+    /// Without a receiver nothing clocks the queue, so that a message goes out at once or not at all.
+    fn push_unheard(
+        &self,
+        state: &mut State,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        send: Send<'_>,
+    ) -> Result<u64> {
+        self.flush(state, send);
+        if !state.queue.is_waiting() {
+            let number = state.queue.push(slices, len).map_err(|Full| Error::QueueFull)?;
+            self.flush(state, send);
+            state.accepted(number)?;
+            if !state.queue.withdraw(number) {
+                return Ok(number);
+            }
+        }
+        Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))
+    }
+
+    /// As [`push`](Self::push), and waits for room.
+    pub(crate) fn push_waiting(
+        &self,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        deadline: Option<Instant>,
+        send: Send<'_>,
+    ) -> Result<u64> {
+        let mut state = self.lock()?;
+        let mut pause = PAUSES.0;
+        loop {
+            let error = match self.push_to(&mut state, slices, len, send) {
+                Err(error) if error.is_retryable() => error,
+                result => return result,
+            };
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(error);
+            }
+            let most = if state.heard { STALL } else { pause };
+            pause = (pause * 2).min(PAUSES.1);
+            let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
+            state.may_wait("cpg_mcast_joined")?;
+            state = self.wait_room(state, until);
+        }
+    }
+
+    /// Waits until there may be room.
+    fn wait_room<'s>(&'s self, mut state: MutexGuard<'s, State>, until: Instant) -> MutexGuard<'s, State> {
+        state.room_waiters += 1;
+        let left = until.saturating_duration_since(Instant::now());
+        let (mut state, _) = self.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        state.room_waiters -= 1;
+        state
+    }
+
+    /// As [`push`](Self::push), and has the task woken when there is room.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_push(
+        &self,
+        cx: &Context<'_>,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        send: Send<'_>,
+    ) -> Poll<Result<u64>> {
+        let mut state = self.lock()?;
+        match self.push_to(&mut state, slices, len, send) {
+            Err(Error::QueueFull) => {
+                if !state.room_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    state.room_wakers.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// Sends what waits while the window is open.
+    fn flush(&self, state: &mut State, send: Send<'_>) {
+        while !state.busy && state.queue.is_open() && self.send_front(state, send) {}
+        if !state.heard {
+            state.queue.forget_flying();
+        }
+        self.announce_room(state);
+    }
+
+    /// Sends the front of the queue; false if it could not be sent, or there is none.
+    fn send_front(&self, state: &mut State, send: Send<'_>) -> bool {
+        let Some(bytes) = state.queue.front() else { return false };
+        match send(bytes) {
+            None => state.put_off = true,
+            Some(Ok(())) => {
+                state.retry = None;
+                state.queue.sent();
+                return true;
+            }
+            Some(Err(error)) => match Cause::of(&error) {
+                Some(cause) => self.end_locked(state, cause),
+                // What is in flight will come back, and lets this be tried again.
+                None if state.queue.is_flying() => {}
+                None => {
+                    let pause = state.retry.map_or(PAUSES.0, |(_, pause)| (pause * 2).min(PAUSES.1));
+                    state.retry = Some((Instant::now() + pause, pause));
+                    self.readiness.set(Some(pause));
+                }
+            },
+        }
+        false
+    }
+
+    fn announce_room(&self, state: &mut State) {
+        if state.room_waiters + state.room_wakers.len() > 0
+            && (state.queue.is_half_empty() || state.queue.is_long_next())
+        {
+            self.room.notify_all();
+            state.room_wakers.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// Sends what could not be sent while another waited for the daemon.
+    pub(crate) fn go_on(&self, send: Send<'_>) {
+        let Ok(mut state) = self.lock() else { return };
+        if std::mem::take(&mut state.put_off) {
+            self.flush(&mut state, send);
+        }
+    }
+
+    /// Sends a message by `call`, which may wait for the daemon, in its turn, for which this waits.
+    pub(crate) fn send_long(
+        &self,
+        bytes: &Arc<[u8]>,
+        deadline: Option<Instant>,
+        send: Send<'_>,
+        call: impl FnOnce(&[u8]) -> Result<()>,
+    ) -> Result<u64> {
+        let mut state = self.lock()?;
+        if let Some(cause) = state.refusal() {
+            return Err(cause.into());
+        }
+        let number = state.queue.push_long(Arc::clone(bytes));
+        self.flush(&mut state, send);
+        loop {
+            if let Some(cause) = state.queue.ended() {
+                return Err(cause.into());
+            }
+            let open = !state.busy && (state.queue.is_open() || !state.heard);
+            if open && state.queue.take_turn(number) {
+                break;
+            }
+            let now = Instant::now();
+            let late = deadline.is_some_and(|deadline| now >= deadline);
+            let wait = if late { Err(Error::QueueFull) } else { state.may_wait("cpg_mcast_joined") };
+            if let Err(error) = wait {
+                state.queue.withdraw(number);
+                self.flush(&mut state, send);
+                return Err(error);
+            }
+            let until = deadline.map_or(now + STALL, |deadline| deadline.min(now + STALL));
+            state = self.wait_room(state, until);
+        }
+        state.busy = true;
+        drop(state);
+        let result = call(bytes);
+        let mut state = self.lock()?;
+        state.busy = false;
+        let result = state.sent_long(number, result);
+        if let Err(Some(cause)) = result.as_ref().map_err(Cause::of) {
+            self.end_locked(&mut state, cause);
+        }
+        self.flush(&mut state, send);
+        result
+    }
+
+    /// A message of this member has come back: the window opens. Gives the numbers of what is in it.
+    pub(crate) fn arrived(&self, bytes: &[u8], send: Send<'_>) -> Option<Range<u64>> {
+        let mut state = self.lock().ok()?;
+        let arrived = state.queue.arrived(bytes);
+        state.last_arrival = Instant::now();
+        if state.queue.is_waiting() {
+            self.flush(&mut state, send);
+        }
+        arrived
+    }
+
+    /// All messages below `number` have been handled.
+    pub(crate) fn settle(&self, number: u64) {
+        let Ok(mut state) = self.lock() else { return };
+        state.queue.settle(number);
+        if state.settled_waiters > 0 {
+            self.settled.notify_all();
+        }
+        if !state.settled_wakers.is_empty() {
+            let rest = state.settled_wakers.split_off(&number);
+            let settled = std::mem::replace(&mut state.settled_wakers, rest);
+            settled.into_values().for_each(Waker::wake);
+        }
+    }
+
+    /// Ends the queue.
+    pub(crate) fn end(&self, cause: Cause) {
+        if let Ok(mut state) = self.lock() {
+            self.end_locked(&mut state, cause);
+        }
+    }
+
+    fn end_locked(&self, state: &mut State, cause: Cause) {
+        state.queue.end(cause);
+        state.retry = None;
+        // The receiver has messages to hand back.
+        self.set_timer_locked(state, false);
+        self.wake_all(state);
+    }
+
+    fn wake_all(&self, state: &mut State) {
+        self.room.notify_all();
+        self.settled.notify_all();
+        state.room_wakers.drain(..).for_each(Waker::wake);
+        std::mem::take(&mut state.settled_wakers).into_values().for_each(Waker::wake);
+    }
+
+    /// Refuses messages from now on.
+    pub(crate) fn close(&self) {
+        if let Ok(mut state) = self.lock() {
+            state.closing = true;
+            self.wake_all(&mut state);
+        }
+    }
+
+    /// Whether anything has still to be sent.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.lock().is_ok_and(|state| state.queue.is_waiting() || state.busy)
+    }
+
+    /// The receiver has gone.
+    pub(crate) fn unheard(&self, send: Send<'_>) {
+        let Ok(mut state) = self.lock() else { return };
+        state.heard = false;
+        state.queue.abandon();
+        self.flush(&mut state, send);
+        self.wake_all(&mut state);
+    }
+
+    /// This thread begins to dispatch, or has done so.
+    pub(crate) fn dispatching(&self, begins: bool) {
+        if let Ok(mut state) = self.lock() {
+            state.dispatching = begins.then(|| thread::current().id());
+        }
+    }
+
+    /// Tries again what flow control has refused, if its time has come.
+    pub(crate) fn retry(&self, send: Send<'_>) {
+        if self.readiness.is_set() {
+            let Ok(mut state) = self.lock() else { return };
+            if state.retry.is_some_and(|(at, _)| Instant::now() >= at) {
+                self.flush(&mut state, send);
+            }
+            self.set_timer_locked(&state, false);
+        }
+    }
+
+    /// Sets the timer for what the receiver has to do next, apart from libcpg's events; `more` if there is something now.
+    pub(crate) fn set_timer(&self, more: bool) {
+        if let Ok(state) = self.lock() {
+            self.set_timer_locked(&state, more);
+        }
+    }
+
+    fn set_timer_locked(&self, state: &State, more: bool) {
+        let more = more || state.queue.has_returned();
+        let retry = state.retry.map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
+    }
+
+    /// The next message that is to be handed back.
+    pub(crate) fn take_returned(&self) -> Option<Returned> {
+        self.lock().ok()?.queue.take_returned()
+    }
+
+    pub(crate) fn has_returned(&self) -> bool {
+        self.lock().is_ok_and(|state| state.queue.has_returned())
+    }
+
+    /// What has become of a message; None while that is open.
+    pub(crate) fn outcome(&self, number: u64) -> Option<Result<()>> {
+        match self.lock() {
+            Ok(state) => state.outcome(number),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Waits until it is known what has become of a message.
+    pub(crate) fn wait_outcome(&self, number: u64, deadline: Option<Instant>) -> Result<()> {
+        let mut state = self.lock()?;
+        loop {
+            if let Some(outcome) = state.outcome(number) {
+                return outcome;
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(Error::TimedOut { waiting_for: "the own delivery to be dispatched" });
+            }
+            state.may_wait("cpg_dispatch")?;
+            state.settled_waiters += 1;
+            state = match deadline {
+                Some(deadline) => {
+                    self.settled.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+            state.settled_waiters -= 1;
+        }
+    }
+
+    pub(crate) fn poll_outcome(&self, number: u64, cx: &Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.lock()?;
+        match state.outcome(number) {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                state.settled_wakers.insert(number, cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Nobody waits for that message any more.
+    pub(crate) fn forget(&self, number: u64) {
+        if let Ok(mut state) = self.lock() {
+            state.settled_wakers.remove(&number);
+        }
+    }
+}
+
+impl State {
+    /// Why no message is accepted, if none is.
+    fn refusal(&self) -> Option<Cause> {
+        self.closing.then_some(Cause::Left).or(self.queue.ended())
+    }
+
+    /// An error if sending the message ended the queue; it is then not handed back.
+    fn accepted(&mut self, number: u64) -> Result<()> {
+        match self.queue.ended() {
+            Some(cause) if self.queue.keep(number) => Err(cause.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What `result` means for a long message that was in flight meanwhile.
+    fn sent_long(&mut self, number: u64, result: Result<()>) -> Result<u64> {
+        if self.queue.has_arrived(number) {
+            return Ok(number);
+        }
+        match (result, self.queue.ended()) {
+            (Err(error), _) => {
+                self.queue.recall(number);
+                return Err(error);
+            }
+            (Ok(()), Some(cause)) => return Err(cause.into()),
+            (Ok(()), None) => self.queue.release(number),
+        }
+        Ok(number)
+    }
+
+    /// Refuses to wait where nothing could end that.
+    fn may_wait(&self, call: &'static str) -> Result<()> {
+        if self.dispatching == Some(thread::current().id()) { Err(Error::Waits { call }) } else { Ok(()) }
+    }
+
+    fn outcome(&self, number: u64) -> Option<Result<()>> {
+        let unheard = || (!self.heard && !self.queue.is_settled(number)).then_some(Err(Cause::Unheard));
+        let outcome = self.queue.outcome(number).or_else(unheard)?;
+        Some(outcome.map_err(Error::from))
+    }
+}

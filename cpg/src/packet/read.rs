@@ -1,0 +1,187 @@
+//! Reading packets.
+
+use std::iter::FusedIterator;
+use std::mem;
+
+use super::{HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, Malformed, VERSION};
+
+/// The flags that change the meaning of what follows.
+const BINDING_FLAGS: u8 = 0x0f;
+
+/// Whether these bytes are a packet, well formed or not: whether they begin with the [magic](MAGIC).
+#[inline]
+pub fn is_packet(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
+}
+
+/// Whether the header can be read; then frames begin at [`HEADER_LEN`].
+///
+/// # Errors
+/// What is wrong with the header.
+#[inline]
+pub fn check_header(bytes: &[u8]) -> Result<(), Malformed> {
+    if bytes.starts_with(&HEADER) { Ok(()) } else { check_odd_header(bytes) }
+}
+
+#[cold]
+fn check_odd_header(bytes: &[u8]) -> Result<(), Malformed> {
+    if !is_packet(bytes) {
+        return Err(Malformed::Magic);
+    }
+    match bytes[MAGIC.len()..] {
+        [version, ..] if version != VERSION => Err(Malformed::Version(version)),
+        [_, flags, ..] if flags & BINDING_FLAGS != 0 => Err(Malformed::Flags(flags)),
+        [_, _, ..] => Ok(()),
+        _ => Err(Malformed::Header),
+    }
+}
+
+/// Where the message of the first frame begins and ends, in bytes that are not empty.
+#[inline]
+fn bounds(frames: &[u8]) -> Result<(usize, usize), Malformed> {
+    match frames {
+        [short @ ..0x80, after @ ..] if usize::from(*short) <= after.len() => {
+            Ok((1, 1 + usize::from(*short)))
+        }
+        _ => long_bounds(frames),
+    }
+}
+
+#[inline(never)]
+fn long_bounds(frames: &[u8]) -> Result<(usize, usize), Malformed> {
+    let mut len = 0;
+    for (index, &byte) in frames.iter().take(MAX_PREFIX).enumerate() {
+        // Of the last byte, only the three lowest bits are within the limit.
+        if index == MAX_PREFIX - 1 && byte > 0x07 {
+            break;
+        }
+        len |= usize::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            let left = frames.len() - index - 1;
+            let message = (index + 1, index + 1 + len);
+            return if len <= left { Ok(message) } else { Err(Malformed::Message { len, left }) };
+        }
+    }
+    Err(if frames.len() < MAX_PREFIX { Malformed::Prefix } else { Malformed::Length })
+}
+
+/// The messages of a packet, which can be changed in place.
+///
+/// The first error is the last item.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Frames<'a> {
+    unread: &'a mut [u8],
+    failed: bool,
+}
+
+impl<'a> Frames<'a> {
+    /// The messages of this packet.
+    ///
+    /// # Errors
+    /// What is wrong with the header.
+    #[inline]
+    pub fn new(packet: &'a mut [u8]) -> Result<Self, Malformed> {
+        check_header(packet)?;
+        Ok(Self::resume(&mut packet[HEADER_LEN..]))
+    }
+
+    /// The messages of the rest of a packet, from where a frame begins.
+    #[inline]
+    pub fn resume(rest: &'a mut [u8]) -> Self {
+        Self { unread: rest, failed: false }
+    }
+
+    /// The bytes that have not been read, from where a frame begins; after an error, from the frame on that
+    /// cannot be read.
+    #[inline]
+    pub fn rest(&self) -> &[u8] {
+        self.unread
+    }
+
+    /// As [`rest`](Self::rest), for as long as the packet lives.
+    #[inline]
+    pub fn into_rest(self) -> &'a mut [u8] {
+        self.unread
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<&'a mut [u8], Malformed>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.unread.is_empty() || self.failed {
+            return None;
+        }
+        match bounds(self.unread) {
+            Ok((start, end)) => {
+                let (frame, rest) = mem::take(&mut self.unread).split_at_mut(end);
+                self.unread = rest;
+                Some(Ok(&mut frame[start..]))
+            }
+            Err(malformed) => {
+                self.failed = true;
+                Some(Err(malformed))
+            }
+        }
+    }
+}
+
+impl FusedIterator for Frames<'_> {}
+
+/// The messages of a packet, read where they are; an error in the header is the first item.
+#[inline]
+pub fn messages(packet: &[u8]) -> Messages<'_> {
+    match check_header(packet) {
+        Ok(()) => Messages { unread: &packet[HEADER_LEN..], error: None, failed: false },
+        Err(malformed) => Messages { unread: packet, error: Some(malformed), failed: false },
+    }
+}
+
+/// What [`messages`] makes. The first error is the last item.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Messages<'a> {
+    unread: &'a [u8],
+    /// What the header is like, until it has been told.
+    error: Option<Malformed>,
+    failed: bool,
+}
+
+impl<'a> Messages<'a> {
+    /// The bytes that have not been read, from where a frame begins; after an error, from the frame on that
+    /// cannot be read, or all of the packet if its header cannot be read.
+    pub fn rest(&self) -> &'a [u8] {
+        self.unread
+    }
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<&'a [u8], Malformed>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let found = match self.error {
+            None if self.unread.is_empty() => return None,
+            None => bounds(self.unread),
+            Some(malformed) => Err(malformed),
+        };
+        match found {
+            Ok((start, end)) => {
+                let (frame, rest) = self.unread.split_at(end);
+                self.unread = rest;
+                Some(Ok(&frame[start..]))
+            }
+            Err(malformed) => {
+                self.failed = true;
+                Some(Err(malformed))
+            }
+        }
+    }
+}
+
+impl FusedIterator for Messages<'_> {}

@@ -1,0 +1,305 @@
+//! The bytes of packets, with no cluster: what is written is read, and what is not a packet harms nobody.
+
+use std::io::IoSlice;
+
+use cpg::packet::{self, Frames, HEADER_LEN, MAX_MESSAGE, MAX_PREFIX, Malformed};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+fn packet(messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut packet = Vec::new();
+    packet::begin(&mut packet);
+    for message in messages {
+        packet::push(&mut packet, message);
+    }
+    packet
+}
+
+/// A packet with these bytes in place of frames.
+fn framed(bytes: &[u8]) -> Vec<u8> {
+    [&packet(&[]), bytes].concat()
+}
+
+/// What a packet holds: messages, where the frame after each begins, and what is wrong after them.
+#[derive(Debug, Default, PartialEq)]
+struct Contents {
+    messages: Vec<Vec<u8>>,
+    boundaries: Vec<usize>,
+    malformed: Option<Malformed>,
+}
+
+/// Reads with [`packet::messages`], and sees that frames are in order, apart and within the packet.
+fn read_shared(bytes: &[u8]) -> Contents {
+    let mut contents = Contents::default();
+    let mut read = packet::messages(bytes);
+    let mut boundary = HEADER_LEN;
+    while let Some(message) = read.next() {
+        assert_eq!(contents.malformed, None, "an item after an error");
+        match message {
+            Ok(message) => {
+                let start = message.as_ptr().addr() - bytes.as_ptr().addr();
+                assert!((boundary + 1..=boundary + MAX_PREFIX).contains(&start));
+                assert_eq!(&bytes[start..start + message.len()], message);
+                boundary = start + message.len();
+                contents.messages.push(message.to_vec());
+                contents.boundaries.push(boundary);
+            }
+            Err(malformed) => contents.malformed = Some(malformed),
+        }
+        let unread = if packet::check_header(bytes).is_ok() { &bytes[boundary..] } else { bytes };
+        assert_eq!(read.rest(), unread);
+    }
+    assert_eq!(read.rest().is_empty(), contents.malformed.is_none() || bytes.is_empty());
+    assert!(read.next().is_none(), "an item after the end");
+    contents
+}
+
+/// Reads with [`Frames`]; `start` is where `frames` begin in the packet.
+fn read_frames(mut frames: Frames<'_>, start: usize) -> Contents {
+    let end = start + frames.rest().len();
+    let mut contents = Contents::default();
+    while let Some(message) = frames.next() {
+        assert_eq!(contents.malformed, None, "an item after an error");
+        match message {
+            Ok(message) => {
+                contents.messages.push(message.to_vec());
+                contents.boundaries.push(end - frames.rest().len());
+            }
+            Err(malformed) => contents.malformed = Some(malformed),
+        }
+    }
+    assert!(frames.next().is_none(), "an item after the end");
+    assert_eq!(end - frames.into_rest().len(), contents.boundaries.last().copied().unwrap_or(start));
+    contents
+}
+
+/// Reads with both, which agree.
+fn read(bytes: &[u8]) -> Contents {
+    let shared = read_shared(bytes);
+    let mut copy = bytes.to_vec();
+    match Frames::new(&mut copy) {
+        Ok(frames) => assert_eq!(read_frames(frames, HEADER_LEN), shared),
+        Err(malformed) => assert_eq!(shared, Contents { malformed: Some(malformed), ..Contents::default() }),
+    }
+    shared
+}
+
+fn malformed(bytes: &[u8]) -> Malformed {
+    read(bytes).malformed.expect("something wrong")
+}
+
+#[test]
+fn lengths_around_the_ends_of_the_varint() {
+    for (len, prefix) in [
+        (0, &[0x00][..]),
+        (0x7f, &[0x7f]),
+        (0x80, &[0x80, 0x01]),
+        (0x3fff, &[0xff, 0x7f]),
+        (0x4000, &[0x80, 0x80, 0x01]),
+        (0x1f_ffff, &[0xff, 0xff, 0x7f]),
+        (0x20_0000, &[0x80, 0x80, 0x80, 0x01]),
+        (0xfff_ffff, &[0xff, 0xff, 0xff, 0x7f]),
+        (0x1000_0000, &[0x80, 0x80, 0x80, 0x80, 0x01]),
+        (MAX_MESSAGE, &[0xff, 0xff, 0xff, 0xff, 0x07]),
+    ] {
+        assert_eq!(packet::head(len)[HEADER_LEN..], *prefix, "{len}");
+        assert_eq!(packet::frame_len(len), prefix.len() + len);
+        // All is read but the message, which is not there.
+        let missing = if len == 0 { None } else { Some(Malformed::Message { len, left: 0 }) };
+        assert_eq!(read(&packet::head(len)).malformed, missing);
+        assert_eq!(read(&packet::padded_head(len)).malformed, missing);
+        if len <= 0x20_0000 {
+            let message = vec![0x2a; len];
+            let bytes = packet(std::slice::from_ref(&message));
+            assert_eq!(bytes, [&packet::head(len), &message[..]].concat());
+            assert_eq!(bytes.len(), HEADER_LEN + packet::frame_len(len));
+            assert_eq!(read(&bytes).messages, std::slice::from_ref(&message));
+            // What has room for it does not grow.
+            let mut exact = Vec::with_capacity(bytes.len());
+            let room = exact.capacity();
+            packet::begin(&mut exact);
+            packet::push(&mut exact, &message);
+            assert_eq!(exact.capacity(), room);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "too long for a packet")]
+fn a_message_that_no_frame_can_hold() {
+    packet::head(MAX_MESSAGE + 1);
+}
+
+#[test]
+#[should_panic(expected = "the length of a message in pieces")]
+fn pieces_that_do_not_add_up() {
+    packet::push_slices(&mut packet(&[]), &[IoSlice::new(b"hello")], 4);
+}
+
+#[test]
+fn varints_need_not_be_the_shortest() {
+    for prefix in
+        [&[3][..], &[0x83, 0], &[0x83, 0x80, 0], &[0x83, 0x80, 0x80, 0], &[0x83, 0x80, 0x80, 0x80, 0]]
+    {
+        assert_eq!(read(&framed(&[prefix, b"abc"].concat())).messages, [b"abc"]);
+    }
+}
+
+#[test]
+fn no_frames() {
+    assert_eq!(read(&framed(&[])), Contents::default());
+    assert_eq!(read(&framed(&[0, 0])).messages, [b"", b""]);
+
+    let mut used = packet(&[b"before".to_vec()]);
+    packet::begin(&mut used);
+    assert_eq!(used, packet(&[]));
+}
+
+#[test]
+fn headers_that_cannot_be_read() {
+    let good = packet(&[b"message".to_vec()]);
+    for end in 0..4 {
+        assert_eq!(malformed(&good[..end]), Malformed::Magic);
+        assert!(!packet::is_packet(&good[..end]));
+    }
+    for end in 4..6 {
+        assert_eq!(malformed(&good[..end]), Malformed::Header);
+        assert!(packet::is_packet(&good[..end]));
+    }
+    let with = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    assert_eq!(malformed(&with(0, b'P')), Malformed::Magic);
+    assert_eq!(malformed(&with(4, 0)), Malformed::Version(0));
+    assert_eq!(malformed(&with(4, 2)), Malformed::Version(2));
+    // The header of another version may be shorter.
+    assert_eq!(malformed(&with(4, 2)[..5]), Malformed::Version(2));
+    for flag in 0..4 {
+        assert_eq!(malformed(&with(5, 0x80 | 1 << flag)), Malformed::Flags(0x80 | 1 << flag));
+    }
+    assert_eq!(read(&with(5, 0xf0)).messages, [b"message"]);
+    assert!(std::str::from_utf8(&packet::MAGIC).is_err());
+}
+
+#[test]
+fn frames_that_cannot_be_read() {
+    for end in 1..MAX_PREFIX {
+        assert_eq!(malformed(&framed(&[0x80; MAX_PREFIX][..end])), Malformed::Prefix);
+    }
+    for prefix in [[0x80; 5], [0xff; 5], [0xff, 0xff, 0xff, 0xff, 0x08], [0x80, 0x80, 0x80, 0x80, 0x10]] {
+        assert_eq!(malformed(&framed(&prefix)), Malformed::Length);
+        assert_eq!(malformed(&framed(&[&prefix[..], &[0; 100]].concat())), Malformed::Length);
+    }
+    assert_eq!(malformed(&framed(&[3, 1, 2])), Malformed::Message { len: 3, left: 2 });
+    assert_eq!(malformed(&framed(&[0x80, 0x01, 1])), Malformed::Message { len: 128, left: 1 });
+
+    // What comes before is good, and what cannot be read is still there.
+    let mut bytes = framed(&[1, b'a', 9, b'b', b'c']);
+    let mut frames = Frames::new(&mut bytes).unwrap();
+    assert_eq!(frames.next().unwrap().unwrap(), b"a");
+    assert_eq!(frames.next().unwrap(), Err(Malformed::Message { len: 9, left: 2 }));
+    assert!(frames.next().is_none());
+    assert_eq!(frames.into_rest(), [9, b'b', b'c']);
+}
+
+#[test]
+fn messages_change_in_place() {
+    let mut bytes = packet(&[b"ab".to_vec(), vec![], b"c".to_vec()]);
+    for message in Frames::new(&mut bytes).unwrap() {
+        message.unwrap().make_ascii_uppercase();
+    }
+    assert_eq!(bytes, packet(&[b"AB".to_vec(), vec![], b"C".to_vec()]));
+}
+
+/// Messages of all sizes of varint that fit a test.
+fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let message = prop_oneof![
+        6 => vec(any::<u8>(), 0..20),
+        2 => vec(any::<u8>(), 120..140),
+        1 => (any::<u8>(), 16_300_usize..16_500).prop_map(|(byte, len)| vec![byte; len]),
+    ];
+    vec(message, 0..20)
+}
+
+/// Bytes that mean something to the reader more often than chance has it.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![any::<u8>(), 0_u8..4, 0x7e_u8..0x82, Just(0xff)];
+    vec(byte, 0..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+    #[test]
+    fn what_is_written_is_read(messages in messages()) {
+        let contents = read(&packet(&messages));
+        prop_assert_eq!(contents.messages, messages);
+        prop_assert_eq!(contents.malformed, None);
+    }
+
+    #[test]
+    fn pieces_are_one_message(messages in messages(), piece in 1_usize..50) {
+        let mut pieces = packet(&[]);
+        for message in &messages {
+            let slices: Vec<_> = message.chunks(piece).map(IoSlice::new).collect();
+            packet::push_slices(&mut pieces, &slices, message.len());
+        }
+        prop_assert_eq!(pieces, packet(&messages));
+    }
+
+    #[test]
+    fn a_head_and_a_message_are_a_packet(message in vec(any::<u8>(), 0..300)) {
+        let bytes = [&packet::head(message.len()), &message[..]].concat();
+        prop_assert_eq!(&bytes, &packet(std::slice::from_ref(&message)));
+        let padded = [&packet::padded_head(message.len()), &message[..]].concat();
+        prop_assert_eq!(read(&padded).messages, [message]);
+    }
+
+    #[test]
+    fn any_bytes(bytes in bytes()) {
+        read(&bytes);
+        read(&framed(&bytes));
+    }
+
+    #[test]
+    fn a_cut_packet(messages in messages(), cut in any::<Index>()) {
+        let bytes = packet(&messages);
+        let whole = read(&bytes);
+        let cut = cut.index(bytes.len() + 1);
+        let contents = read(&bytes[..cut]);
+        let complete = whole.boundaries.iter().filter(|&&boundary| boundary <= cut).count();
+        prop_assert_eq!(&contents.messages, &messages[..complete]);
+        let at_boundary = cut == HEADER_LEN || whole.boundaries.contains(&cut);
+        prop_assert_eq!(contents.malformed.is_none(), at_boundary);
+    }
+
+    #[test]
+    fn a_flipped_bit(messages in messages(), at in any::<Index>(), bit in 0..8) {
+        let mut bytes = packet(&messages);
+        let whole = read(&bytes);
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1_u8 << bit;
+        let contents = read(&bytes);
+        if at >= HEADER_LEN {
+            let before = whole.boundaries.iter().filter(|&&boundary| boundary <= at).count();
+            prop_assert_eq!(&contents.messages[..before], &messages[..before]);
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_from_any_boundary(frames in bytes(), messages in messages()) {
+        for bytes in [framed(&frames), packet(&messages)] {
+            let whole = read(&bytes);
+            for (index, &boundary) in whole.boundaries.iter().enumerate() {
+                let mut rest = bytes[boundary..].to_vec();
+                let contents = read_frames(Frames::resume(&mut rest), boundary);
+                prop_assert_eq!(&contents.messages, &whole.messages[index + 1..]);
+                prop_assert_eq!(&contents.boundaries, &whole.boundaries[index + 1..]);
+                prop_assert_eq!(contents.malformed, whole.malformed);
+            }
+        }
+    }
+}
