@@ -154,3 +154,17 @@ fn a9_more_members_than_the_reply_holds_leave_the_daemon_whole() {
         assert_eq!(handle.local_node().unwrap().get(), 1);
     });
 }
+
+#[test]
+fn a9_a_member_asks_for_more_members_than_the_reply_holds() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("outgrown");
+        until_members(&mut group, 1);
+        let group_name = group.name().clone();
+        // The last view says 1, and those that have joined since wait to be dispatched.
+        let _members = start(&cluster, 1, &group_name, 399);
+        assert_eq!(group.members().unwrap().len(), 400);
+        assert_eq!(group.handle().local_node().unwrap(), group.me().node());
+    });
+}

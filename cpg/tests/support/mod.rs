@@ -174,7 +174,7 @@ pub fn readable(fd: std::os::fd::BorrowedFd<'_>) -> bool {
 }
 
 /// How long a thread has been running, in nanoseconds; none while it runs.
-fn asleep_after(thread: i32) -> Option<u64> {
+pub fn asleep_after(thread: i32) -> Option<u64> {
     let file = |name| std::fs::read_to_string(format!("/proc/self/task/{thread}/{name}")).ok();
     let asleep = file("stat")?.contains(") S ");
     let ran = file("schedstat")?.split(' ').next()?.parse().ok()?;
