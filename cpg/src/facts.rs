@@ -69,3 +69,75 @@
 //!   `pcmk\0` in one cluster are two groups, but when a node with members of both goes down, one of the groups is told that
 //!   the members of both have left, and the other one is told nothing. Use one of the two spellings in a cluster, or check
 //!   [`Link::members`](crate::Link::members) at each [`TotemConfChg`](crate::TotemConfChg), which comes last.
+//!
+//! # What does not compile
+//!
+//! A2, a dispatch within one of the same handle, and what would end the handle there; for a group see
+//! [`Group::dispatch`](crate::Group::dispatch).
+//!
+//! ```compile_fail,E0596
+//! # fn f(mut handle: cpg::Handle) {
+//! # use cpg::Dispatch;
+//! handle.dispatch(Dispatch::All, |handle, _| drop(handle.dispatch(Dispatch::All, |_, _| {}))).ok();
+//! # }
+//! ```
+//! ```compile_fail,E0499
+//! # fn f(mut receiver: cpg::Receiver) {
+//! # use cpg::Dispatch;
+//! receiver.dispatch(Dispatch::All, |_, _| drop(receiver.dispatch(Dispatch::All, |_, _| {}))).ok();
+//! # }
+//! ```
+//! ```compile_fail,E0505
+//! # fn f(mut group: cpg::Group) {
+//! # use cpg::Dispatch;
+//! group.dispatch(Dispatch::All, |_, _| drop(group)).ok();
+//! # }
+//! ```
+//! ```compile_fail,E0599
+//! # fn f(mut group: cpg::Group) {
+//! # use cpg::Dispatch;
+//! group.dispatch(Dispatch::All, |link, _| drop(link.dispatch(Dispatch::All, |_, _| {}))).ok();
+//! # }
+//! ```
+//! ```compile_fail,E0599
+//! # fn f(mut group: cpg::Group) {
+//! # use cpg::Dispatch;
+//! group.dispatch(Dispatch::All, |link, _| drop(link.leave())).ok();
+//! # }
+//! ```
+//!
+//! B1, a send on a handle that is not joined, or of a group that has left:
+//!
+//! ```compile_fail,E0599
+//! # fn f(handle: cpg::Handle) {
+//! handle.send(b"lost").ok();
+//! # }
+//! ```
+//! ```compile_fail,E0382
+//! # fn f(group: cpg::Group) {
+//! group.leave().ok();
+//! group.send(b"lost").ok();
+//! # }
+//! ```
+//!
+//! B2, a second membership of a handle:
+//!
+//! ```compile_fail,E0382
+//! # fn f(handle: cpg::Handle, first: cpg::GroupName, second: cpg::GroupName) {
+//! let group = handle.join(&first);
+//! let other = handle.join(&second);
+//! # }
+//! ```
+//! ```compile_fail,E0507
+//! # fn f(group: cpg::Group, second: cpg::GroupName) {
+//! group.handle().join(&second).ok();
+//! # }
+//! ```
+//!
+//! B3, a leave of another group:
+//!
+//! ```compile_fail,E0061
+//! # fn f(group: cpg::Group, other: cpg::GroupName) {
+//! group.leave(&other).ok();
+//! # }
+//! ```

@@ -179,6 +179,29 @@ impl TryFrom<&[u8]> for GroupName {
     }
 }
 
+impl<const N: usize> TryFrom<&[u8; N]> for GroupName {
+    type Error = NameError;
+
+    fn try_from(name: &[u8; N]) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<String> for GroupName {
+    type Error = NameError;
+
+    fn try_from(name: String) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+/// So that what takes a name takes one that is kept.
+impl From<&GroupName> for GroupName {
+    fn from(name: &GroupName) -> Self {
+        name.clone()
+    }
+}
+
 impl std::str::FromStr for GroupName {
     type Err = NameError;
 
@@ -236,6 +259,20 @@ mod tests {
         assert_eq!(GroupName::new("a\0b"), Err(NameError::Nul { position: 1 }));
         assert_eq!(GroupName::new([b'x'; 127]).unwrap().len(), 127);
         assert_eq!(GroupName::with_nul([b'x'; 126]).unwrap().as_bytes()[126], 0);
+    }
+
+    #[test]
+    fn what_programs_have_becomes_a_name() {
+        let name = GroupName::new("ledger").unwrap();
+        let made = [
+            GroupName::try_from("ledger"),
+            GroupName::try_from("ledger".to_owned()),
+            GroupName::try_from(b"ledger"),
+            GroupName::try_from(&b"ledger"[..]),
+            "ledger".parse(),
+            Ok(GroupName::from(&name)),
+        ];
+        assert!(made.into_iter().all(|made| made.as_ref() == Ok(&name)));
     }
 
     #[test]

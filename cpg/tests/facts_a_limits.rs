@@ -3,9 +3,12 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::mpsc::channel;
+use std::thread::sleep;
+use std::time::Duration;
 
 use cpg::{Dispatch, Error, Group, GroupName, Handle, Member};
-use support::{Members, deadline, join, name, pump, views, wait_for};
+use support::{Members, assert_stays_asleep, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
 
 /// `count` members, not all at the same time: the daemon lets only so many connect at once.
@@ -99,6 +102,11 @@ fn a8_a_list_that_is_too_long_is_an_error_and_not_a_view() {
         // One view takes the group from 70 to 140 members: nothing could be asked before it.
         cluster.heal().unwrap();
         assert_too_large(Err::<(), _>(until_error(&mut group)), 140);
+        // What comes after it is not what the group was told of.
+        group.send(b"after").unwrap();
+        for _ in 0..3 {
+            assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 140);
+        }
     });
 }
 
@@ -130,9 +138,14 @@ fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
     cluster.on(1, || {
         let mut group = join("shrinking");
         let group_name = group.name().clone();
-        let _members = start(&cluster, 1, &group_name, 127);
+        let _members = start(&cluster, 1, &group_name, 126);
+        let leaves = Members::start(&cluster, 1, &group_name, 1);
         until_members(&mut group, 128);
         let count = |group: &Group| group.handle().processes_of(&group_name).unwrap().count();
+        // The next view is smaller; the one that is too large comes after it.
+        drop(leaves);
+        wait_for("the first one to go", || (count(&group) == 127).then_some(()));
+        let _another = Members::start(&cluster, 1, &group_name, 1);
         let one_more = Members::start(&cluster, 1, &group_name, 1);
         assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
         drop(one_more);
@@ -140,6 +153,31 @@ fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
         for _ in 0..3 {
             assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
         }
+    });
+}
+
+#[test]
+fn a8_a_group_that_fills_up_while_it_is_joined_is_not_dispatched() {
+    // A paused member of the ring stops the delivery of joins, for as long as the token's time.
+    let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
+    cluster.on(1, || {
+        let group = name("filling up");
+        let _members = start(&cluster, 1, &group, 126);
+        let handle = Handle::connect().unwrap();
+        cluster.pause(2).unwrap();
+        let _earlier = [(); 2].map(|()| Members::start_joining(&cluster, 1, &group));
+        let (tell, told) = channel();
+        let joining = cluster.spawn_on(1, move || {
+            // SAFETY: it takes and breaks nothing.
+            tell.send(unsafe { libc::gettid() }).unwrap();
+            handle.join_until(&group, deadline())
+        });
+        // It has counted 126 and asked to join when it has nothing to do any more.
+        assert_stays_asleep(told.recv().unwrap(), || sleep(Duration::from_micros(100)));
+        cluster.resume(2).unwrap();
+        let refused = joining.join().unwrap().unwrap_err();
+        assert!(matches!(refused.error(), Error::GroupTooLarge { members: 129, limit: 128 }), "{refused:?}");
+        assert!(refused.into_handle().is_none());
     });
 }
 
@@ -152,5 +190,19 @@ fn a9_more_members_than_the_reply_holds_leave_the_daemon_whole() {
         let handle = Handle::connect().unwrap();
         assert_eq!(handle.members_of(&group).unwrap().len(), 400);
         assert_eq!(handle.local_node().unwrap().get(), 1);
+    });
+}
+
+#[test]
+fn a9_a_member_asks_for_more_members_than_the_reply_holds() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("outgrown");
+        until_members(&mut group, 1);
+        let group_name = group.name().clone();
+        // The last view says 1, and those that have joined since wait to be dispatched.
+        let _members = start(&cluster, 1, &group_name, 399);
+        assert_eq!(group.members().unwrap().len(), 400);
+        assert_eq!(group.handle().local_node().unwrap(), group.me().node());
     });
 }

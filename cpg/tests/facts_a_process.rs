@@ -7,7 +7,7 @@ use std::process::Command;
 
 use cpg::{Dispatch, Error, Group, Handle, Result};
 use support::fork::{alone, child, ensure, fork, reap, refused};
-use support::{Members, deadline, join, name, payloads, wait_for};
+use support::{Members, deadline, join, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
 
 /// The membership of this process stands, and so does its connection.
@@ -29,6 +29,8 @@ fn a7_every_call_of_a_child_is_refused() {
     cluster.on(1, || {
         let mut group = join("forked");
         let mut others = Members::start(&cluster, 1, group.name(), 1);
+        // With the view in hand, members are asked for in one request.
+        pump(&mut group, |events| views(events).any(|view| view.members().len() == 2));
         let (mut handle, other) = (Handle::connect().unwrap(), Handle::connect().unwrap());
         let pid = fork();
         if pid == 0 {

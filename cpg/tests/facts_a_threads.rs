@@ -8,7 +8,7 @@ use std::thread;
 
 use cpg::{
     Callbacks, CsError, Dispatch, Error, Event, Group, GroupName, Groups, Handle, JoinError, Link, Message,
-    OwnedEvent, Processes, Ring, TotemEvents, View, ZeroCopyBuffer,
+    OwnedEvent, Processes, Receiver, Ring, Sender, TotemEvents, View, Waker, ZeroCopyBuffer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use support::{deadline, join, messages, name, payloads, pump};
@@ -73,12 +73,25 @@ fn a5_the_compiler_knows_what_threads_may_do() {
     assert_not_impl_any!(Group: Sync, Clone);
     assert_not_impl_any!(Link: Sync, Clone);
     assert_not_impl_any!(JoinError: Sync);
+    // Of a split group one half takes turns at a lock, the other one dispatches.
+    assert_impl_all!(Sender: Send, Sync, Clone);
+    assert_impl_all!(Receiver: Send);
+    assert_not_impl_any!(Receiver: Sync, Clone);
+    assert_impl_all!(Waker: Send, Sync, Clone);
     // These make requests on a handle that they borrow from a thread which can go on using it.
     assert_not_impl_any!(&Handle: Send);
     assert_not_impl_any!(&Link: Send);
     assert_not_impl_any!(Groups<'static>: Send, Sync);
     assert_not_impl_any!(Processes<'static>: Send, Sync);
     assert_not_impl_any!(ZeroCopyBuffer<'static>: Send, Sync);
+    #[cfg(feature = "tokio")]
+    {
+        assert_impl_all!(cpg::tokio::Sender: Send, Sync, Clone);
+        assert_impl_all!(cpg::tokio::Group: Send);
+        assert_impl_all!(cpg::tokio::Receiver: Send);
+        assert_not_impl_any!(cpg::tokio::Group: Sync, Clone);
+        assert_not_impl_any!(cpg::tokio::Receiver: Sync, Clone);
+    }
     // Values are anybody's.
     assert_impl_all!(Error: Send, Sync);
     assert_impl_all!(CsError: Send, Sync);

@@ -141,3 +141,33 @@ fn b16_a_request_waits_for_a_paused_daemon_and_a_send_does_not() {
     assert_eq!(members, [asking.me()]);
     connected.unwrap();
 }
+
+#[test]
+fn b16_more_sends_than_a_paused_daemon_has_room_for_are_refused() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("b16 room");
+        pump(&mut group, |events| views(events).next().is_some());
+        cluster.pause(1).unwrap();
+        let sending = cluster.spawn_on(1, move || {
+            // libqb would spin for the byte that tells the daemon of a message.
+            let mut sent = 0;
+            let refused = loop {
+                match group.send(b"small") {
+                    Ok(()) => sent += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert!(refused.is_retryable() && !refused.is_connection_lost(), "{refused}");
+            (sent, group)
+        });
+        wait_for("a refusal", || sending.is_finished().then_some(()));
+        let (sent, mut group) = sending.join().unwrap();
+        assert!(sent > 100, "{sent}");
+        cluster.resume(1).unwrap();
+        group.send_until(b"last", deadline()).unwrap();
+        let mut expected = vec![b"small".to_vec(); sent];
+        expected.push(b"last".to_vec());
+        assert_eq!(payloads(&mut group, sent + 1), expected);
+    });
+}

@@ -148,3 +148,32 @@ fn b12_buffers_without_end_are_refused_before_libcpg_aborts() {
         group.zero_copy(1).unwrap().send().unwrap();
     });
 }
+
+/// Leaves so many bytes in this node's `/dev/shm`.
+fn limit_shared_memory(free: u64) {
+    // SAFETY: all zero is a value of it.
+    let mut shm: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends with a NUL, and the struct is there.
+    assert_eq!(unsafe { libc::statvfs(c"/dev/shm".as_ptr(), &raw mut shm) }, 0);
+    let size = (shm.f_blocks - shm.f_bfree) * shm.f_frsize + free;
+    let size = std::ffi::CString::new(format!("size={size}")).unwrap();
+    let (none, path) = (std::ptr::null(), c"/dev/shm".as_ptr());
+    // SAFETY: the strings end with a NUL and outlive the call, which takes null for the others.
+    let code = unsafe { libc::mount(none, path, none, libc::MS_REMOUNT, size.as_ptr().cast()) };
+    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn b12_a_buffer_without_shared_memory_is_refused_before_libcpg_aborts() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("b12 full");
+        limit_shared_memory(200_000);
+        for _ in 0..3 {
+            let refused = group.zero_copy(500_000).unwrap_err();
+            assert!(matches!(refused, Error::NoSharedMemory { len: 500_000, .. }), "{refused}");
+            group.zero_copy(100_000).unwrap().send().unwrap();
+        }
+        assert_eq!(payloads(&mut group, 3), vec![vec![0; 100_000]; 3]);
+    });
+}

@@ -6,6 +6,7 @@ pub mod fork;
 pub mod tasks;
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
@@ -112,16 +113,36 @@ impl Members {
         Self::spawn(cluster, node, &[name], count)
     }
 
+    /// A single member whose join the daemon has been asked for, and need not have delivered.
+    pub fn start_joining(cluster: &Cluster, node: u32, group: &GroupName) -> Self {
+        let name = std::str::from_utf8(group.as_bytes()).unwrap();
+        let mut member = Self::spawn_only(cluster, node, &[name], 1);
+        // It reads after it has asked.
+        member.tell("send joining");
+        let stdin = member.stdin.as_ref().unwrap().as_raw_fd();
+        let mut unread = 0;
+        wait_for("the member to read", || {
+            // SAFETY: FIONREAD writes one int.
+            assert_eq!(unsafe { libc::ioctl(stdin, libc::FIONREAD, &raw mut unread) }, 0);
+            (unread == 0).then_some(())
+        });
+        member
+    }
+
     fn spawn(cluster: &Cluster, node: u32, name: &[&str], count: usize) -> Self {
+        let mut members = Self::spawn_only(cluster, node, name, count);
+        members.expect(|line| line == format!("joined {count}"));
+        members
+    }
+
+    fn spawn_only(cluster: &Cluster, node: u32, name: &[&str], count: usize) -> Self {
         let mut command = cluster.command_on(node, MEMBER.as_path());
         command.args(name).arg(count.to_string());
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map(BufReader::new);
-        let mut members = Self { child, stdin, stdout };
-        members.expect(|line| line == format!("joined {count}"));
-        members
+        Self { child, stdin, stdout }
     }
 
     pub fn pid(&self) -> u32 {
@@ -165,7 +186,6 @@ pub fn member_program() -> &'static std::path::Path {
 
 /// Whether poll says that there is something to read now.
 pub fn readable(fd: std::os::fd::BorrowedFd<'_>) -> bool {
-    use std::os::fd::AsRawFd as _;
     let mut fd = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: it is given one entry, and told so.
     let ready = unsafe { libc::poll(&raw mut fd, 1, 0) };
@@ -174,7 +194,7 @@ pub fn readable(fd: std::os::fd::BorrowedFd<'_>) -> bool {
 }
 
 /// How long a thread has been running, in nanoseconds; none while it runs.
-fn asleep_after(thread: i32) -> Option<u64> {
+pub fn asleep_after(thread: i32) -> Option<u64> {
     let file = |name| std::fs::read_to_string(format!("/proc/self/task/{thread}/{name}")).ok();
     let asleep = file("stat")?.contains(") S ");
     let ran = file("schedstat")?.split(' ').next()?.parse().ok()?;
