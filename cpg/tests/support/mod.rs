@@ -76,20 +76,26 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// `member.c`, built once a test binary.
-static MEMBER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("member-{}", std::process::id()));
+/// Builds a C program of this directory, once a test binary.
+fn build(name: &str) -> PathBuf {
+    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let source =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(name).with_extension("c");
     let flags = Command::new("pkg-config").args(["--cflags", "--libs", "libcpg"]).output().unwrap();
     let built = Command::new("cc")
         .args(["-O1", "-Wall", "-Wno-unused-parameter", "-o"])
         .arg(&program)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/member.c"))
+        .arg(source)
         .args(String::from_utf8(flags.stdout).unwrap().split_whitespace())
         .status()
         .unwrap();
     assert!(built.success(), "cc");
     program
-});
+}
+
+static MEMBER: LazyLock<PathBuf> = LazyLock::new(|| build("member"));
+
+static PACKETS: LazyLock<PathBuf> = LazyLock::new(|| build("packets"));
 
 /// Processes that have joined a group through libcpg in C; see `member.c` for what one says and does.
 pub struct Members {
@@ -182,6 +188,34 @@ impl Drop for Members {
 /// The program `member.c`, for names that [`Members`] cannot be given.
 pub fn member_program() -> &'static std::path::Path {
     MEMBER.as_path()
+}
+
+/// The program `packets.c`: a member of a group that coalesces.
+pub fn packets_program() -> &'static std::path::Path {
+    PACKETS.as_path()
+}
+
+/// Joins with options.
+pub fn join_with(how: cpg::Connect, group: &str) -> Group {
+    Group::join_until(how, &name(group), deadline()).unwrap()
+}
+
+/// Joins and splits, with these sizes.
+pub fn split_with(flow: cpg::Flow, group: &str) -> (cpg::Sender, cpg::Receiver) {
+    join_with(cpg::Connect::new().flow(flow), group).split().unwrap()
+}
+
+/// Dispatches a receiver until `count` messages have come, and returns their payloads.
+pub fn receive(receiver: &mut cpg::Receiver, count: usize) -> Vec<Vec<u8>> {
+    let mut heard = Vec::new();
+    while heard.len() < count {
+        match receiver.recv_deadline(deadline()).unwrap() {
+            Some(OwnedEvent::Deliver(message)) => heard.push(message.into_payload()),
+            Some(_) => {}
+            None => panic!("{} of {count} messages came", heard.len()),
+        }
+    }
+    heard
 }
 
 /// Whether poll says that there is something to read now.

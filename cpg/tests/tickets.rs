@@ -1,0 +1,253 @@
+//! Tickets, and messages that come back: what has become of each.
+
+mod support;
+
+use std::cell::Cell;
+use std::future::Future as _;
+use std::ops::ControlFlow::{Break, Continue};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use cpg::{Dispatch, Error, Event, Flow, OwnedEvent, Receiver, Ticket, Undelivered};
+use support::{deadline, receive, split_with, wait_for};
+use testcluster::Cluster;
+
+fn flows() -> [Flow; 2] {
+    [Flow::new(), Flow::coalesced()]
+}
+
+#[test]
+fn a_ticket_is_resolved_when_the_message_has_been_handled() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        for flow in flows() {
+            let (sender, mut receiver) = split_with(flow, "tickets");
+            let tickets: Vec<Ticket> =
+                (0..100_u8).map(|number| sender.send_tracked(&[number]).unwrap()).collect();
+            let late = tickets[0].wait_until(Instant::now()).unwrap_err();
+            assert!(matches!(late, Error::TimedOut { .. }), "{late}");
+            let heard = Cell::new(0);
+            while heard.get() < tickets.len() {
+                let one = receiver.dispatch(Dispatch::OneUntil(deadline()), |_, event| {
+                    if let Event::Deliver(message) = event {
+                        let number = usize::from(message.payload()[0]);
+                        assert_eq!(number, heard.get());
+                        assert!(tickets[number].outcome().is_none(), "it is being handled");
+                        heard.set(number + 1);
+                    }
+                });
+                assert_eq!(one.unwrap(), 1);
+                for (number, ticket) in tickets.iter().enumerate() {
+                    let resolved = ticket.outcome();
+                    assert_eq!(resolved.is_some(), number < heard.get(), "{number} of {}", heard.get());
+                    assert!(resolved.is_none_or(|outcome| outcome.is_ok()));
+                }
+            }
+            // One that is dropped cancels nothing.
+            drop(sender.send_tracked(b"dropped").unwrap());
+            assert_eq!(receive(&mut receiver, 1), [b"dropped"]);
+        }
+    });
+}
+
+#[test]
+fn a_thread_waits_for_its_message() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        for flow in flows() {
+            let (sender, mut receiver) = split_with(flow, "threads");
+            let handled = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (1..=4_usize)
+                    .map(|id| {
+                        let (sender, handled) = (sender.clone(), &handled);
+                        scope.spawn(move || {
+                            for _ in 0..50 {
+                                let before = handled.load(Ordering::SeqCst);
+                                let ticket = sender.send_tracked(&id.to_le_bytes()).unwrap();
+                                ticket.wait_until(deadline()).unwrap();
+                                assert!(handled.load(Ordering::SeqCst) > before);
+                            }
+                        })
+                    })
+                    .collect();
+                while handled.load(Ordering::SeqCst) < 200 {
+                    receiver
+                        .dispatch(Dispatch::OneUntil(deadline()), |_, event| {
+                            if let Event::Deliver(_) = event {
+                                handled.fetch_add(1, Ordering::SeqCst);
+                            }
+                        })
+                        .unwrap();
+                }
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
+            });
+        }
+    });
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_ticket_is_a_future_of_any_executor() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::new(), "future");
+        let mut ticket = sender.send_tracked(b"x").unwrap();
+        let mut dropped = sender.send_tracked(b"y").unwrap();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let poll = |ticket: &mut Ticket| Pin::new(ticket).poll(&mut Context::from_waker(&waker));
+        assert!(poll(&mut ticket).is_pending() && poll(&mut ticket).is_pending());
+        assert!(poll(&mut dropped).is_pending());
+        drop(dropped);
+        receive(&mut receiver, 2);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1, "woken once, and not for one that has been dropped");
+        assert!(matches!(poll(&mut ticket), Poll::Ready(Ok(()))));
+    });
+}
+
+/// Sends 300 messages, of which some are in flight and some wait when the daemon dies, and hears of their ends.
+fn lost(flow: Flow, hear: fn(Receiver) -> (Vec<Vec<u8>>, Vec<Undelivered>)) {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, receiver) = split_with(flow, "lost");
+        cluster.pause(1).unwrap();
+        let tickets: Vec<_> =
+            (0..300_u32).map(|number| sender.send_tracked(&number.to_le_bytes()).unwrap()).collect();
+        let waiting = std::thread::spawn({
+            let ticket = sender.send_tracked(&300_u32.to_le_bytes()).unwrap();
+            move || ticket.wait()
+        });
+        cluster.kill(1).unwrap();
+        let (delivered, returned) = hear(receiver);
+        let all = delivered.iter().map(Vec::as_slice).chain(returned.iter().map(Undelivered::payload));
+        let all: Vec<_> = all.map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap())).collect();
+        assert_eq!(all, (0..=300).collect::<Vec<_>>());
+        assert!(returned.iter().all(|message| message.error().is_connection_lost()));
+        assert!(
+            returned.iter().is_sorted_by_key(|message| !message.was_sent()),
+            "those in flight come first"
+        );
+        assert!(returned.iter().any(|message| !message.was_sent()));
+        for (number, ticket) in tickets.iter().enumerate() {
+            let outcome = ticket.outcome().unwrap();
+            assert_eq!(outcome.is_ok(), number < delivered.len());
+            assert!(outcome.is_ok() || outcome.unwrap_err().is_connection_lost());
+        }
+        assert!(waiting.join().unwrap().unwrap_err().is_connection_lost());
+        assert!(sender.send(b"x").is_err());
+    });
+}
+
+#[test]
+fn what_a_lost_daemon_leaves_undelivered_comes_back_to_a_handler() {
+    for flow in [Flow::new().window(100_000), Flow::coalesced().packet_size(100).window(300)] {
+        lost(flow, |mut receiver| {
+            let (mut delivered, mut returned) = (Vec::new(), Vec::new());
+            let error = receiver
+                .run(|_, event| {
+                    match event {
+                        Event::Deliver(message) => delivered.push(message.payload().to_vec()),
+                        Event::Undelivered(message) => returned.push(message),
+                        _ => {}
+                    }
+                    Continue::<()>(())
+                })
+                .unwrap_err();
+            assert!(error.is_connection_lost(), "{error}");
+            (delivered, returned)
+        });
+    }
+}
+
+#[test]
+fn what_a_lost_daemon_leaves_undelivered_comes_back_one_by_one() {
+    lost(Flow::new().window(100_000), |mut receiver| {
+        let (mut delivered, mut returned) = (Vec::new(), Vec::new());
+        for event in receiver.events() {
+            match event {
+                Ok(OwnedEvent::Deliver(message)) => delivered.push(message.into_payload()),
+                Ok(OwnedEvent::Undelivered(message)) => returned.push(message),
+                Ok(_) => {}
+                Err(error) => assert!(error.is_connection_lost(), "{error}"),
+            }
+        }
+        (delivered, returned)
+    });
+}
+
+#[test]
+fn what_a_lost_daemon_leaves_undelivered_comes_back_when_leaving() {
+    lost(Flow::new().window(100_000), |receiver| {
+        let (mut delivered, mut returned) = (Vec::new(), Vec::new());
+        let error = receiver
+            .leave_until(deadline(), |_, event| match event {
+                Event::Deliver(message) => delivered.push(message.payload().to_vec()),
+                Event::Undelivered(message) => returned.push(message),
+                _ => {}
+            })
+            .unwrap_err();
+        assert!(error.is_connection_lost(), "{error}");
+        (delivered, returned)
+    });
+}
+
+#[test]
+fn what_is_not_sent_by_the_deadline_of_a_leave_comes_back() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::new().window(1), "late");
+        receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap();
+        let tickets = [b"first", b"other"].map(|text| sender.send_tracked(text).unwrap());
+        let mut returned = Vec::new();
+        let late = receiver
+            .leave_until(Instant::now(), |_, event| {
+                if let Event::Undelivered(message) = event {
+                    returned.push((message.was_sent(), message.into_payload()));
+                }
+            })
+            .unwrap_err();
+        assert!(matches!(late, Error::TimedOut { .. }), "{late}");
+        assert_eq!(returned, [(true, b"first".to_vec()), (false, b"other".to_vec())]);
+        assert!(tickets.iter().all(|ticket| matches!(ticket.outcome(), Some(Err(Error::Left)))));
+    });
+}
+
+#[test]
+fn a_panic_while_messages_come_back_leaves_the_others() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::new().window(1), "panic");
+        receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap();
+        cluster.pause(1).unwrap();
+        for number in 0..3_u8 {
+            sender.send(&[number]).unwrap();
+        }
+        cluster.kill(1).unwrap();
+        let returned = Cell::new(0);
+        let mut next = || {
+            receiver.run(|_, event| {
+                let Event::Undelivered(message) = event else { return Continue(()) };
+                assert_eq!(message.payload(), [returned.get()]);
+                returned.set(returned.get() + 1);
+                if returned.get() == 2 { std::panic::panic_any("the second") } else { Break(()) }
+            })
+        };
+        next().unwrap();
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut next)).is_err());
+        next().unwrap();
+        assert_eq!(returned.get(), 3);
+        assert!(wait_for("the error", || next().err()).is_connection_lost());
+    });
+}
