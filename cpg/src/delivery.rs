@@ -27,6 +27,7 @@ struct Origin {
 }
 
 impl Stash {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.at == self.bytes.len()
     }
@@ -59,16 +60,19 @@ where
     }
 
     /// How many events the handler has got.
+    #[inline]
     pub(crate) fn handled(&self) -> usize {
         self.handled
     }
 
     /// Whether there is something to handle that libcpg does not know of.
+    #[inline]
     pub(crate) fn has_rest(&self) -> bool {
         !self.stash.is_empty()
     }
 
     /// Handles an event of libcpg's; there is no rest.
+    #[inline]
     pub(crate) fn event(&mut self, event: Event<'_>) {
         self.link.note(&event);
         match event {
@@ -77,11 +81,13 @@ where
         }
     }
 
+    #[inline]
     fn handle(&mut self, event: Event<'_>) {
         self.handled += 1;
         (self.handler)(self.link, event);
     }
 
+    #[inline]
     fn message(&mut self, message: Deliver<'_>) {
         let numbers = self.link.arrived(&message);
         if !self.link.flow().coalesce || !packet::is_packet(message.payload) {
@@ -92,7 +98,7 @@ where
         let Deliver { group, sender, payload, .. } = message;
         let from = &mut Origin { group: group.clone(), sender, numbers };
         if let Err(reason) = packet::check_header(payload) {
-            return self.handle(Event::Malformed(Malformed::new(group, sender, payload, reason)));
+            return self.handle(Event::Malformed(Malformed { group, sender, bytes: payload, reason }));
         }
         let frames = Frames::resume(&mut payload[packet::HEADER_LEN..]);
         let mut unread = Unread { frames, from, failed: false, link: self.link, keep: Keep::In(self.stash) };
@@ -109,9 +115,9 @@ where
         Self::unpack(&mut unread, &mut self.handler, &self.more, &mut self.handled);
     }
 
-    fn unpack(unread: &mut Unread<'_, '_>, handler: &mut H, more: &M, handled: &mut usize) {
+    fn unpack(unread: &mut Unread<'_, '_>, handler: &mut H, more: &M, count: &mut usize) {
         while let Some(frame) = unread.frames.next() {
-            *handled += 1;
+            *count += 1;
             if let Some(numbers) = &mut unread.from.numbers {
                 numbers.start += 1;
             }
@@ -123,11 +129,11 @@ where
                 }
                 Err(reason) => {
                     unread.failed = true;
-                    let malformed = Malformed::new(group, sender, unread.frames.rest(), reason);
+                    let malformed = Malformed { group, sender, bytes: unread.frames.rest(), reason };
                     handler(unread.link, Event::Malformed(malformed));
                 }
             }
-            if !more(*handled) {
+            if !more(*count) {
                 break;
             }
         }

@@ -80,6 +80,7 @@ impl Dispatch {
         }
     }
 
+    #[inline]
     pub(crate) fn run(self, source: &dyn Source) -> Result<usize> {
         while !self.is_over(source.events()) {
             let go_on = if source.one()? { !self.is_late() } else { self.wait(source)? };

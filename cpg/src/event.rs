@@ -79,6 +79,7 @@ impl std::fmt::Debug for Deliver<'_> {
             .field("group", self.group)
             .field("sender", &self.sender)
             .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .field("packed", &self.packed)
             .finish()
     }
 }
@@ -192,7 +193,7 @@ impl Event<'_> {
             Self::Deliver(message) => OwnedEvent::Deliver(message.to_message()),
             Self::ConfChg(change) => OwnedEvent::ConfChg(change.to_view()),
             Self::TotemConfChg(change) => OwnedEvent::TotemConfChg(change.to_ring()),
-            Self::Malformed(packet) => OwnedEvent::Malformed(packet.to_owned()),
+            Self::Malformed(packet) => OwnedEvent::Malformed(packet.to_packet()),
             Self::Undelivered(message) => OwnedEvent::Undelivered(message.clone()),
         }
     }

@@ -25,7 +25,7 @@ pub(crate) struct Parts<'p> {
 }
 
 /// Lets `work` take events and hand them to `handler`, while `more` says so of those handled. `check` runs before each event
-/// of libcpg's.
+/// of a full group (A8).
 pub(crate) fn with<R>(
     Parts { link, events, stash, readiness }: Parts<'_>,
     handler: impl FnMut(&Link, Event<'_>),

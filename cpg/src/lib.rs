@@ -141,7 +141,7 @@ pub use iteration::{Groups, Process, Processes};
 pub use join::JoinError;
 pub use link::Link;
 pub use name::{GroupName, NameError};
-pub use owned::{Message, OwnedEvent, Ring, View};
+pub use owned::{MalformedPacket, Message, OwnedEvent, Ring, View};
 pub use run::{Ended, Events, Wait};
 pub use split::{Receiver, Sender};
 pub use ticket::Ticket;

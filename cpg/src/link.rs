@@ -54,6 +54,7 @@ impl Link {
         &self.requests
     }
 
+    #[inline]
     pub(crate) fn flow(&self) -> Flow {
         self.flow
     }
@@ -76,20 +77,20 @@ impl Link {
     }
 
     /// A message is about to be handled; gives the numbers of those in it that a queue has sent.
+    #[inline]
     pub(crate) fn arrived(&self, message: &Deliver<'_>) -> Option<Range<u64>> {
         if message.sender != self.me {
             return None;
         }
-        match self.requests.shared() {
-            Some(shared) => shared.outbox().arrived(message.payload, &|bytes| shared.send_now(bytes)),
-            None => {
-                self.under_way.set(self.under_way.get().saturating_sub(1));
-                None
-            }
+        if let Some(shared) = self.requests.shared() {
+            return shared.outbox().arrived(message.payload, &|bytes| shared.send_now(bytes));
         }
+        self.under_way.set(self.under_way.get().saturating_sub(1));
+        None
     }
 
     /// Own messages below this number have been handled.
+    #[inline]
     pub(crate) fn settle(&self, number: u64) {
         if let Some(shared) = self.requests.shared() {
             shared.outbox().settle(number);
@@ -97,6 +98,7 @@ impl Link {
     }
 
     /// Keeps up with an event that is about to be handled.
+    #[inline]
     pub(crate) fn note(&self, event: &Event<'_>) {
         if let Event::ConfChg(change) = event {
             self.left.set(self.left.get() || change.left().contains(&self.me));
@@ -107,9 +109,6 @@ impl Link {
     ///
     /// A full group is one join away from that, so the daemon is asked while it is full.
     pub(crate) fn check_size(&self, events: &Events) -> Result<()> {
-        if !events.is_full()? {
-            return Ok(());
-        }
         events.check_count(self.requests.count(&self.name)?)
     }
 

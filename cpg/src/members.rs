@@ -57,6 +57,7 @@ impl Events {
     }
 
     /// Whether the next event could be a view that libcpg has no room for (A8); an error if it was so already.
+    #[inline]
     pub(crate) fn is_full(&self) -> Result<bool> {
         match self.view_size().load(Ordering::Relaxed) {
             ..MEMBERS_MAX => Ok(false),

@@ -3,11 +3,15 @@
 //! One lock is on the queue, another on the requests (A4). A message goes from the one to libcpg under both, the queue's taken
 //! first; whoever holds that of the requests alone, because it waits for the daemon (B16), sends what was put off meanwhile.
 
+mod fate;
+
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
+#[cfg(feature = "tokio")]
+use std::task::{Context, Poll};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -40,15 +44,21 @@ pub(crate) struct Outbox {
     readiness: Readiness,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// No more messages are accepted.
+    Closing,
+    /// Nobody dispatches any more.
+    Unheard,
+}
+
 #[derive(Debug)]
 struct State {
     queue: Queue,
-    /// Whether somebody dispatches.
-    heard: bool,
+    stage: Stage,
     /// The thread that dispatches now: it cannot wait for what only its dispatch brings.
     dispatching: Option<ThreadId>,
-    /// No more messages are accepted.
-    closing: bool,
     /// A long message is being sent.
     busy: bool,
     /// The lock on the requests was held by another when the queue wanted to send.
@@ -67,9 +77,8 @@ impl Outbox {
     pub(crate) fn new(process: Process, flow: Flow, earlier: u64, readiness: Readiness) -> Self {
         let state = State {
             queue: Queue::new(flow, earlier),
-            heard: true,
+            stage: Stage::Open,
             dispatching: None,
-            closing: false,
             busy: false,
             put_off: false,
             retry: None,
@@ -104,26 +113,22 @@ impl Outbox {
         if let Some(cause) = state.refusal() {
             return Err(cause.into());
         }
-        if !state.heard {
+        if state.stage == Stage::Unheard {
             return self.push_unheard(state, slices, len, send);
         }
-        match state.queue.push(slices, len) {
-            Ok(number) => {
-                // What flow control has refused is tried again when its time has come.
-                if state.queue.is_open() && state.retry.is_none() {
-                    self.flush(state, send);
-                    state.accepted(number)?;
-                }
-                Ok(number)
+        let Ok(number) = state.queue.push(slices, len) else {
+            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() {
+                state.last_arrival = Instant::now();
+                self.send_front(state, send);
             }
-            Err(Full) => {
-                if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() {
-                    state.last_arrival = Instant::now();
-                    self.send_front(state, send);
-                }
-                Err(Error::QueueFull)
-            }
+            return Err(Error::QueueFull);
+        };
+        // What flow control has refused is tried again when its time has come.
+        if state.queue.is_open() && state.retry.is_none() {
+            self.flush(state, send);
+            state.accepted(number)?;
         }
+        Ok(number)
     }
 
     /// Without a receiver nothing clocks the queue, so that a message goes out at once or not at all.
@@ -165,7 +170,7 @@ impl Outbox {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(error);
             }
-            let most = if state.heard { STALL } else { pause };
+            let most = if state.stage == Stage::Open { STALL } else { pause };
             pause = (pause * 2).min(PAUSES.1);
             let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
             state.may_wait("cpg_mcast_joined")?;
@@ -206,7 +211,7 @@ impl Outbox {
     /// Sends what waits while the window is open.
     fn flush(&self, state: &mut State, send: Send<'_>) {
         while !state.busy && state.queue.is_open() && self.send_front(state, send) {}
-        if !state.heard {
+        if state.stage == Stage::Unheard {
             state.queue.forget_flying();
         }
         self.announce_room(state);
@@ -271,7 +276,7 @@ impl Outbox {
             if let Some(cause) = state.queue.ended() {
                 return Err(cause.into());
             }
-            let open = !state.busy && (state.queue.is_open() || !state.heard);
+            let open = !state.busy && (state.queue.is_open() || state.stage == Stage::Unheard);
             if open && state.queue.take_turn(number) {
                 break;
             }
@@ -310,20 +315,6 @@ impl Outbox {
         arrived
     }
 
-    /// All messages below `number` have been handled.
-    pub(crate) fn settle(&self, number: u64) {
-        let Ok(mut state) = self.lock() else { return };
-        state.queue.settle(number);
-        if state.settled_waiters > 0 {
-            self.settled.notify_all();
-        }
-        if !state.settled_wakers.is_empty() {
-            let rest = state.settled_wakers.split_off(&number);
-            let settled = std::mem::replace(&mut state.settled_wakers, rest);
-            settled.into_values().for_each(Waker::wake);
-        }
-    }
-
     /// Ends the queue.
     pub(crate) fn end(&self, cause: Cause) {
         if let Ok(mut state) = self.lock() {
@@ -349,7 +340,7 @@ impl Outbox {
     /// Refuses messages from now on.
     pub(crate) fn close(&self) {
         if let Ok(mut state) = self.lock() {
-            state.closing = true;
+            state.stage = Stage::Closing;
             self.wake_all(&mut state);
         }
     }
@@ -362,7 +353,10 @@ impl Outbox {
     /// The receiver has gone.
     pub(crate) fn unheard(&self, send: Send<'_>) {
         let Ok(mut state) = self.lock() else { return };
-        state.heard = false;
+        // After leaving it is closed, and stays so.
+        if state.stage == Stage::Open {
+            state.stage = Stage::Unheard;
+        }
         state.queue.abandon();
         self.flush(&mut state, send);
         self.wake_all(&mut state);
@@ -407,61 +401,12 @@ impl Outbox {
     pub(crate) fn has_returned(&self) -> bool {
         self.lock().is_ok_and(|state| state.queue.has_returned())
     }
-
-    /// What has become of a message; None while that is open.
-    pub(crate) fn outcome(&self, number: u64) -> Option<Result<()>> {
-        match self.lock() {
-            Ok(state) => state.outcome(number),
-            Err(error) => Some(Err(error)),
-        }
-    }
-
-    /// Waits until it is known what has become of a message.
-    pub(crate) fn wait_outcome(&self, number: u64, deadline: Option<Instant>) -> Result<()> {
-        let mut state = self.lock()?;
-        loop {
-            if let Some(outcome) = state.outcome(number) {
-                return outcome;
-            }
-            let now = Instant::now();
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(Error::TimedOut { waiting_for: "the own delivery to be dispatched" });
-            }
-            state.may_wait("cpg_dispatch")?;
-            state.settled_waiters += 1;
-            state = match deadline {
-                Some(deadline) => {
-                    self.settled.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
-            state.settled_waiters -= 1;
-        }
-    }
-
-    pub(crate) fn poll_outcome(&self, number: u64, cx: &Context<'_>) -> Poll<Result<()>> {
-        let mut state = self.lock()?;
-        match state.outcome(number) {
-            Some(outcome) => Poll::Ready(outcome),
-            None => {
-                state.settled_wakers.insert(number, cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Nobody waits for that message any more.
-    pub(crate) fn forget(&self, number: u64) {
-        if let Ok(mut state) = self.lock() {
-            state.settled_wakers.remove(&number);
-        }
-    }
 }
 
 impl State {
     /// Why no message is accepted, if none is.
     fn refusal(&self) -> Option<Cause> {
-        self.closing.then_some(Cause::Left).or(self.queue.ended())
+        (self.stage == Stage::Closing).then_some(Cause::Left).or(self.queue.ended())
     }
 
     /// An error if sending the message ended the queue; it is then not handed back.
@@ -491,11 +436,5 @@ impl State {
     /// Refuses to wait where nothing could end that.
     fn may_wait(&self, call: &'static str) -> Result<()> {
         if self.dispatching == Some(thread::current().id()) { Err(Error::Waits { call }) } else { Ok(()) }
-    }
-
-    fn outcome(&self, number: u64) -> Option<Result<()>> {
-        let unheard = || (!self.heard && !self.queue.is_settled(number)).then_some(Err(Cause::Unheard));
-        let outcome = self.queue.outcome(number).or_else(unheard)?;
-        Some(outcome.map_err(Error::from))
     }
 }

@@ -1,9 +1,10 @@
 //! Events that outlive the call that delivered them.
 
-use crate::event::ConfChg;
+use crate::event::{ConfChg, Malformed};
 use crate::name::GroupName;
+use crate::packet;
 use crate::types::{Member, NodeId, RingId};
-use crate::undelivered::{Malformed, Undelivered};
+use crate::undelivered::Undelivered;
 
 /// An [`Event`](crate::Event) that owns what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum OwnedEvent {
     /// Nodes joined or left the cluster.
     TotemConfChg(Ring),
     /// A packet cannot be read.
-    Malformed(Malformed<'static>),
+    Malformed(MalformedPacket),
     /// A message of this member was not delivered.
     Undelivered(Undelivered),
 }
@@ -63,7 +64,30 @@ impl std::fmt::Debug for Message {
             .field("group", &self.group)
             .field("sender", &self.sender)
             .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .field("packed", &self.packed)
             .finish()
+    }
+}
+
+/// A packet that cannot be read, or the rest of one, with its bytes; see [`Malformed`](crate::Malformed).
+#[derive(Clone, PartialEq, Eq)]
+pub struct MalformedPacket {
+    pub(crate) group: GroupName,
+    pub(crate) sender: Member,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) reason: packet::Malformed,
+}
+
+impl MalformedPacket {
+    /// The same, borrowed: all that a [`Malformed`] can be asked.
+    pub fn as_malformed(&self) -> Malformed<'_> {
+        Malformed { group: &self.group, sender: self.sender, bytes: &self.bytes, reason: self.reason }
+    }
+}
+
+impl std::fmt::Debug for MalformedPacket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_malformed().fmt(f)
     }
 }
 

@@ -9,9 +9,9 @@ use crate::cause::Cause;
 use crate::flow::Flow;
 use crate::packet;
 
-/// Buffers that are kept for the next packets, and their size: more and larger ones are given back.
-const SPARE: usize = 32;
-const SPARE_SIZE: usize = 2 << 20;
+/// Buffers that are kept for the next packets, and what they take: more are given back.
+const SPARE: usize = 512;
+const SPARE_BYTES: usize = 4 << 20;
 
 /// The messages of a sender, by numbers that count up: accepted, delivered, settled.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub(crate) struct Queue {
     /// Own messages that were sent before there was a queue and have not come back.
     earlier: u64,
     spare: Vec<Vec<u8>>,
+    spare_bytes: usize,
 }
 
 /// One message of libcpg's, with one or more of the program's in it.
@@ -67,7 +68,7 @@ impl Deref for Bytes {
 }
 
 /// A message that was not delivered.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Returned {
     number: u64,
     pub(crate) payload: Vec<u8>,
@@ -95,6 +96,7 @@ impl Queue {
             ended: None,
             earlier,
             spare: Vec::new(),
+            spare_bytes: 0,
         }
     }
 
@@ -133,14 +135,18 @@ impl Queue {
                 }
             }
         }
+        // The last one's memory is warm.
         let mut bytes = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= bytes.capacity();
         if self.flow.coalesce {
             packet::begin(&mut bytes);
             packet::push_slices(&mut bytes, slices, len);
         } else {
             bytes.clear();
             bytes.reserve(len);
-            slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+            for slice in slices {
+                bytes.extend_from_slice(slice);
+            }
         }
         self.waiting.push_back(Packet { bytes: Bytes::Own(bytes), weight, messages: number..self.next });
         Ok(number)
@@ -259,8 +265,9 @@ impl Queue {
         let packet = self.land()?;
         self.arrived = packet.messages.end;
         if let Bytes::Own(bytes) = packet.bytes {
-            // Its memory is warm.
-            if self.spare.len() < SPARE && bytes.capacity() <= SPARE_SIZE {
+            let capacity = bytes.capacity();
+            if self.spare.len() < SPARE && self.spare_bytes + capacity <= SPARE_BYTES {
+                self.spare_bytes += capacity;
                 self.spare.push(bytes);
             }
         }
@@ -346,140 +353,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn push(queue: &mut Queue, message: &[u8]) -> u64 {
-        queue.push(&[IoSlice::new(message)], message.len()).unwrap()
-    }
-
-    /// Sends what the window lets out; the packets as libcpg gets them.
-    fn send(queue: &mut Queue) -> Vec<Vec<u8>> {
-        let mut sent = Vec::new();
-        while queue.is_open() {
-            let Some(front) = queue.front() else { break };
-            sent.push(front.to_vec());
-            queue.sent();
-        }
-        sent
-    }
-
-    fn returned(queue: &mut Queue) -> Vec<(Vec<u8>, bool, Cause)> {
-        std::iter::from_fn(|| queue.take_returned())
-            .map(|Returned { payload, sent, cause, .. }| (payload, sent, cause))
-            .collect()
-    }
-
-    #[test]
-    fn what_waits_together_travels_together() {
-        let mut queue = Queue::new(Flow::coalesced().packet_size(30).window(1), 0);
-        push(&mut queue, b"first");
-        let first = send(&mut queue);
-        assert_eq!(first.len(), 1);
-        (0..5).for_each(|_| _ = push(&mut queue, b"0123456789"));
-        assert_eq!(send(&mut queue), [[0; 0]; 0], "the window is closed");
-        assert_eq!(queue.arrived(&first[0]), Some(0..1));
-        let second = send(&mut queue);
-        // Two of eleven bytes and the header fit.
-        assert_eq!(packet::messages(&second[0]).count(), 2);
-        assert_eq!(queue.arrived(&second[0]), Some(1..3));
-    }
-
-    #[test]
-    fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
-        for flow in [Flow::new(), Flow::coalesced().packet_size(1)] {
-            let mut queue = Queue::new(flow.window(usize::MAX), 0);
-            let numbers = [b"a", b"b", b"c"].map(|message| push(&mut queue, message));
-            let sent = send(&mut queue);
-            assert_eq!(queue.arrived(&sent[2]), Some(2..3));
-            queue.settle(3);
-            assert_eq!(
-                returned(&mut queue),
-                [b"a", b"b"].map(|message| (message.to_vec(), true, Cause::Dropped))
-            );
-            let dropped = Some(Err(Cause::Dropped));
-            assert_eq!(numbers.map(|number| queue.outcome(number)), [dropped, dropped, Some(Ok(()))]);
-            // One that was dropped and comes all the same is nobody's.
-            assert_eq!(queue.arrived(&sent[0]), None);
-            assert!(queue.is_open() && !queue.is_flying());
-        }
-    }
-
-    #[test]
-    fn messages_from_before_the_queue_are_not_taken_for_its_own() {
-        let mut queue = Queue::new(Flow::new(), 1);
-        let number = push(&mut queue, b"the same");
-        let sent = send(&mut queue);
-        assert_eq!(queue.arrived(&sent[0]), None);
-        assert_eq!(queue.outcome(number), None);
-        assert_eq!(queue.arrived(&sent[0]), Some(0..1));
-        assert_eq!(queue.outcome(number), None, "it has not been handled");
-        queue.settle(1);
-        assert_eq!(queue.outcome(number), Some(Ok(())));
-    }
-
-    #[test]
-    fn the_end_gives_back_what_has_not_arrived() {
-        for flow in [Flow::new().window(1), Flow::coalesced().window(1)] {
-            let mut queue = Queue::new(flow, 0);
-            push(&mut queue, b"arrived");
-            let sent = send(&mut queue);
-            let numbers = [b"flying", b"waits1", b"waits2"].map(|message| push(&mut queue, message));
-            queue.arrived(&sent[0]);
-            if flow.coalesce {
-                send(&mut queue);
-            } else {
-                assert_eq!(send(&mut queue).len(), 1);
-            }
-            queue.end(Cause::Left);
-            queue.end(Cause::Unheard);
-            let all = returned(&mut queue);
-            assert_eq!(
-                all.iter().map(|(message, ..)| &message[..]).collect::<Vec<_>>(),
-                [b"flying", b"waits1", b"waits2"]
-            );
-            assert_eq!(
-                all.iter().map(|&(_, sent, _)| sent).collect::<Vec<_>>(),
-                [true, flow.coalesce, flow.coalesce]
-            );
-            assert_eq!(numbers.map(|number| queue.outcome(number)), [Some(Err(Cause::Left)); 3]);
-            assert_eq!(queue.outcome(0), None, "it has arrived, and is being handled");
-            queue.settle(1);
-            assert_eq!(queue.outcome(0), Some(Ok(())));
-        }
-    }
-
-    #[test]
-    fn a_long_message_has_its_turn() {
-        let mut queue = Queue::new(Flow::new(), 0);
-        push(&mut queue, b"before");
-        let long = queue.push_long(Arc::from(&b"long"[..]));
-        push(&mut queue, b"after");
-        assert!(!queue.take_turn(long));
-        assert_eq!(send(&mut queue), [b"before"]);
-        assert!(queue.is_long_next() && queue.take_turn(long));
-        assert_eq!(send(&mut queue), [b"after"]);
-        // Its sender has it until it is sent.
-        queue.end(Cause::Left);
-        assert_eq!(returned(&mut queue).len(), 2);
-
-        let mut queue = Queue::new(Flow::new(), 0);
-        let long = queue.push_long(Arc::from(&b"long"[..]));
-        assert!(queue.take_turn(long));
-        queue.release(long);
-        queue.end(Cause::Left);
-        assert_eq!(returned(&mut queue), [(b"long".to_vec(), true, Cause::Left)]);
-    }
-
-    #[test]
-    fn the_limit_is_of_what_waits_and_one_may_always() {
-        let mut queue = Queue::new(Flow::coalesced().window(1).queue(10), 0);
-        push(&mut queue, &[0; 100]);
-        assert_eq!(queue.push(&[], 0), Err(Full));
-        send(&mut queue);
-        push(&mut queue, b"12345");
-        assert!(!queue.is_half_empty());
-        assert_eq!(queue.push(&[IoSlice::new(b"12345")], 5), Err(Full));
-        push(&mut queue, b"123");
-    }
-}
+mod tests;

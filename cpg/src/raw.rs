@@ -82,6 +82,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Refuses what belongs to the parent of this process.
+    #[inline]
     pub(crate) fn check(self) -> Result<()> {
         let own = match self.page {
             Some(page) => page.load(Ordering::Relaxed) == self.birth,
@@ -138,6 +139,7 @@ pub(crate) struct Events {
 
 impl Open {
     /// Refuses a handle that the parent of this process made (A7).
+    #[inline]
     pub(crate) fn own_process(&self) -> Result<()> {
         self.process.check()
     }
@@ -419,6 +421,7 @@ impl Events {
     /// Dispatches one event, or part of one, into the trampolines; false when there is none.
     ///
     /// For `trampoline.rs` alone, which has put the context in place and checked the stack (A1).
+    #[inline]
     pub(crate) fn dispatch_one(&self) -> Result<bool> {
         // SAFETY: the thread has the stack that this needs and no dispatch of this handle is under way (A1, A2): the
         // caller sees to both. It neither blocks nor loops (B6), and calls the trampolines alone.
@@ -456,6 +459,7 @@ impl AsFd for Events {
 }
 
 /// The context of a handle; null for a handle that is not open.
+#[inline]
 pub(crate) fn context_get(handle: sys::cpg_handle_t) -> *mut c_void {
     let mut context = std::ptr::null_mut();
     // SAFETY: libcpg looks the handle up, and writes one pointer if there is such a handle (lib/cpg.c).
@@ -761,12 +765,15 @@ pub(crate) fn set_timer(timer: BorrowedFd<'_>, after: Option<Duration>) {
     // Zero would turn it off.
     let value = after.map_or(zero, |after| libc::timespec {
         tv_sec: libc::time_t::try_from(after.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: libc::c_long::from(after.subsec_nanos().max(1).cast_signed()),
+        tv_nsec: i32::try_from(after.subsec_nanos().max(1)).map_or(1, libc::c_long::from),
     });
     let spec = libc::itimerspec { it_interval: zero, it_value: value };
     // SAFETY: the descriptor is a timer, and the function reads one itimerspec. It cannot fail then.
     let _ = unsafe { libc::timerfd_settime(timer.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut()) };
 }
+
+/// `EPOLLIN`, as `epoll_event` has it.
+const INPUT: u32 = libc::EPOLLIN as u32;
 
 /// A new epoll instance that is readable while one of `fds` is, close-on-exec.
 pub(crate) fn epoll(fds: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
@@ -778,7 +785,7 @@ pub(crate) fn epoll(fds: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is new, and nobody else has it.
     let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
     for fd in fds {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN.cast_unsigned(), u64: 0 };
+        let mut event = libc::epoll_event { events: INPUT, u64: 0 };
         // SAFETY: both are descriptors, and the function reads one event.
         let code = unsafe {
             libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)

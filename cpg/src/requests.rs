@@ -137,7 +137,9 @@ impl Shared {
             packet::begin(&mut bytes);
             packet::push_slices(&mut bytes, slices, len);
         } else {
-            slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+            for slice in slices {
+                bytes.extend_from_slice(slice);
+            }
         }
         bytes.into()
     }
@@ -300,6 +302,7 @@ impl Requests {
     }
 
     /// What is shared, if it is.
+    #[inline]
     pub(crate) fn shared(&self) -> Option<&Shared> {
         match self {
             Self::Own(_) => None,

@@ -43,6 +43,8 @@ struct Frame<'f> {
     handler: RefCell<&'f mut dyn FnMut(Event<'_>)>,
     me: Member,
     events: Cell<usize>,
+    /// Whether there is one of the two that follow.
+    failed: Cell<bool>,
     panic: Cell<Option<Box<dyn Any + Send>>>,
     /// Members in a list that was longer than the array it had to go into.
     overflow: Cell<Option<usize>>,
@@ -50,7 +52,8 @@ struct Frame<'f> {
 
 /// Lets `work` dispatch `events` into `handler`, as often as it likes.
 ///
-/// `me` is the member that the connection is; `check` runs before each event is taken from libcpg. A panic of the handler goes on from here.
+/// `me` is the member that the connection is; `check` runs before each event that is taken of a full group (A8). A panic of the
+/// handler goes on from here.
 pub(crate) fn with<R>(
     events: &Events,
     me: Member,
@@ -65,6 +68,7 @@ pub(crate) fn with<R>(
         handler: RefCell::new(handler),
         me,
         events: Cell::new(0),
+        failed: Cell::new(false),
         panic: Cell::new(None),
         overflow: Cell::new(None),
     };
@@ -80,20 +84,30 @@ pub(crate) struct Pump<'f> {
 
 impl Pump<'_> {
     /// Takes one event, or one part of a long message, from libcpg; false when there is none.
+    #[inline]
     pub(crate) fn one(&self) -> Result<bool> {
-        (self.check)()?;
-        let result = self.frame.from.dispatch_one();
-        if let Some(panic) = self.frame.panic.take() {
+        let Frame { from, failed, .. } = self.frame;
+        if from.is_full()? {
+            (self.check)()?;
+        }
+        let result = from.dispatch_one();
+        if failed.get() { self.fail() } else { result }
+    }
+
+    #[cold]
+    fn fail(&self) -> Result<bool> {
+        let Frame { from, failed, panic, overflow, .. } = self.frame;
+        if let Some(panic) = panic.take() {
+            failed.set(overflow.get().is_some());
             resume_unwind(panic);
         }
-        if let Some(members) = self.frame.overflow.get() {
-            self.frame.from.note_size(members);
-            return Err(Error::GroupTooLarge { members, limit: MEMBERS_MAX });
-        }
-        result
+        let members = overflow.get().unwrap_or_default();
+        from.note_size(members);
+        Err(Error::GroupTooLarge { members, limit: MEMBERS_MAX })
     }
 
     /// Events handled so far.
+    #[inline]
     pub(crate) fn events(&self) -> usize {
         self.frame.events.get()
     }
@@ -122,10 +136,19 @@ impl Frame<'_> {
         unsafe { frame.as_ref() }
     }
 
+    fn overflow(&self, members: usize) {
+        self.overflow.set(Some(members));
+        self.failed.set(true);
+    }
+
+    #[inline]
     fn handle(&self, event: Event<'_>) {
         self.events.set(self.events.get() + 1);
         let handled = catch_unwind(AssertUnwindSafe(|| (self.handler.borrow_mut())(event)));
-        self.panic.set(handled.err());
+        if let Err(panic) = handled {
+            self.panic.set(Some(panic));
+            self.failed.set(true);
+        }
     }
 }
 
@@ -160,7 +183,7 @@ unsafe extern "C" fn confchg(
     let Some(frame) = Frame::of(handle) else { return };
     let longest = members_len.max(left_len).max(joined_len);
     if longest > MEMBERS_MAX {
-        frame.overflow.set(Some(longest));
+        frame.overflow(longest);
         return;
     }
     // SAFETY: libcpg passes a name on its stack (lib/cpg.c, cpg_dispatch), which GroupName has the layout of.
@@ -185,7 +208,7 @@ unsafe extern "C" fn totem_confchg(
     let Some(frame) = Frame::of(handle) else { return };
     let len = members_len as usize;
     if len > MEMBERS_MAX {
-        frame.overflow.set(Some(len));
+        frame.overflow(len);
         return;
     }
     // SAFETY: libcpg passes its array and the entries written in it, at most its length as was just checked. NodeId is a

@@ -1,32 +1,27 @@
 //! Events about what did not become a message.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use crate::cause::Cause;
 use crate::error::Error;
 use crate::name::GroupName;
+use crate::owned::MalformedPacket;
 use crate::packet;
 use crate::queue::Returned;
 use crate::types::Member;
 
 /// A packet, or the rest of one, that is not as [`packet`] says.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Malformed<'a> {
-    group: GroupName,
-    sender: Member,
-    bytes: Cow<'a, [u8]>,
-    reason: packet::Malformed,
+    pub(crate) group: &'a GroupName,
+    pub(crate) sender: Member,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) reason: packet::Malformed,
 }
 
 impl<'a> Malformed<'a> {
-    pub(crate) fn new(group: &GroupName, sender: Member, bytes: &'a [u8], reason: packet::Malformed) -> Self {
-        Self { group: group.clone(), sender, bytes: Cow::Borrowed(bytes), reason }
-    }
-
     /// The group that it was sent to.
-    pub fn group(&self) -> &GroupName {
-        &self.group
+    pub fn group(&self) -> &'a GroupName {
+        self.group
     }
 
     /// Who sent it.
@@ -35,8 +30,8 @@ impl<'a> Malformed<'a> {
     }
 
     /// What could not be read: all of the packet, or what is left after the messages that could.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// What is wrong with it.
@@ -45,11 +40,11 @@ impl<'a> Malformed<'a> {
     }
 
     /// A copy that can be kept.
-    pub fn to_owned(&self) -> Malformed<'static> {
-        Malformed {
+    pub fn to_packet(&self) -> MalformedPacket {
+        MalformedPacket {
             group: self.group.clone(),
             sender: self.sender,
-            bytes: Cow::Owned(self.bytes.to_vec()),
+            bytes: self.bytes.to_vec(),
             reason: self.reason,
         }
     }
@@ -70,47 +65,46 @@ impl fmt::Debug for Malformed<'_> {
 ///
 /// They come in the order in which they were sent, before the dispatch that found out why returns its error.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Undelivered {
-    payload: Vec<u8>,
-    sent: bool,
-    cause: Cause,
-}
+pub struct Undelivered(
+    // An event is moved about for each message, and these are rare.
+    Box<Returned>,
+);
 
 impl Undelivered {
     /// The bytes of the message.
     pub fn payload(&self) -> &[u8] {
-        &self.payload
+        &self.0.payload
     }
 
     /// The bytes of the message, without a copy.
     pub fn into_payload(self) -> Vec<u8> {
-        self.payload
+        self.0.payload
     }
 
     /// Whether the daemon had taken it. Such a message may have reached other members, when the connection was lost before the
     /// own delivery; one that it had not taken has reached nobody.
     pub fn was_sent(&self) -> bool {
-        self.sent
+        self.0.sent
     }
 
     /// Why it was not delivered.
     pub fn error(&self) -> Error {
-        self.cause.into()
+        self.0.cause.into()
     }
 }
 
 impl From<Returned> for Undelivered {
-    fn from(Returned { payload, sent, cause, .. }: Returned) -> Self {
-        Self { payload, sent, cause }
+    fn from(message: Returned) -> Self {
+        Self(Box::new(message))
     }
 }
 
 impl fmt::Debug for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Undelivered")
-            .field("payload", &format_args!("{} bytes", self.payload.len()))
-            .field("sent", &self.sent)
-            .field("cause", &self.cause)
+            .field("payload", &format_args!("{} bytes", self.0.payload.len()))
+            .field("sent", &self.0.sent)
+            .field("cause", &self.0.cause)
             .finish()
     }
 }

@@ -20,7 +20,7 @@ fn long(sender: u8, number: u8) -> Vec<u8> {
 }
 
 /// Sends a few and an end, and hears until `SENDERS` ends have come: what was sent, and what was heard.
-fn member(id: u8, flow: Flow) -> (Vec<(u8, u8)>, Vec<(u8, u8)>) {
+fn member(id: u8, flow: Flow) -> [Vec<(u8, u8)>; 2] {
     const END: &[u8] = b"end";
     let (sender, mut receiver) = split_with(flow, "long");
     receiver
@@ -35,14 +35,15 @@ fn member(id: u8, flow: Flow) -> (Vec<(u8, u8)>, Vec<(u8, u8)>) {
         .unwrap();
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| {
-            let send = |number| match sender.send_until(&long(id, number), deadline()) {
+            let try_one = |number| match sender.send_until(&long(id, number), deadline()) {
                 Ok(()) => true,
                 Err(error) => {
                     assert!(error.is_retryable(), "{error}");
                     false
                 }
             };
-            let sent = (0..4).filter(|&number| send(number)).map(|number| (id, number)).collect::<Vec<_>>();
+            let sent =
+                (0..4).filter(|&number| try_one(number)).map(|number| (id, number)).collect::<Vec<_>>();
             sender.send(END).unwrap();
             sent
         });
@@ -62,7 +63,7 @@ fn member(id: u8, flow: Flow) -> (Vec<(u8, u8)>, Vec<(u8, u8)>) {
                 if ends == SENDERS.len() { Break(()) } else { Continue(()) }
             })
             .unwrap();
-        (sending.join().unwrap(), heard)
+        [sending.join().unwrap(), heard]
     })
 }
 
@@ -84,13 +85,13 @@ fn two_senders(flow: Flow) {
         let members = members.map(|member| member.join().unwrap());
         stop.store(true, Ordering::SeqCst);
         churn.join().unwrap();
-        for (sent, _) in &members {
-            for (_, heard) in &members {
+        for [sent, _] in &members {
+            for [_, heard] in &members {
                 let of_one: Vec<_> = heard.iter().filter(|(id, _)| *id == sent[0].0).copied().collect();
                 assert_eq!(of_one, *sent, "each once, whole, in order, or its sender was told");
             }
         }
-        assert_eq!(members[0].1, members[1].1, "one order");
+        assert_eq!(members[0][1], members[1][1], "one order");
     });
 }
 

@@ -182,6 +182,7 @@ fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() 
                     (if message.is_packed() { "packed" } else { "plain" }, message.into_payload())
                 }
                 OwnedEvent::Malformed(packet) => {
+                    let packet = packet.as_malformed();
                     assert_eq!((packet.sender(), packet.group()), (sender.me(), group.name()));
                     let what = match packet.reason() {
                         packet::Malformed::Header => "header",

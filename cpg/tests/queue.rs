@@ -68,8 +68,8 @@ fn a_full_queue_says_so_and_loses_nothing() {
         assert_eq!(numbers, (0..sent).chain([u32::MAX]).collect::<Vec<_>>());
         // One message may always wait, however large.
         sender.try_send(b"in flight").unwrap();
-        sender.try_send(&[7; 100_000]).unwrap();
-        assert_eq!(receive(&mut receiver, 2)[1], [7; 100_000]);
+        sender.try_send(&vec![7; 100_000]).unwrap();
+        assert_eq!(receive(&mut receiver, 2)[1], vec![7; 100_000]);
     });
 }
 
@@ -82,7 +82,7 @@ fn what_flow_control_refuses_goes_out_by_itself() {
         receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap();
         // The ring stands still, so the daemon's queue fills up, and nothing of this sender is in flight.
         cluster.pause(2).unwrap();
-        wait_for("flow control", || flood.send(&[0; 500_000]).is_err().then_some(()));
+        wait_for("flow control", || flood.send(&vec![0; 500_000]).is_err().then_some(()));
         let ticket = sender.send_tracked(b"refused for now").unwrap();
         assert!(ticket.outcome().is_none());
         // The descriptor says when it is time to try again, and no more often than that: dispatching ends it.
@@ -196,9 +196,10 @@ fn without_a_receiver_a_message_goes_out_or_is_refused() {
             other.expect(|line| line.ends_with(text));
         }
         cluster.pause(2).unwrap();
-        let refused = wait_for("flow control", || sender.try_send(&[0; 500_000]).err());
+        let refused = wait_for("flow control", || sender.try_send(&vec![0; 500_000]).err());
         assert_eq!(refused.code(), Some(cpg::CsError::TryAgain));
-        let late = sender.send_until(&[0; 500_000], Instant::now() + Duration::from_millis(5)).unwrap_err();
+        let late =
+            sender.send_until(&vec![0; 500_000], Instant::now() + Duration::from_millis(5)).unwrap_err();
         assert!(late.is_retryable(), "{late}");
         cluster.resume(2).unwrap();
         sender.send(b"the last").unwrap();

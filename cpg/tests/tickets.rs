@@ -83,7 +83,9 @@ fn a_thread_waits_for_its_message() {
                         })
                         .unwrap();
                 }
-                threads.into_iter().for_each(|thread| thread.join().unwrap());
+                for thread in threads {
+                    thread.join().unwrap();
+                }
             });
         }
     });
@@ -117,8 +119,11 @@ fn a_ticket_is_a_future_of_any_executor() {
     });
 }
 
+/// What was delivered, and what came back.
+type Ends = (Vec<Vec<u8>>, Vec<Undelivered>);
+
 /// Sends 300 messages, of which some are in flight and some wait when the daemon dies, and hears of their ends.
-fn lost(flow: Flow, hear: fn(Receiver) -> (Vec<Vec<u8>>, Vec<Undelivered>)) {
+fn lost(flow: Flow, hear: fn(Receiver) -> Ends) {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, receiver) = split_with(flow, "lost");

@@ -155,15 +155,15 @@ fn a_cancelled_send_that_waits_for_another_task_was_not_sent() {
         assert!(polled(1, group.members()).await.is_none());
         // The queue takes what the thread that asks holds up.
         let mut before = 0;
-        while group.try_send(&[b'.'; 100_000]).is_ok() {
+        while group.try_send(&vec![b'.'; 100_000]).is_ok() {
             before += 1;
         }
         for _ in 0..5 {
-            assert!(polled(1, group.send(&[b'x'; 100_000])).await.is_none());
+            assert!(polled(1, group.send(&vec![b'x'; 100_000])).await.is_none());
         }
         cluster.resume(1).unwrap();
         for _ in 0..before {
-            assert_eq!(message(&mut group).await, [b'.'; 100_000]);
+            assert_eq!(message(&mut group).await, vec![b'.'; 100_000]);
         }
         soon(group.send(b"sent")).await.unwrap();
         assert_eq!(message(&mut group).await, b"sent");

@@ -137,12 +137,11 @@ impl Receiver {
             }
             // One at a time, each after a count.
             let most = if full { 1 } else { most };
-            // The event of a group that is too large by then is not taken; one that has become full ends the batch.
-            let check = || events.is_full().map(drop);
             let parts = inbox::Parts { link, events, stash, readiness: None };
             let more = |handled| handled < most;
-            let (count, drained) = inbox::with(parts, &mut *handler, more, &check, |source| {
+            let (count, drained) = inbox::with(parts, &mut *handler, more, &|| Ok(()), |source| {
                 let mut drained = false;
+                // One that becomes full ends the batch.
                 while source.events() < most && !drained && (full || !events.is_full()?) {
                     drained = !source.one()?;
                 }

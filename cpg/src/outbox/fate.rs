@@ -1,0 +1,82 @@
+//! What has become of messages, and who waits to know.
+
+use std::sync::PoisonError;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use super::{Outbox, Stage, State};
+use crate::cause::Cause;
+use crate::error::{Error, Result};
+
+impl Outbox {
+    /// All messages below `number` have been handled.
+    pub(crate) fn settle(&self, number: u64) {
+        let Ok(mut state) = self.lock() else { return };
+        state.queue.settle(number);
+        if state.settled_waiters > 0 {
+            self.settled.notify_all();
+        }
+        if !state.settled_wakers.is_empty() {
+            let rest = state.settled_wakers.split_off(&number);
+            let settled = std::mem::replace(&mut state.settled_wakers, rest);
+            settled.into_values().for_each(Waker::wake);
+        }
+    }
+
+    /// What has become of a message; None while that is open.
+    pub(crate) fn outcome(&self, number: u64) -> Option<Result<()>> {
+        match self.lock() {
+            Ok(state) => state.outcome(number),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Waits until it is known what has become of a message.
+    pub(crate) fn wait_outcome(&self, number: u64, deadline: Option<Instant>) -> Result<()> {
+        let mut state = self.lock()?;
+        loop {
+            if let Some(outcome) = state.outcome(number) {
+                return outcome;
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(Error::TimedOut { waiting_for: "the own delivery to be dispatched" });
+            }
+            state.may_wait("cpg_dispatch")?;
+            state.settled_waiters += 1;
+            state = match deadline {
+                Some(deadline) => {
+                    self.settled.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+            state.settled_waiters -= 1;
+        }
+    }
+
+    pub(crate) fn poll_outcome(&self, number: u64, cx: &Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.lock()?;
+        if let Some(outcome) = state.outcome(number) {
+            return Poll::Ready(outcome);
+        }
+        state.settled_wakers.insert(number, cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Nobody waits for that message any more.
+    pub(crate) fn forget(&self, number: u64) {
+        if let Ok(mut state) = self.lock() {
+            state.settled_wakers.remove(&number);
+        }
+    }
+}
+
+impl State {
+    fn outcome(&self, number: u64) -> Option<Result<()>> {
+        let unheard = || {
+            (self.stage == Stage::Unheard && !self.queue.is_settled(number)).then_some(Err(Cause::Unheard))
+        };
+        let outcome = self.queue.outcome(number).or_else(unheard)?;
+        Some(outcome.map_err(Error::from))
+    }
+}
