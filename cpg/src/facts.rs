@@ -13,7 +13,7 @@
 //! | A4 | two threads that make requests on one handle corrupt it | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the senders of a [split](crate::Group::split) group take turns at a lock |
 //! | A5 | a handle is an integer, which anything may copy and share | the integer is private |
 //! | A6 | a panic that leaves a callback aborts the process | it goes on in the caller of `dispatch`, once C has returned |
-//! | A7 | a forked child shares its parent's connection, and its finalize ends the parent's membership | every call is refused with [`Error::Forked`](crate::Error::Forked), dropping does nothing; processes are told apart by pid |
+//! | A7 | a forked child shares its parent's connection, and its finalize ends the parent's membership | every call is refused with [`Error::Forked`](crate::Error::Forked), dropping does nothing; they are told apart by a page of memory that a fork wipes. A child that was forked while another thread connected or closed cannot connect: it has a copy of the lock of A12 (and of libqb's own) that nobody gives back |
 //! | A8 | `cpg_dispatch` copies member lists into arrays of 128, whatever their length | a group of 128 cannot be joined, one that outgrows 128 is not dispatched: [`Error::GroupTooLarge`](crate::Error::GroupTooLarge); see below |
 //! | A9 | `cpg_membership_get` writes as many members as the daemon sends, up to 384; with more the daemon writes past its own reply and dies | it is asked only of a group that is known to be small, into a buffer of 384; others are read one by one |
 //! | A10 | a group name is a length and 128 bytes, without a NUL | [`GroupName`](crate::GroupName) is bytes with a length |
@@ -39,8 +39,8 @@
 //! | B4 | an empty name joins, and stays a member for ever | cannot be made, and is refused where it was read |
 //! | B5 | a process can be in a group once; for a moment after it has left, join says `CS_ERR_TRY_AGAIN` | waited out, up to a deadline |
 //! | B6 | `CS_DISPATCH_BLOCKING` cannot be stopped | waits with `poll` on the descriptor, up to a deadline or a [`Waker`](crate::Waker) |
-//! | B7 | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when it is over | [`Error::is_retryable`](crate::Error::is_retryable); [`Link::send_until`](crate::Link::send_until) waits |
-//! | B8 | a message above the atomic size is sent in parts, and a membership change stops it | the whole message is refused with a retryable error |
+//! | B7 | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when it is over | [`Error::is_retryable`](crate::Error::is_retryable); the queue of a [`Sender`](crate::Sender) is clocked by own deliveries instead, [`Link::send_until`](crate::Link::send_until) waits |
+//! | B8 | a message above the atomic size is sent in parts, and a membership change stops it | the whole message is refused with a retryable error, and a [`Sender`](crate::Sender) begins it again; what libcpg prints meanwhile goes to `/dev/null` |
 //! | B9 | when the daemon has gone everything is `CS_ERR_LIBRARY`, or `CS_ERR_TRY_AGAIN` for ever if it died under flow control; undispatched events are lost | the socket is looked at, and both are [`Error::is_connection_lost`](crate::Error::is_connection_lost) |
 //! | B10 | an idle dispatch is an error with one flag and none with another | 0 events, in both cases |
 //! | B11 | a signal does not end a dispatch | nor does it here; a deadline does |
@@ -49,7 +49,7 @@
 //! | B14 | the events of a member that does not dispatch wait in the daemon's memory, without a bound | dispatch often, or leave |
 //! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`ConfChg`](crate::ConfChg) has the member list, which is the truth |
 //! | B16 | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended: libcpg has no way to. Only a send up to the atomic size does not wait; after some 280 of them libqb spins until the daemon goes on, where this crate says `CS_ERR_TRY_AGAIN` |
-//! | B17 | while a ring re-forms under a flood of large messages, the daemon can drop one that it said `CS_OK` to (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, there is no reply to a plain send: who must know waits for the own delivery, and does not count on the k-th being that of the k-th send |
+//! | B17 | while a ring re-forms under a flood of large messages, the daemon can drop one that it said `CS_OK` to (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, there is no reply to a plain send: who must know waits for the own delivery: a [`Ticket`](crate::Ticket) fails, and the message comes back, when one sent later is delivered first |
 //!
 //! # C. Found while this crate was built
 //!

@@ -141,8 +141,12 @@ impl Link {
     /// Sends a message to all members, this one included: it is delivered here too, in its place in the order that all
     /// agree on. That own delivery is the only acknowledgement there is.
     ///
-    /// An empty message is a message. One above [`Handle::max_atomic_message_size`] goes out in parts, and waits for the
-    /// daemon to take each (B16); under flow control libcpg then prints `sleep. counter=N` to standard error (B8).
+    /// An empty message is a message. One above [`max_atomic_message_size`](Self::max_atomic_message_size) goes out in parts, and
+    /// waits for the daemon to take each (B16); a thread with a table of descriptors of its own sends it, in which what libcpg
+    /// prints under flow control goes to `/dev/null` (B8).
+    ///
+    /// In a [split](crate::Group::split) group the message goes through the queue of its [`Sender`](crate::Sender)s, or is refused
+    /// with [`Error::QueueFull`]; a long one is refused with [`Error::Waits`].
     ///
     /// It is no promise of delivery: a daemon that dies takes with it what it has not sent, and one whose ring re-forms under a
     /// flood of large messages can drop one (B17). Who must know waits for the own delivery.

@@ -309,7 +309,7 @@ impl Outbox {
         let mut state = self.lock().ok()?;
         let arrived = state.queue.arrived(bytes);
         state.last_arrival = Instant::now();
-        if state.queue.is_waiting() {
+        if state.queue.is_waiting() && state.queue.is_wide_open() {
             self.flush(&mut state, send);
         }
         arrived

@@ -194,6 +194,11 @@ impl Queue {
         self.flying_cost < self.flow.window || self.flying.is_empty()
     }
 
+    /// Whether half of the window is free: one at a time would have the daemon wake up for each.
+    pub(crate) fn is_wide_open(&self) -> bool {
+        self.flying_cost <= self.flow.window / 2
+    }
+
     /// What is to be sent next, if anything waits and it is not a long message's turn.
     pub(crate) fn front(&self) -> Option<&[u8]> {
         match &self.waiting.front()?.bytes {

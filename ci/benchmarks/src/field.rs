@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use testcluster::Cluster;
+use testcluster::{Cluster, Transport};
 
 use crate::Result;
 use crate::task::{Job, Outcome, Task};
@@ -66,7 +66,7 @@ pub struct Measured {
 
 impl<'p> Field<'p> {
     pub fn start(nodes: u32, programs: &'p Programs) -> Result<Self> {
-        Ok(Self { cluster: Cluster::start(nodes)?, programs, groups: Cell::new(0) })
+        Ok(Self { cluster: Cluster::builder().nodes(nodes).transport(Transport::Knet).start()?, programs, groups: Cell::new(0) })
     }
 
     pub fn nodes(&self) -> u32 {
