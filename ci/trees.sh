@@ -16,12 +16,13 @@ start() {
     [ -e "$DIR/$tree/etc/debian_version" ] || (suite=$1; shift; ci/chroot make "$suite" "$DIR/$tree" "$@")
     rm -rf "$DIR/$tree.build"
     mkdir -p "$DIR/$tree.build/home"
-    cat >"$DIR/$tree.build/home/config.toml" <<END
-[source.crates-io]
-replace-with = "vendored"
-[source.vendored]
-directory = "/mnt/vendor"
-END
+    registry /mnt/vendor
+}
+
+# registry DIR: where cargo finds crates in the tree.
+registry() {
+    printf '[source.crates-io]\nreplace-with = "offline"\n[source.offline]\ndirectory = "%s"\n' "$1" \
+        >"$DIR/$tree.build/home/config.toml"
 }
 
 # inside COMMAND...: runs in the tree, in the sources, which it cannot change; with this machine's Rust when $rust is set to it.
