@@ -11,9 +11,9 @@ cargo vendor -q --locked --versioned-dirs "$DIR/vendor" >/dev/null
 
 # start NAME SUITE PACKAGE...: makes the tree NAME unless it was kept, and an empty /mnt/build for it.
 start() {
-    tree=$1
-    shift
-    [ -e "$DIR/$tree/etc/debian_version" ] || (suite=$1; shift; ci/chroot make "$suite" "$DIR/$tree" "$@")
+    tree=$1 release=$2
+    shift 2
+    [ -e "$DIR/$tree/etc/debian_version" ] || ci/chroot make "$release" "$DIR/$tree" "$@"
     rm -rf "$DIR/$tree.build"
     mkdir -p "$DIR/$tree.build/home"
     registry /mnt/vendor
