@@ -2,11 +2,13 @@
 
 use std::env;
 use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns};
-use nix::unistd::{chdir, fchdir, pivot_root};
+use nix::unistd::{chdir, pivot_root};
 
 use crate::error::{Error, Result};
 
@@ -37,7 +39,8 @@ fn leave_chroot() -> Result<()> {
     mount(None::<&str>, "/", None::<&str>, PRIVATE, None::<&str>)
         .map_err(Error::errno("mount --make-rprivate / outside of the chroot"))?;
     let become_root = || {
-        fchdir(&root)?;
+        // Not fchdir, whose type is another in nix 0.29, the one of Debian 13.
+        chdir(&PathBuf::from(format!("/proc/thread-self/fd/{}", root.as_raw_fd())))?;
         mount(Some("."), ".", None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)?;
         // By its path, which leads to what has just been mounted there.
         chdir(&nix::unistd::getcwd()?)?;

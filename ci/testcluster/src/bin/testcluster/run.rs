@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid, pipe2};
 use testcluster::rights;
@@ -22,7 +22,10 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
         become_root().map_err(|error| no_namespaces(&error))?;
     }
     unshare(CloneFlags::CLONE_NEWPID).map_err(|errno| format!("making a process namespace: {errno}"))?;
-    let (lifeline, held) = pipe2(OFlag::O_CLOEXEC)?;
+    // The child gets one end, and not the other, whose copy is closed there. (fcntl has another type in nix 0.29, Debian 13's.)
+    let (lifeline, inherited) = pipe2(OFlag::empty())?;
+    let held = inherited.try_clone()?;
+    drop(inherited);
     let mut child = spawn_init(&lifeline, options)?;
     drop(lifeline);
     ignore_interrupts()?;
@@ -53,7 +56,6 @@ fn no_namespaces(error: &Failure) -> Failure {
 
 /// The first process of the namespace. It can tell by the lifeline whether this one still lives.
 fn spawn_init(lifeline: &OwnedFd, options: &Options) -> Result<std::process::Child, Failure> {
-    fcntl(lifeline, FcntlArg::F_SETFD(FdFlag::empty()))?;
     let child = Command::new("/proc/self/exe")
         .arg0("testcluster")
         .arg("internal-init")

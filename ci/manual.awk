@@ -1,0 +1,143 @@
+# Reads a program's help, and writes what ci/manual says. The help consists of
+#   Usage: NAME ARGUMENTS, with the summary before it or not at all
+#   paragraphs, which begin at the margin
+#   "  TERM   what it is", or that in the lines below: TERM is an option, or something that is typed
+#   headings, lines at the margin that end with a colon; what is indented below one and is no term is shown as it is
+
+function troff(text) {
+    gsub(/\\/, "\\e", text)
+    gsub(/-/, "\\-", text)
+    gsub(/'/, "\\(aq", text)
+    gsub(/"/, "\\(dq", text)
+    sub(/^\./, "\\\&.", text)
+    return text
+}
+function shell(text) { gsub(/'/, "'\\''", text); return text }
+function zsh_text(text) { gsub(/\[|\]|:|\\/, "\\\\&", text); return shell(text) }
+function page(text) { print text > man }
+function section(title) { if (title != current) page(".SH " title); current = title; gap = 0 }
+function paragraph() { if (gap) page(".PP"); gap = 0 }
+function called(text) { # the name it is installed under
+    if (name != own) {
+        text = " " text " "
+        while (match(text, "[ `']" own " "))
+            text = substr(text, 1, RSTART) name substr(text, RSTART + length(own) + 1)
+        text = substr(text, 2, length(text) - 2)
+    }
+    return text
+}
+
+BEGIN {
+    man = dir "/man/" name ".1"
+    page(".TH " toupper(troff(name)) " 1 " date " cpg\\-tools")
+    section("NAME")
+    page(troff(name) " \\- " troff(summary))
+}
+
+{ $0 = called($0) }
+
+/^Usage: / {
+    usage = substr($0, length("Usage: " name) + 2)
+    section("SYNOPSIS")
+    page(".B " troff(name))
+    page(troff(usage))
+    section("DESCRIPTION")
+    next
+}
+
+# What comes before the usage is the summary.
+usage == "" { next }
+
+/^$/ { if (shown) page(".EE"); shown = 0; gap = current != "DESCRIPTION" || described; term = ""; next }
+
+# A heading, and what stands below.
+/^[^ ].*:$/ && !/[,;]/ && NF <= 3 {
+    example = /^Example/
+    if (example) section("EXAMPLE")
+    else if (/^Options/) section("OPTIONS")
+    else page(".SS " troff(substr($0, 1, length($0) - 1)))
+    gap = 0
+    next
+}
+
+/^[^ ]/ { if (term != "") gap = 1; paragraph(); term = ""; described = 1; page(troff($0)); next }
+
+example {
+    if (!shown) { paragraph(); page(".EX"); shown = 1 }
+    page(troff($0))
+    next
+}
+
+# A term has at most six spaces before it; what it is comes after two more, or in the lines below it, further in.
+match($0, /^ +/) && RLENGTH <= 6 {
+    line = substr($0, RLENGTH + 1)
+    end = match(line, /  +/)
+    term = end ? substr(line, 1, end - 1) : line
+    meaning = end ? substr(line, end + RLENGTH) : ""
+    if (term ~ /^-/ && current != "OPTIONS") section("OPTIONS")
+    gap = 0
+    page(".TP")
+    page(".B " troff(term))
+    if (meaning != "") page(troff(meaning))
+    remember(term, meaning)
+    next
+}
+
+{
+    sub(/^ +/, "")
+    page(troff($0))
+    more($0)
+}
+
+function remember(term, meaning,    words, n) {
+    option = 0
+    if (term ~ /^-/) {
+        option = ++options
+        short[option] = match(term, /^-[a-z]/) ? substr(term, 2, 1) : ""
+        match(term, /--[a-z-]+/)
+        long[option] = substr(term, RSTART + 2, RLENGTH - 2)
+        value[option] = match(term, /[A-Z]+$/) ? substr(term, RSTART) : ""
+        meant[option] = meaning
+    } else if (index(term, name " ") == 1) {
+        split(term, words, " ")
+        commands = commands " " words[2]
+    }
+}
+function more(text) { if (option && term != "") meant[option] = meant[option] (meant[option] == "" ? "" : " ") text }
+function brief(text) { # its first clause
+    sub(/[:;.] .*$/, "", text)
+    sub(/ \(.*$/, "", text)
+    return text
+}
+
+END {
+    if (shown) page(".EE")
+    section("SEE ALSO")
+    page(".BR corosync (8),")
+    page(".BR cpg_overview (3)")
+    if (match(usage, /^[a-z]+/)) commands = substr(usage, RSTART, RLENGTH) commands
+
+    bash = dir "/bash/" name
+    zsh = dir "/zsh/_" name
+    fish = dir "/fish/" name ".fish"
+    words = commands
+    print "#compdef " name > zsh
+    printf "_arguments" > zsh
+    for (i = 1; i <= options; i++) {
+        words = words " --" long[i]
+        text = brief(meant[i])
+        printf " \\\n    '--%s[%s]%s'", long[i], zsh_text(text), value[i] == "" ? "" : ":" value[i] ":" > zsh
+        printf "complete -c %s -l %s%s%s -d '%s'\n", name, long[i], short[i] == "" ? "" : " -s " short[i], \
+            value[i] == "" ? "" : " -x", shell(text) > fish
+    }
+    if (commands != "") {
+        printf " \\\n    '1:command:(%s)' \\\n    '*::argument:_normal'", commands > zsh
+        printf "complete -c %s -n __fish_use_subcommand -f -a '%s'\n", name, commands > fish
+    }
+    print "" > zsh
+    sub(/^ /, "", words)
+    f = "_" name
+    gsub(/-/, "_", f)
+    print f "() {\n    mapfile -t COMPREPLY < <(compgen -W '" words "' -- \"${COMP_WORDS[COMP_CWORD]}\")\n}" > bash
+    print "complete -o default -F " f " " name > bash
+}
