@@ -22,7 +22,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn main() -> ExitCode {
     let result = match arguments::parse(lexopt::Parser::from_env()) {
         Ok(Action::Help) => {
-            print!("{}", arguments::HELP);
+            // Whoever has closed the pipe has read enough.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), arguments::HELP.as_bytes());
             return ExitCode::SUCCESS;
         }
         Ok(Action::Run(options)) => run::run(&options),
