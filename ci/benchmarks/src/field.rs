@@ -66,7 +66,12 @@ pub struct Measured {
 
 impl<'p> Field<'p> {
     pub fn start(nodes: u32, programs: &'p Programs) -> Result<Self> {
-        Ok(Self { cluster: Cluster::builder().nodes(nodes).transport(Transport::Knet).start()?, programs, groups: Cell::new(0) })
+        // What corosync uses by itself, and programs find.
+        Ok(Self {
+            cluster: Cluster::builder().nodes(nodes).transport(Transport::Knet).start()?,
+            programs,
+            groups: Cell::new(0),
+        })
     }
 
     pub fn nodes(&self) -> u32 {
