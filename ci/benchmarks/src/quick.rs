@@ -23,22 +23,22 @@ pub fn run(programs: &Programs) -> Result<BTreeMap<&'static str, Spread>> {
         let mut compare = Compare { field: &field, ratios: &mut ratios };
         let small = [("nodes1.plain_vs_c_64", Plain), ("nodes1.coalesced_vs_c_64", Coalesced)];
         // The difference from C that matters is small here, so it takes more rounds to see.
-        compare.with_c(9, &small, rate, |variant| flood(variant, SMALL))?;
-        compare.with_c(5, &[("nodes1.queued_vs_c_1m", Queued)], rate, |variant| flood(variant, LARGE))?;
+        compare.with_c(7, &small, rate, |variant| flood(variant, SMALL))?;
+        compare.with_c(3, &[("nodes1.queued_vs_c_1m", Queued)], rate, |variant| flood(variant, LARGE))?;
         let p50 = |measured: &Measured| micros(measured, |all| all.p50);
-        compare.with_c(7, &[("nodes1.latency_vs_c_64", Coalesced)], p50, |variant| Task {
+        compare.with_c(5, &[("nodes1.latency_vs_c_64", Coalesced)], p50, |variant| Task {
             job: Job::Echo,
             ..flood(variant, SMALL)
         })?;
     }
     let field = Field::start(3, programs)?;
     let mut compare = Compare { field: &field, ratios: &mut ratios };
-    compare.with_c(7, &[("nodes3.coalesced_vs_c_64", Coalesced)], rate, |variant| flood(variant, SMALL))?;
+    compare.with_c(5, &[("nodes3.coalesced_vs_c_64", Coalesced)], rate, |variant| flood(variant, SMALL))?;
     Ok(ratios)
 }
 
 fn flood(variant: Variant, size: usize) -> Task {
-    Task::flood(variant, size, Duration::from_millis(500))
+    Task::flood(variant, size, Duration::from_millis(400))
 }
 
 struct Compare<'a, 'p> {
