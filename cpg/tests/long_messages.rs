@@ -74,7 +74,11 @@ fn two_senders(flow: Flow) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let churn = scope.spawn(|| {
-            while !stop.load(Ordering::SeqCst) {
+            // Not for ever: without a pause between them, no long message would get through.
+            for _ in 0..20 {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
                 cluster.on(1, || Members::start(&cluster, 1, &name("long"), 1)).tell("leave");
             }
         });
@@ -85,9 +89,9 @@ fn two_senders(flow: Flow) {
         let members = members.map(|member| member.join().unwrap());
         stop.store(true, Ordering::SeqCst);
         churn.join().unwrap();
-        for [sent, _] in &members {
+        for ([sent, _], (_, sender)) in members.iter().zip(SENDERS) {
             for [_, heard] in &members {
-                let of_one: Vec<_> = heard.iter().filter(|(id, _)| *id == sent[0].0).copied().collect();
+                let of_one: Vec<_> = heard.iter().filter(|(id, _)| *id == sender).copied().collect();
                 assert_eq!(of_one, *sent, "each once, whole, in order, or its sender was told");
             }
         }
