@@ -1,6 +1,6 @@
 //! One closure a kind of event, the form that C programs know.
 
-use crate::event::{ConfChg, Deliver, Event, Malformed, TotemConfChg, Undelivered};
+use crate::event::{ConfChg, Deliver, Event, Lost, Malformed, Rejoined, TotemConfChg, Undelivered};
 use crate::link::Link;
 
 /// A handler put together from one closure for each kind of event, as C programs fill in
@@ -29,6 +29,8 @@ pub struct Callbacks<'f> {
     totem_confchg: Option<TotemConfChgFn<'f>>,
     malformed: Option<MalformedFn<'f>>,
     undelivered: Option<UndeliveredFn<'f>>,
+    lost: Option<LostFn<'f>>,
+    rejoined: Option<RejoinedFn<'f>>,
 }
 
 type DeliverFn<'f> = Box<dyn FnMut(&Link, Deliver<'_>) + 'f>;
@@ -36,6 +38,8 @@ type ConfChgFn<'f> = Box<dyn FnMut(&Link, ConfChg<'_>) + 'f>;
 type TotemConfChgFn<'f> = Box<dyn FnMut(&Link, TotemConfChg<'_>) + 'f>;
 type MalformedFn<'f> = Box<dyn FnMut(&Link, Malformed<'_>) + 'f>;
 type UndeliveredFn<'f> = Box<dyn FnMut(&Link, Undelivered) + 'f>;
+type LostFn<'f> = Box<dyn FnMut(&Link, Lost) + 'f>;
+type RejoinedFn<'f> = Box<dyn FnMut(&Link, Rejoined<'_>) + 'f>;
 
 impl<'f> Callbacks<'f> {
     /// No closures yet.
@@ -78,6 +82,20 @@ impl<'f> Callbacks<'f> {
         self
     }
 
+    /// Calls `f` when the membership has ended, and the group is on its way back.
+    #[must_use]
+    pub fn on_lost(mut self, f: impl FnMut(&Link, Lost) + 'f) -> Self {
+        self.lost = Some(Box::new(f));
+        self
+    }
+
+    /// Calls `f` when the group has come back.
+    #[must_use]
+    pub fn on_rejoined(mut self, f: impl FnMut(&Link, Rejoined<'_>) + 'f) -> Self {
+        self.rejoined = Some(Box::new(f));
+        self
+    }
+
     /// Hands the event to the closure for its kind.
     pub fn handle(&mut self, link: &Link, event: Event<'_>) {
         match event {
@@ -106,6 +124,16 @@ impl<'f> Callbacks<'f> {
                     f(link, message);
                 }
             }
+            Event::Lost(lost) => {
+                if let Some(f) = &mut self.lost {
+                    f(link, lost);
+                }
+            }
+            Event::Rejoined(back) => {
+                if let Some(f) = &mut self.rejoined {
+                    f(link, back);
+                }
+            }
         }
     }
 }
@@ -118,6 +146,8 @@ impl std::fmt::Debug for Callbacks<'_> {
             .field("totem_confchg", &self.totem_confchg.is_some())
             .field("malformed", &self.malformed.is_some())
             .field("undelivered", &self.undelivered.is_some())
+            .field("lost", &self.lost.is_some())
+            .field("rejoined", &self.rejoined.is_some())
             .finish()
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Cause {
     TooLarge { members: usize, limit: usize },
     /// The membership has ended.
     Left,
+    /// The daemon is gone, and the group has not come back yet.
+    Away,
     /// Nobody dispatches any more.
     Unheard,
     /// The daemon said `CS_OK` and dropped it (B17).
@@ -30,12 +32,20 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// Whether a group that reconnects comes back after it.
+    pub(crate) fn is_connection_lost(self) -> bool {
+        Error::from(self).is_connection_lost()
+    }
+}
+
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
         match cause {
             Cause::Cs { call, code } => Self::Cs { call, code },
             Cause::TooLarge { members, limit } => Self::GroupTooLarge { members, limit },
             Cause::Left => Self::Left,
+            Cause::Away => Self::Away,
             Cause::Unheard => Self::Unheard,
             Cause::Dropped => Self::Dropped,
         }

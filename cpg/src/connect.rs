@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::flow::Flow;
 use crate::handle::Handle;
 use crate::raw::Connection;
+use crate::reconnect::Reconnect;
 
 /// Which [`TotemConfChg`](crate::TotemConfChg) events a handle gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +32,7 @@ pub enum TotemEvents {
 pub struct Connect {
     pub(crate) totem: TotemEvents,
     pub(crate) flow: Flow,
+    pub(crate) reconnect: Option<Reconnect>,
     pub(crate) more_handles: bool,
 }
 
@@ -50,6 +52,11 @@ impl Connect {
         Self { flow, ..self }
     }
 
+    /// Has a group that is joined with the handle come back by itself when it has lost the daemon.
+    pub fn reconnect(self, how: Reconnect) -> Self {
+        Self { reconnect: Some(how), ..self }
+    }
+
     /// Connects to the corosync daemon of this machine.
     ///
     /// A paused daemon makes this wait until it goes on (B16), and the making and closing of other handles with it.
@@ -65,6 +72,6 @@ impl Connect {
     #[doc(alias = "cpg_model_initialize")]
     #[doc(alias = "CPG_MODEL_V1")]
     pub fn open(self) -> Result<Handle> {
-        Connection::open(self).map(|connection| Handle::new(connection, self.flow))
+        Connection::open(self).map(|connection| Handle::new(connection, self))
     }
 }

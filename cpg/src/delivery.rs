@@ -7,6 +7,7 @@ use crate::link::Link;
 use crate::name::GroupName;
 use crate::packet::{self, Frames};
 use crate::queue::Returned;
+use crate::reconnect::Lost;
 use crate::types::Member;
 
 /// The rest of a packet, while the handler is to get no more.
@@ -55,8 +56,9 @@ where
     H: FnMut(&Link, Event<'_>),
     M: Fn(usize) -> bool,
 {
-    pub(crate) fn new(link: &'d Link, handler: H, more: M, stash: &'d mut Stash) -> Self {
-        Self { link, handler, more, stash, handled: 0 }
+    /// The handler has got so many already.
+    pub(crate) fn new(link: &'d Link, handler: H, more: M, stash: &'d mut Stash, handled: usize) -> Self {
+        Self { link, handler, more, stash, handled }
     }
 
     /// How many events the handler has got.
@@ -74,8 +76,7 @@ where
     /// Handles an event of libcpg's; there is no rest.
     #[inline]
     pub(crate) fn event(&mut self, event: Event<'_>) {
-        self.link.note(&event);
-        match event {
+        match self.link.note(event) {
             Event::Deliver(message) => self.message(message),
             event => self.handle(event),
         }
@@ -142,6 +143,11 @@ where
     /// Hands back a message that was not delivered.
     pub(crate) fn returned(&mut self, message: Returned) {
         self.handle(Event::Undelivered(message.into()));
+    }
+
+    /// Says that the membership has ended.
+    pub(crate) fn lost(&mut self, lost: Lost) {
+        self.handle(Event::Lost(lost));
     }
 }
 

@@ -12,6 +12,9 @@ pub(crate) trait Source {
     fn one(&self) -> Result<bool>;
     /// Events handled so far.
     fn events(&self) -> usize;
+    /// Whether the next event could be a view that libcpg has no room for (A8).
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for executors, which count elsewhere"))]
+    fn is_full(&self) -> Result<bool>;
     /// Waits until there may be one, or the waker is readable; false when the deadline passed.
     fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool>;
 }
@@ -23,6 +26,10 @@ impl Source for Pump<'_> {
 
     fn events(&self) -> usize {
         self.events()
+    }
+
+    fn is_full(&self) -> Result<bool> {
+        self.from().is_full()
     }
 
     fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool> {

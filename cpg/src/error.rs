@@ -128,6 +128,12 @@ pub enum Error {
     #[error("the group has been left: a message sent now would be lost")]
     Left,
 
+    /// The connection is lost, and the group has not [come back](crate::Reconnect) yet.
+    ///
+    /// It is over when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching.
+    #[error("the connection to corosync is lost, and the group has not come back yet: dispatch until it has rejoined")]
+    Away,
+
     /// The call waits, and was made where it must not: in the handler of an asynchronous dispatch, where it would hold up the
     /// executor (B16), or in any handler for what only further dispatching can end.
     #[error("{call} waits and would hold up the dispatch here: call it outside the handler")]
@@ -158,7 +164,6 @@ pub enum Error {
     },
 
     /// No thread could be had for what waits for the daemon, or it panicked.
-    #[cfg(feature = "tokio")]
     #[error("a thread to wait for the daemon: {0}")]
     Thread(#[source] io::Error),
 
@@ -191,9 +196,9 @@ impl Error {
     }
 
     /// Whether the daemon has gone, or was never there: the handle is of no further use, and a new one can be
-    /// had when the daemon is back (B9).
+    /// had when the daemon is back (B9). A group that [reconnects](crate::Reconnect) gets it by itself.
     pub const fn is_connection_lost(&self) -> bool {
-        matches!(self, Self::Cs { code: CsError::Library | CsError::BadHandle, .. })
+        matches!(self, Self::Away | Self::Cs { code: CsError::Library | CsError::BadHandle, .. })
     }
 
     const fn kind(&self) -> io::ErrorKind {
@@ -203,14 +208,13 @@ impl Error {
             Self::TooManyHandles { .. } | Self::TooManyIterations { .. } => io::ErrorKind::QuotaExceeded,
             Self::Name(_) | Self::MessageTooLong { .. } => io::ErrorKind::InvalidInput,
             Self::QueueFull => io::ErrorKind::WouldBlock,
-            Self::Left | Self::Unheard => io::ErrorKind::NotConnected,
+            Self::Left | Self::Away | Self::Unheard => io::ErrorKind::NotConnected,
             Self::Dropped => io::ErrorKind::Other,
             Self::TimedOut { .. } => io::ErrorKind::TimedOut,
             Self::Forked { .. } => io::ErrorKind::PermissionDenied,
             Self::GroupTooLarge { .. } | Self::Waits { .. } => io::ErrorKind::Unsupported,
             Self::NoDescriptors(_) => io::ErrorKind::QuotaExceeded,
             Self::NoSharedMemory { .. } => io::ErrorKind::StorageFull,
-            #[cfg(feature = "tokio")]
             Self::Thread(_) => io::ErrorKind::Other,
             Self::Poll(_) => io::ErrorKind::Other,
         }

@@ -4,6 +4,7 @@ use crate::name::GroupName;
 use crate::owned::{Message, Ring, View};
 use crate::types::{Member, NodeId, RingId};
 
+pub use crate::reconnect::{Lost, Rejoined};
 pub use crate::undelivered::{Malformed, Undelivered};
 
 /// Something that happened in a group, in the order that all its members agree on.
@@ -23,6 +24,11 @@ pub enum Event<'a> {
     Malformed(Malformed<'a>),
     /// A message of this member was not delivered, and nothing will deliver it. Only in a [split](crate::Group::split) group.
     Undelivered(Undelivered),
+    /// The membership has ended with the connection, and the group is on its way back. Only in a group that
+    /// [reconnects](crate::Connect::reconnect).
+    Lost(Lost),
+    /// The group has come back, with this view as the first. Only in a group that [reconnects](crate::Connect::reconnect).
+    Rejoined(Rejoined<'a>),
 }
 
 /// A message.
@@ -195,6 +201,8 @@ impl Event<'_> {
             Self::TotemConfChg(change) => OwnedEvent::TotemConfChg(change.to_ring()),
             Self::Malformed(packet) => OwnedEvent::Malformed(packet.to_packet()),
             Self::Undelivered(message) => OwnedEvent::Undelivered(message.clone()),
+            Self::Lost(lost) => OwnedEvent::Lost(*lost),
+            Self::Rejoined(back) => OwnedEvent::Rejoined(back.to_comeback()),
         }
     }
 }

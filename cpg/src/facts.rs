@@ -130,7 +130,7 @@
 //! ```
 //! ```compile_fail,E0507
 //! # fn f(group: cpg::Group, second: cpg::GroupName) {
-//! group.handle().join(&second).ok();
+//! group.handle().unwrap().join(&second).ok();
 //! # }
 //! ```
 //!

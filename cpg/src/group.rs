@@ -6,18 +6,16 @@ use std::time::{Duration, Instant};
 
 use crate::cause::Cause;
 use crate::connect::Connect;
-use crate::delivery::Stash;
 use crate::dispatch::{Dispatch, Source};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::handle::Handle;
-use crate::inbox::{self, Parts};
+use crate::inbox::Inbox;
 use crate::join::{PATIENCE, PAUSES};
 use crate::link::{Link, retry};
 use crate::name::GroupName;
-use crate::raw::Events;
-use crate::readiness::Readiness;
 use crate::requests::Shared;
+use crate::types::Member;
 
 /// The longest wait for events before a leave that flow control refused is tried again, or the queue looked at.
 const RETRY: Duration = Duration::from_millis(10);
@@ -34,37 +32,30 @@ const RETRY: Duration = Duration::from_millis(10);
 /// Dropping it closes the handle, and the others see this member leave with
 /// [`Reason::ProcDown`](crate::Reason::ProcDown).
 #[derive(Debug)]
-pub struct Group {
-    link: Link,
-    events: Events,
-    stash: Stash,
-    /// In a coalesced group; a split one has that of its queue.
-    readiness: Option<Readiness>,
-}
+pub struct Group(Inbox);
 
 impl Group {
-    pub(crate) fn new(link: Link, events: Events) -> Result<Self> {
-        // Only packets can leave something to handle that the handle's descriptor does not tell of.
-        let readiness = link.flow().coalesce.then(|| Readiness::new(&events)).transpose()?;
-        Ok(Self { link, events, stash: Stash::default(), readiness })
+    /// `handle` has joined, and is the member `me`.
+    pub(crate) fn new(handle: Handle, name: &GroupName, me: Member) -> Result<Self> {
+        Inbox::new(handle, name.clone(), me).map(Self)
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) fn into_parts(self) -> (Link, Events, Stash, Option<Readiness>) {
-        (self.link, self.events, self.stash, self.readiness)
+    pub(crate) fn into_inbox(self) -> Inbox {
+        self.0
     }
 
     /// The same membership, with a queue and requests that several threads can make.
     pub(crate) fn share(self) -> Result<(Self, Shared)> {
-        let readiness = self.readiness.map_or_else(|| Readiness::new(&self.events), Ok)?;
-        let (link, shared) = self.link.share(readiness);
-        Ok((Self { link, readiness: None, ..self }, shared))
+        self.0.share().map(|(inbox, shared)| (Self(inbox), shared))
     }
 
     /// The handle under the membership, for what can be asked of the whole cluster.
-    #[expect(clippy::missing_panics_doc, reason = "only the halves of a split group share the handle")]
-    pub fn handle(&self) -> &Handle {
-        self.link.requests().handle().expect("a group has its handle to itself")
+    ///
+    /// # Errors
+    /// [`Error::Away`] while the group is on its way [back](crate::Reconnect).
+    pub fn handle(&self) -> Result<&Handle> {
+        self.0.link().requests().handle()
     }
 
     /// Connects and joins in one step, also to a daemon that is just starting.
@@ -129,11 +120,9 @@ impl Group {
         &mut self,
         handler: impl FnMut(&Link, Event<'_>),
         more: impl Fn(usize) -> bool,
-        work: impl FnOnce(&dyn Source) -> Result<R>,
+        work: impl FnMut(&dyn Source) -> Result<R>,
     ) -> Result<R> {
-        let Self { link, events, stash, readiness } = self;
-        let check = || link.check_size(events);
-        inbox::with(Parts { link, events, stash, readiness: readiness.as_ref() }, handler, more, &check, work)
+        self.0.pump(true, handler, more, work)
     }
 
     /// Leaves the group and closes the handle, passing over the events that come until then.
@@ -155,22 +144,24 @@ impl Group {
     /// As [`dispatch`](Self::dispatch); the handle is closed.
     ///
     /// # Errors
-    /// The handle is closed in any case, and with it the membership ends. [`Error::TimedOut`] if the own leave was not
+    /// The handle is closed in any case, and with it the membership ends; a group that is on its way
+    /// [back](crate::Reconnect) has none to end. [`Error::TimedOut`] if the own leave was not
     /// delivered by the deadline; those of [`dispatch`](Self::dispatch), and of a request.
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
-        let left = self.leave_in_place(deadline, &mut handler);
-        if let Some(shared) = self.link.requests().shared() {
+        let here = self.0.stay();
+        let left = if here { self.leave_in_place(deadline, &mut handler) } else { Ok(()) };
+        if let Some(shared) = self.requests().shared() {
+            shared.outbox().close();
             // What has not come back by now does not come.
-            shared.outbox().end(if left.is_ok() { Cause::Dropped } else { Cause::Left });
+            shared.outbox().end(if here && left.is_ok() { Cause::Dropped } else { Cause::Left });
             while let Some(message) = shared.outbox().take_returned() {
-                handler(&self.link, Event::Undelivered(message.into()));
+                handler(&self, Event::Undelivered(message.into()));
             }
         }
         left?;
-        drop(self.events);
-        self.link.into_requests().into_handle().map_or(Ok(()), Handle::close)
+        self.0.close()
     }
 
     fn leave_in_place(
@@ -178,7 +169,7 @@ impl Group {
         deadline: Instant,
         handler: &mut impl FnMut(&Link, Event<'_>),
     ) -> Result<()> {
-        if let Some(shared) = self.link.requests().shared().cloned() {
+        if let Some(shared) = self.requests().shared().cloned() {
             shared.outbox().close();
             while shared.outbox().is_waiting() {
                 let now = Instant::now();
@@ -189,17 +180,17 @@ impl Group {
                 self.dispatch(Dispatch::OneUntil(deadline.min(now + RETRY)), &mut *handler)?;
             }
         }
-        while let Err(error) = self.link.requests().leave(self.link.name()) {
+        while let Err(error) = self.requests().leave(self.name()) {
             let now = Instant::now();
             if !error.is_retryable() || now >= deadline {
                 return Err(error);
             }
             self.dispatch(Dispatch::OneUntil(deadline.min(now + RETRY)), &mut *handler)?;
         }
-        while !self.link.has_left() {
+        while !self.has_left() {
             let count = self.dispatch(Dispatch::OneUntil(deadline), &mut *handler)?;
             // Others may send without end, and what they send comes first.
-            if count == 0 || (Instant::now() >= deadline && !self.link.has_left()) {
+            if count == 0 || (Instant::now() >= deadline && !self.has_left()) {
                 return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
             }
         }
@@ -211,7 +202,7 @@ impl Deref for Group {
     type Target = Link;
 
     fn deref(&self) -> &Link {
-        &self.link
+        self.0.link()
     }
 }
 
@@ -225,11 +216,7 @@ impl Deref for Group {
 impl AsFd for Group {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match (self.link.requests().shared(), &self.readiness) {
-            (Some(shared), _) => shared.outbox().readiness().as_fd(),
-            (None, Some(readiness)) => readiness.as_fd(),
-            (None, None) => self.events.as_fd(),
-        }
+        self.0.as_fd()
     }
 }
 

@@ -6,7 +6,6 @@ use crate::connect::Connect;
 use crate::dispatch::Dispatch;
 use crate::error::Result;
 use crate::event::{Event, TotemConfChg};
-use crate::flow::Flow;
 use crate::iteration::{Groups, Processes};
 use crate::name::GroupName;
 use crate::raw::{Connection, Events, Kind};
@@ -31,17 +30,18 @@ use crate::types::{FlowControl, Member, NodeId};
 pub struct Handle {
     connection: Connection,
     events: Events,
-    flow: Flow,
+    how: Connect,
 }
 
 impl Handle {
-    pub(crate) fn new(connection: Connection, flow: Flow) -> Self {
+    pub(crate) fn new(connection: Connection, how: Connect) -> Self {
         let events = connection.events();
-        Self { connection, events, flow }
+        Self { connection, events, how }
     }
 
-    pub(crate) fn flow(&self) -> Flow {
-        self.flow
+    /// The options that it was made with.
+    pub(crate) fn how(&self) -> Connect {
+        self.how
     }
 
     pub(crate) fn connection(&self) -> &Connection {

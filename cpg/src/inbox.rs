@@ -1,54 +1,228 @@
-//! One dispatch of a group: libcpg's events, the rest of a packet, and what a queue hands back.
+//! A membership from the side that dispatches: libcpg's events, the rest of a packet, what a queue hands back, and the way to
+//! the next membership.
 
-use std::cell::RefCell;
-use std::os::fd::BorrowedFd;
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::cause::Cause;
 use crate::delivery::{Delivery, Stash};
 use crate::dispatch::Source;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::handle::Handle;
 use crate::link::Link;
-use crate::raw::Events;
+use crate::name::GroupName;
+use crate::raw::{self, Events, Process};
 use crate::readiness::Readiness;
+use crate::reconnect::Lost;
+use crate::recovery::{Recovery, Step};
 use crate::requests::Shared;
+use crate::search::Found;
 use crate::trampoline::{self, Pump};
+use crate::types::Member;
 
-/// What a group, or a receiving half, is made of.
-pub(crate) struct Parts<'p> {
-    pub(crate) link: &'p Link,
-    pub(crate) events: &'p Events,
-    pub(crate) stash: &'p mut Stash,
-    /// Where there is no queue, which has its own.
-    pub(crate) readiness: Option<&'p Readiness>,
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    process: Process,
+    link: Link,
+    /// None while there is no membership.
+    events: Option<Events>,
+    stash: Stash,
+    /// Where something can be left to handle that the handle's descriptor does not tell of; a queue has its own.
+    readiness: Option<Readiness>,
+    recovery: Option<Recovery>,
 }
 
-/// Lets `work` take events and hand them to `handler`, while `more` says so of those handled. `check` runs before each event
-/// of a full group (A8).
-pub(crate) fn with<R>(
-    Parts { link, events, stash, readiness }: Parts<'_>,
-    handler: impl FnMut(&Link, Event<'_>),
-    more: impl Fn(usize) -> bool,
-    check: &dyn Fn() -> Result<()>,
-    work: impl FnOnce(&dyn Source) -> Result<R>,
-) -> Result<R> {
-    events.own_process()?;
-    let shared = link.requests().shared();
-    let _scope = Scope::enter(shared);
-    let delivery = RefCell::new(Delivery::new(link, handler, more, stash));
-    let mut take = |event: Event<'_>| delivery.borrow_mut().event(event);
-    let inbox = |pump: &Pump<'_>| {
-        let result = work(&Inbox { pump, shared, readiness, delivery: &delivery });
-        let rest = delivery.borrow().has_rest();
+/// What ends a turn of dispatching before the caller is done.
+#[derive(Debug)]
+enum Change {
+    Lost(Cause),
+    Found(Box<Result<Found>>),
+}
+
+impl Inbox {
+    /// `handle` has joined, and is the member `me`.
+    pub(crate) fn new(handle: Handle, name: GroupName, me: Member) -> Result<Self> {
+        let (process, how, events) =
+            (handle.connection().process(), handle.how(), handle.connection().events());
+        let recovery = how.reconnect.map(|policy| Recovery::new(process, how, policy)).transpose()?;
+        let bell = recovery.as_ref().map(Recovery::bell);
+        let needed = how.flow.coalesce || recovery.is_some();
+        let readiness = needed.then(|| Readiness::new(Some(&events), bell)).transpose()?;
+        let (link, events) = (Link::new(handle, name, me), Some(events));
+        Ok(Self { process, link, events, stash: Stash::default(), readiness, recovery })
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The same membership, with a queue and requests that several threads can make.
+    pub(crate) fn share(self) -> Result<(Self, Shared)> {
+        let readiness =
+            self.readiness.map_or_else(|| Readiness::new(self.events.as_ref(), None), Ok)?;
+        let comeback = self.recovery.as_ref().and_then(Recovery::follows);
+        let (link, shared) = self.link.share(self.process, comeback, readiness);
+        Ok((Self { link, readiness: None, ..self }, shared))
+    }
+
+    /// The same where nothing may wait for the daemon, if it is shared.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn soon(self) -> Self {
+        Self { link: self.link.soon(), ..self }
+    }
+
+    /// Refuses what belongs to the parent of this process.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn own_process(&self) -> Result<()> {
+        self.process.check()
+    }
+
+    /// What takes events now, if there is a membership.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn events(&self) -> Option<&Events> {
+        self.events.as_ref()
+    }
+
+    fn readiness(&self) -> Option<&Readiness> {
+        self.link.requests().shared().map(|shared| shared.outbox().readiness()).or(self.readiness.as_ref())
+    }
+
+    /// Lets `work` take events and hand them to `handler`, while `more` says so of those handled. It begins anew, with what was
+    /// handled kept in mind, when one membership follows another. With `counting`, members are counted before each event of a full
+    /// group (A8).
+    pub(crate) fn pump<R>(
+        &mut self,
+        counting: bool,
+        mut handler: impl FnMut(&Link, Event<'_>),
+        more: impl Fn(usize) -> bool,
+        mut work: impl FnMut(&dyn Source) -> Result<R>,
+    ) -> Result<R> {
+        self.process.check()?;
+        let mut handled = 0;
+        loop {
+            let (result, change) = self.turn(counting, &mut handled, &mut handler, &more, &mut work);
+            match change {
+                None => return result,
+                Some(Change::Lost(cause)) => self.lose(cause)?,
+                Some(Change::Found(found)) => self.find(*found)?,
+            }
+        }
+    }
+
+    /// Dispatches in one membership, or without one.
+    fn turn<R>(
+        &mut self,
+        counting: bool,
+        handled: &mut usize,
+        handler: &mut impl FnMut(&Link, Event<'_>),
+        more: &impl Fn(usize) -> bool,
+        work: &mut impl FnMut(&dyn Source) -> Result<R>,
+    ) -> (Result<R>, Option<Change>) {
+        let Self { link, events, stash, readiness, recovery, .. } = self;
+        let (link, readiness, recovery) = (&*link, readiness.as_ref(), recovery.as_ref());
+        let shared = link.requests().shared();
+        let _scope = Scope::enter(shared);
+        let delivery = RefCell::new(Delivery::new(link, handler, more, stash, *handled));
+        let change = Cell::new(None);
+        let turn = Turn { shared, readiness, recovery, delivery: &delivery, change: &change };
+        let mut take = |event: Event<'_>| delivery.borrow_mut().event(event);
+        let result = match events {
+            Some(events) => {
+                let check = || if counting { link.check_size(events) } else { Ok(()) };
+                trampoline::with(events, link.me(), &mut take, &check, |pump| {
+                    work(&Feed { pump: Some(pump), turn: &turn })
+                })
+            }
+            None => work(&Feed { pump: None, turn: &turn }),
+        };
+        let delivery = delivery.borrow();
+        *handled = delivery.handled();
+        let rest = delivery.has_rest() || recovery.is_some_and(Recovery::has_news);
         match (shared, readiness) {
             (Some(shared), _) => shared.outbox().set_timer(rest),
             (None, Some(readiness)) => readiness.set(rest.then_some(Duration::ZERO)),
             (None, None) => {}
         }
-        result
-    };
-    trampoline::with(events, link.me(), &mut take, check, inbox)
+        (result, change.take())
+    }
+
+    /// The membership has ended, and the next one is sought.
+    fn lose(&mut self, cause: Cause) -> Result<()> {
+        if let (Some(readiness), Some(events)) = (self.readiness(), &self.events) {
+            readiness.remove(events);
+        }
+        if let Some(shared) = self.link.requests().shared() {
+            shared.outbox().noticed(cause);
+        }
+        let (name, lost) = (self.link.name().clone(), Lost { generation: self.link.generation(), cause });
+        let (events, close) = (self.events.take(), self.link.lose());
+        let close_old = move || {
+            drop(events);
+            close();
+        };
+        let started = self.recovery.as_mut().map_or(Ok(()), |recovery| recovery.start(name, lost, close_old));
+        if started.is_err() {
+            self.give_up(cause);
+        }
+        started
+    }
+
+    /// The search has ended.
+    fn find(&mut self, found: Result<Found>) -> Result<()> {
+        let error = match found.and_then(|(handle, me)| self.enter(handle, me)) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let cause = Cause::of(&error);
+        self.give_up(cause.unwrap_or(Cause::Left));
+        // It comes again, after what it leaves undelivered.
+        if cause.is_some() { Ok(()) } else { Err(error) }
+    }
+
+    fn enter(&mut self, handle: Handle, me: Member) -> Result<()> {
+        let events = handle.connection().events();
+        if let Some(readiness) = self.readiness() {
+            readiness.add(&events)?;
+        }
+        self.link.come_back(handle, me)?;
+        self.events = Some(events);
+        if let Some(recovery) = &mut self.recovery {
+            recovery.arrive();
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, cause: Cause) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.give_up(cause);
+        }
+        if let Some(shared) = self.link.requests().shared() {
+            shared.outbox().give_up(cause);
+        }
+    }
+
+    /// Has no other membership follow; false if there is none now.
+    pub(crate) fn stay(&mut self) -> bool {
+        // A search that is under way ends with it.
+        self.recovery = None;
+        self.events.is_some()
+    }
+
+    /// Closes the handle, if there is one.
+    pub(crate) fn close(self) -> Result<()> {
+        drop(self.events);
+        self.link.into_requests().into_handle().map_or(Ok(()), Handle::close)
+    }
+}
+
+/// What an event loop waits for.
+impl AsFd for Inbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let readiness = self.readiness().map(Readiness::as_fd);
+        readiness.or(self.events.as_ref().map(Events::as_fd)).expect("a group that loses its handle has another one")
+    }
 }
 
 /// While it lasts, this thread is the one that dispatches.
@@ -71,43 +245,41 @@ impl Drop for Scope<'_> {
     }
 }
 
-struct Inbox<'i, 'p, 'd, H, M> {
-    pump: &'i Pump<'p>,
-    shared: Option<&'i Shared>,
-    readiness: Option<&'i Readiness>,
-    delivery: &'i RefCell<Delivery<'d, H, M>>,
+/// One turn of dispatching.
+struct Turn<'t, 'd, H, M> {
+    shared: Option<&'t Shared>,
+    readiness: Option<&'t Readiness>,
+    recovery: Option<&'t Recovery>,
+    delivery: &'t RefCell<Delivery<'d, H, M>>,
+    change: &'t Cell<Option<Change>>,
 }
 
-impl<H, M> Source for Inbox<'_, '_, '_, H, M>
+impl<H, M> Turn<'_, '_, H, M>
 where
     H: FnMut(&Link, Event<'_>),
     M: Fn(usize) -> bool,
 {
-    fn one(&self) -> Result<bool> {
-        let mut delivery = self.delivery.borrow_mut();
-        if delivery.has_rest() {
-            delivery.rest();
-            return Ok(true);
+    /// Ends the turn; its error is not the caller's.
+    fn change(&self, change: Change) -> Result<bool> {
+        self.change.set(Some(change));
+        Err(Error::Away)
+    }
+
+    /// The next event of libcpg's.
+    fn take(&self, pump: &Pump<'_>) -> Result<bool> {
+        let result = pump.one();
+        let Err(Some(cause)) = result.as_ref().map_err(Cause::of) else { return result };
+        self.failed(cause, result)
+    }
+
+    #[cold]
+    fn failed(&self, cause: Cause, result: Result<bool>) -> Result<bool> {
+        if cause.is_connection_lost() && self.recovery.and_then(Recovery::follows).is_some() {
+            return self.change(Change::Lost(cause));
         }
-        let Some(shared) = self.shared else {
-            drop(delivery);
-            // It was set for a rest that has been handled.
-            if let Some(readiness) = self.readiness {
-                readiness.set(None);
-            }
-            return self.pump.one();
-        };
-        let outbox = shared.outbox();
-        outbox.retry(&|bytes| shared.send_now(bytes));
-        if let Some(returned) = outbox.take_returned() {
-            delivery.returned(returned);
-            return Ok(true);
-        }
-        drop(delivery);
-        let result = self.pump.one();
-        if let Err(Some(cause)) = result.as_ref().map_err(Cause::of) {
-            outbox.end(cause);
-            if outbox.has_returned() {
+        if let Some(shared) = self.shared {
+            shared.outbox().end(cause);
+            if shared.outbox().has_returned() {
                 // The error comes again, after what it leaves undelivered.
                 return Ok(true);
             }
@@ -115,15 +287,75 @@ where
         result
     }
 
+    /// What there is to do without a membership.
+    fn step(&self) -> Result<bool> {
+        match self.recovery.map_or(Step::Wait, Recovery::step) {
+            Step::Tell(lost) => {
+                self.delivery.borrow_mut().lost(lost);
+                Ok(true)
+            }
+            Step::Take(found) => self.change(Change::Found(found)),
+            Step::Fail(error) => Err(error),
+            Step::Wait => Ok(false),
+        }
+    }
+}
+
+/// Where a turn takes events from.
+struct Feed<'f, 'p, 'd, H, M> {
+    /// None without a membership.
+    pump: Option<&'f Pump<'p>>,
+    turn: &'f Turn<'f, 'd, H, M>,
+}
+
+impl<H, M> Source for Feed<'_, '_, '_, H, M>
+where
+    H: FnMut(&Link, Event<'_>),
+    M: Fn(usize) -> bool,
+{
+    fn one(&self) -> Result<bool> {
+        let turn = self.turn;
+        let mut delivery = turn.delivery.borrow_mut();
+        if delivery.has_rest() {
+            delivery.rest();
+            return Ok(true);
+        }
+        if let Some(shared) = turn.shared {
+            let outbox = shared.outbox();
+            outbox.retry(&|bytes| shared.send_now(bytes));
+            if let Some(returned) = outbox.take_returned() {
+                delivery.returned(returned);
+                return Ok(true);
+            }
+            if let Some(cause) = outbox.lost() {
+                return turn.change(Change::Lost(cause));
+            }
+        } else if let Some(readiness) = turn.readiness {
+            // It was set for a rest that has been handled.
+            readiness.set(None);
+        }
+        drop(delivery);
+        match self.pump {
+            Some(pump) => turn.take(pump),
+            None => turn.step(),
+        }
+    }
+
     fn events(&self) -> usize {
-        self.delivery.borrow().handled()
+        self.turn.delivery.borrow().handled()
+    }
+
+    fn is_full(&self) -> Result<bool> {
+        self.pump.map_or(Ok(false), |pump| pump.from().is_full())
     }
 
     fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool> {
-        let timer = match self.shared {
-            Some(shared) => Some(shared.outbox().readiness()),
-            None => self.readiness,
-        };
-        self.pump.from().wait_readable(deadline, [waker, timer.map(Readiness::timer)])
+        let Turn { shared, readiness, recovery, .. } = *self.turn;
+        let readiness = shared.map(|shared| shared.outbox().readiness()).or(readiness);
+        let timer = readiness.map(Readiness::timer);
+        match self.pump {
+            Some(pump) => pump.from().wait_readable(deadline, [waker, timer]),
+            None => raw::wait_readable(deadline, [waker, timer, recovery.map(Recovery::ready)]),
+        }
     }
 }

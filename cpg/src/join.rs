@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::handle::Handle;
-use crate::link::{Link, retry};
+use crate::link::retry;
 use crate::name::GroupName;
 use crate::trampoline::MEMBERS_MAX;
 use crate::types::Member;
@@ -81,11 +81,15 @@ impl Handle {
             Ok(me) => me,
             Err(error) => return Err(JoinError { error, handle: Some(Box::new(self)) }),
         };
-        let joined = self.await_membership(group, me, deadline).and_then(|()| {
-            let events = self.connection().events();
-            Group::new(Link::new(self, group.clone(), me), events)
-        });
-        joined.map_err(|error| JoinError { error, handle: None })
+        let joined = self.await_membership(group, me, deadline);
+        joined.and_then(|()| Group::new(self, group, me)).map_err(|error| JoinError { error, handle: None })
+    }
+
+    /// Joins a group; gives the member that the handle is then.
+    pub(crate) fn become_member(&self, group: &GroupName, deadline: Instant) -> Result<Member> {
+        let me = self.request_membership(group, deadline)?;
+        self.await_membership(group, me, deadline)?;
+        Ok(me)
     }
 
     fn request_membership(&self, group: &GroupName, deadline: Instant) -> Result<Member> {

@@ -12,9 +12,10 @@ use crate::flow::Flow;
 use crate::handle::Handle;
 use crate::name::GroupName;
 use crate::packet;
-use crate::raw::{Connection, Events};
+use crate::raw::{Connection, Events, Process};
 use crate::readiness::Readiness;
-use crate::requests::{Requests, Shared};
+use crate::reconnect::Rejoined;
+use crate::requests::{Requests, Shared, With};
 use crate::types::{Guarantee, Member};
 use crate::zero_copy::ZeroCopyBuffer;
 
@@ -34,6 +35,10 @@ pub struct Link {
     left: Cell<bool>,
     /// Own messages that have been sent without a queue and have not come back.
     under_way: Cell<u64>,
+    /// Counts memberships, from 1.
+    generation: u64,
+    /// The group has come back, and the handler has not heard of it.
+    back: Cell<bool>,
 }
 
 /// The pauses of [`Link::send_until`] grow from the first of these to the second.
@@ -41,9 +46,32 @@ pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Dur
 
 impl Link {
     pub(crate) fn new(handle: Handle, name: GroupName, me: Member) -> Self {
-        let (flow, max_atomic) = (handle.flow(), handle.max_atomic_message_size());
-        let (left, under_way) = (Cell::new(false), Cell::new(0));
-        Self { requests: Requests::own(handle), name, me, flow, max_atomic, left, under_way }
+        let (flow, max_atomic) = (handle.how().flow, handle.max_atomic_message_size());
+        Self {
+            requests: Requests::own(handle),
+            name,
+            me,
+            flow,
+            max_atomic,
+            left: Cell::new(false),
+            under_way: Cell::new(0),
+            generation: 1,
+            back: Cell::new(false),
+        }
+    }
+
+    /// The membership has ended, and another one is sought. Gives what closes the handle.
+    pub(crate) fn lose(&mut self) -> impl FnOnce() + Send + 'static {
+        self.under_way.set(0);
+        self.requests.lose()
+    }
+
+    /// Goes on with another handle, which is this member.
+    pub(crate) fn come_back(&mut self, handle: Handle, me: Member) -> Result<()> {
+        self.me = me;
+        self.generation += 1;
+        self.back.set(true);
+        self.requests.replace(handle, me, self.generation)
     }
 
     pub(crate) fn has_left(&self) -> bool {
@@ -59,17 +87,30 @@ impl Link {
         self.flow
     }
 
-    /// The same for several threads.
-    pub(crate) fn share(self, readiness: Readiness) -> (Self, Shared) {
-        let shared = self.requests.share(self.under_way.get(), readiness);
+    /// The same for several threads; `comeback` as in [`With`].
+    pub(crate) fn share(
+        self,
+        process: Process,
+        comeback: Option<bool>,
+        readiness: Readiness,
+    ) -> (Self, Shared) {
+        let with = With {
+            process,
+            flow: self.flow,
+            max_atomic: self.max_atomic,
+            comeback,
+            me: self.me,
+            earlier: self.under_way.get(),
+            readiness,
+        };
+        let shared = self.requests.share(with);
         (Self { requests: Requests::Shared(shared.clone()), ..self }, shared)
     }
 
-    /// The same for several tasks, none of which may wait for the daemon.
+    /// The same where nothing may wait for the daemon, if it is for several threads.
     #[cfg(feature = "tokio")]
-    pub(crate) fn share_soon(self, readiness: Readiness) -> (Self, Shared) {
-        let (link, shared) = self.share(readiness);
-        (Self { requests: Requests::Soon(shared.clone()), ..link }, shared)
+    pub(crate) fn soon(self) -> Self {
+        Self { requests: self.requests.soon(), ..self }
     }
 
     pub(crate) fn into_requests(self) -> Requests {
@@ -99,9 +140,18 @@ impl Link {
 
     /// Keeps up with an event that is about to be handled.
     #[inline]
-    pub(crate) fn note(&self, event: &Event<'_>) {
-        if let Event::ConfChg(change) = event {
-            self.left.set(self.left.get() || change.left().contains(&self.me));
+    pub(crate) fn note<'e>(&self, event: Event<'e>) -> Event<'e> {
+        match event {
+            Event::ConfChg(view) if self.back.get() => {
+                self.back.set(false);
+                self.requests.reopen(self.generation);
+                Event::Rejoined(Rejoined { generation: self.generation, view })
+            }
+            Event::ConfChg(change) => {
+                self.left.set(self.left.get() || change.left().contains(&self.me));
+                event
+            }
+            event => event,
         }
     }
 
@@ -120,6 +170,11 @@ impl Link {
     /// This member: this node and this process.
     pub fn me(&self) -> Member {
         self.me
+    }
+
+    /// Which membership this is, or was the last: 1, and one more each time that the group has [come back](crate::Reconnect).
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The longest message, in bytes, that is sent in one piece; see [`Handle::max_atomic_message_size`]. In a

@@ -59,6 +59,14 @@ struct State {
     stage: Stage,
     /// The thread that dispatches now: it cannot wait for what only its dispatch brings.
     dispatching: Option<ThreadId>,
+    /// Whether another membership follows when this one is lost, and if so, whether that gets what waits.
+    comeback: Option<bool>,
+    /// Why there is no membership now, while the next one is sought.
+    away: Option<Cause>,
+    /// The receiver has not heard of that.
+    unnoticed: bool,
+    /// Counts memberships, from 1.
+    generation: u64,
     /// A long message is being sent.
     busy: bool,
     /// The lock on the requests was held by another when the queue wanted to send.
@@ -73,12 +81,24 @@ struct State {
 }
 
 impl Outbox {
-    /// `earlier` own messages were sent before, and have not come back.
-    pub(crate) fn new(process: Process, flow: Flow, earlier: u64, readiness: Readiness) -> Self {
+    /// `earlier` own messages were sent before, and have not come back. `comeback` is whether another membership follows when
+    /// one is lost, and if so, whether that gets what waits.
+    pub(crate) fn new(
+        process: Process,
+        flow: Flow,
+        comeback: Option<bool>,
+        generation: u64,
+        earlier: u64,
+        readiness: Readiness,
+    ) -> Self {
         let state = State {
             queue: Queue::new(flow, earlier),
             stage: Stage::Open,
             dispatching: None,
+            comeback,
+            away: None,
+            unnoticed: false,
+            generation,
             busy: false,
             put_off: false,
             retry: None,
@@ -117,7 +137,7 @@ impl Outbox {
             return self.push_unheard(state, slices, len, send);
         }
         let Ok(number) = state.queue.push(slices, len) else {
-            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() {
+            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() && state.away.is_none() {
                 state.last_arrival = Instant::now();
                 self.send_front(state, send);
             }
@@ -210,7 +230,7 @@ impl Outbox {
 
     /// Sends what waits while the window is open.
     fn flush(&self, state: &mut State, send: Send<'_>) {
-        while !state.busy && state.queue.is_open() && self.send_front(state, send) {}
+        while !state.busy && state.away.is_none() && state.queue.is_open() && self.send_front(state, send) {}
         if state.stage == Stage::Unheard {
             state.queue.forget_flying();
         }
@@ -258,13 +278,14 @@ impl Outbox {
         }
     }
 
-    /// Sends a message by `call`, which may wait for the daemon, in its turn, for which this waits.
+    /// Sends a message by `call`, which may wait for the daemon, in its turn, for which this waits. `call` gets the generation of
+    /// the membership that it is to be sent in.
     pub(crate) fn send_long(
         &self,
         bytes: &Arc<[u8]>,
         deadline: Option<Instant>,
         send: Send<'_>,
-        call: impl FnOnce(&[u8]) -> Result<()>,
+        call: impl FnOnce(&[u8], u64) -> Result<()>,
     ) -> Result<u64> {
         let mut state = self.lock()?;
         if let Some(cause) = state.refusal() {
@@ -273,10 +294,10 @@ impl Outbox {
         let number = state.queue.push_long(Arc::clone(bytes));
         self.flush(&mut state, send);
         loop {
-            if let Some(cause) = state.queue.ended() {
+            if let Some(Err(cause)) = state.queue.outcome(number) {
                 return Err(cause.into());
             }
-            let open = !state.busy && (state.queue.is_open() || state.stage == Stage::Unheard);
+            let open = !state.busy && state.away.is_none() && (state.queue.is_open() || state.stage == Stage::Unheard);
             if open && state.queue.take_turn(number) {
                 break;
             }
@@ -292,12 +313,14 @@ impl Outbox {
             state = self.wait_room(state, until);
         }
         state.busy = true;
+        let generation = state.generation;
         drop(state);
-        let result = call(bytes);
+        let result = call(bytes, generation);
         let mut state = self.lock()?;
         state.busy = false;
         let result = state.sent_long(number, result);
-        if let Err(Some(cause)) = result.as_ref().map_err(Cause::of) {
+        let lasts = generation == state.generation;
+        if let (true, Err(Some(cause))) = (lasts, result.as_ref().map_err(Cause::of)) {
             self.end_locked(&mut state, cause);
         }
         self.flush(&mut state, send);
@@ -315,7 +338,7 @@ impl Outbox {
         arrived
     }
 
-    /// Ends the queue.
+    /// Ends the queue, or has it wait for the next membership.
     pub(crate) fn end(&self, cause: Cause) {
         if let Ok(mut state) = self.lock() {
             self.end_locked(&mut state, cause);
@@ -323,7 +346,16 @@ impl Outbox {
     }
 
     fn end_locked(&self, state: &mut State, cause: Cause) {
-        state.queue.end(cause);
+        match state.comeback {
+            Some(keep) if cause.is_connection_lost() => {
+                if state.away.is_none() {
+                    state.away = Some(cause);
+                    state.unnoticed = true;
+                    state.queue.end_generation(cause, keep);
+                }
+            }
+            _ => state.queue.end(cause),
+        }
         state.retry = None;
         // The receiver has messages to hand back.
         self.set_timer_locked(state, false);
@@ -337,10 +369,29 @@ impl Outbox {
         std::mem::take(&mut state.settled_wakers).into_values().for_each(Waker::wake);
     }
 
-    /// Refuses messages from now on.
+    /// Ends the queue: no other membership follows.
+    pub(crate) fn give_up(&self, cause: Cause) {
+        if let Ok(mut state) = self.lock() {
+            state.comeback = None;
+            state.unnoticed = false;
+            self.end_locked(&mut state, cause);
+        }
+    }
+
+    /// Another membership has begun, with which the queue goes on.
+    pub(crate) fn reopen(&self, generation: u64, send: Send<'_>) {
+        let Ok(mut state) = self.lock() else { return };
+        state.away = None;
+        state.generation = generation;
+        state.last_arrival = Instant::now();
+        self.flush(&mut state, send);
+    }
+
+    /// Refuses messages from now on, and does not go on with another membership.
     pub(crate) fn close(&self) {
         if let Ok(mut state) = self.lock() {
             state.stage = Stage::Closing;
+            state.comeback = None;
             self.wake_all(&mut state);
         }
     }
@@ -358,6 +409,10 @@ impl Outbox {
             state.stage = Stage::Unheard;
         }
         state.queue.abandon();
+        state.comeback = None;
+        if let Some(cause) = state.away {
+            state.queue.end(cause);
+        }
         self.flush(&mut state, send);
         self.wake_all(&mut state);
     }
@@ -388,7 +443,7 @@ impl Outbox {
     }
 
     fn set_timer_locked(&self, state: &State, more: bool) {
-        let more = more || state.queue.has_returned();
+        let more = more || state.queue.has_returned() || state.unnoticed;
         let retry = state.retry.map(|(at, _)| at.saturating_duration_since(Instant::now()));
         self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
     }
@@ -396,6 +451,24 @@ impl Outbox {
     /// The next message that is to be handed back.
     pub(crate) fn take_returned(&self) -> Option<Returned> {
         self.lock().ok()?.queue.take_returned()
+    }
+
+    /// Which membership this is, or was the last.
+    pub(crate) fn generation(&self) -> u64 {
+        self.lock().map_or(0, |state| state.generation)
+    }
+
+    /// Why the membership has ended, if a sender has found out and the receiver has not.
+    pub(crate) fn lost(&self) -> Option<Cause> {
+        self.lock().ok().filter(|state| state.unnoticed)?.away
+    }
+
+    /// The receiver has heard that the membership has ended.
+    pub(crate) fn noticed(&self, cause: Cause) {
+        if let Ok(mut state) = self.lock() {
+            self.end_locked(&mut state, cause);
+            state.unnoticed = false;
+        }
     }
 
     pub(crate) fn has_returned(&self) -> bool {
@@ -406,12 +479,13 @@ impl Outbox {
 impl State {
     /// Why no message is accepted, if none is.
     fn refusal(&self) -> Option<Cause> {
-        (self.stage == Stage::Closing).then_some(Cause::Left).or(self.queue.ended())
+        let closing = (self.stage == Stage::Closing).then_some(Cause::Left);
+        closing.or(self.queue.ended()).or(self.away.filter(|_| self.comeback != Some(true)).and(Some(Cause::Away)))
     }
 
-    /// An error if sending the message ended the queue; it is then not handed back.
+    /// An error if sending the message ended the queue or the membership; it is then not handed back.
     fn accepted(&mut self, number: u64) -> Result<()> {
-        match self.queue.ended() {
+        match self.queue.ended().or(self.away) {
             Some(cause) if self.queue.keep(number) => Err(cause.into()),
             _ => Ok(()),
         }
@@ -419,16 +493,18 @@ impl State {
 
     /// What `result` means for a long message that was in flight meanwhile.
     fn sent_long(&mut self, number: u64, result: Result<()>) -> Result<u64> {
+        if let Some(Err(cause)) = self.queue.outcome(number) {
+            return result.and(Err(cause.into()));
+        }
         if self.queue.has_arrived(number) {
             return Ok(number);
         }
-        match (result, self.queue.ended()) {
-            (Err(error), _) => {
+        match result {
+            Ok(()) => self.queue.release(number),
+            Err(error) => {
                 self.queue.recall(number);
                 return Err(error);
             }
-            (Ok(()), Some(cause)) => return Err(cause.into()),
-            (Ok(()), None) => self.queue.release(number),
         }
         Ok(number)
     }

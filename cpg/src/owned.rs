@@ -3,6 +3,7 @@
 use crate::event::{ConfChg, Malformed};
 use crate::name::GroupName;
 use crate::packet;
+use crate::reconnect::{Comeback, Lost};
 use crate::types::{Member, NodeId, RingId};
 use crate::undelivered::Undelivered;
 
@@ -20,6 +21,10 @@ pub enum OwnedEvent {
     Malformed(MalformedPacket),
     /// A message of this member was not delivered.
     Undelivered(Undelivered),
+    /// The membership has ended with the connection.
+    Lost(Lost),
+    /// The group has come back.
+    Rejoined(Comeback),
 }
 
 /// A message that owns its bytes.

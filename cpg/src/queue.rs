@@ -27,7 +27,7 @@ pub(crate) struct Queue {
     arrived: u64,
     /// Messages below this have been handled, or are in `lost`.
     settled: u64,
-    lost: Vec<Range<u64>>,
+    lost: Vec<(Range<u64>, Cause)>,
     returned: VecDeque<Returned>,
     ended: Option<Cause>,
     /// Own messages that were sent before there was a queue and have not come back.
@@ -184,7 +184,7 @@ impl Queue {
         let Some(index) = self.waiting.iter().rposition(own) else { return false };
         if let Some(packet) = self.waiting.remove(index) {
             self.waiting_bytes -= packet.weight;
-            self.lost.push(packet.messages);
+            self.note_lost(packet.messages, Cause::Dropped);
         }
         true
     }
@@ -242,7 +242,7 @@ impl Queue {
         };
         if let Some(packet) = self.flying.remove(index) {
             self.flying_cost -= self.flow.cost(packet.bytes.len());
-            self.lost.push(packet.messages);
+            self.note_lost(packet.messages, Cause::Dropped);
         }
         true
     }
@@ -264,8 +264,7 @@ impl Queue {
         let index = self.flying.iter().position(|packet| *packet.bytes == *bytes)?;
         for _ in 0..index {
             let packet = self.land()?;
-            self.lost.push(packet.messages.clone());
-            self.give_back(packet, true, Cause::Dropped);
+            self.lose(packet, true, Cause::Dropped);
         }
         let packet = self.land()?;
         self.arrived = packet.messages.end;
@@ -296,8 +295,8 @@ impl Queue {
 
     /// What has become of a message; None while that is open.
     pub(crate) fn outcome(&self, number: u64) -> Option<Result<(), Cause>> {
-        if self.lost.iter().any(|range| range.contains(&number)) {
-            return Some(Err(Cause::Dropped));
+        if let Some((_, cause)) = self.lost.iter().find(|(range, _)| range.contains(&number)) {
+            return Some(Err(*cause));
         }
         if number < self.settled {
             return Some(Ok(()));
@@ -318,6 +317,35 @@ impl Queue {
         }
         for packet in std::mem::take(&mut self.waiting) {
             self.give_back(packet, false, cause);
+        }
+    }
+
+    /// The membership has ended, and another one follows: what was in flight is lost, and what waits as well, unless it is
+    /// kept.
+    pub(crate) fn end_generation(&mut self, cause: Cause, keep: bool) {
+        self.earlier = 0;
+        self.flying_cost = 0;
+        for packet in std::mem::take(&mut self.flying) {
+            self.lose(packet, true, cause);
+        }
+        if !keep {
+            self.waiting_bytes = 0;
+            for packet in std::mem::take(&mut self.waiting) {
+                self.lose(packet, false, cause);
+            }
+        }
+    }
+
+    fn lose(&mut self, packet: Packet, sent: bool, cause: Cause) {
+        self.note_lost(packet.messages.clone(), cause);
+        self.give_back(packet, sent, cause);
+    }
+
+    fn note_lost(&mut self, messages: Range<u64>, cause: Cause) {
+        match self.lost.last_mut() {
+            // One entry for all that a membership loses.
+            Some((last, same)) if last.end == messages.start && *same == cause => last.end = messages.end,
+            _ => self.lost.push((messages, cause)),
         }
     }
 

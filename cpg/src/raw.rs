@@ -392,30 +392,9 @@ impl Events {
     pub(crate) fn wait_readable(
         &self,
         deadline: Option<Instant>,
-        others: [Option<BorrowedFd<'_>>; 2],
+        [one, other]: [Option<BorrowedFd<'_>>; 2],
     ) -> Result<bool> {
-        // poll passes over a negative descriptor.
-        let [one, other] = others.map(|fd| fd.map_or(-1, |fd| fd.as_raw_fd()));
-        let mut fds =
-            [self.open.fd, one, other].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-        loop {
-            let timeout = deadline.map_or(-1, |deadline| {
-                let left = deadline.saturating_duration_since(Instant::now());
-                let left = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
-                libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
-            });
-            // SAFETY: the array has three entries, as the call is told.
-            let ready = unsafe { libc::poll(fds.as_mut_ptr(), 3, timeout) };
-            match ready {
-                0 if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
-                0 => {}
-                1.. => return Ok(true),
-                _ => match io::Error::last_os_error() {
-                    error if error.kind() == io::ErrorKind::Interrupted => {}
-                    error => return Err(Error::Poll(error)),
-                },
-            }
-        }
+        wait_readable(deadline, [Some(self.as_fd()), one, other])
     }
 
     /// Dispatches one event, or part of one, into the trampolines; false when there is none.
@@ -455,6 +434,33 @@ impl AsFd for Connection {
 impl AsFd for Events {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.open.as_fd()
+    }
+}
+
+/// Waits until one of these is readable or hangs up; false when the deadline passed.
+pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'_>>; 3]) -> Result<bool> {
+    // poll passes over a negative descriptor.
+    let mut fds = fds.map(|fd| {
+        let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
+        libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
+    });
+    loop {
+        let timeout = deadline.map_or(-1, |deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
+            libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
+        });
+        // SAFETY: the array has three entries, as the call is told.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), 3, timeout) };
+        match ready {
+            0 if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
+            0 => {}
+            1.. => return Ok(true),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(Error::Poll(error)),
+            },
+        }
     }
 }
 
@@ -775,26 +781,32 @@ pub(crate) fn set_timer(timer: BorrowedFd<'_>, after: Option<Duration>) {
 /// `EPOLLIN`, as `epoll_event` has it.
 const INPUT: u32 = libc::EPOLLIN as u32;
 
-/// A new epoll instance that is readable while one of `fds` is, close-on-exec.
-pub(crate) fn epoll(fds: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
+/// A new epoll instance, close-on-exec: it is readable while one of what is [added](epoll_add) is.
+pub(crate) fn epoll() -> io::Result<OwnedFd> {
     // SAFETY: it has no precondition.
     let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the descriptor is new, and nobody else has it.
-    let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
-    for fd in fds {
-        let mut event = libc::epoll_event { events: INPUT, u64: 0 };
-        // SAFETY: both are descriptors, and the function reads one event.
-        let code = unsafe {
-            libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
-        };
-        if code != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(epoll)
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Has an epoll instance look at a descriptor.
+pub(crate) fn epoll_add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+    epoll_control(epoll, libc::EPOLL_CTL_ADD, fd)
+}
+
+/// Has an epoll instance look at a descriptor no more.
+pub(crate) fn epoll_remove(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+    epoll_control(epoll, libc::EPOLL_CTL_DEL, fd)
+}
+
+fn epoll_control(epoll: BorrowedFd<'_>, what: libc::c_int, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut event = libc::epoll_event { events: INPUT, u64: 0 };
+    // SAFETY: both are descriptors, and the function reads one event, or none.
+    let code = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), what, fd.as_raw_fd(), &raw mut event) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The lowest address and the end of this thread's own stack.

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::raw::{self, Events};
+use crate::waker::Waker;
 
 /// An epoll instance over the handle's descriptor and a timer, which says that a dispatch has something to do without an event
 /// of libcpg's: the rest of a packet, messages to hand back, a send to try again.
+///
+/// It stays the same when a group comes back with another handle; then a bell is part of it, which says that there is one.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     timer: OwnedFd,
@@ -18,13 +21,28 @@ pub(crate) struct Readiness {
 }
 
 impl Readiness {
-    pub(crate) fn new(events: &Events) -> Result<Self> {
+    pub(crate) fn new(events: Option<&Events>, bell: Option<&Waker>) -> Result<Self> {
         let make = || -> io::Result<Self> {
             let timer = raw::timerfd()?;
-            let epoll = raw::epoll(&[events.as_fd(), timer.as_fd()])?;
+            let epoll = raw::epoll()?;
+            let fds = [events.map(Events::as_fd), Some(timer.as_fd()), bell.map(Waker::as_fd)];
+            for fd in fds.into_iter().flatten() {
+                raw::epoll_add(epoll.as_fd(), fd)?;
+            }
             Ok(Self { timer, epoll, set: AtomicBool::new(false) })
         };
         make().map_err(Error::Poll)
+    }
+
+    /// Looks at a new handle.
+    pub(crate) fn add(&self, events: &Events) -> Result<()> {
+        raw::epoll_add(self.as_fd(), events.as_fd()).map_err(Error::Poll)
+    }
+
+    /// Looks at a handle no more, which is about to be closed.
+    pub(crate) fn remove(&self, events: &Events) {
+        // It was added, and so can be removed.
+        let _ = raw::epoll_remove(self.as_fd(), events.as_fd());
     }
 
     /// Makes it readable after this time, or not by itself.

@@ -2,9 +2,12 @@
 
 use std::cell::Cell;
 use std::io::IoSlice;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
+use crate::cause::Cause;
+use crate::code::CsError;
 use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::handle::Handle;
@@ -15,27 +18,54 @@ use crate::packet;
 use crate::raw::{Connection, Process};
 use crate::readiness::Readiness;
 use crate::trampoline::MEMBERS_MAX;
-use crate::types::Guarantee;
+use crate::types::{Guarantee, Member, NodeId};
 
 /// How often a long message that membership changes stop (B8) is begun again.
 const RESTARTS: usize = 100;
 
-/// A joined handle, and whether it has been told to leave.
+/// A joined handle, or none while its group is on its way back; and whether messages may be sent.
 #[derive(Debug)]
 pub(crate) struct Joined {
-    handle: Handle,
-    leaving: Cell<bool>,
+    handle: Option<Handle>,
+    /// Counts memberships, from 1.
+    generation: u64,
+    gate: Cell<Gate>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// The handler has not heard that the group has come back.
+    Away,
+    /// The daemon has been told of the leave.
+    Leaving,
 }
 
 impl Joined {
+    fn new(handle: Option<Handle>, generation: u64, gate: Gate) -> Self {
+        Self { handle, generation, gate: Cell::new(gate) }
+    }
+
+    fn handle(&self) -> Result<&Handle> {
+        self.handle.as_ref().ok_or(Error::Away)
+    }
+
+    fn connection(&self) -> Result<&Connection> {
+        self.handle().map(Handle::connection)
+    }
+
     /// Makes a request that sends, and refuses what libcpg would lose without a word (B1).
     fn send<R>(&self, call: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
-        if self.leaving.get() { Err(Error::Left) } else { call(self.handle.connection()) }
+        match self.gate.get() {
+            Gate::Open => call(self.connection()?),
+            Gate::Away => Err(Error::Away),
+            Gate::Leaving => Err(Error::Left),
+        }
     }
 
     fn leave(&self, group: &GroupName) -> Result<()> {
-        self.handle.connection().leave(group)?;
-        self.leaving.set(true);
+        self.connection()?.leave(group)?;
+        self.gate.set(Gate::Leaving);
         Ok(())
     }
 }
@@ -60,20 +90,52 @@ struct Inner {
     process: Process,
     flow: Flow,
     max_atomic: usize,
+    /// The node that this is, which a daemon that comes back may call by another number.
+    node: AtomicU32,
     /// None once it has left.
     joined: Mutex<Option<Joined>>,
     outbox: Outbox,
 }
 
 impl Shared {
-    /// `earlier` own messages have been sent and not come back.
-    fn new(joined: Joined, earlier: u64, readiness: Readiness) -> Self {
-        let process = joined.handle.connection().process();
-        let max_atomic = joined.handle.max_atomic_message_size();
-        let flow = joined.handle.flow();
+    fn new(joined: Joined, with: With) -> Self {
+        let With { process, flow, max_atomic, comeback, me, earlier, readiness } = with;
         let flow = flow.packet_size(flow.packet.min(max_atomic));
-        let outbox = Outbox::new(process, flow, earlier, readiness);
-        Self(Arc::new(Inner { process, flow, max_atomic, joined: Mutex::new(Some(joined)), outbox }))
+        let outbox = Outbox::new(process, flow, comeback, joined.generation, earlier, readiness);
+        if joined.gate.replace(Gate::Open) == Gate::Away {
+            outbox.noticed(GONE);
+        }
+        let (node, joined) = (AtomicU32::new(me.node().get()), Mutex::new(Some(joined)));
+        Self(Arc::new(Inner { process, flow, max_atomic, node, joined, outbox }))
+    }
+
+    /// The member that this is.
+    pub(crate) fn me(&self) -> Member {
+        Member::new(NodeId::new(self.0.node.load(Ordering::Relaxed)), std::process::id())
+    }
+
+    /// Which membership this is, from 1.
+    pub(crate) fn generation(&self) -> u64 {
+        self.outbox().generation()
+    }
+
+    /// Takes out the handle of a membership that has ended, while the next one is sought.
+    pub(crate) fn take_lost(&self) -> Option<Handle> {
+        self.lock().ok()?.as_mut()?.handle.take()
+    }
+
+    /// Goes on with another handle, unless the group has been left.
+    fn replace(&self, handle: Handle, me: Member, generation: u64) -> Result<()> {
+        if let Some(joined) = &mut *self.lock()? {
+            *joined = Joined::new(Some(handle), generation, Gate::Open);
+            self.0.node.store(me.node().get(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Lets messages be sent in the membership that has begun.
+    pub(crate) fn reopen(&self, generation: u64) {
+        self.outbox().reopen(generation, &|bytes| self.send_now(bytes));
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -146,9 +208,9 @@ impl Shared {
 
     /// Sends a long message in its turn, again when membership changes stop it.
     pub(crate) fn send_long(&self, bytes: &Arc<[u8]>, deadline: Option<Instant>) -> Result<u64> {
-        let call = |bytes: &[u8]| {
+        let call = |bytes: &[u8], generation| {
             retry_times(RESTARTS, deadline, PAUSES, || {
-                self.request(|joined| {
+                self.request_in(generation, |joined| {
                     joined.send(|connection| connection.mcast(Guarantee::Agreed, &[IoSlice::new(bytes)]))
                 })
             })
@@ -161,7 +223,7 @@ impl Shared {
     /// Sends by `call`, which waits for the daemon, if nothing waits to be sent before it.
     pub(crate) fn send_past(&self, bytes: &[u8], call: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
         let now = Some(Instant::now());
-        let call = |_: &[u8]| self.request(|joined| joined.send(call));
+        let call = |_: &[u8], generation| self.request_in(generation, |joined| joined.send(call));
         let number = self.outbox().send_long(&bytes.into(), now, &|bytes| self.send_now(bytes), call);
         self.go_on();
         number.map(drop)
@@ -183,7 +245,7 @@ impl Shared {
 
     /// Makes a request that waits for the daemon.
     pub(crate) fn wait<R>(&self, call: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
-        let result = self.request(|joined| call(joined.handle.connection()));
+        let result = self.request(|joined| call(joined.connection()?));
         self.go_on();
         result
     }
@@ -202,11 +264,33 @@ impl Shared {
         Self::with(self.lock()?.as_ref(), call)
     }
 
+    /// As [`request`](Self::request), in that membership alone: what was begun in one does not go on in the next.
+    fn request_in<R>(&self, generation: u64, call: impl FnOnce(&Joined) -> Result<R>) -> Result<R> {
+        self.request(|joined| if joined.generation == generation { call(joined) } else { Err(Error::Away) })
+    }
+
     /// The handle, which nobody else can use from now on.
     pub(crate) fn take(&self) -> Option<Handle> {
-        self.lock().ok()?.take().map(|joined| joined.handle)
+        self.lock().ok()?.take().and_then(|joined| joined.handle)
     }
 }
+
+/// What a group that is shared out has been so far.
+#[derive(Debug)]
+pub(crate) struct With {
+    pub(crate) process: Process,
+    pub(crate) flow: Flow,
+    pub(crate) max_atomic: usize,
+    /// As in [`Outbox::new`].
+    pub(crate) comeback: Option<bool>,
+    pub(crate) me: Member,
+    /// Own messages that have been sent and not come back.
+    pub(crate) earlier: u64,
+    pub(crate) readiness: Readiness,
+}
+
+/// Why there is no membership, where nobody waits to be told.
+const GONE: Cause = Cause::Cs { call: "cpg_dispatch", code: CsError::Library };
 
 fn count(connection: &Connection, group: &GroupName) -> Result<usize> {
     Ok(connection.first_members(group, MEMBERS_MAX + 1)?.len())
@@ -226,7 +310,7 @@ pub(crate) enum Requests {
 
 impl Requests {
     pub(crate) fn own(handle: Handle) -> Self {
-        Self::Own(Joined { handle, leaving: Cell::new(false) })
+        Self::Own(Joined::new(Some(handle), 1, Gate::Open))
     }
 
     /// Makes a request that waits for the daemon.
@@ -236,7 +320,7 @@ impl Requests {
         call: impl FnOnce(&Connection) -> Result<R>,
     ) -> Result<R> {
         match self {
-            Self::Own(joined) => call(joined.handle.connection()),
+            Self::Own(joined) => call(joined.connection()?),
             Self::Shared(shared) => shared.wait(call),
             Self::Soon(_) => Err(Error::Waits { call: name }),
         }
@@ -272,7 +356,7 @@ impl Requests {
     /// full group is taken (A8).
     pub(crate) fn count(&self, group: &GroupName) -> Result<usize> {
         match self {
-            Self::Own(joined) => count(joined.handle.connection(), group),
+            Self::Own(joined) => count(joined.connection()?, group),
             Self::Shared(shared) | Self::Soon(shared) => shared.count(group),
         }
     }
@@ -288,16 +372,54 @@ impl Requests {
     /// The handle, which nobody else can use from now on.
     pub(crate) fn into_handle(self) -> Option<Handle> {
         match self {
-            Self::Own(joined) => Some(joined.handle),
+            Self::Own(joined) => joined.handle,
             Self::Shared(shared) | Self::Soon(shared) => shared.take(),
         }
     }
 
-    /// The same for several threads; `earlier` own messages have been sent and not come back.
-    pub(crate) fn share(self, earlier: u64, readiness: Readiness) -> Shared {
+    /// What closes the handle of a membership that has ended, in whatever thread.
+    pub(crate) fn lose(&mut self) -> impl FnOnce() + Send + 'static {
+        let (own, shared) = match self {
+            Self::Own(joined) => {
+                joined.gate.set(Gate::Away);
+                (joined.handle.take(), None)
+            }
+            Self::Shared(shared) | Self::Soon(shared) => (None, Some(shared.clone())),
+        };
+        move || drop(own.or_else(|| shared?.take_lost()))
+    }
+
+    /// Goes on with another handle.
+    pub(crate) fn replace(&mut self, handle: Handle, me: Member, generation: u64) -> Result<()> {
         match self {
-            Self::Own(joined) => Shared::new(joined, earlier, readiness),
+            Self::Own(joined) => *joined = Joined::new(Some(handle), generation, Gate::Away),
+            Self::Shared(shared) | Self::Soon(shared) => shared.replace(handle, me, generation)?,
+        }
+        Ok(())
+    }
+
+    /// Lets messages be sent in the membership that has begun.
+    pub(crate) fn reopen(&self, generation: u64) {
+        match self {
+            Self::Own(joined) => joined.gate.set(Gate::Open),
+            Self::Shared(shared) | Self::Soon(shared) => shared.reopen(generation),
+        }
+    }
+
+    /// The same for several threads.
+    pub(crate) fn share(self, with: With) -> Shared {
+        match self {
+            Self::Own(joined) => Shared::new(joined, with),
             Self::Shared(shared) | Self::Soon(shared) => shared,
+        }
+    }
+
+    /// The same where nothing may wait for the daemon, if they are shared.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn soon(self) -> Self {
+        match self {
+            Self::Shared(shared) => Self::Soon(shared),
+            requests => requests,
         }
     }
 
@@ -310,11 +432,11 @@ impl Requests {
         }
     }
 
-    /// The handle, where it is the group's alone.
-    pub(crate) fn handle(&self) -> Option<&Handle> {
+    /// The handle, where it is the group's alone and there is one.
+    pub(crate) fn handle(&self) -> Result<&Handle> {
         match self {
-            Self::Own(joined) => Some(&joined.handle),
-            Self::Shared(_) | Self::Soon(_) => None,
+            Self::Own(joined) => joined.handle(),
+            Self::Shared(_) | Self::Soon(_) => Err(Error::Left),
         }
     }
 }

@@ -55,7 +55,6 @@ pub struct Sender(Arc<Inner>);
 struct Inner {
     shared: Shared,
     name: GroupName,
-    me: Member,
 }
 
 impl Sender {
@@ -66,7 +65,12 @@ impl Sender {
 
     /// This member: this node and this process.
     pub fn me(&self) -> Member {
-        self.0.me
+        self.0.shared.me()
+    }
+
+    /// Which membership this is; see [`Link::generation`].
+    pub fn generation(&self) -> u64 {
+        self.0.shared.generation()
     }
 
     /// The members of the group as the daemon knows them now.
@@ -189,7 +193,7 @@ impl Group {
     /// [`Error::Poll`](crate::Error::Poll) if there are no descriptors left: two are needed.
     pub fn split(self) -> Result<(Sender, Receiver)> {
         let (group, shared) = self.share()?;
-        let inner = Inner { shared, name: group.name().clone(), me: group.me() };
+        let inner = Inner { shared, name: group.name().clone() };
         Ok((Sender(Arc::new(inner)), Receiver(Some(group))))
     }
 }

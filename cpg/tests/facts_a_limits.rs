@@ -141,7 +141,7 @@ fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
         let _members = start(&cluster, 1, &group_name, 126);
         let leaves = Members::start(&cluster, 1, &group_name, 1);
         until_members(&mut group, 128);
-        let count = |group: &Group| group.handle().processes_of(&group_name).unwrap().count();
+        let count = |group: &Group| group.handle().unwrap().processes_of(&group_name).unwrap().count();
         // The next view is smaller; the one that is too large comes after it.
         drop(leaves);
         wait_for("the first one to go", || (count(&group) == 127).then_some(()));
@@ -203,6 +203,6 @@ fn a9_a_member_asks_for_more_members_than_the_reply_holds() {
         // The last view says 1, and those that have joined since wait to be dispatched.
         let _members = start(&cluster, 1, &group_name, 399);
         assert_eq!(group.members().unwrap().len(), 400);
-        assert_eq!(group.handle().local_node().unwrap(), group.me().node());
+        assert_eq!(group.handle().unwrap().local_node().unwrap(), group.me().node());
     });
 }

@@ -97,7 +97,7 @@ fn a13_the_48th_iteration_is_refused_until_one_is_dropped() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = join("iterated");
-        let (one, two) = (group.handle(), Handle::connect().unwrap());
+        let (one, two) = (group.handle().unwrap(), Handle::connect().unwrap());
         let mut open: Vec<_> = (1..TABLE).map(|_| one.groups().unwrap()).collect();
         let mut last = two.processes().unwrap();
         for handle in [one, &two] {

@@ -17,7 +17,6 @@ use crate::join::PATIENCE;
 use crate::link::Link;
 use crate::name::GroupName;
 use crate::owned::OwnedEvent;
-use crate::readiness::Readiness;
 use crate::ticket::Ticket;
 use crate::types::Member;
 
@@ -72,12 +71,11 @@ impl Group {
     /// # Panics
     /// Without a runtime that has its I/O driver enabled.
     pub fn new(group: crate::Group) -> Result<Self> {
-        let (link, events, stash, readiness) = group.into_parts();
-        let (link, shared) = link.share_soon(readiness.map_or_else(|| Readiness::new(&events), Ok)?);
-        let (name, me) = (link.name().clone(), link.me());
-        let max_atomic = link.max_atomic_message_size();
-        let sender = Sender::new(Inner { shared: Some(shared), name, me, max_atomic });
-        Ok(Self { sender, receiver: Receiver::new(link, events, stash)? })
+        let (inbox, shared) = group.into_inbox().share()?;
+        let inbox = inbox.soon();
+        let (name, max_atomic) = (inbox.link().name().clone(), inbox.link().max_atomic_message_size());
+        let sender = Sender::new(Inner { shared: Some(shared), name, max_atomic });
+        Ok(Self { sender, receiver: Receiver::new(inbox)? })
     }
 
     /// Parts the group into a half for the tasks that send, and one for the task that receives.
@@ -93,6 +91,11 @@ impl Group {
     /// This member: this node and this process.
     pub fn me(&self) -> Member {
         self.sender.me()
+    }
+
+    /// Which membership this is; see [`Link::generation`].
+    pub fn generation(&self) -> u64 {
+        self.sender.generation()
     }
 
     /// As [`Sender::members`].

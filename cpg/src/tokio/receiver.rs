@@ -13,14 +13,12 @@ use futures_core::stream::FusedStream;
 
 use super::thread;
 use crate::cause::Cause;
-use crate::delivery::Stash;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::inbox;
+use crate::inbox::Inbox;
 use crate::join::PATIENCE;
 use crate::link::Link;
 use crate::owned::OwnedEvent;
-use crate::raw::Events;
 use crate::requests::{Closes, Shared};
 
 /// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
@@ -46,9 +44,7 @@ pub struct Receiver {
 
 #[derive(Debug)]
 struct Parts {
-    link: Link,
-    events: Events,
-    stash: Stash,
+    inbox: Inbox,
     ready: AsyncFd<Descriptor>,
 }
 
@@ -61,7 +57,7 @@ impl std::fmt::Debug for Counting {
     }
 }
 
-/// The descriptor of the queue's readiness, registered with the reactor; `link` keeps it open.
+/// The descriptor of the queue's readiness, registered with the reactor; the inbox keeps it open.
 #[derive(Debug)]
 struct Descriptor(RawFd);
 
@@ -73,18 +69,19 @@ impl AsRawFd for Descriptor {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        if let Some(Parts { link, events, ready, .. }) = self.parts.take() {
-            if let Some(shared) = link.requests().shared() {
+        if let Some(Parts { inbox, ready }) = self.parts.take() {
+            let shared = inbox.link().requests().shared();
+            if let Some(shared) = shared {
                 shared.unheard();
             }
-            if events.own_process().is_ok() {
+            if inbox.own_process().is_ok() {
                 drop(ready);
             } else {
                 // A child has its parent's reactor too, and would take the descriptor out of that.
                 std::mem::forget(ready);
             }
-            let closes = link.requests().shared().filter(|_| self.leaving).cloned().map(Closes);
-            thread::drop_off((link, events, closes));
+            let closes = shared.filter(|_| self.leaving).cloned().map(Closes);
+            thread::drop_off((inbox, closes));
         }
     }
 }
@@ -97,20 +94,16 @@ impl Counting {
 }
 
 impl Receiver {
-    pub(super) fn new(link: Link, events: Events, stash: Stash) -> Result<Self> {
-        let descriptor = link.requests().shared().map_or(events.as_fd(), |shared| {
-            // It tells of more than libcpg's events.
-            shared.outbox().readiness().as_fd()
-        });
-        let descriptor = Descriptor(descriptor.as_raw_fd());
+    pub(super) fn new(inbox: Inbox) -> Result<Self> {
+        let descriptor = Descriptor(inbox.as_fd().as_raw_fd());
         #[allow(deprecated, reason = "what tokio has since for it is not in the oldest version that will do")]
         let ready = AsyncFd::new(descriptor).map_err(Error::Poll)?;
-        let parts = Some(Parts { link, events, stash, ready });
+        let parts = Some(Parts { inbox, ready });
         Ok(Self { parts, counting: None, ended: false, leaving: false })
     }
 
     pub(super) fn link(&self) -> &Link {
-        &self.parts.as_ref().expect("taken by drop alone").link
+        self.parts.as_ref().expect("taken by drop alone").inbox.link()
     }
 
     /// Takes up to `most` events, and hands them to `handler`; at least one, or it is not ready.
@@ -120,29 +113,29 @@ impl Receiver {
         most: usize,
         handler: &mut dyn FnMut(&Link, Event<'_>),
     ) -> Poll<Result<usize>> {
-        let Parts { link, events, stash, ready } = self.parts.as_mut().expect("taken by drop alone");
+        let Parts { inbox, ready } = self.parts.as_mut().expect("taken by drop alone");
         loop {
             let Poll::Ready(guard) = ready.poll_read_ready_mut(cx) else {
                 // In a child of the process nothing would ever come.
-                events.own_process()?;
+                inbox.own_process()?;
                 return Poll::Pending;
             };
             let mut guard = guard.map_err(Error::Poll)?;
-            let full = events.is_full()?;
-            if full {
-                let counting = self.counting.get_or_insert_with(|| Counting::start(link));
+            let full = inbox.events().filter(|events| !matches!(events.is_full(), Ok(false)));
+            if let Some(events) = full {
+                events.is_full()?;
+                let counting = self.counting.get_or_insert_with(|| Counting::start(inbox.link()));
                 let members = ready!(counting.0.as_mut().poll(cx));
                 self.counting = None;
                 events.check_count(members?)?;
             }
             // One at a time, each after a count.
-            let most = if full { 1 } else { most };
-            let parts = inbox::Parts { link, events, stash, readiness: None };
+            let (full, most) = (full.is_some(), if full.is_some() { 1 } else { most });
             let more = |handled| handled < most;
-            let (count, drained) = inbox::with(parts, &mut *handler, more, &|| Ok(()), |source| {
+            let (count, drained) = inbox.pump(false, &mut *handler, more, |source| {
                 let mut drained = false;
                 // One that becomes full ends the batch.
-                while source.events() < most && !drained && (full || !events.is_full()?) {
+                while source.events() < most && !drained && (full || !source.is_full()?) {
                     drained = !source.one()?;
                 }
                 Ok((source.events(), drained))
@@ -223,7 +216,11 @@ impl Receiver {
         self.leaving = true;
         let shared = self.shared();
         shared.outbox().close();
+        let here = self.parts.as_mut().is_some_and(|parts| parts.inbox.stay());
         let left = async {
+            if !here {
+                return Ok(());
+            }
             while shared.outbox().is_waiting() {
                 // A long message that is given up makes no event.
                 timeout(RETRY, self.dispatch(&mut handler)).await.unwrap_or(Ok(0))?;
@@ -244,18 +241,14 @@ impl Receiver {
         let waiting_for = "the own leave to be delivered";
         let left = timeout_at(deadline.into(), left).await.unwrap_or(Err(Error::TimedOut { waiting_for }));
         // What has not come back by now does not come.
-        shared.outbox().end(if left.is_ok() { Cause::Dropped } else { Cause::Left });
+        shared.outbox().end(if here && left.is_ok() { Cause::Dropped } else { Cause::Left });
         while let Some(message) = shared.outbox().take_returned() {
             handler(self.link(), Event::Undelivered(message.into()));
         }
         left?;
-        let Some(Parts { link, events, ready, .. }) = self.parts.take() else { return Ok(()) };
+        let Some(Parts { inbox, ready }) = self.parts.take() else { return Ok(()) };
         drop(ready);
-        let close = move || {
-            drop(events);
-            link.into_requests().into_handle().map_or(Ok(()), crate::Handle::close)
-        };
-        thread::run(close).await
+        thread::run(move || inbox.close()).await
     }
 
     fn shared(&self) -> Shared {

@@ -29,7 +29,6 @@ pub(super) struct Inner {
     /// None only while it is dropped.
     pub(super) shared: Option<Shared>,
     pub(super) name: GroupName,
-    pub(super) me: Member,
     pub(super) max_atomic: usize,
 }
 
@@ -55,7 +54,12 @@ impl Sender {
 
     /// This member: this node and this process.
     pub fn me(&self) -> Member {
-        self.0.me
+        self.shared().me()
+    }
+
+    /// Which membership this is; see [`Link::generation`](crate::Link::generation).
+    pub fn generation(&self) -> u64 {
+        self.shared().generation()
     }
 
     /// The longest message, in bytes, that is sent in one piece.
