@@ -131,7 +131,9 @@ pub enum Error {
     /// The connection is lost, and the group has not [come back](crate::Reconnect) yet.
     ///
     /// It is over when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching.
-    #[error("the connection to corosync is lost, and the group has not come back yet: dispatch until it has rejoined")]
+    #[error(
+        "the connection to corosync is lost, and the group has not come back yet: dispatch until it has rejoined"
+    )]
     Away,
 
     /// The call waits, and was made where it must not: in the handler of an asynchronous dispatch, where it would hold up the

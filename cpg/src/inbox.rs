@@ -60,8 +60,7 @@ impl Inbox {
 
     /// The same membership, with a queue and requests that several threads can make.
     pub(crate) fn share(self) -> Result<(Self, Shared)> {
-        let readiness =
-            self.readiness.map_or_else(|| Readiness::new(self.events.as_ref(), None), Ok)?;
+        let readiness = self.readiness.map_or_else(|| Readiness::new(self.events.as_ref(), None), Ok)?;
         let comeback = self.recovery.as_ref().and_then(Recovery::follows);
         let (link, shared) = self.link.share(self.process, comeback, readiness);
         Ok((Self { link, readiness: None, ..self }, shared))
@@ -221,7 +220,9 @@ impl Inbox {
 impl AsFd for Inbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let readiness = self.readiness().map(Readiness::as_fd);
-        readiness.or(self.events.as_ref().map(Events::as_fd)).expect("a group that loses its handle has another one")
+        readiness
+            .or(self.events.as_ref().map(Events::as_fd))
+            .expect("a group that loses its handle has another one")
     }
 }
 

@@ -297,7 +297,9 @@ impl Outbox {
             if let Some(Err(cause)) = state.queue.outcome(number) {
                 return Err(cause.into());
             }
-            let open = !state.busy && state.away.is_none() && (state.queue.is_open() || state.stage == Stage::Unheard);
+            let open = !state.busy
+                && state.away.is_none()
+                && (state.queue.is_open() || state.stage == Stage::Unheard);
             if open && state.queue.take_turn(number) {
                 break;
             }
@@ -480,7 +482,9 @@ impl State {
     /// Why no message is accepted, if none is.
     fn refusal(&self) -> Option<Cause> {
         let closing = (self.stage == Stage::Closing).then_some(Cause::Left);
-        closing.or(self.queue.ended()).or(self.away.filter(|_| self.comeback != Some(true)).and(Some(Cause::Away)))
+        closing
+            .or(self.queue.ended())
+            .or(self.away.filter(|_| self.comeback != Some(true)).and(Some(Cause::Away)))
     }
 
     /// An error if sending the message ended the queue or the membership; it is then not handed back.

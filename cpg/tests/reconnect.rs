@@ -1,0 +1,517 @@
+//! Groups that come back when they have lost the daemon.
+
+mod support;
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cpg::{
+    Connect, CsError, Dispatch, Ended, Error, Event, Flow, Group, OwnedEvent, Receiver, Reconnect, Wait,
+    Waker,
+};
+use support::{deadline, join, join_with, name, pump, readable, wait_for};
+use testcluster::Cluster;
+
+fn returning(reconnect: Reconnect) -> Connect {
+    Connect::new().reconnect(reconnect)
+}
+
+/// Dispatches until the group has come back, and returns the events that led to it.
+fn until_back(group: &mut Group) -> Vec<OwnedEvent> {
+    pump(group, |events| matches!(events.last(), Some(OwnedEvent::Rejoined(_))))
+}
+
+/// As [`until_back`], of a receiver.
+fn until_received_back(receiver: &mut Receiver) -> Vec<OwnedEvent> {
+    let mut events = Vec::new();
+    while !matches!(events.last(), Some(OwnedEvent::Rejoined(_))) {
+        events.extend(receiver.recv_deadline(deadline()).unwrap());
+    }
+    events
+}
+
+/// What became of messages, in the order of events: those handed back, and `lost` and `rejoined` by generation.
+fn told(events: &[OwnedEvent]) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    events
+        .iter()
+        .filter_map(|event| match event {
+            OwnedEvent::Deliver(message) => Some(text(message.payload())),
+            OwnedEvent::Undelivered(message) => {
+                assert!(message.error().is_connection_lost(), "{:?}", message.error());
+                let how = if message.was_sent() { "sent" } else { "unsent" };
+                Some(format!("{how} {}", text(message.payload())))
+            }
+            OwnedEvent::Lost(lost) => {
+                assert!(lost.error().is_connection_lost());
+                Some(format!("lost {}", lost.generation()))
+            }
+            OwnedEvent::Rejoined(back) => Some(format!("rejoined {}", back.generation())),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_group_comes_back_each_time_that_its_daemon_does() {
+    for flow in [Flow::new(), Flow::coalesced()] {
+        let cluster = Cluster::start(1).unwrap();
+        cluster.on(1, || {
+            let mut group = join_with(returning(Reconnect::new()).flow(flow), "returns");
+            let (fd, me) = (group.as_raw_fd(), group.me());
+            assert_eq!(group.generation(), 1);
+            pump(&mut group, |events| support::views(events).next().is_some());
+            for generation in 1..4 {
+                cluster.kill(1).unwrap();
+                // The descriptor says so, and what is sent meanwhile is refused in words of its own.
+                wait_for("the descriptor", || readable(std::os::fd::AsFd::as_fd(&group)).then_some(()));
+                assert!(group.send(b"lost").unwrap_err().is_connection_lost());
+                let events = pump(&mut group, |events| events.len() == 1);
+                assert_eq!(told(&events), [format!("lost {generation}")]);
+                assert_eq!(group.dispatch(Dispatch::All, |_, _| ()).unwrap(), 0);
+                assert!(!readable(std::os::fd::AsFd::as_fd(&group)), "there is nothing to do");
+                for error in [
+                    group.send(b"away").unwrap_err(),
+                    group.members().unwrap_err(),
+                    group.handle().map(drop).unwrap_err(),
+                    group.zero_copy(1).map(drop).unwrap_err(),
+                ] {
+                    assert!(matches!(error, Error::Away), "{error}");
+                    assert!(error.is_connection_lost() && !error.is_retryable());
+                }
+                assert_eq!(group.generation(), generation);
+
+                cluster.restart(1).unwrap();
+                wait_for("the descriptor", || readable(std::os::fd::AsFd::as_fd(&group)).then_some(()));
+                let mut seen = Vec::new();
+                while seen.is_empty() {
+                    group
+                        .dispatch(Dispatch::OneUntil(deadline()), |link, event| {
+                            if let Event::Rejoined(back) = &event {
+                                assert_eq!(back.generation(), link.generation());
+                                assert!(back.view().is_first() && back.view().includes_me());
+                                link.send(b"hello").unwrap();
+                            }
+                            seen.push(event.to_owned());
+                        })
+                        .unwrap();
+                }
+                assert_eq!(told(&seen), [format!("rejoined {}", generation + 1)]);
+                assert_eq!(support::payloads(&mut group, 1), [b"hello"]);
+                assert_eq!((group.as_raw_fd(), group.me(), group.generation()), (fd, me, generation + 1));
+                assert_eq!(group.handle().unwrap().local_node().unwrap(), me.node());
+            }
+            group.leave().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_run_goes_on_from_one_membership_to_the_next() {
+    let cluster = Cluster::start(2).unwrap();
+    cluster.on(1, || {
+        let mut group = join_with(returning(Reconnect::new()), "goes on");
+        let mut other = cluster.on(2, || join("goes on"));
+        pump(&mut group, |events| support::views(events).any(|view| view.members().len() == 2));
+        let runs = std::thread::scope(|scope| {
+            let runs = scope.spawn(|| {
+                let mut events = Vec::new();
+                group
+                    .run(|_, event| {
+                        events.push(event.to_owned());
+                        if matches!(event, Event::Deliver(_)) { Break(()) } else { Continue(()) }
+                    })
+                    .map(|()| events)
+            });
+            cluster.kill(1).unwrap();
+            cluster.restart(1).unwrap();
+            // The node is a member again, and the run has not ended.
+            pump(&mut other, |events| {
+                support::views(events).any(|view| view.joined().contains(&cluster_member(view, 1)))
+            });
+            other.send(b"after").unwrap();
+            runs.join().unwrap().unwrap()
+        });
+        assert_eq!(told(&runs), ["lost 1", "rejoined 2", "after"]);
+    });
+}
+
+/// The member of a view on that node, or one that is nobody.
+fn cluster_member(view: &cpg::View, node: u32) -> cpg::Member {
+    let node = cpg::NodeId::new(node);
+    view.on_node(node).next().unwrap_or(cpg::Member::new(node, 0))
+}
+
+#[test]
+fn waits_end_as_they_do_in_a_membership() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join_with(returning(Reconnect::new()), "waits");
+        cluster.kill(1).unwrap();
+        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        let soon = || Instant::now() + Duration::from_millis(20);
+        assert_eq!(group.dispatch(Dispatch::OneUntil(soon()), |_, _| ()).unwrap(), 0);
+        assert_eq!(group.dispatch(Dispatch::Until(soon()), |_, _| ()).unwrap(), 0);
+        assert_eq!(group.recv_deadline(soon()).unwrap(), None);
+        let waker = Waker::new().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| waker.wake());
+            let wait = Wait::until(deadline()).or_woken_by(&waker);
+            assert_eq!(group.run_with(wait, |_, _| Continue::<()>(())).unwrap(), Ended::Woken);
+        });
+        // There is no membership to end.
+        group.leave().unwrap();
+    });
+}
+
+#[test]
+fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        // One message at a time is in flight.
+        let flow = Flow::new().window(1);
+        let how = returning(Reconnect::new()).flow(flow);
+        let (sender, mut receiver) = join_with(how, "handed back").split().unwrap();
+        cluster.pause(1).unwrap();
+        let tickets = [b"1", b"2", b"3"].map(|message| sender.send_tracked(message).unwrap());
+        cluster.kill(1).unwrap();
+        cluster.restart(1).unwrap();
+        let events = until_received_back(&mut receiver);
+        assert_eq!(told(&events), ["sent 1", "unsent 2", "unsent 3", "lost 1", "rejoined 2"]);
+        for ticket in tickets {
+            let error = ticket.outcome().expect("it is known").unwrap_err();
+            assert!(error.is_connection_lost() && !matches!(error, Error::Away), "{error}");
+            assert!(ticket.wait_until(deadline()).is_err());
+        }
+        assert_eq!(sender.generation(), 2);
+        let ticket = sender.send_tracked(b"4").unwrap();
+        assert_eq!(support::receive(&mut receiver, 1), [b"4"]);
+        ticket.wait_until(deadline()).unwrap();
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
+fn what_waits_is_kept_if_that_was_asked_for() {
+    for flow in [Flow::new().window(1), Flow::coalesced().window(1).packet_size(1)] {
+        let cluster = Cluster::start(1).unwrap();
+        cluster.on(1, || {
+            let how = returning(Reconnect::new().keep_queue()).flow(flow);
+            let (sender, mut receiver) = join_with(how, "kept").split().unwrap();
+            cluster.pause(1).unwrap();
+            let tickets = [b"1", b"2", b"3"].map(|message| sender.send_tracked(message).unwrap());
+            cluster.kill(1).unwrap();
+            let mut events = Vec::new();
+            while !matches!(events.last(), Some(OwnedEvent::Lost(_))) {
+                events.extend(receiver.recv_deadline(deadline()).unwrap());
+            }
+            // More can be queued, until the queue is full.
+            let late = sender.send_tracked(b"4").unwrap();
+            cluster.restart(1).unwrap();
+            events.append(&mut until_received_back(&mut receiver));
+            assert_eq!(told(&events), ["sent 1", "lost 1", "rejoined 2"]);
+            assert_eq!(support::receive(&mut receiver, 3), [b"2", b"3", b"4"]);
+            let fates = tickets.map(|ticket| ticket.wait_until(deadline()).is_ok());
+            assert_eq!(fates, [false, true, true]);
+            late.wait_until(deadline()).unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_queue_that_is_full_has_room_again_when_the_group_is_back() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().queue(100));
+        let (sender, mut receiver) = join_with(how, "room").split().unwrap();
+        cluster.kill(1).unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        sender.try_send(&[0; 1000]).unwrap();
+        assert!(matches!(sender.try_send(b"x"), Err(Error::QueueFull)));
+        assert!(
+            sender.send_until(b"x", Instant::now() + Duration::from_millis(20)).unwrap_err().is_retryable()
+        );
+        std::thread::scope(|scope| {
+            let short = scope.spawn(|| sender.send_until(b"waited", deadline()));
+            let long = scope.spawn(|| sender.send_until(&vec![1; 3 << 20], deadline()));
+            cluster.restart(1).unwrap();
+            let mut lengths: Vec<_> = support::receive(&mut receiver, 3).iter().map(Vec::len).collect();
+            lengths.sort_unstable();
+            assert_eq!(lengths, [6, 1000, 3 << 20]);
+            short.join().unwrap().unwrap();
+            long.join().unwrap().unwrap();
+        });
+    });
+}
+
+#[test]
+fn nothing_is_sent_in_a_membership_that_the_handler_has_not_heard_of() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = join_with(returning(Reconnect::new()), "stale").split().unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+        cluster.kill(1).unwrap();
+        // A sender that finds out first has its message back, and the receiver hears of the loss.
+        let error = wait_for("the loss", || sender.try_send(b"x").err());
+        assert!(error.is_connection_lost(), "{error}");
+        assert!(matches!(sender.try_send(b"x"), Err(Error::Away)));
+        assert!(matches!(sender.send(&vec![0; 3 << 20]), Err(Error::Away)));
+        cluster.restart(1).unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        // It is joined by now or will be: until the handler has heard of it, what is sent could be stale.
+        wait_for("the group", || readable(std::os::fd::AsFd::as_fd(&receiver)).then_some(()));
+        assert!(matches!(sender.try_send(b"x"), Err(Error::Away)));
+        let (error, inside) = receiver
+            .run(|link, event| match event {
+                Event::Rejoined(_) => {
+                    Break((sender.try_send(b"by the sender").err(), link.send(b"by the link").err()))
+                }
+                _ => Continue(()),
+            })
+            .unwrap();
+        assert!(error.is_none() && inside.is_none());
+        assert_eq!(support::receive(&mut receiver, 2), [&b"by the sender"[..], b"by the link"]);
+    });
+}
+
+#[test]
+fn an_error_that_waiting_does_not_mend_ends_it() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let pauses = Reconnect::new().keep_queue().pauses(Duration::from_secs(2), Duration::from_secs(2));
+        let (sender, mut receiver) = join_with(returning(pauses), "twice").split().unwrap();
+        cluster.kill(1).unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        let ticket = sender.send_tracked(b"kept").unwrap();
+        cluster.restart(1).unwrap();
+        // The process is in the group before the group is.
+        let other = join("twice");
+        let event = receiver.recv().unwrap();
+        let OwnedEvent::Undelivered(message) = event else { panic!("{event:?}") };
+        assert_eq!((message.payload(), message.was_sent()), (&b"kept"[..], false));
+        for error in [
+            message.error(),
+            receiver.recv().unwrap_err(),
+            receiver.dispatch(Dispatch::All, |_, _| ()).unwrap_err(),
+            sender.try_send(b"x").unwrap_err(),
+            ticket.wait().unwrap_err(),
+        ] {
+            assert_eq!(error.code(), Some(CsError::Exist), "{error}");
+        }
+        receiver.leave().unwrap();
+        assert!(matches!(sender.try_send(b"x"), Err(Error::Left)));
+        drop(other);
+    });
+}
+
+#[test]
+fn it_can_be_stopped_at_any_time() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let lost = |pauses| {
+            let how = returning(Reconnect::new().keep_queue().pauses(pauses, pauses));
+            join_with(how, "stopped").split().unwrap()
+        };
+        let short = Duration::from_millis(1);
+        let (long_sender, long) = lost(Duration::from_secs(3600));
+        drop((long_sender, long));
+        wait_for("the first to have left", || Some(()));
+        let mut halves: Vec<_> = ["leaves", "drops", "drops at once"]
+            .map(|group| {
+                join_with(returning(Reconnect::new().keep_queue().pauses(short, short)), group)
+                    .split()
+                    .unwrap()
+            })
+            .into();
+        cluster.kill(1).unwrap();
+        for (_, receiver) in &mut halves[..2] {
+            while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        }
+        let mut handed_back = Vec::new();
+        let (sender, receiver) = halves.remove(0);
+        sender.send(b"waits").unwrap();
+        receiver.leave_until(deadline(), |_, event| handed_back.push(event.to_owned())).unwrap();
+        let [OwnedEvent::Undelivered(message)] = &handed_back[..] else { panic!("{handed_back:?}") };
+        assert_eq!((message.payload(), message.was_sent()), (&b"waits"[..], false));
+        assert!(matches!(message.error(), Error::Left));
+        assert!(matches!(sender.send(b"x"), Err(Error::Left)));
+        // Those that are dropped while they look for the daemon do not join when it is back.
+        for (sender, receiver) in halves {
+            drop(receiver);
+            assert!(sender.send(b"x").unwrap_err().is_connection_lost());
+        }
+        cluster.restart(1).unwrap();
+        let handle = cpg::Handle::connect().unwrap();
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        wait_for("the groups to be gone", || handle.processes().unwrap().next().is_none().then_some(()));
+        let now = threads();
+        assert!(now < 50, "{now} threads");
+        for group in ["stopped", "leaves", "drops", "drops at once"] {
+            assert!(handle.members_of(&name(group)).unwrap().is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_daemon_that_stops_while_it_is_connected_to_holds_nobody_up() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join_with(returning(Reconnect::new()), "paused");
+        cluster.kill(1).unwrap();
+        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        cluster.restart(1).unwrap();
+        cluster.pause(1).unwrap();
+        // Connected or not: dispatching does not wait for the daemon.
+        let mut back = false;
+        group.dispatch(Dispatch::All, |_, event| back |= matches!(event, Event::Rejoined(_))).unwrap();
+        group
+            .dispatch(Dispatch::OneUntil(Instant::now()), |_, event| {
+                back |= matches!(event, Event::Rejoined(_))
+            })
+            .unwrap();
+        cluster.resume(1).unwrap();
+        if !back {
+            until_back(&mut group);
+        }
+        assert_eq!(group.generation(), 2);
+        group.leave().unwrap();
+    });
+}
+
+/// Restarts under load: the messages of several threads are all accounted for.
+#[test]
+fn no_message_is_lost_without_a_word_in_many_restarts() {
+    restarts(20);
+}
+
+/// As the other one, as often as the README says.
+#[test]
+#[ignore = "takes minutes"]
+fn no_message_is_lost_without_a_word_in_500_restarts() {
+    restarts(500);
+}
+
+fn restarts(count: u64) {
+    const SENDERS: u64 = 3;
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let how = returning(Reconnect::new().keep_queue()).flow(Flow::coalesced());
+        let (sender, mut receiver) = join_with(how, "load").split().unwrap();
+        let stop = AtomicBool::new(false);
+        // Files, mappings and descriptors after the first restart are those that are there after the last.
+        let mut after_first = None;
+        let (mut heard, mut handed_back, mut resolved) = (0_u64, 0_u64, 0_u64);
+        let sent: u64 = std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..SENDERS)
+                .map(|thread| {
+                    let (sender, stop) = (sender.clone(), &stop);
+                    scope.spawn(move || {
+                        let mut sent = 0_u64;
+                        while !stop.load(Ordering::SeqCst) {
+                            let number = thread << 56 | sent;
+                            match sender
+                                .send_until(&number.to_le_bytes(), Instant::now() + Duration::from_millis(50))
+                            {
+                                Ok(()) => sent += 1,
+                                Err(error) => assert!(error.is_retryable(), "{error}"),
+                            }
+                        }
+                        sent
+                    })
+                })
+                .collect();
+            let mut last = [None; SENDERS as usize];
+            let restarting = scope.spawn(|| {
+                for _ in 0..count {
+                    cluster.kill(1).unwrap();
+                    cluster.restart(1).unwrap();
+                    // It is back, and messages flow again.
+                    let ticket = wait_for("room", || sender.try_send_tracked(&u64::MAX.to_le_bytes()).ok());
+                    match ticket.wait_until(deadline()) {
+                        Ok(()) => {}
+                        Err(error) => assert!(error.is_connection_lost(), "{error}"),
+                    }
+                }
+                stop.store(true, Ordering::SeqCst);
+            });
+            let mut settled = |event: Event<'_>| {
+                let (payload, delivered) = match &event {
+                    Event::Deliver(message) => (message.payload().to_vec(), true),
+                    Event::Undelivered(message) => (message.payload().to_vec(), false),
+                    Event::Rejoined(_) => {
+                        after_first.get_or_insert_with(Held::now);
+                        return;
+                    }
+                    _ => return,
+                };
+                let number = u64::from_le_bytes(payload.try_into().unwrap());
+                if number == u64::MAX {
+                    resolved += 1;
+                    return;
+                }
+                if delivered {
+                    heard += 1
+                } else {
+                    handed_back += 1
+                }
+                // In the order of sending: the same as 'each once'.
+                let (thread, number) = (usize::try_from(number >> 56).unwrap(), number & ((1 << 56) - 1));
+                let expected = last[thread].map_or(0, |last: u64| last + 1);
+                assert_eq!(number, expected, "of thread {thread}");
+                last[thread] = Some(number);
+            };
+            while !restarting.is_finished() {
+                let soon = Instant::now() + Duration::from_millis(50);
+                receiver.dispatch(Dispatch::Until(soon), |_, event| settled(event)).unwrap();
+            }
+            restarting.join().unwrap();
+            let sent = senders.into_iter().map(|thread| thread.join().unwrap()).sum();
+            let last = sender.send_tracked(&u64::MAX.to_le_bytes()).unwrap();
+            wait_for("the last message", || {
+                receiver.dispatch(Dispatch::All, |_, event| settled(event)).unwrap();
+                last.outcome().map(|outcome| outcome.unwrap())
+            });
+            sent
+        });
+        assert_eq!(heard + handed_back, sent, "delivered and handed back");
+        assert_eq!(resolved, count + 1);
+        assert_eq!(receiver.generation(), count + 1);
+        println!("{count} restarts: {sent} sent, {heard} delivered, {handed_back} handed back");
+        let first = after_first.unwrap();
+        wait_for("what the restarts held to be given back", || {
+            let now = Held::now();
+            let flat = now.descriptors <= first.descriptors + 2
+                && now.threads <= first.threads + 1
+                && now.maps <= first.maps + 8
+                && now.shared <= first.shared;
+            if !flat {
+                println!("{first:?} -> {now:?}");
+            }
+            flat.then_some(())
+        });
+        println!("{first:?} -> {:?}", Held::now());
+    });
+}
+
+/// What a process holds that a restart could leave behind.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    descriptors: usize,
+    threads: usize,
+    maps: usize,
+    shared: usize,
+}
+
+impl Held {
+    fn now() -> Self {
+        let entries = |path| std::fs::read_dir(path).unwrap().count();
+        Self {
+            descriptors: entries("/proc/self/fd"),
+            threads: entries("/proc/self/task"),
+            maps: std::fs::read_to_string("/proc/self/maps").unwrap().lines().count(),
+            shared: entries("/dev/shm"),
+        }
+    }
+}
