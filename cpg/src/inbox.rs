@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::handle::Handle;
 use crate::link::Link;
 use crate::name::GroupName;
+use crate::outbox::Look;
 use crate::raw::{self, Events, Process};
 use crate::readiness::Readiness;
 use crate::reconnect::Lost;
@@ -324,12 +325,13 @@ where
         if let Some(shared) = turn.shared {
             let outbox = shared.outbox();
             outbox.retry(&|bytes| shared.send_now(bytes));
-            if let Some(returned) = outbox.take_returned() {
-                delivery.returned(returned);
-                return Ok(true);
-            }
-            if let Some(cause) = outbox.lost() {
-                return turn.change(Change::Lost(cause));
+            match outbox.look() {
+                Look::Returned(returned) => {
+                    delivery.returned(returned);
+                    return Ok(true);
+                }
+                Look::Lost(cause) => return turn.change(Change::Lost(cause)),
+                Look::On => {}
             }
         } else if let Some(readiness) = turn.readiness {
             // It was set for a rest that has been handled.

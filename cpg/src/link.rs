@@ -172,6 +172,15 @@ impl Link {
         self.me
     }
 
+    /// Own messages that have been sent and have not come back: with a slow daemon or a slow handler it grows. In a split group
+    /// [`Sender::lag`](crate::Sender::lag) says more.
+    pub fn in_flight(&self) -> u64 {
+        match self.requests.shared() {
+            Some(shared) => u64::try_from(shared.outbox().lag().in_flight()).unwrap_or(u64::MAX),
+            None => self.under_way.get(),
+        }
+    }
+
     /// Which membership this is, or was the last: 1, and one more each time that the group has [come back](crate::Reconnect).
     pub fn generation(&self) -> u64 {
         self.generation

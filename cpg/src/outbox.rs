@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::cause::Cause;
 use crate::error::{Error, Result};
 use crate::flow::Flow;
+use crate::lag::Lag;
 use crate::queue::{Full, Queue, Returned};
 use crate::raw::Process;
 use crate::readiness::Readiness;
@@ -42,6 +43,17 @@ pub(crate) struct Outbox {
     /// Messages were settled.
     settled: Condvar,
     readiness: Readiness,
+}
+
+/// What a receiver has to do before it takes an event of libcpg's.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// A message is to be handed back.
+    Returned(Returned),
+    /// A sender has found out that the membership has ended.
+    Lost(Cause),
+    /// Nothing.
+    On,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +86,8 @@ struct State {
     /// When to try again what flow control has refused, and the pause before that.
     retry: Option<(Instant, Duration)>,
     last_arrival: Instant,
+    /// When the receiver last looked for an event.
+    last_look: Instant,
     room_waiters: usize,
     settled_waiters: usize,
     room_wakers: Vec<Waker>,
@@ -103,6 +117,7 @@ impl Outbox {
             put_off: false,
             retry: None,
             last_arrival: Instant::now(),
+            last_look: Instant::now(),
             room_waiters: 0,
             settled_waiters: 0,
             room_wakers: Vec::new(),
@@ -450,19 +465,40 @@ impl Outbox {
         self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
     }
 
+    /// What the receiver has to do before it takes an event of libcpg's.
+    #[inline]
+    pub(crate) fn look(&self) -> Look {
+        let Ok(mut state) = self.lock() else { return Look::On };
+        state.last_look = Instant::now();
+        match state.queue.take_returned() {
+            Some(returned) => Look::Returned(returned),
+            None => state.away.filter(|_| state.unnoticed).map_or(Look::On, Look::Lost),
+        }
+    }
+
     /// The next message that is to be handed back.
     pub(crate) fn take_returned(&self) -> Option<Returned> {
         self.lock().ok()?.queue.take_returned()
     }
 
+    /// How far this member is behind.
+    pub(crate) fn lag(&self) -> Lag {
+        // A child of the process is behind nothing.
+        let Ok(state) = self.lock() else { return Lag::default() };
+        let ([(in_flight, in_flight_bytes), (waiting, waiting_bytes)], oldest) = state.queue.load();
+        Lag {
+            in_flight,
+            in_flight_bytes,
+            oldest: oldest.map(|sent| sent.elapsed()),
+            waiting,
+            waiting_bytes,
+            since_dispatch: state.last_look.elapsed(),
+        }
+    }
+
     /// Which membership this is, or was the last.
     pub(crate) fn generation(&self) -> u64 {
         self.lock().map_or(0, |state| state.generation)
-    }
-
-    /// Why the membership has ended, if a sender has found out and the receiver has not.
-    pub(crate) fn lost(&self) -> Option<Cause> {
-        self.lock().ok().filter(|state| state.unnoticed)?.away
     }
 
     /// The receiver has heard that the membership has ended.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::cause::Cause;
 use crate::flow::Flow;
@@ -43,6 +44,8 @@ struct Packet {
     /// What it counts for in the queue.
     weight: usize,
     messages: Range<u64>,
+    /// When it was sent.
+    sent: Option<Instant>,
 }
 
 /// The bytes of a packet.
@@ -148,7 +151,8 @@ impl Queue {
                 bytes.extend_from_slice(slice);
             }
         }
-        self.waiting.push_back(Packet { bytes: Bytes::Own(bytes), weight, messages: number..self.next });
+        let messages = number..self.next;
+        self.waiting.push_back(Packet { bytes: Bytes::Own(bytes), weight, messages, sent: None });
         Ok(number)
     }
 
@@ -157,7 +161,7 @@ impl Queue {
         let number = self.next;
         self.next += 1;
         let bytes = Bytes::Long { bytes, held: true };
-        self.waiting.push_back(Packet { bytes, weight: 0, messages: number..self.next });
+        self.waiting.push_back(Packet { bytes, weight: 0, messages: number..self.next, sent: None });
         number
     }
 
@@ -226,7 +230,18 @@ impl Queue {
 
     fn fly(&mut self, packet: Packet) {
         self.flying_cost += self.flow.cost(packet.bytes.len());
-        self.flying.push_back(packet);
+        self.flying.push_back(Packet { sent: Some(Instant::now()), ..packet });
+    }
+
+    /// How many messages, and how many bytes, are in flight and wait, and when the oldest was sent.
+    pub(crate) fn load(&self) -> ([(usize, usize); 2], Option<Instant>) {
+        let load = |packets: &VecDeque<Packet>| {
+            packets.iter().fold((0, 0), |(messages, bytes), packet| {
+                let more = packet.messages.end - packet.messages.start;
+                (messages + usize::try_from(more).unwrap_or(0), bytes + packet.bytes.len())
+            })
+        };
+        ([&self.flying, &self.waiting].map(load), self.flying.front().and_then(|packet| packet.sent))
     }
 
     fn land(&mut self) -> Option<Packet> {

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::group::Group;
 use crate::join::PATIENCE;
+use crate::lag::Lag;
 use crate::link::Link;
 use crate::name::GroupName;
 use crate::owned::OwnedEvent;
@@ -71,6 +72,11 @@ impl Sender {
     /// Which membership this is; see [`Link::generation`].
     pub fn generation(&self) -> u64 {
         self.0.shared.generation()
+    }
+
+    /// How far this member is behind what it has sent.
+    pub fn lag(&self) -> Lag {
+        self.0.shared.outbox().lag()
     }
 
     /// The members of the group as the daemon knows them now.
@@ -264,6 +270,12 @@ impl Receiver {
     /// As [`Group::events`].
     pub fn events(&mut self) -> Events<'_> {
         self.group_mut().events()
+    }
+
+    /// How far this member is behind what it has sent.
+    #[expect(clippy::missing_panics_doc, reason = "a receiver shares its requests")]
+    pub fn lag(&self) -> Lag {
+        self.requests().shared().expect("a receiver shares its requests").outbox().lag()
     }
 
     /// As [`Group::leave`], when what waits in the queue has been sent; the senders are refused from the moment that it begins.

@@ -14,6 +14,7 @@ use crate::connect::Connect;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::join::PATIENCE;
+use crate::lag::Lag;
 use crate::link::Link;
 use crate::name::GroupName;
 use crate::owned::OwnedEvent;
@@ -96,6 +97,11 @@ impl Group {
     /// Which membership this is; see [`Link::generation`].
     pub fn generation(&self) -> u64 {
         self.sender.generation()
+    }
+
+    /// How far this member is behind what it has sent.
+    pub fn lag(&self) -> Lag {
+        self.sender.lag()
     }
 
     /// As [`Sender::members`].

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::inbox::Inbox;
 use crate::join::PATIENCE;
+use crate::lag::Lag;
 use crate::link::Link;
 use crate::owned::OwnedEvent;
 use crate::requests::{Closes, Shared};
@@ -183,6 +184,16 @@ impl Receiver {
         let mut next = None;
         ready!(self.poll_dispatch(cx, 1, &mut |_, event| next = Some(event.to_owned())))?;
         Poll::Ready(Ok(next.expect("one event was handled")))
+    }
+
+    /// Which membership this is; see [`Link::generation`].
+    pub fn generation(&self) -> u64 {
+        self.link().generation()
+    }
+
+    /// How far this member is behind what it has sent.
+    pub fn lag(&self) -> Lag {
+        self.shared().outbox().lag()
     }
 
     /// Leaves the group, passing over the events that come until the own leave has been delivered, and closes the handle. It

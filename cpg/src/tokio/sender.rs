@@ -9,6 +9,7 @@ use ::tokio::time::sleep;
 
 use super::thread;
 use crate::error::Result;
+use crate::lag::Lag;
 use crate::name::GroupName;
 use crate::requests::Shared;
 use crate::ticket::Ticket;
@@ -60,6 +61,11 @@ impl Sender {
     /// Which membership this is; see [`Link::generation`](crate::Link::generation).
     pub fn generation(&self) -> u64 {
         self.shared().generation()
+    }
+
+    /// How far this member is behind what it has sent.
+    pub fn lag(&self) -> Lag {
+        self.shared().outbox().lag()
     }
 
     /// The longest message, in bytes, that is sent in one piece.
