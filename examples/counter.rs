@@ -1,0 +1,133 @@
+//! A sum that the members of a group keep together, through partitions and restarts of corosync.
+//!
+//!     counter GROUP
+//!
+//! It shows a group that [comes back](Reconnect) when it has lost its daemon, and state that can stand that: each member tells
+//! the others what it has counted so far, not what is new, and tells them again whenever somebody joins. So it does not
+//! matter who has missed what, and two parts of a cluster that merge come to the same sum. The numbers are lines of standard
+//! input.
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, Write as _};
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cpg::{Connect, Ended, Event, Group, GroupName, Link, Member, Receiver, Reconnect, Sender, Wait, Waker};
+use program::End;
+
+const HELP: &str = "Usage: counter GROUP
+
+Joins GROUP, and adds the numbers that are the lines of standard input to what its members count together. Prints 'sum N' when
+that changes and 'members N' for each view. When corosync ends, waits for it to come back. Leaves when the input has
+ended and all have what was counted.
+";
+
+/// How long joining may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pause before the last sum is sent again, when corosync has ended meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    program::main("counter", HELP, |mut arguments| {
+        use lexopt::prelude::*;
+        let mut group = None;
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("help") | Short('h') => return Err(End::Help),
+                Value(value) if group.is_none() => group = Some(value),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let group = group.ok_or(End::Usage("which GROUP?".to_owned()))?;
+        run(&GroupName::new(group.as_bytes())?)
+    })
+}
+
+fn run(name: &GroupName) -> Result<(), End> {
+    let how = Connect::new().reconnect(Reconnect::new());
+    let (sender, receiver) = Group::join_until(how, name, Instant::now() + PATIENCE)?.split()?;
+    let (own, waker) = (AtomicU64::new(0), Waker::new()?);
+    thread::scope(|scope| {
+        let counting = scope.spawn(|| {
+            let counted = count(&sender, &own);
+            waker.wake();
+            counted
+        });
+        let heard = hear(receiver, &own, &waker);
+        counting.join().expect("the thread panicked").and(heard)
+    })
+}
+
+/// Adds up the input, and tells the others until all have it.
+fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
+    let tell = || sender.send_tracked(&own.load(Ordering::SeqCst).to_le_bytes());
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let number: u64 = line.trim().parse().map_err(|error| End::Failed(format!("'{line}': {error}")))?;
+        own.fetch_add(number, Ordering::SeqCst);
+        match tell() {
+            Ok(_) => {}
+            // The others are told when the group is back.
+            Err(error) if error.is_connection_lost() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    while let Err(error) = tell().and_then(cpg::Ticket::wait) {
+        if !error.is_connection_lost() {
+            return Err(error.into());
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Hears what the others have counted, until all is counted here.
+fn hear(mut receiver: Receiver, own: &AtomicU64, counted: &Waker) -> Result<(), End> {
+    let mut counts = BTreeMap::new();
+    let ended = receiver.run_with(Wait::forever().or_woken_by(counted), |link, event| {
+        match handle(link, &event, own, &mut counts) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    })?;
+    if let Ended::Broke(error) = ended {
+        return Err(error.into());
+    }
+    Ok(receiver.leave()?)
+}
+
+fn handle(
+    link: &Link,
+    event: &Event<'_>,
+    own: &AtomicU64,
+    counts: &mut BTreeMap<Member, u64>,
+) -> io::Result<()> {
+    let mut output = io::stdout();
+    let view = match event {
+        Event::ConfChg(view) => *view,
+        Event::Rejoined(back) => back.view(),
+        Event::Lost(lost) => return writeln!(output, "lost: {}", lost.error()),
+        Event::Deliver(message) => {
+            let count = message.payload().try_into().map(u64::from_le_bytes).unwrap_or(0);
+            let before = counts.insert(message.sender(), count);
+            return if before == Some(count) {
+                Ok(())
+            } else {
+                writeln!(output, "sum {}", counts.values().sum::<u64>())
+            };
+        }
+        _ => return Ok(()),
+    };
+    if !view.joined().is_empty() {
+        // With a full queue there are messages under way that say it, or will.
+        let _ = link.send(&own.load(Ordering::SeqCst).to_le_bytes());
+    }
+    writeln!(output, "members {}", view.members().len())
+}
