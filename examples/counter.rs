@@ -115,7 +115,7 @@ fn handle(
         Event::Rejoined(back) => back.view(),
         Event::Lost(lost) => return writeln!(output, "lost: {}", lost.error()),
         Event::Deliver(message) => {
-            let count = message.payload().try_into().map(u64::from_le_bytes).unwrap_or(0);
+            let count = message.payload().try_into().map_or(0, u64::from_le_bytes);
             let before = counts.insert(message.sender(), count);
             return if before == Some(count) {
                 Ok(())

@@ -57,8 +57,8 @@ where
     M: Fn(usize) -> bool,
 {
     /// The handler has got so many already.
-    pub(crate) fn new(link: &'d Link, handler: H, more: M, stash: &'d mut Stash, handled: usize) -> Self {
-        Self { link, handler, more, stash, handled }
+    pub(crate) fn new(link: &'d Link, handler: H, more: M, stash: &'d mut Stash, count: usize) -> Self {
+        Self { link, handler, more, stash, handled: count }
     }
 
     /// How many events the handler has got.

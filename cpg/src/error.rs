@@ -207,18 +207,17 @@ impl Error {
         match self {
             Self::Cs { code, .. } => code.kind(),
             Self::StackTooSmall { .. } => io::ErrorKind::OutOfMemory,
-            Self::TooManyHandles { .. } | Self::TooManyIterations { .. } => io::ErrorKind::QuotaExceeded,
+            Self::TooManyHandles { .. } | Self::TooManyIterations { .. } | Self::NoDescriptors(_) => {
+                io::ErrorKind::QuotaExceeded
+            }
             Self::Name(_) | Self::MessageTooLong { .. } => io::ErrorKind::InvalidInput,
             Self::QueueFull => io::ErrorKind::WouldBlock,
             Self::Left | Self::Away | Self::Unheard => io::ErrorKind::NotConnected,
-            Self::Dropped => io::ErrorKind::Other,
+            Self::Dropped | Self::Thread(_) | Self::Poll(_) => io::ErrorKind::Other,
             Self::TimedOut { .. } => io::ErrorKind::TimedOut,
             Self::Forked { .. } => io::ErrorKind::PermissionDenied,
             Self::GroupTooLarge { .. } | Self::Waits { .. } => io::ErrorKind::Unsupported,
-            Self::NoDescriptors(_) => io::ErrorKind::QuotaExceeded,
             Self::NoSharedMemory { .. } => io::ErrorKind::StorageFull,
-            Self::Thread(_) => io::ErrorKind::Other,
-            Self::Poll(_) => io::ErrorKind::Other,
         }
     }
 }

@@ -41,12 +41,12 @@
 //! | B6 | `CS_DISPATCH_BLOCKING` cannot be stopped | waits with `poll` on the descriptor, up to a deadline or a [`Waker`](crate::Waker) |
 //! | B7 | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when it is over | [`Error::is_retryable`](crate::Error::is_retryable); the queue of a [`Sender`](crate::Sender) is clocked by own deliveries instead, [`Link::send_until`](crate::Link::send_until) waits |
 //! | B8 | a message above the atomic size is sent in parts, and a membership change stops it | the whole message is refused with a retryable error, and a [`Sender`](crate::Sender) begins it again; what libcpg prints meanwhile goes to `/dev/null` |
-//! | B9 | when the daemon has gone everything is `CS_ERR_LIBRARY`, or `CS_ERR_TRY_AGAIN` for ever if it died under flow control; undispatched events are lost | the socket is looked at, and both are [`Error::is_connection_lost`](crate::Error::is_connection_lost) |
+//! | B9 | when the daemon has gone everything is `CS_ERR_LIBRARY`, or `CS_ERR_TRY_AGAIN` for ever if it died under flow control; undispatched events are lost | the socket is looked at, and both are [`Error::is_connection_lost`](crate::Error::is_connection_lost); a group can [come back](crate::Reconnect) by itself |
 //! | B10 | an idle dispatch is an error with one flag and none with another | 0 events, in both cases |
 //! | B11 | a signal does not end a dispatch | nor does it here; a deadline does |
 //! | B12 | flow control is always "disabled", guarantees are ignored, zero-copy depends on the version | said in the documentation of each |
 //! | B13 | two kinds of iteration want a null group, and one that is dropped early stays in the daemon | three methods; dropping finalizes |
-//! | B14 | the events of a member that does not dispatch wait in the daemon's memory, without a bound | dispatch often, or leave |
+//! | B14 | the events of a member that does not dispatch wait in the daemon's memory, without a bound | [`Lag`](crate::Lag) says how far behind it is; dispatch often, or leave |
 //! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`ConfChg`](crate::ConfChg) has the member list, which is the truth |
 //! | B16 | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended: libcpg has no way to. Only a send up to the atomic size does not wait; after some 280 of them libqb spins until the daemon goes on, where this crate says `CS_ERR_TRY_AGAIN` |
 //! | B17 | while a ring re-forms under a flood of large messages, the daemon can drop one that it said `CS_OK` to (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, there is no reply to a plain send: who must know waits for the own delivery: a [`Ticket`](crate::Ticket) fails, and the message comes back, when one sent later is delivered first |

@@ -107,7 +107,7 @@ impl Group {
     /// # Errors
     /// [`Error::StackTooSmall`] on a thread with less than 1152 KiB of stack left (A1), [`Error::GroupTooLarge`] if the group
     /// has grown past 128 members (A8), [`Error::is_connection_lost`] when the daemon has gone: events that had not been
-    /// dispatched by then are lost (B9).
+    /// dispatched by then are lost (B9). A group that [reconnects](crate::Reconnect) goes on instead.
     #[doc(alias = "cpg_dispatch")]
     #[doc(alias = "cpg_context_get")]
     #[doc(alias = "cpg_context_set")]

@@ -100,9 +100,9 @@ impl Inbox {
         mut work: impl FnMut(&dyn Source) -> Result<R>,
     ) -> Result<R> {
         self.process.check()?;
-        let mut handled = 0;
+        let mut count = 0;
         loop {
-            let (result, change) = self.turn(counting, &mut handled, &mut handler, &more, &mut work);
+            let (result, change) = self.turn(counting, &mut count, &mut handler, &more, &mut work);
             match change {
                 None => return result,
                 Some(Change::Lost(cause)) => self.lose(cause)?,
@@ -115,7 +115,7 @@ impl Inbox {
     fn turn<R>(
         &mut self,
         counting: bool,
-        handled: &mut usize,
+        count: &mut usize,
         handler: &mut impl FnMut(&Link, Event<'_>),
         more: &impl Fn(usize) -> bool,
         work: &mut impl FnMut(&dyn Source) -> Result<R>,
@@ -124,7 +124,7 @@ impl Inbox {
         let (link, readiness, recovery) = (&*link, readiness.as_ref(), recovery.as_ref());
         let shared = link.requests().shared();
         let _scope = Scope::enter(shared);
-        let delivery = RefCell::new(Delivery::new(link, handler, more, stash, *handled));
+        let delivery = RefCell::new(Delivery::new(link, handler, more, stash, *count));
         let change = Cell::new(None);
         let turn = Turn { shared, readiness, recovery, delivery: &delivery, change: &change };
         let mut take = |event: Event<'_>| delivery.borrow_mut().event(event);
@@ -138,7 +138,7 @@ impl Inbox {
             None => work(&Feed { pump: None, turn: &turn }),
         };
         let delivery = delivery.borrow();
-        *handled = delivery.handled();
+        *count = delivery.handled();
         let rest = delivery.has_rest() || recovery.is_some_and(Recovery::has_news);
         match (shared, readiness) {
             (Some(shared), _) => shared.outbox().set_timer(rest),

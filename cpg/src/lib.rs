@@ -49,6 +49,7 @@
 //! | sends much, or from many threads | [`Group::split`]: a [`Sender`] with a queue that waits out flow control |
 //! | sends many small messages | a [coalesced](Flow::coalesced) group, whose messages travel in [packets](packet) |
 //! | wants to know when a message has been delivered | a [`Ticket`] |
+//! | outlives its daemon | a group that [reconnects](Reconnect) |
 //! | is made of tasks | `cpg::tokio` (feature `tokio`) |
 //!
 //! Handles and groups can move to other threads and cannot be shared between them: libcpg is not thread-safe (A4). A dispatch

@@ -4,7 +4,6 @@ mod support;
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsRawFd as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cpg::{
@@ -12,7 +11,7 @@ use cpg::{
     Waker,
 };
 use support::other_user::{become_nobody, real_root};
-use support::{deadline, join, join_with, name, pump, readable, wait_for};
+use support::{deadline, join, join_with, pump, readable, wait_for};
 use testcluster::Cluster;
 
 fn returning(reconnect: Reconnect) -> Connect {
@@ -385,7 +384,7 @@ fn a_daemon_that_stops_while_it_is_connected_to_holds_nobody_up() {
         group.dispatch(Dispatch::All, |_, event| back |= matches!(event, Event::Rejoined(_))).unwrap();
         group
             .dispatch(Dispatch::OneUntil(Instant::now()), |_, event| {
-                back |= matches!(event, Event::Rejoined(_))
+                back |= matches!(event, Event::Rejoined(_));
             })
             .unwrap();
         cluster.resume(1).unwrap();
@@ -395,148 +394,4 @@ fn a_daemon_that_stops_while_it_is_connected_to_holds_nobody_up() {
         assert_eq!(group.generation(), 2);
         group.leave().unwrap();
     });
-}
-
-/// Restarts under load: the messages of several threads are all accounted for.
-#[test]
-fn no_message_is_lost_without_a_word_in_many_restarts() {
-    restarts(8);
-}
-
-/// As the other one, as often as the README says.
-#[test]
-#[ignore = "takes minutes"]
-fn no_message_is_lost_without_a_word_in_500_restarts() {
-    restarts(500);
-}
-
-fn restarts(count: u64) {
-    const SENDERS: u64 = 3;
-    let cluster = Cluster::start(1).unwrap();
-    cluster.on(1, || {
-        let how = returning(Reconnect::new().keep_queue()).flow(Flow::coalesced());
-        let (sender, mut receiver) = join_with(how, "load").split().unwrap();
-        let stop = AtomicBool::new(false);
-        // Files, mappings and descriptors after the first restart are those that are there after the last.
-        let mut after_first = None;
-        // From the daemon's being up to a message's having been delivered.
-        let mut took = Vec::new();
-        let (mut heard, mut handed_back, mut resolved) = (0_u64, 0_u64, 0_u64);
-        let sent: u64 = std::thread::scope(|scope| {
-            let senders: Vec<_> = (0..SENDERS)
-                .map(|thread| {
-                    let (sender, stop) = (sender.clone(), &stop);
-                    scope.spawn(move || {
-                        let mut sent = 0_u64;
-                        while !stop.load(Ordering::SeqCst) {
-                            let number = thread << 56 | sent;
-                            match sender
-                                .send_until(&number.to_le_bytes(), Instant::now() + Duration::from_millis(50))
-                            {
-                                Ok(()) => sent += 1,
-                                Err(error) => assert!(error.is_retryable(), "{error}"),
-                            }
-                        }
-                        sent
-                    })
-                })
-                .collect();
-            let mut last = [None; SENDERS as usize];
-            let took = &mut took;
-            let restarting = scope.spawn(|| {
-                for _ in 0..count {
-                    cluster.kill(1).unwrap();
-                    cluster.restart(1).unwrap();
-                    let started = Instant::now();
-                    // It is back, and messages flow again.
-                    let ticket = wait_for("room", || sender.try_send_tracked(&u64::MAX.to_le_bytes()).ok());
-                    match ticket.wait_until(deadline()) {
-                        Ok(()) => {}
-                        Err(error) => assert!(error.is_connection_lost(), "{error}"),
-                    }
-                    took.push(started.elapsed());
-                }
-                stop.store(true, Ordering::SeqCst);
-            });
-            let mut settled = |event: Event<'_>| {
-                let (payload, delivered) = match &event {
-                    Event::Deliver(message) => (message.payload().to_vec(), true),
-                    Event::Undelivered(message) => (message.payload().to_vec(), false),
-                    Event::Rejoined(_) => {
-                        after_first.get_or_insert_with(Held::now);
-                        return;
-                    }
-                    _ => return,
-                };
-                let number = u64::from_le_bytes(payload.try_into().unwrap());
-                if number == u64::MAX {
-                    resolved += 1;
-                    return;
-                }
-                if delivered {
-                    heard += 1
-                } else {
-                    handed_back += 1
-                }
-                // In the order of sending: the same as 'each once'.
-                let (thread, number) = (usize::try_from(number >> 56).unwrap(), number & ((1 << 56) - 1));
-                let expected = last[thread].map_or(0, |last: u64| last + 1);
-                assert_eq!(number, expected, "of thread {thread}");
-                last[thread] = Some(number);
-            };
-            while !restarting.is_finished() {
-                let soon = Instant::now() + Duration::from_millis(50);
-                receiver.dispatch(Dispatch::Until(soon), |_, event| settled(event)).unwrap();
-            }
-            restarting.join().unwrap();
-            let sent = senders.into_iter().map(|thread| thread.join().unwrap()).sum();
-            let last = sender.send_tracked(&u64::MAX.to_le_bytes()).unwrap();
-            wait_for("the last message", || {
-                receiver.dispatch(Dispatch::All, |_, event| settled(event)).unwrap();
-                last.outcome().map(|outcome| outcome.unwrap())
-            });
-            sent
-        });
-        assert_eq!(heard + handed_back, sent, "delivered and handed back");
-        assert_eq!(resolved, count + 1);
-        assert_eq!(receiver.generation(), count + 1);
-        took.sort_unstable();
-        let (median, most) = (took[took.len() / 2], took[took.len() - 1]);
-        println!("{count} restarts: {sent} sent, {heard} delivered, {handed_back} handed back");
-        println!("back after {median:?}, at most {most:?}");
-        let first = after_first.unwrap();
-        wait_for("what the restarts held to be given back", || {
-            let now = Held::now();
-            let flat = now.descriptors <= first.descriptors + 2
-                && now.threads <= first.threads + 1
-                && now.maps <= first.maps + 8
-                && now.shared <= first.shared;
-            if !flat {
-                println!("{first:?} -> {now:?}");
-            }
-            flat.then_some(())
-        });
-        println!("{first:?} -> {:?}", Held::now());
-    });
-}
-
-/// What a process holds that a restart could leave behind.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    descriptors: usize,
-    threads: usize,
-    maps: usize,
-    shared: usize,
-}
-
-impl Held {
-    fn now() -> Self {
-        let entries = |path| std::fs::read_dir(path).unwrap().count();
-        Self {
-            descriptors: entries("/proc/self/fd"),
-            threads: entries("/proc/self/task"),
-            maps: std::fs::read_to_string("/proc/self/maps").unwrap().lines().count(),
-            shared: entries("/dev/shm"),
-        }
-    }
 }
