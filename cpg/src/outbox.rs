@@ -445,10 +445,14 @@ impl Outbox {
     pub(crate) fn retry(&self, send: Send<'_>) {
         if self.readiness.is_set() {
             let Ok(mut state) = self.lock() else { return };
-            if state.retry.is_some_and(|(at, _)| Instant::now() >= at) {
+            let due = state.retry.is_some_and(|(at, _)| Instant::now() >= at);
+            if due {
                 self.flush(&mut state, send);
             }
-            self.set_timer_locked(&state, false);
+            // To set it is a system call and an interrupt: not for each of many messages that are handed back.
+            if due || !state.has_news() {
+                self.set_timer_locked(&state, false);
+            }
         }
     }
 
@@ -460,7 +464,7 @@ impl Outbox {
     }
 
     fn set_timer_locked(&self, state: &State, more: bool) {
-        let more = more || state.queue.has_returned() || state.unnoticed;
+        let more = more || state.has_news();
         let retry = state.retry.map(|(at, _)| at.saturating_duration_since(Instant::now()));
         self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
     }
@@ -521,6 +525,11 @@ impl State {
         closing
             .or(self.queue.ended())
             .or(self.away.filter(|_| self.comeback != Some(true)).and(Some(Cause::Away)))
+    }
+
+    /// Whether the receiver has something to handle that is not libcpg's.
+    fn has_news(&self) -> bool {
+        self.queue.has_returned() || self.unnoticed
     }
 
     /// An error if sending the message ended the queue or the membership; it is then not handed back.
