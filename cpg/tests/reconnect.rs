@@ -3,7 +3,7 @@
 mod support;
 
 use std::ops::ControlFlow::{Break, Continue};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
 use cpg::{
@@ -66,12 +66,12 @@ fn a_group_comes_back_each_time_that_its_daemon_does() {
             for generation in 1..4 {
                 cluster.kill(1).unwrap();
                 // The descriptor says so, and what is sent meanwhile is refused in words of its own.
-                wait_for("the descriptor", || readable(std::os::fd::AsFd::as_fd(&group)).then_some(()));
+                wait_for("the descriptor", || readable(group.as_fd()).then_some(()));
                 assert!(group.send(b"lost").unwrap_err().is_connection_lost());
                 let events = pump(&mut group, |events| events.len() == 1);
                 assert_eq!(told(&events), [format!("lost {generation}")]);
                 assert_eq!(group.dispatch(Dispatch::All, |_, _| ()).unwrap(), 0);
-                assert!(!readable(std::os::fd::AsFd::as_fd(&group)), "there is nothing to do");
+                assert!(!readable(group.as_fd()), "there is nothing to do");
                 for error in [
                     group.send(b"away").unwrap_err(),
                     group.members().unwrap_err(),
@@ -84,7 +84,7 @@ fn a_group_comes_back_each_time_that_its_daemon_does() {
                 assert_eq!(group.generation(), generation);
 
                 cluster.restart(1).unwrap();
-                wait_for("the descriptor", || readable(std::os::fd::AsFd::as_fd(&group)).then_some(()));
+                wait_for("the descriptor", || readable(group.as_fd()).then_some(()));
                 let mut seen = Vec::new();
                 while seen.is_empty() {
                     group
@@ -194,6 +194,33 @@ fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
 }
 
 #[test]
+fn a_loop_that_waits_for_the_descriptor_hears_of_all_of_it() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let how = returning(Reconnect::new()).flow(Flow::new().window(1));
+        let (sender, mut receiver) = join_with(how, "loop").split().unwrap();
+        let fd = receiver.as_raw_fd();
+        let mut events = Vec::new();
+        let mut hear = |until: &dyn Fn(&[OwnedEvent]) -> bool| {
+            while !until(&events) {
+                wait_for("the descriptor", || readable(receiver.as_fd()).then_some(()));
+                let handler = |_: &cpg::Link, event: Event<'_>| events.push(event.to_owned());
+                receiver.dispatch(Dispatch::OneNonBlocking, handler).unwrap();
+            }
+        };
+        hear(&|events| support::views(events).next().is_some());
+        cluster.pause(1).unwrap();
+        (0..3).for_each(|_| sender.send(b"x").unwrap());
+        cluster.kill(1).unwrap();
+        hear(&|events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        cluster.restart(1).unwrap();
+        hear(&|events| matches!(events.last(), Some(OwnedEvent::Rejoined(_))));
+        assert_eq!(told(&events), ["sent x", "unsent x", "unsent x", "lost 1", "rejoined 2"]);
+        assert_eq!(receiver.as_raw_fd(), fd);
+    });
+}
+
+#[test]
 fn what_waits_is_kept_if_that_was_asked_for() {
     for flow in [Flow::new().window(1), Flow::coalesced().window(1).packet_size(1)] {
         let cluster = Cluster::start(1).unwrap();
@@ -261,7 +288,7 @@ fn nothing_is_sent_in_a_membership_that_the_handler_has_not_heard_of() {
         cluster.restart(1).unwrap();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
         // It is joined by now or will be: until the handler has heard of it, what is sent could be stale.
-        wait_for("the group", || readable(std::os::fd::AsFd::as_fd(&receiver)).then_some(()));
+        wait_for("the group", || readable(receiver.as_fd()).then_some(()));
         assert!(matches!(sender.try_send(b"x"), Err(Error::Away)));
         let (error, inside) = receiver
             .run(|link, event| match event {
