@@ -76,8 +76,9 @@ where
     /// Handles an event of libcpg's; there is no rest.
     #[inline]
     pub(crate) fn event(&mut self, event: Event<'_>) {
-        match self.link.note(event) {
+        match event {
             Event::Deliver(message) => self.message(message),
+            Event::ConfChg(view) => self.handle(self.link.note(view)),
             event => self.handle(event),
         }
     }

@@ -268,14 +268,17 @@ where
     }
 
     /// The next event of libcpg's.
+    #[inline]
     fn take(&self, pump: &Pump<'_>) -> Result<bool> {
-        let result = pump.one();
-        let Err(Some(cause)) = result.as_ref().map_err(Cause::of) else { return result };
-        self.failed(cause, result)
+        match pump.one() {
+            Ok(taken) => Ok(taken),
+            Err(error) => self.failed(error),
+        }
     }
 
     #[cold]
-    fn failed(&self, cause: Cause, result: Result<bool>) -> Result<bool> {
+    fn failed(&self, error: Error) -> Result<bool> {
+        let Some(cause) = Cause::of(&error) else { return Err(error) };
         if cause.is_connection_lost() && self.recovery.and_then(Recovery::follows).is_some() {
             return self.change(Change::Lost(cause));
         }
@@ -286,10 +289,11 @@ where
                 return Ok(true);
             }
         }
-        result
+        Err(error)
     }
 
     /// What there is to do without a membership.
+    #[cold]
     fn step(&self) -> Result<bool> {
         match self.recovery.map_or(Step::Wait, Recovery::step) {
             Step::Tell(lost) => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::code::CsError;
 use crate::error::{Error, Result};
-use crate::event::{Deliver, Event};
+use crate::event::{ConfChg, Deliver, Event};
 use crate::flow::Flow;
 use crate::handle::Handle;
 use crate::name::GroupName;
@@ -138,21 +138,14 @@ impl Link {
         }
     }
 
-    /// Keeps up with an event that is about to be handled.
-    #[inline]
-    pub(crate) fn note<'e>(&self, event: Event<'e>) -> Event<'e> {
-        match event {
-            Event::ConfChg(view) if self.back.get() => {
-                self.back.set(false);
-                self.requests.reopen(self.generation);
-                Event::Rejoined(Rejoined { generation: self.generation, view })
-            }
-            Event::ConfChg(change) => {
-                self.left.set(self.left.get() || change.left().contains(&self.me));
-                event
-            }
-            event => event,
+    /// Keeps up with a view, and gives the event that it is.
+    pub(crate) fn note<'e>(&self, view: ConfChg<'e>) -> Event<'e> {
+        if self.back.replace(false) {
+            self.requests.reopen(self.generation);
+            return Event::Rejoined(Rejoined { generation: self.generation, view });
         }
+        self.left.set(self.left.get() || view.left().contains(&self.me));
+        Event::ConfChg(view)
     }
 
     /// Refuses to take the next event of a group that has grown past what libcpg has room for (A8).
