@@ -154,7 +154,7 @@ impl Inbox {
             readiness.remove(events);
         }
         if let Some(shared) = self.link.requests().shared() {
-            shared.outbox().noticed(cause);
+            shared.outbox().lose(cause);
         }
         let (name, lost) = (self.link.name().clone(), Lost { generation: self.link.generation(), cause });
         let (events, close) = (self.events.take(), self.link.lose());
@@ -199,7 +199,7 @@ impl Inbox {
             recovery.give_up(cause);
         }
         if let Some(shared) = self.link.requests().shared() {
-            shared.outbox().give_up(cause);
+            shared.outbox().end(cause);
         }
     }
 

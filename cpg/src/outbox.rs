@@ -3,6 +3,7 @@
 //! One lock is on the queue, another on the requests (A4). A message goes from the one to libcpg under both, the queue's taken
 //! first; whoever holds that of the requests alone, because it waits for the daemon (B16), sends what was put off meanwhile.
 
+mod ends;
 mod fate;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use crate::lag::Lag;
 use crate::queue::{Full, Queue, Returned};
 use crate::raw::Process;
 use crate::readiness::Readiness;
+
+pub(crate) use ends::Look;
 
 /// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
 /// these to the second.
@@ -45,17 +48,6 @@ pub(crate) struct Outbox {
     readiness: Readiness,
 }
 
-/// What a receiver has to do before it takes an event of libcpg's.
-#[derive(Debug)]
-pub(crate) enum Look {
-    /// A message is to be handed back.
-    Returned(Returned),
-    /// A sender has found out that the membership has ended.
-    Lost(Cause),
-    /// Nothing.
-    On,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Open,
@@ -73,10 +65,10 @@ struct State {
     dispatching: Option<ThreadId>,
     /// Whether another membership follows when this one is lost, and if so, whether that gets what waits.
     comeback: Option<bool>,
-    /// Why there is no membership now, while the next one is sought.
-    away: Option<Cause>,
-    /// The receiver has not heard of that.
-    unnoticed: bool,
+    /// What a sender has met, and what the receiver will end the membership or the queue for.
+    fault: Option<Cause>,
+    /// There is no membership, and the next one is sought.
+    away: bool,
     /// Counts memberships, from 1.
     generation: u64,
     /// A long message is being sent.
@@ -110,8 +102,8 @@ impl Outbox {
             stage: Stage::Open,
             dispatching: None,
             comeback,
-            away: None,
-            unnoticed: false,
+            fault: None,
+            away: false,
             generation,
             busy: false,
             put_off: false,
@@ -152,7 +144,7 @@ impl Outbox {
             return self.push_unheard(state, slices, len, send);
         }
         let Ok(number) = state.queue.push(slices, len) else {
-            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() && state.away.is_none() {
+            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() && !state.is_stopped() {
                 state.last_arrival = Instant::now();
                 self.send_front(state, send);
             }
@@ -161,7 +153,7 @@ impl Outbox {
         // What flow control has refused is tried again when its time has come.
         if state.queue.is_open() && state.retry.is_none() {
             self.flush(state, send);
-            state.accepted(number)?;
+            state.accepted(number, len)?;
         }
         Ok(number)
     }
@@ -178,7 +170,7 @@ impl Outbox {
         if !state.queue.is_waiting() {
             let number = state.queue.push(slices, len).map_err(|Full| Error::QueueFull)?;
             self.flush(state, send);
-            state.accepted(number)?;
+            state.accepted(number, len)?;
             if !state.queue.withdraw(number) {
                 return Ok(number);
             }
@@ -245,7 +237,7 @@ impl Outbox {
 
     /// Sends what waits while the window is open.
     fn flush(&self, state: &mut State, send: Send<'_>) {
-        while !state.busy && state.away.is_none() && state.queue.is_open() && self.send_front(state, send) {}
+        while !state.busy && !state.is_stopped() && state.queue.is_open() && self.send_front(state, send) {}
         if state.stage == Stage::Unheard {
             state.queue.forget_flying();
         }
@@ -263,7 +255,7 @@ impl Outbox {
                 return true;
             }
             Some(Err(error)) => match Cause::of(&error) {
-                Some(cause) => self.end_locked(state, cause),
+                Some(cause) => self.fail(state, cause),
                 // What is in flight will come back, and lets this be tried again.
                 None if state.queue.is_flying() => {}
                 None => {
@@ -312,8 +304,12 @@ impl Outbox {
             if let Some(Err(cause)) = state.queue.outcome(number) {
                 return Err(cause.into());
             }
+            if let Some(cause) = state.refusal_by_fault() {
+                state.queue.withdraw(number);
+                return Err(cause.into());
+            }
             let open = !state.busy
-                && state.away.is_none()
+                && !state.is_stopped()
                 && (state.queue.is_open() || state.stage == Stage::Unheard);
             if open && state.queue.take_turn(number) {
                 break;
@@ -336,9 +332,9 @@ impl Outbox {
         let mut state = self.lock()?;
         state.busy = false;
         let result = state.sent_long(number, result);
-        let lasts = generation == state.generation;
+        let lasts = generation == state.generation && !state.away;
         if let (true, Err(Some(cause))) = (lasts, result.as_ref().map_err(Cause::of)) {
-            self.end_locked(&mut state, cause);
+            self.fail(&mut state, cause);
         }
         self.flush(&mut state, send);
         result
@@ -355,83 +351,9 @@ impl Outbox {
         arrived
     }
 
-    /// Ends the queue, or has it wait for the next membership.
-    pub(crate) fn end(&self, cause: Cause) {
-        if let Ok(mut state) = self.lock() {
-            self.end_locked(&mut state, cause);
-        }
-    }
-
-    fn end_locked(&self, state: &mut State, cause: Cause) {
-        match state.comeback {
-            Some(keep) if cause.is_connection_lost() => {
-                if state.away.is_none() {
-                    state.away = Some(cause);
-                    state.unnoticed = true;
-                    state.queue.end_generation(cause, keep);
-                }
-            }
-            _ => state.queue.end(cause),
-        }
-        state.retry = None;
-        // The receiver has messages to hand back.
-        self.set_timer_locked(state, false);
-        self.wake_all(state);
-    }
-
-    fn wake_all(&self, state: &mut State) {
-        self.room.notify_all();
-        self.settled.notify_all();
-        state.room_wakers.drain(..).for_each(Waker::wake);
-        std::mem::take(&mut state.settled_wakers).into_values().for_each(Waker::wake);
-    }
-
-    /// Ends the queue: no other membership follows.
-    pub(crate) fn give_up(&self, cause: Cause) {
-        if let Ok(mut state) = self.lock() {
-            state.comeback = None;
-            state.unnoticed = false;
-            self.end_locked(&mut state, cause);
-        }
-    }
-
-    /// Another membership has begun, with which the queue goes on.
-    pub(crate) fn reopen(&self, generation: u64, send: Send<'_>) {
-        let Ok(mut state) = self.lock() else { return };
-        state.away = None;
-        state.generation = generation;
-        state.last_arrival = Instant::now();
-        self.flush(&mut state, send);
-    }
-
-    /// Refuses messages from now on, and does not go on with another membership.
-    pub(crate) fn close(&self) {
-        if let Ok(mut state) = self.lock() {
-            state.stage = Stage::Closing;
-            state.comeback = None;
-            self.wake_all(&mut state);
-        }
-    }
-
     /// Whether anything has still to be sent.
     pub(crate) fn is_waiting(&self) -> bool {
         self.lock().is_ok_and(|state| state.queue.is_waiting() || state.busy)
-    }
-
-    /// The receiver has gone.
-    pub(crate) fn unheard(&self, send: Send<'_>) {
-        let Ok(mut state) = self.lock() else { return };
-        // After leaving it is closed, and stays so.
-        if state.stage == Stage::Open {
-            state.stage = Stage::Unheard;
-        }
-        state.queue.abandon();
-        state.comeback = None;
-        if let Some(cause) = state.away {
-            state.queue.end(cause);
-        }
-        self.flush(&mut state, send);
-        self.wake_all(&mut state);
     }
 
     /// This thread begins to dispatch, or has done so.
@@ -469,17 +391,6 @@ impl Outbox {
         self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
     }
 
-    /// What the receiver has to do before it takes an event of libcpg's.
-    #[inline]
-    pub(crate) fn look(&self) -> Look {
-        let Ok(mut state) = self.lock() else { return Look::On };
-        state.last_look = Instant::now();
-        match state.queue.take_returned() {
-            Some(returned) => Look::Returned(returned),
-            None => state.away.filter(|_| state.unnoticed).map_or(Look::On, Look::Lost),
-        }
-    }
-
     /// The next message that is to be handed back.
     pub(crate) fn take_returned(&self) -> Option<Returned> {
         self.lock().ok()?.queue.take_returned()
@@ -505,14 +416,6 @@ impl Outbox {
         self.lock().map_or(0, |state| state.generation)
     }
 
-    /// The receiver has heard that the membership has ended.
-    pub(crate) fn noticed(&self, cause: Cause) {
-        if let Ok(mut state) = self.lock() {
-            self.end_locked(&mut state, cause);
-            state.unnoticed = false;
-        }
-    }
-
     pub(crate) fn has_returned(&self) -> bool {
         self.lock().is_ok_and(|state| state.queue.has_returned())
     }
@@ -522,20 +425,20 @@ impl State {
     /// Why no message is accepted, if none is.
     fn refusal(&self) -> Option<Cause> {
         let closing = (self.stage == Stage::Closing).then_some(Cause::Left);
-        closing
-            .or(self.queue.ended())
-            .or(self.away.filter(|_| self.comeback != Some(true)).and(Some(Cause::Away)))
+        closing.or(self.queue.ended()).or_else(|| self.refusal_by_fault())
     }
 
     /// Whether the receiver has something to handle that is not libcpg's.
     fn has_news(&self) -> bool {
-        self.queue.has_returned() || self.unnoticed
+        self.queue.has_returned() || self.fault.is_some()
     }
 
     /// An error if sending the message ended the queue or the membership; it is then not handed back.
-    fn accepted(&mut self, number: u64) -> Result<()> {
-        match self.queue.ended().or(self.away) {
-            Some(cause) if self.queue.keep(number) => Err(cause.into()),
+    fn accepted(&mut self, number: u64, len: usize) -> Result<()> {
+        match self.queue.ended().or_else(|| self.refusal_by_fault()) {
+            Some(cause) if self.queue.keep(number) || self.queue.retract(number, len) => {
+                Err(self.fault.unwrap_or(cause).into())
+            }
             _ => Ok(()),
         }
     }
@@ -563,3 +466,6 @@ impl State {
         if self.dispatching == Some(thread::current().id()) { Err(Error::Waits { call }) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;

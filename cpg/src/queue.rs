@@ -165,6 +165,25 @@ impl Queue {
         number
     }
 
+    /// Takes the last message back, of `len` bytes, if it has that number and waits.
+    pub(crate) fn retract(&mut self, number: u64, len: usize) -> bool {
+        let Some(last) = self.waiting.back_mut() else { return false };
+        let Bytes::Own(bytes) = &mut last.bytes else { return false };
+        if last.messages.end != number + 1 {
+            return false;
+        }
+        if last.messages.start == number {
+            return self.withdraw(number);
+        }
+        // A packet that others are in.
+        bytes.truncate(bytes.len() - packet::frame_len(len));
+        last.weight -= len + 1;
+        last.messages.end = number;
+        self.waiting_bytes -= len + 1;
+        self.note_lost(number..number + 1, Cause::Dropped);
+        true
+    }
+
     /// Puts a long message in flight, if it is its turn.
     pub(crate) fn take_turn(&mut self, number: u64) -> bool {
         let turn = self.waiting.front().is_some_and(|packet| packet.messages.start == number);

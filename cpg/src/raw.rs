@@ -81,6 +81,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// This one.
+    #[cfg(test)]
+    pub(crate) fn this() -> Self {
+        tables().process()
+    }
+
     /// Refuses what belongs to the parent of this process.
     #[inline]
     pub(crate) fn check(self) -> Result<()> {

@@ -103,7 +103,7 @@ impl Shared {
         let flow = flow.packet_size(flow.packet.min(max_atomic));
         let outbox = Outbox::new(process, flow, comeback, joined.generation, earlier, readiness);
         if joined.gate.replace(Gate::Open) == Gate::Away {
-            outbox.noticed(GONE);
+            outbox.lose(GONE);
         }
         let (node, joined) = (AtomicU32::new(me.node().get()), Mutex::new(Some(joined)));
         Self(Arc::new(Inner { process, flow, max_atomic, node, joined, outbox }))

@@ -1,0 +1,76 @@
+use std::cell::RefCell;
+
+use super::*;
+use crate::code::CsError;
+
+const LOST: Cause = Cause::Cs { call: "cpg_mcast_joined", code: CsError::Library };
+
+fn outbox(comeback: Option<bool>) -> Outbox {
+    let readiness = Readiness::new(None, None).unwrap();
+    Outbox::new(Process::this(), Flow::coalesced(), comeback, 1, 0, readiness)
+}
+
+fn push(outbox: &Outbox, message: &[u8], send: Send<'_>) -> Result<u64> {
+    outbox.push(&[IoSlice::new(message)], message.len(), send)
+}
+
+/// What a receiver has to do, in short.
+fn look(outbox: &Outbox) -> String {
+    match outbox.look() {
+        Look::Returned(message) => format!("returned {}", String::from_utf8_lossy(&message.payload)),
+        Look::Lost(_) => "lost".to_owned(),
+        Look::On => "on".to_owned(),
+    }
+}
+
+#[test]
+fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() {
+    for comeback in [None, Some(false), Some(true)] {
+        let outbox = outbox(comeback);
+        let sent = RefCell::new(Vec::new());
+        let works = |bytes: &[u8]| {
+            sent.borrow_mut().push(bytes.to_vec());
+            Some(Ok(()))
+        };
+        let fails = |_: &[u8]| Some(Err(LOST.into()));
+        let first = push(&outbox, b"first", &works).unwrap();
+        let second = push(&outbox, b"second", &works).unwrap();
+        // libcpg hands the first one over at this moment, and a sender finds out that the daemon has gone.
+        let third = push(&outbox, b"third", &fails);
+        assert_eq!(outbox.arrived(&sent.borrow()[0], &fails), Some(first..first + 1));
+        outbox.settle(first + 1);
+        match comeback {
+            None => assert_eq!(look(&outbox), "returned second"),
+            Some(_) => {
+                assert_eq!(look(&outbox), "lost");
+                outbox.lose(LOST);
+                assert_eq!(look(&outbox), "returned second");
+            }
+        }
+        assert_eq!(look(&outbox), "on", "the third was refused, or is kept");
+        assert!(matches!(outbox.outcome(first), Some(Ok(()))));
+        assert!(outbox.outcome(second).unwrap().unwrap_err().is_connection_lost());
+        assert_eq!(third.is_ok(), comeback == Some(true));
+    }
+}
+
+#[test]
+fn a_message_that_is_refused_leaves_its_packet() {
+    let outbox = outbox(Some(false));
+    // One is put off, and the next travels with it.
+    let first = push(&outbox, b"first", &|_| None).unwrap();
+    let error = push(&outbox, b"second", &|_| Some(Err(LOST.into()))).unwrap_err();
+    assert_eq!(error.code(), Some(CsError::Library));
+    assert!(matches!(push(&outbox, b"third", &|_| None), Err(Error::Away)));
+    outbox.lose(LOST);
+    assert_eq!(look(&outbox), "returned first");
+    assert_eq!(look(&outbox), "on");
+    assert!(outbox.outcome(first).unwrap().unwrap_err().is_connection_lost());
+    // Nothing of it is sent in the next membership.
+    let sent = RefCell::new(Vec::new());
+    outbox.reopen(2, &|bytes| {
+        sent.borrow_mut().push(bytes.to_vec());
+        Some(Ok(()))
+    });
+    assert!(sent.borrow().is_empty());
+}
