@@ -411,6 +411,12 @@ impl Events {
         check("cpg_dispatch", code).map(|()| true)
     }
 
+    /// Whether they are those of `handle`.
+    #[inline]
+    pub(crate) fn is_of(&self, handle: sys::cpg_handle_t) -> bool {
+        self.open.handle == handle
+    }
+
     pub(crate) fn context_set(&self, context: *mut c_void) -> Result<()> {
         // SAFETY: libcpg stores the pointer and does not follow it (lib/cpg.c, cpg_context_set).
         let code = unsafe { sys::cpg_context_set(self.open.handle, context) };

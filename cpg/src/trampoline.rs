@@ -105,14 +105,16 @@ impl Pump<'_> {
 
     #[cold]
     fn fail(&self) -> Result<bool> {
-        let Frame { from, failed, panic, overflow, .. } = self.frame;
+        let Frame { from, panic, overflow, .. } = self.frame;
+        let members = overflow.get();
+        if let Some(members) = members {
+            // For good: a panic must not make it forgotten.
+            from.note_size(members);
+        }
         if let Some(panic) = panic.take() {
-            failed.set(overflow.get().is_some());
             resume_unwind(panic);
         }
-        let members = overflow.get().unwrap_or_default();
-        from.note_size(members);
-        Err(Error::GroupTooLarge { members, limit: MEMBERS_MAX })
+        Err(Error::GroupTooLarge { members: members.unwrap_or_default(), limit: MEMBERS_MAX })
     }
 
     /// Events handled so far.
@@ -146,7 +148,7 @@ impl Frame<'_> {
         }
         // SAFETY: null, or the frame of the dispatch that is under way on this thread: `with` says which one that is, and
         // its Pump takes that back before the frame goes.
-        unsafe { frame.as_ref() }
+        unsafe { frame.as_ref() }.filter(|frame| frame.from.is_of(handle))
     }
 
     fn overflow(&self, members: usize) {

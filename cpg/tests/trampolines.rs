@@ -12,7 +12,7 @@ use cpg::{
     Reason,
 };
 use cpg_sys::{CS_ERR_LIBRARY, CS_OK, cpg_address};
-use stub::{List, NODE, SOUND, Stub, c_name};
+use stub::{List, SOUND, Stub, c_name};
 
 const TWO_GIB: usize = 1 << 31;
 const NONE: List<'static, cpg_address> = List::Of(&[]);
@@ -455,7 +455,7 @@ fn a_panic_and_a_list_that_is_too_long_are_both_told() {
     });
     let dispatch = AssertUnwindSafe(|| group.dispatch(Dispatch::All, |_, _| panic_any(1)));
     assert_eq!(catch_unwind(dispatch).unwrap_err().downcast_ref(), Some(&1));
-    assert_eq!(NODE, group.me().node().get());
+    refused(&mut group, 200);
 }
 
 #[test]
@@ -470,7 +470,7 @@ fn any_size_of_message_that_libcpg_names_is_borne() {
             for len in [0, 1, 50, 5000] {
                 match sender.try_send(&vec![0; len]) {
                     Ok(()) => assert!(len <= limit),
-                    Err(Error::Waits { .. }) => assert!(len > limit),
+                    Err(Error::Waits { .. }) => assert!(len > limit || limit == 0),
                     Err(error) => panic!("{error}"),
                 }
             }
