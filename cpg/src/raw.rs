@@ -417,6 +417,12 @@ impl Events {
         check("cpg_dispatch", code).map(|()| true)
     }
 
+    /// Whether they are those of `handle`.
+    #[inline]
+    pub(crate) fn is_of(&self, handle: sys::cpg_handle_t) -> bool {
+        self.open.handle == handle
+    }
+
     pub(crate) fn context_set(&self, context: *mut c_void) -> Result<()> {
         // SAFETY: libcpg stores the pointer and does not follow it (lib/cpg.c, cpg_context_set).
         let code = unsafe { sys::cpg_context_set(self.open.handle, context) };
@@ -813,6 +819,30 @@ fn epoll_control(epoll: BorrowedFd<'_>, what: libc::c_int, fd: BorrowedFd<'_>) -
     // SAFETY: both are descriptors, and the function reads one event, or none.
     let code = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), what, fd.as_raw_fd(), &raw mut event) };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Where on its stack this thread is.
+///
+/// That is not where a local is under AddressSanitizer, which by default keeps locals on a stack of its own.
+#[inline]
+pub(crate) fn stack_pointer() -> usize {
+    let here: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it reads a register.
+    unsafe {
+        std::arch::asm!("mov {}, rsp", out(reg) here, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: it reads a register.
+    unsafe {
+        std::arch::asm!("mov {}, sp", out(reg) here, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        let local = std::hint::black_box(0_u8);
+        here = std::ptr::from_ref(&local).addr();
+    }
+    here
 }
 
 /// The lowest address and the end of this thread's own stack.

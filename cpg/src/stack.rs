@@ -26,8 +26,7 @@ pub(crate) fn check() -> Result<()> {
 fn remaining() -> usize {
     let Some((low, end)) = BOUNDS.get().or_else(raw::stack_bounds) else { return 0 };
     BOUNDS.set(Some((low, end)));
-    let here = std::hint::black_box(0_u8);
-    let here = std::ptr::from_ref(&here).addr();
+    let here = raw::stack_pointer();
     if here < end { here.saturating_sub(low) } else { 0 }
 }
 

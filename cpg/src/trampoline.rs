@@ -1,8 +1,9 @@
 //! The functions that libcpg calls, and the way from them to the caller's closure.
 //!
 //! libcpg gives a callback nothing but the handle. For the length of one dispatch, and no longer, the handle's context
-//! points at a [`Frame`] on the stack of the thread that dispatches. A Rust panic must not go through C (A6): it is kept
-//! in the frame and goes on when C has returned.
+//! points at a [`Frame`] on the stack of the thread that dispatches. It is followed only on that thread, and while no other
+//! dispatch runs in a handler there: nothing that C does at another time reaches a frame. A Rust panic must not go through C
+//! (A6): it is kept in the frame and goes on when C has returned.
 #![allow(unsafe_code)]
 
 use std::any::Any;
@@ -35,6 +36,11 @@ pub(crate) fn model(initial_totem: bool) -> sys::cpg_model_v1_data_t {
         cpg_totem_confchg_fn: Some(totem_confchg),
         flags: if initial_totem { sys::CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF } else { 0 },
     }
+}
+
+thread_local! {
+    /// The address of the frame whose dispatch is under way on this thread, the innermost if there are several; 0 for none.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What one dispatch has in hand.
@@ -73,13 +79,16 @@ pub(crate) fn with<R>(
         overflow: Cell::new(None),
     };
     events.context_set(std::ptr::from_ref(&frame).cast_mut().cast())?;
-    work(&Pump { frame: &frame, check })
+    let outer = RUNNING.replace(std::ptr::from_ref(&frame).addr());
+    work(&Pump { frame: &frame, check, outer })
 }
 
 /// One dispatch, while the context is in place.
 pub(crate) struct Pump<'f> {
     frame: &'f Frame<'f>,
     check: &'f dyn Fn() -> Result<()>,
+    /// The one that was under way before.
+    outer: usize,
 }
 
 impl Pump<'_> {
@@ -96,14 +105,16 @@ impl Pump<'_> {
 
     #[cold]
     fn fail(&self) -> Result<bool> {
-        let Frame { from, failed, panic, overflow, .. } = self.frame;
+        let Frame { from, panic, overflow, .. } = self.frame;
+        let members = overflow.get();
+        if let Some(members) = members {
+            // For good: a panic must not make it forgotten.
+            from.note_size(members);
+        }
         if let Some(panic) = panic.take() {
-            failed.set(overflow.get().is_some());
             resume_unwind(panic);
         }
-        let members = overflow.get().unwrap_or_default();
-        from.note_size(members);
-        Err(Error::GroupTooLarge { members, limit: MEMBERS_MAX })
+        Err(Error::GroupTooLarge { members: members.unwrap_or_default(), limit: MEMBERS_MAX })
     }
 
     /// Events handled so far.
@@ -120,7 +131,8 @@ impl Pump<'_> {
 
 impl Drop for Pump<'_> {
     fn drop(&mut self) {
-        // The handle is open, so this cannot fail; if it did, no callback would run without a dispatch.
+        RUNNING.set(self.outer);
+        // The handle is open, so this cannot fail; if it did, the context would not be followed.
         let _ = self.frame.from.context_set(std::ptr::null_mut());
     }
 }
@@ -131,9 +143,12 @@ impl Frame<'_> {
     /// The lifetimes are the caller's to keep within the callback.
     fn of<'f>(handle: sys::cpg_handle_t) -> Option<&'f Frame<'f>> {
         let frame = raw::context_get(handle).cast::<Frame<'f>>();
-        // SAFETY: the context is null, or points at the frame of the dispatch that called this callback: `with` sets it,
-        // and its Pump unsets it before the frame goes.
-        unsafe { frame.as_ref() }
+        if frame.addr() != RUNNING.get() {
+            return None;
+        }
+        // SAFETY: null, or the frame of the dispatch that is under way on this thread: `with` says which one that is, and
+        // its Pump takes that back before the frame goes.
+        unsafe { frame.as_ref() }.filter(|frame| frame.from.is_of(handle))
     }
 
     fn overflow(&self, members: usize) {

@@ -1,0 +1,485 @@
+//! Any callbacks that C may make, through a stub of libcpg: the handler sees what was handed over, in order and once, also
+//! when it panics now and then, when messages travel in packets, and whichever way events are taken.
+#![no_main]
+
+#[path = "../../../cpg/tests/support/stub.rs"]
+mod stub;
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, set_hook, take_hook};
+use std::sync::{Arc, Mutex, Once};
+
+use cpg::{
+    Connect, CsError, Dispatch, Error, Event, Flow, Group, GroupName, Link, Receiver, Sender, Wait, packet,
+};
+use cpg_sys::{CS_ERR_LIBRARY, CS_ERR_TRY_AGAIN, CS_OK, cpg_address, cpg_name, cs_error_t};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use stub::{List, SOUND, Stub, c_name};
+
+/// The most that libcpg has room for.
+const MOST: usize = 128;
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    coalesced: bool,
+    split: bool,
+    steps: Vec<Step>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    /// C has this for a dispatch.
+    Plan(Call, Return),
+    /// The program takes events.
+    Take(How),
+    /// The handler panics at the event after so many.
+    Panic(u8),
+    /// The daemon counts so many members.
+    Count(u8),
+    /// C calls back, and no dispatch is under way.
+    Odd(Call),
+    Send(Vec<u8>),
+}
+
+#[derive(Arbitrary, Debug, Clone)]
+enum Call {
+    Deliver {
+        name: Option<Name>,
+        sender: (u32, u32),
+        payload: Vec<u8>,
+    },
+    DeliverNull {
+        name: Option<Name>,
+        sender: (u32, u32),
+        len: u32,
+    },
+    /// Messages in a packet, and what comes after the last one of it.
+    Packet {
+        name: Name,
+        sender: (u32, u32),
+        messages: Vec<Vec<u8>>,
+        rest: Vec<u8>,
+    },
+    ConfChg {
+        name: Option<Name>,
+        lists: [Addresses; 3],
+    },
+    TotemConfChg {
+        seq: u64,
+        node: u32,
+        members: Vec<u32>,
+        long: Option<u32>,
+        null: bool,
+    },
+    Nothing,
+}
+
+#[derive(Arbitrary, Debug, Clone)]
+struct Name {
+    length: u32,
+    bytes: Vec<u8>,
+}
+
+#[derive(Arbitrary, Debug, Clone)]
+enum Addresses {
+    Of(Vec<(u32, u32, u32)>),
+    /// So many times the same.
+    Times(u8, (u32, u32, u32)),
+    Null(usize),
+    /// Longer than the limit.
+    Long(usize),
+}
+
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Return {
+    Ok,
+    TryAgain,
+    Lost,
+    Other(u32),
+}
+
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum How {
+    One,
+    All,
+    AtMost(u8),
+    Run,
+    Break,
+}
+
+impl Return {
+    fn code(self) -> cs_error_t {
+        match self {
+            Self::Ok => CS_OK,
+            Self::TryAgain => CS_ERR_TRY_AGAIN,
+            Self::Lost => CS_ERR_LIBRARY,
+            Self::Other(code) => code,
+        }
+    }
+}
+
+/// What a handler sees, in words of its own.
+#[derive(Debug, Clone, PartialEq)]
+enum Seen {
+    Message { name: Vec<u8>, sender: (u32, u32), payload: Vec<u8>, packed: bool },
+    View { name: Vec<u8>, lists: [Vec<(u32, u32, u32)>; 3] },
+    Ring { seq: u64, node: u32, members: Vec<u32> },
+    Malformed { name: Vec<u8>, sender: (u32, u32), bytes: Vec<u8> },
+}
+
+impl Name {
+    fn in_c(&self) -> cpg_name {
+        c_name(&self.bytes, self.length)
+    }
+
+    fn seen(&self) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        bytes.resize(MOST, 0);
+        bytes.truncate(self.length as usize);
+        bytes
+    }
+}
+
+impl Addresses {
+    fn listed(&self) -> Vec<(u32, u32, u32)> {
+        match self {
+            Self::Of(list) => list.clone(),
+            Self::Times(times, one) => vec![*one; usize::from(*times)],
+            Self::Null(_) | Self::Long(_) => Vec::new(),
+        }
+    }
+
+    fn in_c<'l>(&self, list: &'l [cpg_address]) -> List<'l, cpg_address> {
+        match self {
+            Self::Of(_) | Self::Times(..) => List::Of(list),
+            Self::Null(len) => List::Null(*len),
+            Self::Long(len) => List::Long(list, (*len).max(MOST + 1)),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.in_c(&vec![cpg_address::default(); self.listed().len()]).len()
+    }
+}
+
+impl Call {
+    fn make(&self, stub: Stub) {
+        match self {
+            Self::Deliver { name, sender, payload } => {
+                let name = name.as_ref().map(Name::in_c);
+                stub.deliver(name.as_ref(), *sender, &mut payload.clone());
+            }
+            Self::DeliverNull { name, sender, len } => {
+                let name = name.as_ref().map(Name::in_c);
+                stub.deliver_null(name.as_ref(), *sender, *len as usize);
+            }
+            Self::Packet { name, sender, messages, rest } => {
+                stub.deliver(Some(&name.in_c()), *sender, &mut bytes(messages, rest));
+            }
+            Self::ConfChg { name, lists } => {
+                let name = name.as_ref().map(Name::in_c);
+                let arrays = lists.clone().map(|list| {
+                    let entries = list.listed().into_iter();
+                    entries
+                        .map(|(nodeid, pid, reason)| cpg_address { nodeid, pid, reason })
+                        .collect::<Vec<_>>()
+                });
+                let lists = std::array::from_fn(|i| lists[i].in_c(&arrays[i]));
+                stub.confchg(name.as_ref(), lists);
+            }
+            Self::TotemConfChg { seq, node, members, long, null } => {
+                let list = match (long, null) {
+                    (Some(len), true) => List::Null(*len as usize),
+                    (Some(len), false) => List::Long(members, (*len as usize).max(MOST + 1)),
+                    (None, _) => List::Of(members),
+                };
+                stub.totem_confchg(*seq, *node, list);
+            }
+            Self::Nothing => {}
+        }
+    }
+
+    /// The events that it makes; none if a list is too long, with the length of the longest.
+    fn events(&self, coalesced: bool) -> Result<Vec<Seen>, usize> {
+        match self {
+            Self::Deliver { name: Some(name), sender, payload } => {
+                Ok(messages(&name.seen(), *sender, payload, coalesced))
+            }
+            Self::DeliverNull { name: Some(name), sender, .. } => {
+                Ok(messages(&name.seen(), *sender, &[], coalesced))
+            }
+            Self::Packet { name, sender, messages: several, rest } => {
+                Ok(messages(&name.seen(), *sender, &bytes(several, rest), coalesced))
+            }
+            Self::ConfChg { name, lists } => {
+                let longest = lists.iter().map(Addresses::len).max().unwrap_or_default();
+                let view = |name: &Name| Seen::View {
+                    name: name.seen(),
+                    lists: std::array::from_fn(|i| lists[i].listed()),
+                };
+                if longest > MOST { Err(longest) } else { Ok(name.iter().map(view).collect()) }
+            }
+            Self::TotemConfChg { seq, node, members, long, null } => {
+                let members = if long.is_some() && *null { &[][..] } else { members };
+                let len = match (long, null) {
+                    (Some(len), true) => *len as usize,
+                    (Some(len), false) => (*len as usize).max(MOST + 1),
+                    (None, _) => members.len(),
+                };
+                let ring = Seen::Ring { seq: *seq, node: *node, members: members.to_vec() };
+                if len > MOST { Err(len) } else { Ok(vec![ring]) }
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Members in the view that it hands over, if it does.
+    fn view(&self) -> Option<usize> {
+        match self {
+            Self::ConfChg { name: Some(_), lists } => Some(lists[0].listed().len()),
+            _ => None,
+        }
+    }
+}
+
+fn bytes(messages: &[Vec<u8>], rest: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet::begin(&mut bytes);
+    for message in messages {
+        packet::push(&mut bytes, message);
+    }
+    bytes.extend_from_slice(rest);
+    bytes
+}
+
+/// What a payload comes to; the readers of packets have a target of their own.
+fn messages(name: &[u8], sender: (u32, u32), payload: &[u8], coalesced: bool) -> Vec<Seen> {
+    let message = |payload: &[u8], packed| Seen::Message {
+        name: name.to_vec(),
+        sender,
+        payload: payload.to_vec(),
+        packed,
+    };
+    if !coalesced || !packet::is_packet(payload) {
+        return vec![message(payload, false)];
+    }
+    let mut seen = Vec::new();
+    let mut rest = packet::messages(payload);
+    while let Some(next) = rest.next() {
+        seen.push(match next {
+            Ok(payload) => message(payload, true),
+            Err(_) => Seen::Malformed { name: name.to_vec(), sender, bytes: rest.rest().to_vec() },
+        });
+    }
+    seen
+}
+
+fn see(event: Event<'_>) -> Option<Seen> {
+    let member = |member: &cpg::Member| (member.node().get(), member.pid(), member.reason().code());
+    let pair = |member: cpg::Member| (member.node().get(), member.pid());
+    Some(match event {
+        Event::Deliver(mut message) => {
+            let payload = message.payload().to_vec();
+            // It is the handler's to change.
+            message.payload_mut().fill(0xaa);
+            let name = message.group().as_bytes().to_vec();
+            Seen::Message { name, sender: pair(message.sender()), payload, packed: message.is_packed() }
+        }
+        Event::ConfChg(view) => Seen::View {
+            name: view.group().as_bytes().to_vec(),
+            lists: [view.members(), view.left(), view.joined()].map(|list| list.iter().map(member).collect()),
+        },
+        Event::TotemConfChg(ring) => Seen::Ring {
+            seq: ring.ring_id().seq,
+            node: ring.ring_id().node.get(),
+            members: ring.members().iter().map(|node| node.get()).collect(),
+        },
+        Event::Malformed(packet) => Seen::Malformed {
+            name: packet.group().as_bytes().to_vec(),
+            sender: pair(packet.sender()),
+            bytes: packet.bytes().to_vec(),
+        },
+        // What the stub makes of sends is not what this is about.
+        Event::Undelivered(_) => return None,
+        event => panic!("{event:?}"),
+    })
+}
+
+enum Joined {
+    Whole(Group),
+    Split(Sender, Receiver),
+}
+
+impl Joined {
+    fn take(&mut self, how: How, mut handler: impl FnMut(&Link, Event<'_>)) -> cpg::Result<()> {
+        let most = match how {
+            How::One => Dispatch::OneNonBlocking,
+            How::AtMost(most) => Dispatch::AtMost(usize::from(most)),
+            How::All | How::Run | How::Break => Dispatch::All,
+        };
+        let run = |link: &Link, event: Event<'_>| {
+            handler(link, event);
+            if matches!(how, How::Break) { Break(()) } else { Continue(()) }
+        };
+        match (self, how) {
+            (Self::Whole(group), How::Run | How::Break) => group.run_with(Wait::none(), run).map(drop),
+            (Self::Split(_, receiver), How::Run | How::Break) => {
+                receiver.run_with(Wait::none(), run).map(drop)
+            }
+            (Self::Whole(group), _) => group.dispatch(most, handler).map(drop),
+            (Self::Split(_, receiver), _) => receiver.dispatch(most, handler).map(drop),
+        }
+    }
+}
+
+/// What C was asked for and what came of it.
+struct Check {
+    coalesced: bool,
+    /// What the plans that were carried out come to.
+    expected: Vec<Seen>,
+    seen: Vec<Seen>,
+    /// Those that were carried out since the last look.
+    carried_out: Arc<Mutex<Vec<(Call, Return)>>>,
+    /// Events until the handler panics.
+    panic: Option<u8>,
+    /// Members in the last view, and as the daemon counts them.
+    view: usize,
+    count: usize,
+    /// Members of a list that was too long, or of a group that is too large.
+    refused: Option<usize>,
+}
+
+/// The handler's panic.
+struct Planned;
+
+impl Check {
+    fn new(coalesced: bool) -> Self {
+        Self {
+            coalesced,
+            expected: Vec::new(),
+            seen: Vec::new(),
+            carried_out: Arc::default(),
+            panic: None,
+            view: 0,
+            count: 1,
+            refused: None,
+        }
+    }
+
+    fn plan(&self, stub: Stub, call: &Call, back: Return) {
+        let (call, carried_out) = (call.clone(), Arc::clone(&self.carried_out));
+        stub.plan(move |stub| {
+            call.make(stub);
+            carried_out.lock().unwrap().push((call, back));
+            back.code()
+        });
+    }
+
+    /// Takes events, and looks at what was seen and what was said.
+    fn take(&mut self, joined: &mut Joined, how: How) {
+        let (seen, panic) = (&mut self.seen, &mut self.panic);
+        let taking = AssertUnwindSafe(|| {
+            joined.take(how, |_, event| {
+                seen.extend(see(event));
+                *panic = panic.map(|after| after.wrapping_sub(1));
+                if *panic == Some(u8::MAX) {
+                    *panic = None;
+                    panic_any(Planned);
+                }
+            })
+        });
+        let result = catch_unwind(taking);
+        let carried_out: Vec<_> = self.carried_out.lock().unwrap().drain(..).collect();
+        for (i, (call, back)) in carried_out.iter().enumerate() {
+            assert!(self.refused.is_none(), "events are taken of a group that is too large");
+            match call.events(self.coalesced) {
+                Ok(events) => self.expected.extend(events),
+                Err(members) => self.refused = Some(members),
+            }
+            self.view = call.view().unwrap_or(self.view);
+            let is_last = i + 1 == carried_out.len();
+            // A split group hands back what it has not sent before it tells of an error, and takes for granted that the error
+            // comes again, as all that libcpg has do.
+            let goes_on = back.code() == CS_OK || matches!(joined, Joined::Split(..));
+            assert!(is_last || goes_on, "it went on after {back:?}");
+        }
+        assert!(self.expected.starts_with(&self.seen), "{:?} of {:?}", self.seen, self.expected);
+        let result = match result {
+            Ok(result) => result,
+            Err(panic) => return assert!(panic.is::<Planned>(), "a panic of the crate's own"),
+        };
+        match (result, carried_out.last()) {
+            (Ok(()), last) => assert!(
+                self.refused.is_none() || matches!(how, How::One | How::AtMost(_) | How::Break),
+                "{last:?} was no error"
+            ),
+            (Err(Error::GroupTooLarge { members, .. }), _) => {
+                if self.refused.is_none() {
+                    assert!(self.view == MOST && self.count > MOST, "{members}");
+                    self.refused = Some(members);
+                }
+                assert_eq!(self.refused, Some(members));
+            }
+            (Err(error), Some((_, back))) => assert_eq!(error.code(), Some(CsError::from_code(back.code()))),
+            (Err(error), None) => panic!("{error}"),
+        }
+    }
+
+    /// Takes what is left, and sees that nothing was lost.
+    fn finish(mut self, joined: &mut Joined) {
+        self.panic = None;
+        // What a plan that was carried out has left in a packet.
+        self.take(joined, How::All);
+        assert_eq!(self.seen, self.expected);
+    }
+}
+
+static QUIET: Once = Once::new();
+
+fuzz_target!(|input: Input| {
+    // libFuzzer takes all panics for crashes; those of the handler are wanted.
+    QUIET.call_once(|| {
+        let crash = take_hook();
+        set_hook(Box::new(move |info| {
+            if !info.payload().is::<Planned>() {
+                crash(info);
+            }
+        }));
+    });
+    run(&input);
+});
+
+fn run(input: &Input) {
+    let flow = if input.coalesced { Flow::coalesced() } else { Flow::new() };
+    let handle = Connect::new().flow(flow).open().unwrap();
+    let stub = Stub::last();
+    let group = handle.join(&GroupName::new("fuzz").unwrap()).unwrap();
+    let mut joined = if input.split {
+        let (sender, receiver) = group.split().unwrap();
+        Joined::Split(sender, receiver)
+    } else {
+        Joined::Whole(group)
+    };
+    let mut check = Check::new(input.coalesced);
+    for step in &input.steps {
+        match step {
+            Step::Plan(call, back) => check.plan(stub, call, *back),
+            Step::Take(how) => check.take(&mut joined, *how),
+            Step::Panic(after) => check.panic = Some(*after),
+            Step::Count(count) => {
+                check.count = usize::from(*count).max(1);
+                stub.reply(stub::Replies { members: i32::from(*count).max(1), ..SOUND });
+            }
+            Step::Odd(call) => call.make(stub),
+            Step::Send(message) => match &joined {
+                Joined::Whole(group) => group.send(message).unwrap(),
+                // Full, or ended by an error that a dispatch had.
+                Joined::Split(sender, _) => drop(sender.try_send(message)),
+            },
+        }
+    }
+    check.finish(&mut joined);
+    drop(joined);
+    stub.deliver(Some(&c_name(b"closed", 6)), (1, 1), &mut []);
+}
