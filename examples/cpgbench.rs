@@ -28,10 +28,10 @@ use wait::wait;
 const HELP: &str = "\
 Usage: {name} [--seconds N] [--size BYTES] [--rate N] [--flood] [--listen]
 
-Measures the corosync cluster that this node is in. It joins the group cpg-bench, which nothing else uses, sends messages to it
-at a low rate, prints how long they took to come back, and leaves. A message has come back when this node has delivered
-it in the order that all nodes agree on, so the time is that of the cluster and not of this node, with or without other
-members. Nothing is changed; what else uses the cluster shares it with these messages while they last.
+Measures the corosync cluster that this node is in. It joins the group cpg-bench, which nothing else uses, sends
+messages to it at a low rate, prints how long they took to come back, and leaves. A message has come back when this
+node has delivered it in the order that all nodes agree on, so that is the time of the cluster and not of this node,
+with or without other members. Nothing is changed; what else uses the cluster shares it with these messages.
 
 With --flood it then sends as many as the cluster takes, in three ways: plain, as C programs do; queued, with a window
 of messages that have not come back; and coalesced, many in a packet. That is for a cluster without other work, or for
@@ -41,8 +41,7 @@ one whose work may be slower meanwhile.
   --size BYTES  of a message: 8 to 1000000 (64)
   --rate N      messages a second, but for --flood: 1 to 10000 (100)
   --flood       measure how many messages the cluster takes, too
-  --listen      send nothing: on another node, print whether all messages have come that one that measures has sent,
-                until SIGINT or SIGTERM
+  --listen      send nothing: print whether all messages have come that another node has sent, until SIGINT or SIGTERM
   --help        print this
 
 Example:
