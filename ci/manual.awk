@@ -17,24 +17,12 @@ function zsh_text(text) { gsub(/\[|\]|:|\\/, "\\\\&", text); return shell(text) 
 function page(text) { print text > man }
 function section(title) { if (title != current) page(".SH " title); current = title; gap = 0 }
 function paragraph() { if (gap) page(".PP"); gap = 0 }
-function called(text) { # the name it is installed under
-    if (name != own) {
-        text = " " text " "
-        while (match(text, "[ `']" own " "))
-            text = substr(text, 1, RSTART) name substr(text, RSTART + length(own) + 1)
-        text = substr(text, 2, length(text) - 2)
-    }
-    return text
-}
-
 BEGIN {
     man = dir "/man/" name ".1"
     page(".TH " toupper(troff(name)) " 1 " date " cpg\\-tools")
     section("NAME")
     page(troff(name) " \\- " troff(summary))
 }
-
-{ $0 = called($0) }
 
 /^Usage: / {
     usage = substr($0, length("Usage: " name) + 2)
@@ -98,9 +86,9 @@ function remember(term, meaning,    words, n) {
         long[option] = substr(term, RSTART + 2, RLENGTH - 2)
         value[option] = match(term, /[A-Z]+$/) ? substr(term, RSTART) : ""
         meant[option] = meaning
-    } else if (index(term, name " ") == 1) {
+    } else if (term ~ /^[a-z]/) {
         split(term, words, " ")
-        commands = commands " " words[2]
+        commands = commands " " words[1]
     }
 }
 function more(text) { if (option && term != "") meant[option] = meant[option] (meant[option] == "" ? "" : " ") text }

@@ -13,7 +13,7 @@ cargo vendor -q --locked --versioned-dirs "$DIR/vendor" >/dev/null
 start() {
     tree=$1 release=$2
     shift 2
-    [ -e "$DIR/$tree/etc/debian_version" ] || ci/chroot make "$release" "$DIR/$tree" "$@"
+    [ -e "$DIR/$tree/etc/debian_version" ] || ci/chroot make "$release" "$DIR/$tree" "$@" || return
     rm -rf "$DIR/$tree.build"
     mkdir -p "$DIR/$tree.build/home"
     registry /mnt/vendor

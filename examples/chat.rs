@@ -27,7 +27,7 @@ use signals::Signals;
 use wait::wait;
 
 const HELP: &str = "\
-Usage: chat [--name NAME] [GROUP]
+Usage: {name} [--name NAME] [GROUP]
 
 Talks with the others in GROUP (chat): each line of standard input is said to all.
 

@@ -29,7 +29,7 @@ use signals::Signals;
 use wait::wait;
 
 const HELP: &str = "\
-Usage: cpgcat [--count N] [--members] [--with-nul] GROUP
+Usage: {name} [--count N] [--members] [--with-nul] GROUP
 
 Joins GROUP. Sends each line of standard input, without its newline, as a message, and prints each message of the
 group, own ones included, as a line NODE:PID<TAB>PAYLOAD. Ends when the input has ended and all of it has come back.

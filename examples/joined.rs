@@ -8,14 +8,17 @@ use cpg::{Event, Group, GroupName, Handle};
 
 use crate::program::{self, End};
 
+const HELP: &str = "\
+Usage: {name} GROUP
+
+Joins GROUP. Sends each line of standard input as a message; prints each message of the group as a line
+NODE:PID<TAB>PAYLOAD, each view as 'members N'. Leaves when the input has ended and all of it has come back, or with
+SIGINT or SIGTERM.
+";
+
 /// Joins the group that is the program's argument, and runs the program with it.
 pub fn main(name: &str, run: impl FnOnce(Group) -> Result<(), End>) -> ExitCode {
-    let help = format!(
-        "Usage: {name} GROUP\n\nJoins GROUP. Sends each line of standard input as a message; prints each message of the group \
-         as a line\nNODE:PID<TAB>PAYLOAD, each view as 'members N'. Leaves when the input has ended and all of it has come \
-         back, or with\nSIGINT or SIGTERM.\n"
-    );
-    program::main(name, &help, |mut arguments| {
+    program::main(name, HELP, |mut arguments| {
         use lexopt::prelude::*;
         let mut group = None;
         while let Some(argument) = arguments.next()? {

@@ -20,7 +20,7 @@ use program::End;
 use wait::wait;
 
 const HELP: &str = "\
-Usage: members [--watch]
+Usage: {name} [--watch]
 
 Prints a line for each member of each group in the cluster: the group's name, the member's node and its pid.
 In names \\0 is a NUL, \\\\ a backslash.

@@ -1,6 +1,8 @@
 //! How the programs of this directory start and end.
 
+use std::env;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Why a program ends before it has done what it is for.
@@ -48,13 +50,17 @@ impl From<io::Error> for End {
     }
 }
 
-/// Runs a program with its arguments, and tells how it ended: on standard error and as an exit status.
+/// Runs a program with its arguments, and tells how it ended: on standard error and as an exit status. `{name}` in its help is
+/// what it was called as: packages install some under another name.
 pub fn main(name: &str, help: &str, run: impl FnOnce(lexopt::Parser) -> Result<(), End>) -> ExitCode {
+    let called = env::args_os().next();
+    let called = called.as_deref().and_then(|path| Path::new(path).file_name()?.to_str());
+    let name = called.unwrap_or(name);
     let (text, status) = match run(lexopt::Parser::from_env()) {
         Ok(()) | Err(End::OutputClosed) => return ExitCode::SUCCESS,
         Err(End::Help) => {
             // Nobody is left to be told when this fails.
-            let _: io::Result<()> = io::stdout().write_all(help.as_bytes());
+            let _: io::Result<()> = io::stdout().write_all(help.replace("{name}", name).as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(End::Usage(text)) => (format!("{text}\nTry '{name} --help'."), 2),

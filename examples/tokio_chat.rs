@@ -27,7 +27,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const HELP: &str = "\
-Usage: tokio_chat [--name NAME] [GROUP]
+Usage: {name} [--name NAME] [GROUP]
 
 Talks with the others in GROUP (chat): each line of standard input is said to all. Leaves with the end of input, SIGINT
 or SIGTERM.

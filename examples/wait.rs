@@ -5,7 +5,8 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 
 /// Waits until one of the descriptors that are given is ready for what is asked of it, is at its end or has failed, and
 /// tells what each is ready for; or until the time has passed.
@@ -14,8 +15,7 @@ pub fn wait<const N: usize>(
     time: Option<Duration>,
 ) -> io::Result<[PollFlags; N]> {
     let mut polled: Vec<_> = wanted.iter().flatten().map(|&(fd, flags)| PollFd::new(fd, flags)).collect();
-    let time = time.map_or(PollTimeout::NONE, |time| time.try_into().unwrap_or(PollTimeout::MAX));
-    match nix::poll::poll(&mut polled, time) {
+    match ppoll(&mut polled, time.map(TimeSpec::from_duration), None) {
         Ok(_) | Err(Errno::EINTR) => (),
         Err(error) => return Err(error.into()),
     }

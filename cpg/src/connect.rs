@@ -8,6 +8,7 @@ use crate::reconnect::Reconnect;
 
 /// Which [`TotemConfChg`](crate::TotemConfChg) events a handle gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum TotemEvents {
     /// None: the handle of the older `cpg_initialize`.
     None,

@@ -43,6 +43,7 @@ impl Source for Pump<'_> {
 /// nothing could stop (B6). A signal does not end a wait (B11).
 #[doc(alias = "cs_dispatch_flags_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dispatch {
     /// Waits for one event and handles it.
     #[doc(alias = "CS_DISPATCH_ONE")]

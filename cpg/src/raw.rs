@@ -780,9 +780,9 @@ pub(crate) fn timerfd() -> io::Result<OwnedFd> {
 /// Sets a timer, or turns it off: it is readable when so much time has passed.
 pub(crate) fn set_timer(timer: BorrowedFd<'_>, after: Option<Duration>) {
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // Zero would turn it off.
+    // Zero would turn it off. The type of seconds has no name that holds for musl too.
     let value = after.map_or(zero, |after| libc::timespec {
-        tv_sec: libc::time_t::try_from(after.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: after.as_secs().try_into().unwrap_or(i32::MAX.into()),
         tv_nsec: i32::try_from(after.subsec_nanos().max(1)).map_or(1, libc::c_long::from),
     });
     let spec = libc::itimerspec { it_interval: zero, it_value: value };

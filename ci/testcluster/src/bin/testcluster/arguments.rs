@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -9,7 +10,7 @@ use testcluster::{NodeId, Transport};
 pub(crate) const HELP: &str = "\
 A private corosync cluster on this machine, for the length of a command.
 
-Usage: testcluster run [OPTIONS] [--] [COMMAND [ARGUMENT...]]
+Usage: {name} run [OPTIONS] [--] [COMMAND [ARGUMENT...]]
 
 Starts a cluster, waits until all nodes are members, runs COMMAND (your shell,
 when there is none) on node 1, and ends the cluster with it. The exit status is
@@ -23,29 +24,35 @@ Options:
                           without it: 1000 by default
   -h, --help              this text
 
-Inside, that is in COMMAND and what it starts, on any node:
-  testcluster on K [--] COMMAND [ARGUMENT...]
+Inside, that is in COMMAND and what it starts, on any node, instead of run:
+  on K [--] COMMAND [ARGUMENT...]
                           runs COMMAND on node K
-  testcluster partition GROUPS
-                          parts the network: 1,2/3 parts node 3 from 1 and 2.
+  partition GROUPS        parts the network: 1,2/3 parts node 3 from 1 and 2.
                           Nodes that are not named form one more group
-  testcluster heal        ends the partition
-  testcluster kill K      kills the daemon of node K
-  testcluster restart K   starts it again, after stopping it if it runs
-  testcluster pause K     stops the process of node K's daemon (SIGSTOP)
-  testcluster resume K    lets it go on
-  testcluster settle      waits until the nodes have agreed, after a pause, say
-  testcluster status      shows the nodes and which members each of them sees
-  testcluster log K       prints what node K's daemons have logged
+  heal                    ends the partition
+  kill K                  kills the daemon of node K
+  restart K               starts it again, after stopping it if it runs
+  pause K                 stops the process of node K's daemon (SIGSTOP)
+  resume K                lets it go on
+  settle                  waits until the nodes have agreed, after a pause, say
+  status                  shows the nodes and which members each of them sees
+  log K                   prints what node K's daemons have logged
 
 partition, heal, kill and restart return when every running node has the
 membership that follows. The cluster needs root or user namespaces, corosync,
 iproute2 and util-linux. It leaves nothing behind, not even when it is killed.
 
 Example:
-  testcluster run --nodes 3 -- sh -c '
-      testcluster partition 1,2/3 && testcluster status'
+  {name} run --nodes 3 -- sh -c '
+      {name} partition 1,2/3 && {name} status'
 ";
+
+/// What this program was called as: packages install it under another name.
+pub(crate) fn name() -> String {
+    let called = std::env::args_os().next();
+    let called = called.as_deref().and_then(|path| Path::new(path).file_name()?.to_str());
+    called.unwrap_or("testcluster").to_owned()
+}
 
 /// What the command is to do.
 #[derive(Debug)]
@@ -109,7 +116,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Action, lexopt::Error>
         "heal" | "status" | "settle" => request(parser, name, None),
         "partition" => request(parser, name, Some("GROUPS, such as 1,2/3")),
         "kill" | "restart" | "pause" | "resume" | "log" => request(parser, name, Some("a node")),
-        _ => Err(format!("there is no `testcluster {name}`").into()),
+        _ => Err(format!("there is no command `{name}`").into()),
     }
 }
 
@@ -142,14 +149,14 @@ fn on(mut parser: lexopt::Parser) -> Result<Action, lexopt::Error> {
         Some(Value(node)) => node.string()?,
         Some(Short('h') | Long("help")) => return Ok(Action::Help),
         Some(other) => return Err(other.unexpected()),
-        None => return Err("`testcluster on` needs a node and a command".into()),
+        None => return Err("`on` needs a node and a command".into()),
     };
     let mut command: Vec<OsString> = parser.raw_args()?.collect();
     if command.first().is_some_and(|first| first == "--") {
         command.remove(0);
     }
     if command.is_empty() {
-        return Err("`testcluster on` needs a command".into());
+        return Err("`on` needs a command".into());
     }
     Ok(Action::On { node, command })
 }
@@ -164,7 +171,7 @@ fn request(mut parser: lexopt::Parser, name: String, operand: Option<&str>) -> R
             }
             Some(Short('h') | Long("help")) => return Ok(Action::Help),
             Some(other) => return Err(other.unexpected()),
-            None => return Err(format!("`testcluster {request}` needs {operand}").into()),
+            None => return Err(format!("`{request}` needs {operand}").into()),
         }
     }
     match parser.next()? {

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use crate::control::SEPARATOR;
 use crate::session::VARIABLE;
-use crate::{FAILED, Failure};
+use crate::{FAILED, Failure, arguments};
 
 /// Asks for something, and prints the answer.
 pub(crate) fn request(request: &str) -> Result<u8, Failure> {
@@ -26,13 +26,14 @@ pub(crate) fn on(node: &str, command: &[OsString]) -> Result<u8, Failure> {
     let mut words = answer.split(|&byte| byte == SEPARATOR).map(OsStr::from_bytes);
     let program = words.next().unwrap_or_default();
     let error = Command::new(program).args(words).args(command).exec();
-    eprintln!("testcluster: {}: {error}", Path::new(program).display());
+    eprintln!("{}: {}: {error}", arguments::name(), Path::new(program).display());
     Ok(FAILED)
 }
 
 fn ask(request: &str) -> Result<Vec<u8>, Failure> {
     let Some(socket) = env::var_os(VARIABLE) else {
-        return Err("this is for commands inside a cluster, which `testcluster run` starts".into());
+        let name = arguments::name();
+        return Err(format!("this is for commands inside a cluster, which `{name} run` starts").into());
     };
     let mut stream = UnixStream::connect(&socket)
         .map_err(|error| format!("{VARIABLE}={}: {error}", Path::new(&socket).display()))?;

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, close};
 
-use crate::arguments::Options;
+use crate::arguments::{self, Options};
 use crate::{FAILED, Failure};
 
 pub(crate) fn run(lifeline: i32, options: &Options) -> Result<u8, Failure> {
@@ -27,7 +27,7 @@ pub(crate) fn run(lifeline: i32, options: &Options) -> Result<u8, Failure> {
     let program = env::current_exe()?;
     own_proc()?;
     let session = Command::new(program)
-        .arg0("testcluster")
+        .arg0(arguments::name())
         .arg("internal-session")
         .args(options.arguments())
         .spawn()?;

@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     let result = match arguments::parse(lexopt::Parser::from_env()) {
         Ok(Action::Help) => {
             // Whoever has closed the pipe has read enough.
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), arguments::HELP.as_bytes());
+            let help = arguments::HELP.replace("{name}", &arguments::name());
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), help.as_bytes());
             return ExitCode::SUCCESS;
         }
         Ok(Action::Run(options)) => run::run(&options),
@@ -32,13 +33,14 @@ fn main() -> ExitCode {
         Ok(Action::On { node, command }) => client::on(&node, &command),
         Ok(Action::Request(request)) => client::request(&request),
         Err(error) => {
-            eprintln!("testcluster: {error}\nTry `testcluster --help`.");
+            let name = arguments::name();
+            eprintln!("{name}: {error}\nTry `{name} --help`.");
             return ExitCode::from(2);
         }
     };
     result.map_or_else(
         |error| {
-            eprintln!("testcluster: {error}");
+            eprintln!("{}: {error}", arguments::name());
             ExitCode::from(FAILED)
         },
         ExitCode::from,

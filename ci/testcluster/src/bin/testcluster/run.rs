@@ -14,7 +14,7 @@ use nix::unistd::{getegid, geteuid, pipe2};
 use testcluster::rights;
 
 use crate::Failure;
-use crate::arguments::Options;
+use crate::arguments::{self, Options};
 use crate::session::ignore_interrupts;
 
 pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
@@ -50,14 +50,17 @@ fn no_namespaces(error: &Failure) -> Failure {
          or `--privileged` allow it. In a chroot the kernel forbids it."
             .to_owned()
     });
-    format!("a user namespace cannot be made here ({error}).\n{obstacle}\nOr run it as root: `sudo testcluster run …`.")
-        .into()
+    let name = arguments::name();
+    format!(
+        "a user namespace cannot be made here ({error}).\n{obstacle}\nOr run it as root: `sudo {name} run …`."
+    )
+    .into()
 }
 
 /// The first process of the namespace. It can tell by the lifeline whether this one still lives.
 fn spawn_init(lifeline: &OwnedFd, options: &Options) -> Result<std::process::Child, Failure> {
     let child = Command::new("/proc/self/exe")
-        .arg0("testcluster")
+        .arg0(arguments::name())
         .arg("internal-init")
         .arg(lifeline.as_raw_fd().to_string())
         .args(options.arguments())

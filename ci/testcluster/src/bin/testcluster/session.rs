@@ -13,7 +13,7 @@ use std::thread;
 use signal_hook::consts::{SIGINT, SIGQUIT};
 use testcluster::Cluster;
 
-use crate::arguments::Options;
+use crate::arguments::{self, Options};
 use crate::run::exit_status;
 use crate::{Failure, control};
 
@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     match child {
         Ok(mut child) => Ok(exit_status(child.wait()?)),
         Err(error) => {
-            eprintln!("testcluster: {}: {error}", Path::new(program).display());
+            eprintln!("{}: {}: {error}", arguments::name(), Path::new(program).display());
             Ok(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
         }
     }

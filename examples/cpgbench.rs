@@ -1,0 +1,228 @@
+//! How fast a cluster is that runs: how long messages of this node take to come back, and how many it takes when asked to.
+//!
+//!     cpg-bench [--seconds N] [--size BYTES] [--rate N] [--flood]
+//!     cpg-bench --listen
+//!
+//! It shows the same loop on a group as it is, on one that is split and on one whose messages travel in packets, and a member
+//! that sees whether it hears all that others send.
+
+mod measure;
+mod program;
+mod signals;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use cpg::{Connect, Dispatch, Event, Flow, Group, Member};
+use measure::{Kind, Message, Outcome, PATIENCE, Run};
+use nix::poll::PollFlags;
+use program::End;
+use signals::Signals;
+use wait::wait;
+
+const HELP: &str = "\
+Usage: {name} [--seconds N] [--size BYTES] [--rate N] [--flood] [--listen]
+
+Measures the corosync cluster that this node is in. It joins the group cpg-bench, which nothing else uses, sends
+messages to it at a low rate, prints how long they took to come back, and leaves. A message has come back when this
+node has delivered it in the order that all nodes agree on, so that is the time of the cluster and not of this node,
+with or without other members. Nothing is changed; what else uses the cluster shares it with these messages.
+
+With --flood it then sends as many as the cluster takes, in three ways: plain, as C programs do; queued, with a window
+of messages that have not come back; and coalesced, many in a packet. That is for a cluster without other work, or for
+one whose work may be slower meanwhile.
+
+  --seconds N   how long to send, each time: 1 to 60 (5)
+  --size BYTES  of a message: 8 to 1000000 (64)
+  --rate N      messages a second, but for --flood: 1 to 10000 (100)
+  --flood       measure how many messages the cluster takes, too
+  --listen      send nothing: print whether all messages have come that another node has sent, until SIGINT or SIGTERM
+  --help        print this
+
+Example:
+  {name} --listen &          # on each other node
+  {name} --size 1000 --flood
+";
+
+const GROUP: &str = "cpg-bench";
+
+struct Options {
+    seconds: u64,
+    size: usize,
+    rate: u64,
+    flood: bool,
+    listen: bool,
+}
+
+fn main() -> ExitCode {
+    program::main("cpg-bench", HELP, |arguments| {
+        let options = parse(arguments)?;
+        let signals = Signals::new()?;
+        if options.listen { listen(&signals) } else { measure(&options, &signals) }
+    })
+}
+
+fn parse(mut arguments: lexopt::Parser) -> Result<Options, End> {
+    use lexopt::prelude::*;
+    let mut options = Options { seconds: 5, size: 64, rate: 100, flood: false, listen: false };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("seconds") => options.seconds = number(&mut arguments, "seconds", 1..=60)?,
+            Long("size") => {
+                let size = number(&mut arguments, "size", 8..=1_000_000)?;
+                options.size = usize::try_from(size).expect("the limit is one");
+            }
+            Long("rate") => options.rate = number(&mut arguments, "rate", 1..=10_000)?,
+            Long("flood") => options.flood = true,
+            Long("listen") => options.listen = true,
+            Long("help") | Short('h') => return Err(End::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}
+
+fn number(arguments: &mut lexopt::Parser, option: &str, range: RangeInclusive<u64>) -> Result<u64, End> {
+    use lexopt::ValueExt as _;
+    let number = arguments.value()?.parse()?;
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    Err(End::Usage(format!("--{option}: {} to {}", range.start(), range.end())))
+}
+
+fn join(flow: Flow) -> Result<Group, End> {
+    Ok(Group::join_until(Connect::new().flow(flow), &GROUP.parse()?, Instant::now() + PATIENCE)?)
+}
+
+fn measure(options: &Options, signals: &Signals) -> Result<(), End> {
+    let &Options { seconds, size, rate, .. } = options;
+    let time = Duration::from_secs(seconds);
+    let group = join(Flow::new())?;
+    let members = group.members()?;
+    let mut nodes: Vec<_> = members.iter().map(Member::node).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    say(&format!("group      {GROUP}: {} members on {} nodes", members.len(), nodes.len()))?;
+    say(&format!("sending    messages of {size} bytes, {rate} a second for {seconds} s"))?;
+    let run = Run::new(group, Kind::Plain, size, signals)?;
+    let Some(outcome) = run.paced(rate, time)? else { return Ok(()) };
+    say(&latencies(&outcome))?;
+    if !options.flood {
+        return Ok(());
+    }
+    say(&format!("sending    as many as the cluster takes, 3 times for {seconds} s"))?;
+    for (name, kind) in [("plain", Kind::Plain), ("queued", Kind::Queued), ("coalesced", Kind::Coalesced)] {
+        let flow = if matches!(kind, Kind::Coalesced) { Flow::coalesced() } else { Flow::new() };
+        let run = Run::new(join(flow)?, kind, size, signals)?;
+        let Some(outcome) = run.flood(time)? else { return Ok(()) };
+        say(&throughput(name, size, &outcome))?;
+    }
+    Ok(())
+}
+
+fn latencies(outcome: &Outcome) -> String {
+    let part = |thousandths| milliseconds(outcome.latency(thousandths));
+    format!(
+        "latency    {} in ms: least {}, half {}, 90 % {}, 99 % {}, 99.9 % {}, all {}{}",
+        outcome.messages,
+        part(0),
+        part(500),
+        part(900),
+        part(990),
+        part(999),
+        part(1000),
+        lost(outcome.lost)
+    )
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.3}", time.as_secs_f64() * 1e3)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn throughput(name: &str, size: usize, outcome: &Outcome) -> String {
+    let rate = outcome.messages as f64 / outcome.time.as_secs_f64();
+    let bytes = rate * size as f64 / 1e6;
+    format!("{name:<9}  {rate:.0} messages/s, {bytes:.2} MB/s{}", lost(outcome.lost))
+}
+
+fn lost(messages: u64) -> String {
+    if messages == 0 { String::new() } else { format!(", {messages} LOST") }
+}
+
+/// What has come from a member that measures.
+#[derive(Default)]
+struct Heard {
+    messages: u64,
+    lost: u64,
+    next: u64,
+    size: usize,
+}
+
+fn listen(signals: &Signals) -> Result<(), End> {
+    let mut group = join(Flow::coalesced())?;
+    say(&format!("listening  as {}", group.me()))?;
+    let stdout = io::stdout();
+    let mut heard = BTreeMap::new();
+    let mut lines = Vec::new();
+    loop {
+        group.dispatch(Dispatch::All, |_, event| hear(&mut heard, &event, &mut lines))?;
+        for line in lines.drain(..) {
+            say(&line)?;
+        }
+        let [signal, reader, _] = wait(
+            [
+                Some((signals.as_fd(), PollFlags::POLLIN)),
+                Some((stdout.as_fd(), PollFlags::empty())),
+                Some((group.as_fd(), PollFlags::POLLIN)),
+            ],
+            None,
+        )?;
+        if !reader.is_empty() || (!signal.is_empty() && signals.take()?) {
+            return Ok(group.leave()?);
+        }
+    }
+}
+
+/// Adds a line when a member has sent its last message, or has gone before.
+fn hear(heard: &mut BTreeMap<Member, Heard>, event: &Event<'_>, lines: &mut Vec<String>) {
+    match event {
+        Event::Deliver(message) => {
+            let Some(Message { number, is_last }) = Message::of(message.payload()) else { return };
+            let sender = message.sender();
+            let from = heard.entry(sender).or_default();
+            // It begins anew with each run; this program can have come after the beginning.
+            if number == 0 || from.messages == 0 {
+                *from = Heard { next: number, size: message.payload().len(), ..Heard::default() };
+            }
+            from.messages += 1;
+            from.lost += number.saturating_sub(from.next);
+            from.next = number + 1;
+            if is_last {
+                let Heard { messages, lost: missing, size, .. } = *from;
+                heard.remove(&sender);
+                lines.push(format!("{sender}\t{messages} messages of {size} bytes{}", lost(missing)));
+            }
+        }
+        Event::ConfChg(view) => {
+            for gone in view.left() {
+                if let Some(Heard { messages, .. }) = heard.remove(gone) {
+                    lines.push(format!("{gone}\tgone after {messages} messages"));
+                }
+            }
+        }
+        _ => (),
+    }
+}
+
+fn say(line: &str) -> Result<(), End> {
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{line}")?;
+    Ok(stdout.flush()?)
+}

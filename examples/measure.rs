@@ -1,0 +1,231 @@
+//! What `cpg-bench` measures with: a member that sends to its group and looks at what comes back.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use cpg::{Dispatch, Event, Group, Link, Member, Receiver, Sender};
+use nix::poll::PollFlags;
+
+use crate::program::End;
+use crate::signals::Signals;
+use crate::wait::wait;
+
+/// How long to wait for what should come at once.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long to wait before a message that was refused is tried again, if nothing comes back before.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// Messages to send before the clock is looked at, and what has come back.
+const BATCH: usize = 64;
+
+/// How messages are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Plain,
+    Queued,
+    Coalesced,
+}
+
+/// What a message begins with: its number, and in the highest bit whether it is the last of its run.
+#[derive(Debug, Clone, Copy)]
+pub struct Message {
+    pub number: u64,
+    pub is_last: bool,
+}
+
+impl Message {
+    const LAST: u64 = 1 << 63;
+
+    /// None if it is not one of ours.
+    pub fn of(payload: &[u8]) -> Option<Self> {
+        let number = u64::from_le_bytes(*payload.first_chunk()?);
+        Some(Self { number: number & !Self::LAST, is_last: number & Self::LAST != 0 })
+    }
+
+    fn write(self, buffer: &mut [u8]) {
+        let number = self.number | if self.is_last { Self::LAST } else { 0 };
+        buffer[..8].copy_from_slice(&number.to_le_bytes());
+    }
+}
+
+/// What has come of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    pub messages: u64,
+    pub lost: u64,
+    /// From the first message to the last delivery.
+    pub time: Duration,
+    latencies: Vec<Duration>,
+}
+
+impl Outcome {
+    /// What so many thousandths of the messages did not exceed.
+    pub fn latency(&self, thousandths: usize) -> Duration {
+        let rank = (self.latencies.len() * thousandths).div_ceil(1000);
+        self.latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+}
+
+/// One membership, which sends messages of one size.
+pub struct Run<'s> {
+    half: Half,
+    signals: &'s Signals,
+    message: Vec<u8>,
+    sent: u64,
+    tally: Tally,
+    /// A signal has come.
+    stopped: bool,
+}
+
+enum Half {
+    Whole(Group),
+    Split(Sender, Receiver),
+}
+
+impl<'s> Run<'s> {
+    pub fn new(group: Group, kind: Kind, size: usize, signals: &'s Signals) -> Result<Self, End> {
+        let half = if kind == Kind::Plain {
+            Half::Whole(group)
+        } else {
+            let (sender, receiver) = group.split()?;
+            Half::Split(sender, receiver)
+        };
+        Ok(Self { half, signals, message: vec![0; size], sent: 0, tally: Tally::default(), stopped: false })
+    }
+
+    /// Sends so many messages a second, and takes the time of each; none if a signal has ended it.
+    pub fn paced(mut self, rate: u64, time: Duration) -> Result<Option<Outcome>, End> {
+        let start = Instant::now();
+        let count = rate * time.as_secs();
+        for number in 0..count {
+            let due = start + Duration::from_nanos(number * 1_000_000_000 / rate);
+            // One that is late counts from when it was due, or a cluster that stops would make few messages slow. That this
+            // machine wakes the process a little too late is not the cluster's doing.
+            let mut began = due;
+            while !self.stopped && Instant::now() < due {
+                self.step(due.saturating_duration_since(Instant::now()))?;
+                began = Instant::now().max(due);
+            }
+            self.tally.began.push_back(began);
+            while !self.stopped && !self.send(number + 1 == count)? {
+                self.step(RETRY)?;
+            }
+        }
+        self.finish(start)
+    }
+
+    /// Sends as many messages as are taken; none if a signal has ended it.
+    pub fn flood(mut self, time: Duration) -> Result<Option<Outcome>, End> {
+        let start = Instant::now();
+        while !self.stopped && start.elapsed() < time {
+            let mut pause = Duration::ZERO;
+            for _ in 0..BATCH {
+                if !self.send(false)? {
+                    pause = RETRY;
+                    break;
+                }
+            }
+            self.step(pause)?;
+        }
+        while !self.stopped && !self.send(true)? {
+            self.step(RETRY)?;
+        }
+        self.finish(start)
+    }
+
+    /// Sends the next message; false if it was refused for now.
+    fn send(&mut self, is_last: bool) -> cpg::Result<bool> {
+        Message { number: self.sent, is_last }.write(&mut self.message);
+        let sent = match &self.half {
+            Half::Whole(group) => group.send(&self.message),
+            Half::Split(sender, _) => sender.try_send(&self.message),
+        };
+        match sent {
+            Ok(()) => self.sent += 1,
+            Err(error) if error.is_retryable() => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Takes what has come back; waits for it no longer than that.
+    fn step(&mut self, time: Duration) -> Result<(), End> {
+        let wanted = [self.signals.as_fd(), self.half.as_fd()].map(|fd| Some((fd, PollFlags::POLLIN)));
+        let [signal, _] = wait(wanted, Some(time))?;
+        self.stopped |= !signal.is_empty() && self.signals.take()?;
+        let handler = |link: &Link, event: Event<'_>| self.tally.take(link.me(), &event);
+        match &mut self.half {
+            Half::Whole(group) => group.dispatch(Dispatch::All, handler)?,
+            Half::Split(_, receiver) => receiver.dispatch(Dispatch::All, handler)?,
+        };
+        Ok(())
+    }
+
+    /// Waits for the last message, and leaves.
+    fn finish(mut self, start: Instant) -> Result<Option<Outcome>, End> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stopped && self.tally.next < self.sent {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let missing = self.sent - self.tally.next;
+                return Err(End::Failed(format!("the last {missing} messages have not come back")));
+            }
+            self.step(left)?;
+        }
+        match self.half {
+            Half::Whole(group) => group.leave()?,
+            Half::Split(_, receiver) => receiver.leave()?,
+        }
+        let Tally { messages, lost, last, mut latencies, .. } = self.tally;
+        latencies.sort_unstable();
+        let time = last.unwrap_or(start).saturating_duration_since(start);
+        Ok((!self.stopped).then_some(Outcome { messages, lost, time, latencies }))
+    }
+}
+
+impl AsFd for Half {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Whole(group) => group.as_fd(),
+            Self::Split(_, receiver) => receiver.as_fd(),
+        }
+    }
+}
+
+/// What has come back.
+#[derive(Default)]
+struct Tally {
+    messages: u64,
+    lost: u64,
+    /// The number of the message that is next.
+    next: u64,
+    last: Option<Instant>,
+    /// When messages began that are timed and have not come back.
+    began: VecDeque<Instant>,
+    latencies: Vec<Duration>,
+}
+
+impl Tally {
+    fn take(&mut self, me: Member, event: &Event<'_>) {
+        let Event::Deliver(message) = event else { return };
+        let Some(Message { number, .. }) = Message::of(message.payload()).filter(|_| message.sender() == me)
+        else {
+            return;
+        };
+        let now = Instant::now();
+        // The daemon can drop one that it has taken (B17 of the facts); they never change places.
+        while self.next < number {
+            self.next += 1;
+            self.lost += 1;
+            self.began.pop_front();
+        }
+        self.next += 1;
+        self.messages += 1;
+        self.last = Some(now);
+        if let Some(began) = self.began.pop_front() {
+            self.latencies.push(now.saturating_duration_since(began));
+        }
+    }
+}
