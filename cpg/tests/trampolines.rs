@@ -234,7 +234,7 @@ fn numbers_that_no_header_has_are_kept() {
     }
     for number in [2, 42, u32::MAX] {
         stub.reply(stub::Replies { flow_control: number, ..SOUND });
-        assert_eq!(group.handle().flow_control().unwrap(), FlowControl::Unknown(number));
+        assert_eq!(group.handle().unwrap().flow_control().unwrap(), FlowControl::Unknown(number));
     }
 }
 
@@ -257,9 +257,9 @@ fn codes_that_no_header_has_are_errors() {
         unknown("send", group.send(b"x").unwrap_err());
         unknown("members", group.members().unwrap_err());
         unknown("zero_copy", group.zero_copy(1).unwrap_err());
-        unknown("local_node", group.handle().local_node().unwrap_err());
-        unknown("groups", group.handle().groups().unwrap_err());
-        unknown("flow_control", group.handle().flow_control().unwrap_err());
+        unknown("local_node", group.handle().unwrap().local_node().unwrap_err());
+        unknown("groups", group.handle().unwrap().groups().unwrap_err());
+        unknown("flow_control", group.handle().unwrap().flow_control().unwrap_err());
         unknown("leave", group.leave().unwrap_err());
     }
 }
@@ -284,7 +284,7 @@ fn replies_stay_within_their_bounds() {
     }
     for length in [0, 128, 129, 1 << 31, u32::MAX] {
         stub.reply(stub::Replies { name_length: Some(length), members: 2, ..SOUND });
-        for process in group.handle().processes().unwrap() {
+        for process in group.handle().unwrap().processes().unwrap() {
             assert_eq!(process.unwrap().group.len(), length.min(128) as usize);
         }
     }
