@@ -823,7 +823,7 @@ fn epoll_control(epoll: BorrowedFd<'_>, what: libc::c_int, fd: BorrowedFd<'_>) -
 
 /// Where on its stack this thread is.
 ///
-/// That is not where a local is under AddressSanitizer, which by default keeps locals on a stack of its own.
+/// That is not where a local is under an address sanitizer, which by default keeps locals on a stack of its own.
 #[inline]
 pub(crate) fn stack_pointer() -> usize {
     let here: usize;
