@@ -16,7 +16,12 @@ use crate::link::Link;
 /// let mut lines = Vec::new();
 /// let mut callbacks = Callbacks::new()
 ///     .on_deliver(|_, message| lines.push(message.payload().to_vec()))
-///     .on_confchg(|_, change| println!("{} members", change.members().len()));
+///     .on_confchg(|_, change| println!("{} members", change.members().len()))
+///     // Those that not every group gets.
+///     .on_malformed(|_, packet| eprintln!("{}: {}", packet.sender(), packet.reason()))
+///     .on_undelivered(|_, message| eprintln!("{:?}: {}", message.payload(), message.error()))
+///     .on_lost(|_, lost| eprintln!("{}", lost.error()))
+///     .on_rejoined(|_, back| eprintln!("{:?}", back.view().members()));
 /// group.dispatch(Dispatch::One, |link, event| callbacks.handle(link, event))?;
 /// # Ok::<(), cpg::Error>(())
 /// ```

@@ -9,6 +9,15 @@ macro_rules! codes {
         ///
         /// A code without a name keeps its number as [`Unknown`](Self::Unknown). `Display` gives the C name and what
         /// it means (libcpg has no function for it: `cs_strerror` is in another library).
+        ///
+        /// ```
+        /// use cpg::CsError;
+        ///
+        /// let code = CsError::from_code(6);
+        /// assert_eq!((code, code.code(), code.name()), (CsError::TryAgain, 6, Some("CS_ERR_TRY_AGAIN")));
+        /// assert_eq!(code.to_string(), "CS_ERR_TRY_AGAIN: resource temporarily unavailable");
+        /// assert_eq!(CsError::from_code(77).name(), None);
+        /// ```
         #[doc(alias = "cs_error_t")]
         #[doc(alias = "cs_strerror")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

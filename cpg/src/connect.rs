@@ -23,9 +23,14 @@ pub enum TotemEvents {
 /// Options of a connection, and of the membership that it turns into.
 ///
 /// ```no_run
-/// use cpg::{Connect, TotemEvents};
+/// use cpg::{Connect, Flow, GroupName, Reconnect, TotemEvents};
 ///
-/// let handle = Connect::new().totem_events(TotemEvents::InitialAndChanges).open()?;
+/// let how = Connect::new()
+///     .totem_events(TotemEvents::InitialAndChanges)
+///     .flow(Flow::coalesced())
+///     .reconnect(Reconnect::new());
+/// let group = how.open()?.join(&GroupName::new("ledger")?)?;
+/// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]

@@ -16,6 +16,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Programs branch on [`is_retryable`](Self::is_retryable) and
 /// [`is_connection_lost`](Self::is_connection_lost); people read the text, which ends with the remedy
 /// where there is one.
+///
+/// ```no_run
+/// use cpg::{CsError, Error, Group};
+///
+/// match Group::join("ledger") {
+///     Ok(group) => group.leave()?,
+///     Err(error) if error.is_connection_lost() => eprintln!("later: {error}"),
+///     Err(error) if error.code() == Some(CsError::Access) => eprintln!("ask root: {error}"),
+///     Err(error) if error.is_retryable() => eprintln!("in a moment: {error}"),
+///     Err(Error::GroupTooLarge { members, .. }) => eprintln!("{members} are enough"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -11,6 +11,16 @@ pub use crate::undelivered::{Malformed, Undelivered};
 ///
 /// The first three are what libcpg has, the others come to groups that ask for more of this crate: a plain group that is not
 /// split gets none of them.
+///
+/// ```no_run
+/// use cpg::{Dispatch, Event, Group, OwnedEvent};
+///
+/// let mut group = Group::join("ledger")?;
+/// let mut kept: Vec<OwnedEvent> = Vec::new();
+/// group.dispatch(Dispatch::One, |_, event: Event<'_>| kept.push(event.to_owned()))?;
+/// assert!(matches!(&kept[..], [OwnedEvent::ConfChg(view)] if view.is_first()));
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -32,6 +42,31 @@ pub enum Event<'a> {
 }
 
 /// A message.
+///
+/// ```no_run
+/// use cpg::{Deliver, Dispatch, Event, Group, Message};
+///
+/// /// The number in a message of a node with the other byte order, in place.
+/// fn number(deliver: &mut Deliver<'_>) -> Option<u32> {
+///     deliver.payload_mut().reverse();
+///     deliver.payload().try_into().ok().map(u32::from_ne_bytes)
+/// }
+///
+/// let mut group = Group::join("ledger")?;
+/// group.send(&42_u32.swap_bytes().to_ne_bytes())?;
+/// let (mut numbers, mut kept) = (Vec::new(), Vec::<Message>::new());
+/// while kept.is_empty() {
+///     group.dispatch(Dispatch::One, |_, event| {
+///         if let Event::Deliver(mut deliver) = event {
+///             assert!(!deliver.is_packed());
+///             numbers.extend(number(&mut deliver));
+///             kept.push(deliver.to_message());
+///         }
+///     })?;
+/// }
+/// assert_eq!(numbers, [42]);
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_deliver_fn_t")]
 pub struct Deliver<'a> {
     pub(crate) group: &'a GroupName,
@@ -95,6 +130,30 @@ impl std::fmt::Debug for Deliver<'_> {
 /// The member list is the truth, the lists of those who left and joined say what led to it. Without quorum both
 /// sides of a partition go on, each with a view of its own, and after they merge a node can stand in the left
 /// and in the joined list of neighbouring views (B15).
+///
+/// ```no_run
+/// use cpg::{ConfChg, Event, Group, View};
+///
+/// fn print(conf_chg: ConfChg<'_>) {
+///     for member in conf_chg.joined() {
+///         println!("{member} joined {}: {}", conf_chg.group(), member.reason());
+///     }
+///     for member in conf_chg.left().iter().filter(|member| !conf_chg.contains(**member)) {
+///         println!("{member} is gone: {}", member.reason());
+///     }
+/// }
+///
+/// let mut group = Group::join("ledger")?;
+/// let view: View = group.run(|link, event| {
+///     let Event::ConfChg(conf_chg) = event else { return std::ops::ControlFlow::Continue(()) };
+///     print(conf_chg);
+///     assert!(conf_chg.is_first() && conf_chg.includes_me());
+///     assert!(conf_chg.on_node(link.me().node()).any(|member| member == link.me()));
+///     std::ops::ControlFlow::Break(conf_chg.to_view())
+/// })?;
+/// println!("{:?} leads", view.lowest());
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_confchg_fn_t")]
 #[derive(Debug, Clone, Copy)]
 pub struct ConfChg<'a> {
@@ -167,6 +226,21 @@ impl<'a> ConfChg<'a> {
 /// A new ring: the nodes that corosync runs on now, as far as this one sees.
 ///
 /// It comes after the [`ConfChg`] of the groups that the same change touched.
+///
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use cpg::{Connect, Event, GroupName, Ring, RingId, TotemEvents};
+///
+/// let handle = Connect::new().totem_events(TotemEvents::InitialAndChanges).open()?;
+/// let mut group = handle.join(&GroupName::new("ledger")?)?;
+/// let ring: Ring = group.run(|_, event| match event {
+///     Event::TotemConfChg(totem_conf_chg) => Break(totem_conf_chg.to_ring()),
+///     _ => Continue(()),
+/// })?;
+/// let id: RingId = ring.id();
+/// println!("ring {id}, sequence {}: {:?}", id.seq, ring.members());
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_totem_confchg_fn_t")]
 #[derive(Debug, Clone, Copy)]
 pub struct TotemConfChg<'a> {

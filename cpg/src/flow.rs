@@ -26,6 +26,20 @@ use crate::packet;
 /// messages of 64 bytes a second) and the fastest on three (1.3 million); smaller packets cost more calls, larger windows
 /// gained nothing and made latency worse. Without packets, small messages need many in flight to keep three daemons at work:
 /// 8192 are as fast as a loop in C that tries until the daemon refuses, 256 were a quarter slower.
+///
+/// # An example
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::{Connect, Flow, Group, GroupName};
+///
+/// // For a receiver that is waited for: less under way, so that a new message is not behind many old ones.
+/// let flow = Flow::coalesced().window(256 << 10).packet_size(64 << 10).queue(1 << 20);
+/// let deadline = Instant::now() + Duration::from_secs(10);
+/// let group = Group::join_until(Connect::new().flow(flow), &GroupName::new("ledger")?, deadline)?;
+/// group.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "it has no effect before it is given to Connect::flow"]
 pub struct Flow {

@@ -25,6 +25,20 @@ use crate::types::{FlowControl, Member, NodeId};
 /// ```
 ///
 /// Dropping it closes it. In a child of the process that connected, every call is refused and dropping does nothing (A7).
+///
+/// ```no_run
+/// use cpg::{GroupName, Handle};
+///
+/// let handle = Handle::connect()?;
+/// println!("node {}, {} bytes at once", handle.local_node()?, handle.max_atomic_message_size());
+/// println!("flow control: {:?}", handle.flow_control()?);
+/// for group in handle.groups()? {
+///     let group = group?;
+///     println!("{group}: {:?}", handle.members_of(&group)?);
+/// }
+/// handle.close()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_handle_t")]
 #[derive(Debug)]
 pub struct Handle {

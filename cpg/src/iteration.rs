@@ -8,6 +8,15 @@ use crate::raw::{Connection, Iteration, Kind};
 use crate::types::Member;
 
 /// A process and the group that it is in.
+///
+/// ```no_run
+/// use cpg::{Group, Handle, Process};
+///
+/// let group = Group::join("ledger")?;
+/// let all = Handle::connect()?.processes()?.collect::<cpg::Result<Vec<Process>>>()?;
+/// assert!(all.contains(&Process { group: group.name().clone(), member: group.me() }));
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_iteration_description_t")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
@@ -35,6 +44,16 @@ impl Entries<'_> {
 ///
 /// They are those of the moment when the iteration was made: the daemon keeps a copy, until this is dropped. An error is an
 /// item and not the end, unless the next call could only repeat it.
+///
+/// ```no_run
+/// use cpg::{Group, Groups, Handle};
+///
+/// let group = Group::join("ledger")?;
+/// let handle = Handle::connect()?;
+/// let mut names: Groups<'_> = handle.groups()?;
+/// assert!(names.any(|name| name.is_ok_and(|name| name == *group.name())));
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_iteration_next")]
 #[doc(alias = "cpg_iteration_finalize")]
 #[derive(Debug)]
@@ -60,6 +79,16 @@ impl FusedIterator for Groups<'_> {}
 /// [`Handle::processes_of`](crate::Handle::processes_of).
 ///
 /// See [`Groups`] for when they are of and how errors come.
+///
+/// ```no_run
+/// use cpg::{Group, Handle, Processes};
+///
+/// let group = Group::join("ledger")?;
+/// let handle = Handle::connect()?;
+/// let mut processes: Processes<'_> = handle.processes_of(group.name())?;
+/// assert!(processes.any(|process| process.is_ok_and(|process| process.member == group.me())));
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_iteration_next")]
 #[doc(alias = "cpg_iteration_finalize")]
 #[derive(Debug)]

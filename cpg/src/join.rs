@@ -20,6 +20,22 @@ pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Durat
 /// A join that failed, with the handle where it can still join.
 ///
 /// `?` turns it into an [`Error`], and closes the handle.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::{CsError, GroupName, Handle, JoinError};
+///
+/// let taken = GroupName::new("taken")?;
+/// let group = Handle::connect()?.join(&taken)?;
+/// // This process is in that group already; the handle is still good for another one.
+/// let deadline = Instant::now() + Duration::from_secs(5);
+/// let join_error: JoinError = Handle::connect()?.join_until(&taken, deadline).unwrap_err();
+/// assert_eq!(join_error.error().code(), Some(CsError::Exist));
+/// let handle = join_error.into_handle().unwrap();
+/// handle.join(&GroupName::new("free")?)?.leave()?;
+/// group.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct JoinError {

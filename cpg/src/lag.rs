@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use cpg::Group;
+/// use cpg::{Group, Lag};
 ///
 /// let (sender, mut receiver) = Group::join("ledger")?.split()?;
 /// std::thread::spawn(move || receiver.run(|_, _| std::ops::ControlFlow::<()>::Continue(())));
@@ -23,6 +23,10 @@ use std::time::Duration;
 ///         sender.send(&reading.to_le_bytes())?;
 ///     }
 /// }
+/// let lag: Lag = sender.lag();
+/// println!("{} of {} bytes under way", lag.in_flight(), lag.in_flight_bytes());
+/// println!("{} of {} bytes in the queue", lag.waiting(), lag.waiting_bytes());
+/// println!("dispatched {:?} ago", lag.since_dispatch());
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

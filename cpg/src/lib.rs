@@ -94,29 +94,12 @@
 //! Nothing waits for ever that was not asked to, except requests to a daemon that is stopped and not dead: the answer has no
 //! limit (B16).
 //!
-//! # From C
+//! # More
 //!
-//! | C | here | what the C call gets wrong that this one does not |
-//! |---|---|---|
-//! | `cpg_initialize` | [`Connect::open`] with [`TotemEvents::None`] | as the next one |
-//! | `cpg_model_initialize` | [`Handle::connect`], [`Connect::open`] | two threads that connect get each other's tables (A12); the 48th handle moves them under other threads (A13); closes descriptor 0 when it gets none (A14) |
-//! | `cpg_finalize` | dropping, [`Handle::close`], [`Group::leave`] | in a forked child it ends the parent's membership (A7); tables (A12) |
-//! | `cpg_fd_get` | [`AsFd`](std::os::fd::AsFd) of [`Handle`], [`Group`] and [`Receiver`] | the number outlives the handle |
-//! | `cpg_max_atomic_msgsize_get` | [`Handle::max_atomic_message_size`] | – |
-//! | `cpg_context_get`, `cpg_context_set` | the closure given to [`Group::dispatch`] borrows its state | a pointer that nobody checks |
-//! | `cpg_dispatch` | [`Group::dispatch`], [`Group::run`], [`Group::recv`], [`Handle::dispatch`] | writes past a small stack (A1), nests (A2), overflows with 129 members (A8), cannot be stopped (B6) |
-//! | `cpg_join` | [`Handle::join`], [`Handle::join_until`] | spins for ever after a leave (B2); an empty or a 128-byte name harms the daemon (B4, C); fails for a moment after an earlier membership (B5) |
-//! | `cpg_leave` | [`Group::leave`], [`Group::leave_until`] | takes any name and leaves a ghost (B3); returns before the leave has happened, spins before the join has |
-//! | `cpg_mcast_joined` | [`Link::send`], [`Link::send_vectored`], [`Link::send_with`], [`Link::send_until`], [`Sender::send`] | loses the message when not joined (B1), overflows with 64 slices (A3), does not know the fate of a long message when the daemon dies |
-//! | `cpg_membership_get` | [`Link::members`], [`Handle::members_of`] | writes past the caller's array; above 384 members it ends the daemon (A9) |
-//! | `cpg_local_get` | [`Handle::local_node`], [`Link::me`] | two threads get wrong answers (A4) |
-//! | `cpg_flow_control_state_get` | [`Handle::flow_control`] | is always "disabled" (B12): here too, but it says so |
-//! | `cpg_zcb_alloc` | [`Link::zero_copy`] | aborts the process when shared memory is short; leaves the pointer null (B12); unwritten memory |
-//! | `cpg_zcb_mcast_joined` | [`ZeroCopyBuffer::send`] | reads past the buffer |
-//! | `cpg_zcb_free` | dropping the [`ZeroCopyBuffer`] | a forgotten buffer stays |
-//! | `cpg_iteration_initialize` | [`Handle::groups`], [`Handle::processes`], [`Handle::processes_of`] | wants a null group or a real one, by kind (B13); tables (A12, A13) |
-//! | `cpg_iteration_next` | [`Iterator`] of [`Groups`] and [`Processes`] | waits for ever when the daemon dies meanwhile |
-//! | `cpg_iteration_finalize` | dropping the iterator | a forgotten iteration stays in the daemon (B13) |
+//! The [guide] says what is [promised](guide::promises) and what is not, with its sources; what happens in a
+//! [partition](guide::partitions) and when the [daemon goes](guide::losing_the_daemon); how to find a leader and
+//! [give state to those who join](guide::building); who must be [trusted](guide::security). Programs come [from C](guide::from_c) and
+//! [from `rust-corosync`](guide::from_rust_corosync) call by call. [Troubleshooting](guide::troubleshooting) has each error by its text.
 //!
 //! The facts with a letter and a number are on a page of their own: [`facts`].
 //!
@@ -168,8 +151,10 @@ mod undelivered;
 mod waker;
 mod zero_copy;
 
-#[cfg(doc)]
+#[cfg(any(doc, doctest))]
 pub mod facts;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 pub use callbacks::Callbacks;
 pub use code::CsError;

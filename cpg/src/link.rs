@@ -24,6 +24,38 @@ use crate::zero_copy::ZeroCopyBuffer;
 /// It cannot dispatch, leave or close: from within an event that would break libcpg (A2).
 ///
 /// Sends do not wait. [`Error::is_retryable`](crate::Error::is_retryable) tells flow control, which passes, from the rest.
+///
+/// ```no_run
+/// use std::io::IoSlice;
+/// use std::time::{Duration, Instant};
+/// use cpg::{Event, Group, Guarantee, Link};
+///
+/// /// Answers a question, in the middle of the event that asks.
+/// fn answer(link: &Link, event: &Event<'_>) {
+///     if let Event::Deliver(message) = event {
+///         if message.payload() == b"who?" {
+///             link.send(link.me().to_string().as_bytes()).unwrap();
+///         }
+///     }
+/// }
+///
+/// let group = Group::join("ledger")?;
+/// assert_eq!((group.name().as_bytes(), group.generation()), (&b"ledger"[..], 1));
+/// group.send_vectored(&[IoSlice::new(b"+5 "), IoSlice::new(b"alice")])?;
+/// group.send_with(Guarantee::Agreed, &[IoSlice::new(b"who?")])?;
+/// if group.max_atomic_message_size() >= 500_000 {
+///     group.send_until(&vec![0; 500_000], Instant::now() + Duration::from_secs(5))?;
+/// }
+/// let mut buffer = group.zero_copy(1000)?;
+/// buffer.fill(b'.');
+/// buffer.send()?;
+/// drop(buffer);
+/// assert_eq!(group.in_flight(), 4);
+/// println!("{:?}", group.members()?);
+/// group.leave_until(Instant::now() + Duration::from_secs(5), |link, event| drop((link.me(), event)))?;
+/// # let _: fn(&Link, &Event<'_>) = answer;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Link {
     requests: Requests,

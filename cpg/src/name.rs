@@ -22,6 +22,8 @@ const CAPACITY: usize = cpg_sys::CPG_MAX_NAME_LENGTH as usize;
 /// assert_ne!(short, counted);
 /// assert_eq!(short.to_string(), "pcmk");
 /// assert_eq!(counted.to_string(), r"pcmk\0");
+/// assert_eq!((short.as_bytes(), short.len(), counted.len()), (&b"pcmk"[..], 4, 5));
+/// assert!(!short.is_empty() && GroupName::new("n".repeat(GroupName::MAX_LEN + 1)).is_err());
 /// # Ok::<(), cpg::NameError>(())
 /// ```
 ///
@@ -37,6 +39,14 @@ pub struct GroupName {
 }
 
 /// Why bytes are not a name that can be joined.
+///
+/// ```
+/// use cpg::{GroupName, NameError};
+///
+/// assert_eq!(GroupName::new(""), Err(NameError::Empty));
+/// assert_eq!(GroupName::new("a\0b"), Err(NameError::Nul { position: 1 }));
+/// assert_eq!(GroupName::with_nul("n".repeat(127)), Err(NameError::TooLong { len: 128 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NameError {

@@ -28,6 +28,21 @@ pub enum OwnedEvent {
 }
 
 /// A message that owns its bytes.
+///
+/// ```no_run
+/// use cpg::{Group, Message, OwnedEvent};
+///
+/// let mut group = Group::join("ledger")?;
+/// group.send(b"+5 alice")?;
+/// let message: Message = loop {
+///     if let OwnedEvent::Deliver(message) = group.recv()? {
+///         break message;
+///     }
+/// };
+/// println!("{} to {}, packed: {}", message.sender(), message.group(), message.is_packed());
+/// assert_eq!(message.into_payload(), b"+5 alice");
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     pub(crate) group: GroupName,
@@ -75,6 +90,28 @@ impl std::fmt::Debug for Message {
 }
 
 /// A packet that cannot be read, or the rest of one, with its bytes; see [`Malformed`](crate::Malformed).
+///
+/// ```
+/// use cpg::{Malformed, MalformedPacket, OwnedEvent};
+///
+/// fn complain(malformed: Malformed<'_>) {
+///     let (group, sender, reason) = (malformed.group(), malformed.sender(), malformed.reason());
+///     eprintln!("{sender} in {group}: {reason}, in {} bytes", malformed.bytes().len());
+/// }
+///
+/// /// Keeps a packet that cannot be read, to be looked at.
+/// fn keep(malformed: Malformed<'_>) -> MalformedPacket {
+///     malformed.to_packet()
+/// }
+///
+/// fn later(event: &OwnedEvent) {
+///     if let OwnedEvent::Malformed(malformed_packet) = event {
+///         let malformed_packet: &MalformedPacket = malformed_packet;
+///         complain(malformed_packet.as_malformed());
+///     }
+/// }
+/// # let _ = (keep as fn(Malformed<'_>) -> _, later as fn(&_));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct MalformedPacket {
     pub(crate) group: GroupName,
@@ -99,6 +136,25 @@ impl std::fmt::Debug for MalformedPacket {
 /// A membership that can be kept: who is in a group, and what the last change was.
 ///
 /// See [`ConfChg`] for what the lists mean.
+///
+/// ```no_run
+/// use cpg::{Group, Member, NodeId, OwnedEvent, View};
+///
+/// let mut group = Group::join("ledger")?;
+/// let mut current: Option<View> = None;
+/// while current.is_none() {
+///     if let OwnedEvent::ConfChg(view) = group.recv()? {
+///         current = Some(view);
+///     }
+/// }
+/// let view = current.unwrap();
+/// assert!(view.is_first() && view.includes_me() && view.joined().contains(&group.me()));
+/// assert!(view.left().is_empty() && view.contains(group.me()));
+/// assert!(view.on_node(group.me().node()).any(|member| member == group.me()));
+/// assert!(!view.contains(Member::new(NodeId::new(99), 1)));
+/// println!("{}: {:?}, {:?} leads", view.group(), view.members(), view.as_confchg().lowest());
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     pub(crate) group: GroupName,

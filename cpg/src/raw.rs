@@ -871,6 +871,17 @@ impl Connect {
     /// # Safety
     /// No other thread of the process may be in any function of libcpg while [`open`](Self::open) runs on the result:
     /// neither through this crate (a send, a dispatch, a request of any handle) nor through other code.
+    ///
+    /// ```no_run
+    /// use cpg::{Connect, Handle};
+    ///
+    /// let handles = (0..47).map(|_| Handle::connect()).collect::<cpg::Result<Vec<_>>>()?;
+    /// assert!(matches!(Handle::connect(), Err(cpg::Error::TooManyHandles { open: 47 })));
+    /// // SAFETY: this is the only thread that uses libcpg.
+    /// let one_more = unsafe { Connect::new().more_handles() }.open()?;
+    /// # drop((handles, one_more));
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
     pub unsafe fn more_handles(self) -> Self {
         Self { more_handles: true, ..self }
     }

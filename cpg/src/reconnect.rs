@@ -31,16 +31,18 @@ use crate::owned::View;
 /// at any time.
 ///
 /// ```no_run
-/// use std::ops::ControlFlow::Continue;
+/// use std::ops::ControlFlow::{Break, Continue};
 /// use std::time::{Duration, Instant};
 /// use cpg::{Connect, Event, Group, GroupName, Reconnect};
 ///
 /// let how = Connect::new().reconnect(Reconnect::new());
 /// let deadline = Instant::now() + Duration::from_secs(10);
 /// let mut group = Group::join_until(how, &GroupName::new("ledger")?, deadline)?;
+/// group.send(b"+5 alice")?;
 /// let mut entries = Vec::new();
 /// group.run(|link, event| {
 ///     match event {
+///         Event::Deliver(message) if message.payload() == b"+5 alice" => return Break(()),
 ///         Event::Deliver(message) => entries.push(message.payload().to_vec()),
 ///         Event::Lost(lost) => eprintln!("{}", lost.error()),
 ///         Event::Rejoined(back) => {
@@ -51,7 +53,7 @@ use crate::owned::View;
 ///         }
 ///         _ => {}
 ///     }
-///     Continue::<()>(())
+///     Continue(())
 /// })?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
@@ -72,6 +74,15 @@ impl Reconnect {
     /// the queue takes more. Their tickets stay good.
     ///
     /// Those that the daemon had taken are handed back all the same: nobody can tell whether they were delivered.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cpg::{Connect, Reconnect};
+    ///
+    /// let patient = Reconnect::new().keep_queue().pauses(Duration::from_millis(100), Duration::from_secs(5));
+    /// let how = Connect::new().reconnect(patient);
+    /// # drop(how);
+    /// ```
     pub fn keep_queue(self) -> Self {
         Self { keep: true, ..self }
     }
@@ -134,6 +145,29 @@ impl<'a> Rejoined<'a> {
 }
 
 /// A [`Rejoined`] that owns its view.
+///
+/// ```
+/// use cpg::{Comeback, Event, OwnedEvent, Rejoined};
+///
+/// /// Those who went on while this member was away.
+/// fn others(back: &Rejoined<'_>) -> usize {
+///     back.view().members().len() - 1
+/// }
+///
+/// /// What a loop that keeps events for later does with one.
+/// fn later(event: &OwnedEvent) {
+///     if let OwnedEvent::Rejoined(comeback) = event {
+///         let comeback: &Comeback = comeback;
+///         println!("generation {}: {:?}", comeback.generation(), comeback.view().members());
+///     }
+/// }
+///
+/// /// A copy by itself.
+/// fn keep(event: &Event<'_>) -> Option<Comeback> {
+///     if let Event::Rejoined(rejoined) = event { Some(rejoined.to_comeback()) } else { None }
+/// }
+/// # let _ = (others as fn(&_) -> _, later as fn(&_), keep as fn(&Event<'_>) -> _);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comeback {
     generation: u64,

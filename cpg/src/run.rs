@@ -15,6 +15,27 @@ use crate::owned::OwnedEvent;
 use crate::waker::Waker;
 
 /// How long a [`run`](Group::run_with) goes on, if its handler does not end it.
+///
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use std::time::{Duration, Instant};
+/// use cpg::{Ended, Event, Group, Wait, Waker};
+///
+/// let mut group = Group::join("ledger")?;
+/// let first = |_: &_, event: Event<'_>| match event {
+///     Event::Deliver(message) => Break(message.payload().to_vec()),
+///     _ => Continue(()),
+/// };
+/// assert_eq!(group.run_with(Wait::none(), first)?, Ended::TimedOut);
+/// let soon = Instant::now() + Duration::from_millis(10);
+/// assert_eq!(group.run_with(Wait::until(soon), first)?, Ended::TimedOut);
+/// let waker = Waker::new()?;
+/// waker.wake();
+/// assert_eq!(group.run_with(Wait::forever().or_woken_by(&waker), first)?, Ended::Woken);
+/// group.send(b"it")?;
+/// assert_eq!(group.run_with(Wait::forever(), first)?, Ended::Broke(b"it".to_vec()));
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wait<'w> {
     none: bool,
@@ -68,6 +89,7 @@ impl Group {
     /// use cpg::{Event, Group};
     ///
     /// let mut group = Group::join("election")?;
+    /// group.send(b"I stand")?;
     /// let first = group.run(|_, event| match event {
     ///     Event::Deliver(message) => Break(message.sender()),
     ///     _ => Continue(()),
@@ -146,6 +168,17 @@ impl Group {
 
     /// As [`recv`](Self::recv), but gives up at the deadline, with `None`. A deadline in the past takes what is there.
     ///
+    /// ```no_run
+    /// use std::time::Instant;
+    /// use cpg::Group;
+    ///
+    /// let mut group = Group::join("ledger")?;
+    /// while let Some(event) = group.recv_deadline(Instant::now())? {
+    ///     println!("{event:?}");
+    /// }
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
@@ -163,9 +196,11 @@ impl Group {
     /// use cpg::{Group, OwnedEvent};
     ///
     /// let mut group = Group::join("ledger")?;
+    /// group.send(b"+5 alice")?;
     /// for event in group.events() {
     ///     if let OwnedEvent::Deliver(message) = event? {
     ///         println!("{}: {:?}", message.sender(), message.payload());
+    ///         break;
     ///     }
     /// }
     /// # Ok::<(), cpg::Error>(())
@@ -176,6 +211,16 @@ impl Group {
 }
 
 /// The events of a group, from [`Group::events`].
+///
+/// ```no_run
+/// use cpg::{Events, Group};
+///
+/// let mut group = Group::join("ledger")?;
+/// let mut events: Events<'_> = group.events();
+/// // The first is the view that the group was joined with.
+/// println!("{:?}", events.next().unwrap()?);
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Events<'g>(Option<&'g mut Group>);
 

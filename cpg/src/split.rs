@@ -35,6 +35,7 @@ use crate::types::Member;
 /// refused with [`Error::Left`](crate::Error::Left).
 ///
 /// ```no_run
+/// use std::time::{Duration, Instant};
 /// use cpg::Group;
 ///
 /// let (sender, mut receiver) = Group::join("ledger")?.split()?;
@@ -45,8 +46,14 @@ use crate::types::Member;
 /// for entry in 0..1000 {
 ///     sender.send(format!("entry {entry}").as_bytes())?;
 /// }
+/// // Without waiting, or not for long.
+/// let deadline = Instant::now() + Duration::from_secs(5);
+/// sender.try_send(b"now")?;
+/// sender.send_until(b"soon", deadline)?;
 /// // All of them have been delivered when the last one has.
-/// sender.send_tracked(b"the end")?.wait()?;
+/// sender.try_send_tracked(b"nearly")?.wait()?;
+/// sender.send_tracked_until(b"the end", deadline)?.wait()?;
+/// assert_eq!((sender.generation(), sender.lag().waiting()), (1, 0));
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -166,6 +173,31 @@ impl Sender {
 /// Its dispatch clocks the queue of the [`Sender`]s, and hands back what was not delivered.
 ///
 /// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::{Dispatch, Ended, Event, Group, Wait};
+///
+/// let (sender, mut receiver) = Group::join("ledger")?.split()?;
+/// sender.send(b"+5 alice")?;
+/// let soon = || Instant::now() + Duration::from_millis(100);
+/// receiver.dispatch(Dispatch::OneUntil(soon()), |_, event| println!("{event:?}"))?;
+/// while let Some(event) = receiver.recv_deadline(soon())? {
+///     println!("{event:?}");
+/// }
+/// let ended: Ended<()> = receiver.run_with(Wait::until(soon()), |_, _| std::ops::ControlFlow::Continue(()))?;
+/// assert_eq!((ended, receiver.lag().in_flight()), (Ended::TimedOut, 0));
+/// // What was accepted is sent before it leaves, and heard.
+/// sender.send(b"-5 alice")?;
+/// let mut last = Vec::new();
+/// receiver.leave_until(Instant::now() + Duration::from_secs(10), |_, event| {
+///     if let Event::Deliver(message) = event {
+///         last = message.payload().to_vec();
+///     }
+/// })?;
+/// assert_eq!(last, b"-5 alice");
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Receiver(Option<Group>);
 

@@ -18,6 +18,21 @@ use crate::requests::Shared;
 /// A ticket has no part in the message: messages are told apart by their order, and by their bytes should one be missing.
 ///
 /// It is a [`Future`] for any executor, and what [`wait`](Self::wait) is for threads. Dropping it cancels nothing.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::{Error, Group, Ticket};
+///
+/// let (sender, mut receiver) = Group::join("ledger")?.split()?;
+/// let ticket: Ticket = sender.send_tracked(b"+5 alice")?;
+/// // Nobody has dispatched yet.
+/// assert!(ticket.outcome().is_none());
+/// let soon = Instant::now() + Duration::from_millis(10);
+/// assert!(matches!(ticket.wait_until(soon), Err(Error::TimedOut { .. })));
+/// std::thread::spawn(move || receiver.run(|_, _| std::ops::ControlFlow::<()>::Continue(())));
+/// ticket.wait()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a message needs no ticket: Sender::send gives none"]
 pub struct Ticket {

@@ -49,6 +49,15 @@ impl fmt::Debug for NodeId {
 /// In the lists of those who left and joined it also says why ([`reason`](Self::reason)). The reason is
 /// not part of who a member is: members compare, order and hash by node and pid alone, so that one taken
 /// from a list of joiners is found in a list of members.
+///
+/// ```
+/// use cpg::{Member, NodeId, Reason};
+///
+/// let member = Member::new(NodeId::new(2), 4711);
+/// assert_eq!((member.node().get(), member.pid(), member.reason()), (2, 4711, Reason::Undefined));
+/// assert_eq!(member.to_string(), "2:4711");
+/// assert!(member < Member::new(NodeId::new(3), 1));
+/// ```
 #[doc(alias = "cpg_address")]
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -127,6 +136,14 @@ impl fmt::Debug for Member {
 }
 
 /// Why a member joined or left.
+///
+/// ```
+/// use cpg::Reason;
+///
+/// assert_eq!(Reason::from_code(3), Reason::NodeDown);
+/// assert_eq!((Reason::NodeDown.code(), Reason::NodeDown.to_string()), (3, "nodedown".to_owned()));
+/// assert_eq!(Reason::from_code(42), Reason::Unknown(42));
+/// ```
 #[doc(alias = "cpg_reason_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -201,6 +218,13 @@ impl fmt::Display for Reason {
 ///
 /// Order and equality are those of the pair. The sequence number grows from one ring to the next on a node,
 /// and is the number that quorum and DLM know as the ring sequence.
+///
+/// ```
+/// use cpg::{NodeId, RingId};
+///
+/// let ring = RingId { seq: 42, node: NodeId::new(1) };
+/// assert_eq!(ring.to_string(), "1.2a");
+/// ```
 #[doc(alias = "cpg_ring_id")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RingId {
@@ -221,6 +245,15 @@ impl fmt::Display for RingId {
 ///
 /// corosync ignores it and sends every message [`Agreed`](Self::Agreed) (`exec/cpg.c`,
 /// `message_handler_req_lib_cpg_mcast`): all members deliver all messages in the same order.
+///
+/// ```no_run
+/// use std::io::IoSlice;
+/// use cpg::{Group, Guarantee};
+///
+/// let group = Group::join("ledger")?;
+/// group.send_with(Guarantee::Safe, &[IoSlice::new(b"agreed all the same")])?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_guarantee_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Guarantee {
@@ -242,6 +275,13 @@ pub enum Guarantee {
 /// What libcpg says of flow control: always [`Disabled`](Self::Disabled), also when sends are refused.
 ///
 /// A send that answers `CS_ERR_TRY_AGAIN` is the only sign of flow control that there is.
+///
+/// ```no_run
+/// use cpg::{FlowControl, Handle};
+///
+/// assert_eq!(Handle::connect()?.flow_control()?, FlowControl::Disabled);
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_flow_control_state_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -64,6 +64,21 @@ impl fmt::Debug for Malformed<'_> {
 /// A message of this member that was accepted and will not be delivered, handed back.
 ///
 /// They come in the order in which they were sent, before the dispatch that found out why returns its error.
+///
+/// ```
+/// use cpg::{Event, Undelivered};
+///
+/// /// Messages that may be sent again; those that others may have got are another matter.
+/// fn again(event: Event<'_>, unsent: &mut Vec<Vec<u8>>) {
+///     let Event::Undelivered(undelivered) = event else { return };
+///     let undelivered: Undelivered = undelivered;
+///     eprintln!("{} bytes: {}", undelivered.payload().len(), undelivered.error());
+///     if !undelivered.was_sent() {
+///         unsent.push(undelivered.into_payload());
+///     }
+/// }
+/// # let _: fn(Event<'_>, &mut Vec<Vec<u8>>) = again;
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered(
     // An event is moved about for each message, and these are rare.

@@ -22,7 +22,7 @@ use crate::raw;
 /// std::thread::spawn({
 ///     let waker = waker.clone();
 ///     move || {
-///         std::io::stdin().read_line(&mut String::new()).ok();
+///         // Something that takes its time, and then:
 ///         waker.wake();
 ///     }
 /// });
@@ -74,6 +74,15 @@ impl Waker {
     /// Whether there was a wake, which there is no longer.
     ///
     /// For loops that wait on the [descriptor](#impl-AsFd-for-Waker) themselves; a run does it by itself.
+    ///
+    /// ```
+    /// let waker = cpg::Waker::new()?;
+    /// assert!(!waker.take());
+    /// waker.wake();
+    /// waker.wake();
+    /// assert!(waker.take() && !waker.take());
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
     pub fn take(&self) -> bool {
         (&self.0.eventfd).read(&mut [0; 8]).is_ok()
     }

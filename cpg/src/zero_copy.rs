@@ -11,6 +11,18 @@ use crate::types::Guarantee;
 /// A buffer from [`Link::zero_copy`](crate::Link::zero_copy): bytes to fill in, all zero at first, and to send as often as wanted.
 ///
 /// Dropping it gives the memory back.
+///
+/// ```no_run
+/// use cpg::{Group, Guarantee, ZeroCopyBuffer};
+///
+/// let group = Group::join("ledger")?;
+/// let mut buffer: ZeroCopyBuffer<'_> = group.zero_copy(100_000)?;
+/// buffer[..5].copy_from_slice(b"hello");
+/// buffer.truncate(5);
+/// buffer.send()?;
+/// buffer.send_with(Guarantee::Agreed)?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_zcb_free")]
 #[derive(Debug)]
 pub struct ZeroCopyBuffer<'l> {

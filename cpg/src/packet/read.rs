@@ -9,12 +9,28 @@ use super::{HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, Malformed, VERSION};
 const BINDING_FLAGS: u8 = 0x0f;
 
 /// Whether these bytes are a packet, well formed or not: whether they begin with the [magic](MAGIC).
+///
+/// ```
+/// use cpg::packet;
+///
+/// assert!(packet::is_packet(b"\xc9PG\xb5\x01\0"));
+/// assert!(!packet::is_packet(b"plain text"));
+/// assert_eq!(packet::MAGIC, *b"\xc9PG\xb5");
+/// ```
 #[inline]
 pub fn is_packet(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
 /// Whether the header can be read; then frames begin at [`HEADER_LEN`].
+///
+/// ```
+/// use cpg::packet::{self, Malformed};
+///
+/// assert_eq!(packet::check_header(b"\xc9PG\xb5\x01\0\x02hi"), Ok(()));
+/// assert_eq!(packet::check_header(b"\xc9PG\xb5\x02\0"), Err(Malformed::Version(2)));
+/// assert_eq!(packet::VERSION, 1);
+/// ```
 ///
 /// # Errors
 /// What is wrong with the header.
@@ -68,6 +84,24 @@ fn long_bounds(frames: &[u8]) -> Result<(usize, usize), Malformed> {
 /// The messages of a packet, which can be changed in place.
 ///
 /// The first error is the last item.
+///
+/// ```
+/// use cpg::packet::{self, Frames};
+///
+/// let mut bytes = Vec::new();
+/// packet::begin(&mut bytes);
+/// packet::push(&mut bytes, b"one");
+/// packet::push(&mut bytes, b"two");
+/// let mut frames = Frames::new(&mut bytes)?;
+/// frames.next().unwrap()?.make_ascii_uppercase();
+/// assert_eq!(frames.rest(), b"\x03two");
+/// // To go on another time.
+/// let rest = frames.into_rest();
+/// let mut frames = Frames::resume(rest);
+/// assert_eq!(frames.next().unwrap()?, b"two");
+/// assert_eq!(bytes[packet::HEADER_LEN..], *b"\x03ONE\x03two");
+/// # Ok::<(), packet::Malformed>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Frames<'a> {
@@ -140,6 +174,16 @@ pub fn messages(packet: &[u8]) -> Messages<'_> {
 }
 
 /// What [`messages`] makes. The first error is the last item.
+///
+/// ```
+/// use cpg::packet::{self, Malformed, Messages};
+///
+/// // Good up to the second message, whose length reaches beyond the end.
+/// let mut messages: Messages<'_> = packet::messages(b"\xc9PG\xb5\x01\0\x02hi\x09ho");
+/// assert_eq!(messages.next(), Some(Ok(&b"hi"[..])));
+/// assert_eq!(messages.next(), Some(Err(Malformed::Message { len: 9, left: 2 })));
+/// assert_eq!((messages.rest(), messages.next()), (&b"\x09ho"[..], None));
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Messages<'a> {

@@ -25,6 +25,17 @@ pub fn push(packet: &mut Vec<u8>, message: &[u8]) {
 
 /// Appends a message that lies in several pieces, whose lengths add up to `total`.
 ///
+/// ```
+/// use std::io::IoSlice;
+/// use cpg::packet;
+///
+/// let mut bytes = Vec::new();
+/// packet::begin(&mut bytes);
+/// packet::push_slices(&mut bytes, &[IoSlice::new(b"+5 "), IoSlice::new(b"alice")], 8);
+/// assert_eq!(packet::messages(&bytes).collect::<Result<Vec<_>, _>>()?, [b"+5 alice"]);
+/// # Ok::<(), packet::Malformed>(())
+/// ```
+///
 /// # Panics
 /// With a message longer than [`MAX_MESSAGE`], and when the pieces do not add up.
 #[inline]
@@ -98,12 +109,27 @@ const fn prefix_len(len: usize) -> usize {
 }
 
 /// How many bytes [`push`] appends for a message of `len` bytes.
+///
+/// ```
+/// use cpg::packet;
+///
+/// assert_eq!([0, 127, 128].map(packet::frame_len), [1, 128, 130]);
+/// assert_eq!(packet::frame_len(packet::MAX_MESSAGE), packet::MAX_MESSAGE + packet::MAX_PREFIX);
+/// ```
 #[inline]
 pub const fn frame_len(len: usize) -> usize {
     prefix_len(len) + len
 }
 
 /// What comes before the message in a packet of one message: with it in front, the message needs no copy.
+///
+/// ```
+/// use cpg::packet;
+///
+/// let message = b"hi";
+/// let bytes = [&packet::head(message.len())[..], message].concat();
+/// assert_eq!(packet::messages(&bytes).next(), Some(Ok(&message[..])));
+/// ```
 ///
 /// # Panics
 /// When `len`, the length of the message, is more than [`MAX_MESSAGE`].
@@ -116,6 +142,17 @@ pub fn head(len: usize) -> Head {
 
 /// As [`head`], of the same length for every message: for a buffer that is filled in before the length is
 /// known.
+///
+/// ```
+/// use cpg::packet;
+///
+/// // Room for the head, and the message behind it.
+/// let mut buffer = vec![0; packet::HEADER_LEN + packet::MAX_PREFIX];
+/// buffer.extend(b"hi");
+/// let head = packet::padded_head(2);
+/// buffer[..head.len()].copy_from_slice(&head);
+/// assert_eq!(packet::messages(&buffer).next(), Some(Ok(&b"hi"[..])));
+/// ```
 ///
 /// # Panics
 /// As [`head`].
@@ -132,6 +169,13 @@ fn join(prefix: [u8; MAX_PREFIX]) -> [u8; HEADER_LEN + MAX_PREFIX] {
 }
 
 /// The bytes that [`head`] makes.
+///
+/// ```
+/// use cpg::packet::{self, Head};
+///
+/// let head: Head = packet::head(300);
+/// assert_eq!(*head, *b"\xc9PG\xb5\x01\0\xac\x02");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Head {
     bytes: [u8; HEADER_LEN + MAX_PREFIX],

@@ -26,6 +26,40 @@ use crate::types::Member;
 /// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error. Dropping it ends the membership, by a
 /// thread: a process that ends before that has been done takes messages with it that the daemon had not yet read. To be sure of
 /// them, await [`leave`](Self::leave), or the own delivery.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::tokio::Group;
+/// use cpg::{Connect, Event, GroupName, Reconnect};
+///
+/// # #[tokio::main]
+/// # async fn main() -> cpg::Result<()> {
+/// let (how, deadline) = (Connect::new().reconnect(Reconnect::new()), Instant::now() + Duration::from_secs(10));
+/// let mut group = Group::join_until(how, GroupName::new("ledger")?, deadline).await?;
+/// println!("{} in {}, generation {}", group.me(), group.name(), group.generation());
+/// println!("{:?}", group.members().await?);
+/// group.send(b"one").await?;
+/// group.try_send(b"two")?;
+/// let tickets = [group.try_send_tracked(b"three")?, group.send_tracked(b"four").await?];
+/// // Events where libcpg has them: as many as are there.
+/// let mut heard = 0;
+/// while heard < 4 {
+///     group.dispatch(|_, event| heard += usize::from(matches!(event, Event::Deliver(_)))).await?;
+/// }
+/// for ticket in tickets {
+///     ticket.await?;
+/// }
+/// assert_eq!(group.lag().in_flight(), 0);
+/// let deadline = Instant::now() + Duration::from_secs(10);
+/// group.leave_until(deadline, |_, event| println!("{event:?}")).await?;
+///
+/// // A group of threads can become one of tasks.
+/// let group = Group::new(cpg::Group::join("ledger")?)?;
+/// let (sender, receiver) = group.split();
+/// sender.send(b"five").await?;
+/// receiver.leave().await
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Group {
     sender: Sender,

@@ -4,7 +4,8 @@
 //! use cpg::OwnedEvent;
 //! use cpg::tokio::Group;
 //!
-//! # async fn f() -> cpg::Result<()> {
+//! # #[tokio::main]
+//! # async fn main() -> cpg::Result<()> {
 //! let mut group = Group::join("ledger").await?;
 //! group.send(b"+5 alice").await?;
 //! // Made once: it listens from its first poll on, and a signal that comes between two turns counts.
@@ -13,6 +14,7 @@
 //! loop {
 //!     tokio::select! {
 //!         event = group.recv() => match event? {
+//!             OwnedEvent::Deliver(message) if message.sender() == group.me() => break,
 //!             OwnedEvent::Deliver(message) => println!("{}: {:?}", message.sender(), message.payload()),
 //!             OwnedEvent::ConfChg(view) => println!("{:?}", view.members()),
 //!             OwnedEvent::TotemConfChg(ring) => println!("{:?}", ring.members()),

@@ -31,6 +31,31 @@ const RETRY: Duration = Duration::from_millis(10);
 /// The receiving half of a group, from [`Group::split`](super::Group::split).
 ///
 /// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::OwnedEvent;
+/// use cpg::tokio::{Group, Receiver};
+///
+/// # #[tokio::main]
+/// # async fn main() -> cpg::Result<()> {
+/// let (sender, mut receiver): (_, Receiver) = Group::join("ledger").await?.split();
+/// sender.send(b"+5 alice").await?;
+/// loop {
+///     match receiver.recv().await? {
+///         OwnedEvent::Deliver(message) if message.sender() == sender.me() => break,
+///         event => println!("{event:?}"),
+///     }
+/// }
+/// sender.send(b"-5 alice").await?;
+/// receiver.dispatch(|link, event| println!("{}: {event:?}", link.me())).await?;
+/// println!("generation {}, dispatched {:?} ago", receiver.generation(), receiver.lag().since_dispatch());
+/// receiver.leave_until(Instant::now() + Duration::from_secs(10), |_, _| {}).await?;
+///
+/// let (_, receiver) = Group::join("ledger").await?.split();
+/// receiver.leave().await
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Receiver {
     /// None only while it is dropped.

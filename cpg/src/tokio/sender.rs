@@ -22,6 +22,28 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 ///
 /// The membership ends when the [`Receiver`](super::Receiver) and all senders are gone, or when the receiver leaves: then
 /// every call here is refused with [`Error::Left`](crate::Error::Left).
+///
+/// ```no_run
+/// use cpg::tokio::{Group, Sender};
+///
+/// # #[tokio::main]
+/// # async fn main() -> cpg::Result<()> {
+/// let (sender, mut receiver): (Sender, _) = Group::join("ledger").await?.split();
+/// let receiving = tokio::spawn(async move {
+///     while receiver.recv().await.is_ok() {}
+/// });
+/// println!("{} in {}: {:?}", sender.me(), sender.name(), sender.members().await?);
+/// sender.send(&vec![0; sender.max_atomic_message_size()]).await?;
+/// sender.try_send(b"at once, or an error")?;
+/// let ticket = sender.try_send_tracked(b"so too")?;
+/// // Two at once; both have been delivered when both are done.
+/// let (first, second) = tokio::join!(ticket, async { sender.send_tracked(b"and this").await?.await });
+/// first.and(second)?;
+/// assert_eq!((sender.generation(), sender.lag().waiting()), (1, 0));
+/// # receiving.abort();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sender(Arc<Inner>);
 

@@ -1,0 +1,216 @@
+//! That the documentation keeps up with the code: every public item is in an example, and every error on the page about
+//! troubleshooting.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cpg::{CsError, Error, GroupName};
+
+fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "md") {
+            found.push(path);
+        }
+    }
+}
+
+/// An example: the words of its code, and whether it is about the groups for tasks.
+struct Example {
+    words: BTreeSet<String>,
+    tasks: bool,
+}
+
+fn words(code: &str) -> BTreeSet<String> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect()
+}
+
+/// The examples of one file, but not those that must not compile.
+fn examples_in(path: &Path) -> Vec<Example> {
+    let text = fs::read_to_string(path).unwrap();
+    let rust = path.extension().is_some_and(|kind| kind == "rs");
+    let lines = text.lines().map(str::trim_start).filter_map(|line| {
+        let code = if rust { line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))? } else { line };
+        Some(code.trim_start())
+    });
+    let (mut examples, mut code, mut wanted) = (Vec::new(), None::<String>, false);
+    for line in lines {
+        if let Some(kind) = line.strip_prefix("```") {
+            match code.take() {
+                None => {
+                    wanted = matches!(kind, "" | "no_run" | "rust,no_run");
+                    code = Some(String::new());
+                }
+                Some(code) if wanted => {
+                    let tasks = code.contains("cpg::tokio");
+                    examples.push(Example { words: words(&code), tasks });
+                }
+                Some(_) => {}
+            }
+        } else if let Some(code) = &mut code {
+            code.push_str(line);
+            code.push('\n');
+        }
+    }
+    assert!(code.is_none(), "{}: an example does not end", path.display());
+    examples
+}
+
+fn examples() -> Vec<Example> {
+    let mut paths = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")];
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut paths);
+    paths.iter().flat_map(|path| examples_in(path)).collect()
+}
+
+/// `JoinError` is a `join_error` where a value of it is meant.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    snake
+}
+
+/// The part of a line of `ci/api` that says what it is of: `cpg::Group::join` of `pub fn cpg::Group::join<N>(N) -> …`.
+fn path_of(line: &str) -> Option<(&str, String)> {
+    let kind = ["fn", "struct", "enum", "const", "type"]
+        .into_iter()
+        .find(|kind| line.contains(&format!("pub {kind} ")) || line.contains(&format!("{kind} cpg::")))?;
+    let from = line.find("cpg::")?;
+    // Parameters of types stand between: cpg::packet::Frames<'a>::new.
+    let (mut path, mut depth) = (String::new(), 0);
+    for c in line[from..].chars() {
+        match c {
+            '<' => depth += 1,
+            '>' => depth -= 1,
+            c if depth > 0 || c.is_alphanumeric() || c == '_' || c == ':' => {
+                if depth == 0 {
+                    path.push(c);
+                }
+            }
+            _ => break,
+        }
+    }
+    Some((kind, path.trim_end_matches(':').to_owned()))
+}
+
+/// The rule: a type, a function or a constant of a module is in an example by its name; a method is in one by its name together
+/// with the name of its type, as the type or as a variable. What is of `cpg::tokio` is in an example that uses that module.
+///
+/// Implementations of traits have the examples of the traits. Variants and fields are not asked for: those of [`Error`] and
+/// [`CsError`] are on the page about troubleshooting.
+#[test]
+fn every_public_item_is_in_an_example() {
+    let api = file("../ci/api/corosync-cpg.txt");
+    let examples = examples();
+    let (mut missing, mut of_trait, mut seen) = (Vec::new(), false, 0);
+    for line in api.lines() {
+        if line.starts_with("impl") {
+            of_trait = line.contains(" for ");
+            continue;
+        }
+        let Some((kind, path)) = path_of(line) else {
+            of_trait = false;
+            continue;
+        };
+        let parts: Vec<_> = path.split("::").skip(1).collect();
+        let (name, of) = (parts[parts.len() - 1], parts.len().checked_sub(2).map(|at| parts[at]));
+        let is_member = of.is_some_and(|of| of.starts_with(char::is_uppercase));
+        if kind == "struct" || kind == "enum" || !is_member {
+            of_trait = false;
+        }
+        if of_trait || (kind == "type" && is_member) || parts.contains(&"guide") {
+            continue;
+        }
+        seen += 1;
+        let tasks = parts[0] == "tokio";
+        let shown = examples.iter().any(|example| {
+            let has = |word: &str| example.words.contains(word);
+            let of_type = |of: &str| has(of) || has(&snake(of));
+            (example.tasks || !tasks) && has(name) && (!is_member || of.is_some_and(of_type))
+        });
+        if !shown {
+            missing.push(path);
+        }
+    }
+    assert!(seen > 150, "{seen} items found in ci/api");
+    assert!(missing.is_empty(), "{} of {seen} are in no example:\n{}", missing.len(), missing.join("\n"));
+}
+
+/// The lines of a page as one, without the marks of quotations.
+fn page() -> String {
+    let text = file("src/guide/troubleshooting.md");
+    text.split_whitespace().filter(|word| *word != ">").collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn troubleshooting_has_every_code() {
+    let page = page();
+    let codes = (0..=1000).map(CsError::from_code).filter(|code| code.name().is_some());
+    let missing: Vec<_> = codes.map(|code| code.to_string()).filter(|text| !page.contains(text)).collect();
+    assert!(missing.is_empty(), "not on the page: {missing:#?}");
+    assert!(page.contains(&CsError::from_code(77).to_string()));
+}
+
+#[test]
+fn troubleshooting_has_every_error_as_a_user_sees_it() {
+    let os = io::Error::from_raw_os_error;
+    let errors = [
+        Error::Cs { call: "cpg_model_initialize", code: CsError::Library },
+        Error::Forked { owner: 4711 },
+        Error::StackTooSmall { needed: 1_179_648, remaining: 65_536 },
+        Error::TooManyHandles { open: 47 },
+        Error::TooManyIterations { open: 47 },
+        Error::Name(GroupName::new([b'n'; 200]).unwrap_err()),
+        Error::Name(GroupName::new("").unwrap_err()),
+        Error::Name(GroupName::new("ledger\0").unwrap_err()),
+        Error::GroupTooLarge { members: 130, limit: 128 },
+        Error::MessageTooLong { len: 3_000_000_000, limit: 0x7fff_ffff },
+        Error::NoDescriptors(os(libc::EMFILE)),
+        Error::NoSharedMemory { len: 1_000_000, source: os(libc::ENOSPC) },
+        Error::Left,
+        Error::Away,
+        Error::Waits { call: "cpg_membership_get" },
+        Error::QueueFull,
+        Error::Dropped,
+        Error::Unheard,
+        Error::TimedOut { waiting_for: "the own join to be delivered" },
+        Error::Thread(os(libc::EAGAIN)),
+        Error::Poll(os(libc::EMFILE)),
+    ];
+    let page = page();
+    let missing: Vec<_> =
+        errors.iter().map(ToString::to_string).filter(|text| !page.contains(text)).collect();
+    assert!(missing.is_empty(), "not on the page: {missing:#?}");
+
+    // None has been left out above: those that are declared are the ones that have a heading.
+    let source = file("src/error.rs");
+    let (_, declared) = source.split_once("pub enum Error {").unwrap();
+    let (declared, _) = declared.split_once("\n}").unwrap();
+    let declared = declared.lines().filter_map(|line| {
+        let name = line.strip_prefix("    ")?.split(['(', ' ', ',', '{']).next()?;
+        name.starts_with(char::is_uppercase).then_some(name)
+    });
+    let mut count = 0;
+    for name in declared {
+        count += 1;
+        assert!(
+            errors.iter().any(|error| format!("{error:?}").split([' ', '(']).next() == Some(name)),
+            "Error::{name} is not in the list of this test"
+        );
+        assert!(name == "Cs" || page.contains(&format!("`Error::{name}`")), "Error::{name} has no heading");
+    }
+    assert!(count >= 19, "{count} variants found");
+}
