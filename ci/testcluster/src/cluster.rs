@@ -7,6 +7,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -49,6 +50,7 @@ pub struct Cluster {
     _watchdog: Watchdog,
     tools: Arc<Tools>,
     wiring: Mutex<Wiring>,
+    waits: AtomicBool,
     /// In the namespaces that connect the nodes.
     switch: Worker,
 }
@@ -94,7 +96,14 @@ impl Cluster {
             Ok((watchdog, nodes))
         })?;
         let wiring = Wiring { groups: vec![(1..=count).collect()], bridges: 1 };
-        let cluster = Self { nodes, _watchdog: watchdog, tools, wiring: Mutex::new(wiring), switch };
+        let cluster = Self {
+            nodes,
+            _watchdog: watchdog,
+            tools,
+            wiring: Mutex::new(wiring),
+            waits: AtomicBool::new(true),
+            switch,
+        };
         for node in &cluster.nodes {
             node.bring_up()?;
             node.start(Path::new(CONFIGURATION))?;

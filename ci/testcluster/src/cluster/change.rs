@@ -1,6 +1,7 @@
 //! Breaking a cluster on purpose, and putting it together again.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,7 @@ impl Cluster {
         let node = self.node(node)?;
         node.with_daemon(Daemon::kill)?;
         drop(node.daemon().take());
-        self.settle_in(&wiring)
+        self.settle_after_change(&wiring)
     }
 
     /// Starts a node's daemon, after it has ended the one that is there, and returns when every
@@ -79,7 +80,7 @@ impl Cluster {
             node.with_daemon(|daemon| daemon.stop(Instant::now() + STOP))?;
         }
         node.start(Path::new(CONFIGURATION))?;
-        self.settle_in(&wiring)
+        self.settle_after_change(&wiring)
     }
 
     /// Stops a node's daemon (SIGSTOP). Its clients wait, and the other nodes go on without it
@@ -120,7 +121,18 @@ impl Cluster {
         self.switch.run(move || network::part(&tools.ip, &wanted, bridges))?;
         wiring.bridges = bridges.max(groups.len());
         wiring.groups = groups;
-        self.settle_in(&wiring)
+        self.settle_after_change(&wiring)
+    }
+
+    /// Whether changes wait until the nodes have agreed on the membership that follows, as they do
+    /// when this is not called. Without it one can come in the middle of what another has begun;
+    /// [`Cluster::settle`] waits all the same.
+    pub fn wait_after_changes(&self, wait: bool) {
+        self.waits.store(wait, Ordering::Relaxed);
+    }
+
+    fn settle_after_change(&self, wiring: &Wiring) -> Result<()> {
+        if self.waits.load(Ordering::Relaxed) { self.settle_in(wiring) } else { Ok(()) }
     }
 
     fn settle_in(&self, wiring: &Wiring) -> Result<()> {

@@ -1,0 +1,153 @@
+//! One order: property 1, and what else a look at all clients at once shows.
+//!
+//! The histories of all clients are read side by side. A message is passed when every client that delivers it has come to
+//! it. If all histories come to their ends this way, the order of passing contains each of them. If not, the messages that
+//! clients wait at are in a circle.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
+
+use crate::History;
+use crate::record::{Member, MessageId, Record};
+use crate::report::{Property, Report};
+use crate::scan::{Scan, Sequence};
+use crate::source::Reader;
+
+/// How far is looked ahead for two messages in two orders.
+const AHEAD: usize = 50_000;
+
+/// Whom each process was in its groups.
+type Who = HashMap<(u16, u16), HashSet<Member>>;
+
+/// One client, over all its processes.
+struct Client {
+    processes: VecDeque<usize>,
+    open: Option<(usize, Reader)>,
+    sequence: Sequence,
+    /// The message that it is at.
+    at: Option<MessageId>,
+}
+
+impl Client {
+    /// Goes to the next delivery.
+    fn advance(&mut self, history: &History, scan: &Scan, who: &Who, report: &mut Report) -> io::Result<()> {
+        self.at = None;
+        loop {
+            let Some((index, reader)) = &mut self.open else {
+                let Some(index) = self.processes.pop_front() else { return Ok(()) };
+                self.open = Some((index, history.processes[index].source.open_at(0)?));
+                continue;
+            };
+            match reader.next()? {
+                None => self.open = None,
+                Some(Record::Deliver { id, hash, sender }) if self.sequence.is_next(id) => {
+                    let (sent, name) = (scan.messages.get(id), &history.processes[*index].name);
+                    if !sent.known {
+                        report.violation(Property::Delivery, || {
+                            format!("{name}: {id:?} was delivered, and nobody has sent it")
+                        });
+                    } else if sent.hash != hash {
+                        report.violation(Property::Delivery, || {
+                            format!("{name}: {id:?} was changed on its way")
+                        });
+                    }
+                    if who.get(&(id.client, id.launch)).is_some_and(|members| !members.contains(&sender)) {
+                        report.violation(Property::Delivery, || {
+                            format!(
+                                "{name}: {id:?} was delivered as one of {sender:?}, who is another process"
+                            )
+                        });
+                    }
+                    self.at = Some(id);
+                    return Ok(());
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Looks at the order of all deliveries.
+pub(crate) fn check(history: &History, scan: &mut Scan, report: &mut Report) -> io::Result<()> {
+    let mut clients: BTreeMap<u16, Client> = BTreeMap::new();
+    for (index, process) in scan.processes.iter().enumerate() {
+        let client = clients.entry(process.client).or_insert_with(|| Client {
+            processes: VecDeque::new(),
+            open: None,
+            sequence: Sequence::default(),
+            at: None,
+        });
+        client.processes.push_back(index);
+    }
+    let who: Who = scan
+        .processes
+        .iter()
+        .map(|process| ((process.client, process.launch), process.members.clone()))
+        .collect();
+    let mut clients: Vec<Client> = clients.into_values().collect();
+    // Who waits at a message.
+    let mut waiting: BTreeMap<MessageId, Vec<usize>> = BTreeMap::new();
+    let mut moving: Vec<usize> = (0..clients.len()).collect();
+    loop {
+        while let Some(index) = moving.pop() {
+            clients[index].advance(history, scan, &who, report)?;
+            let Some(id) = clients[index].at else { continue };
+            let sent = scan.messages.get_mut(id);
+            sent.reached += 1;
+            if sent.reached >= sent.delivered {
+                moving.push(index);
+                moving.extend(waiting.remove(&id).unwrap_or_default());
+            } else {
+                waiting.entry(id).or_default().push(index);
+            }
+        }
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let heads: Vec<(MessageId, usize)> = waiting.iter().map(|(&id, indices)| (id, indices[0])).collect();
+        let text = explain(history, &clients, &heads)?;
+        report.violation(Property::Order, || text);
+        // Goes on as if the first one had come first, to see what else there is.
+        let Some((id, indices)) = waiting.pop_first() else { return Ok(()) };
+        let sent = scan.messages.get_mut(id);
+        sent.delivered = 0;
+        moving.extend(indices);
+    }
+}
+
+/// Finds two clients that have two messages in two orders, if there are such nearby.
+fn explain(history: &History, clients: &[Client], heads: &[(MessageId, usize)]) -> io::Result<String> {
+    let mut later: Vec<Vec<MessageId>> = Vec::new();
+    for &(_, index) in heads {
+        let mut ids = Vec::new();
+        if let Some((process, reader)) = &clients[index].open {
+            let mut reader = history.processes[*process].source.open_at(reader.offset())?;
+            while let (true, Some(record)) = (ids.len() < AHEAD, reader.next()?) {
+                if let Record::Deliver { id, .. } = record {
+                    ids.push(id);
+                }
+            }
+        }
+        later.push(ids);
+    }
+    let name = |index: usize| match &clients[index].open {
+        Some((process, _)) => history.processes[*process].name.as_str(),
+        None => "a client",
+    };
+    for (x, &(a, first)) in heads.iter().enumerate() {
+        for (y, &(b, second)) in heads.iter().enumerate().skip(x + 1) {
+            if later[x].contains(&b) && later[y].contains(&a) {
+                return Ok(format!(
+                    "{} delivers {a:?} before {b:?}, and {} the other way round",
+                    name(first),
+                    name(second)
+                ));
+            }
+        }
+    }
+    let heads: Vec<String> = heads.iter().map(|&(id, index)| format!("{} at {id:?}", name(index))).collect();
+    Ok(format!(
+        "there is no order that contains those of all clients: they are in a circle: {}",
+        heads.join(", ")
+    ))
+}

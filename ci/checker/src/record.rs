@@ -1,0 +1,389 @@
+//! What a client writes down, and how: one record after the other, in the order in which things happened.
+//!
+//! A record is its length, its bytes and a byte to check them. A client that is killed leaves a part of one at most, at the end.
+
+use std::io::{self, Read};
+
+/// A process in a group: a node and a pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// The node.
+    pub node: u32,
+    /// The process on it.
+    pub pid: u32,
+}
+
+/// A member in the list of those who left or joined, and why: the number that `corosync/cpg.h` gives the reason.
+pub type Change = (Member, u8);
+
+/// The name of a totem ring. The sequence number first, which grows from ring to ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ring {
+    /// Its sequence number.
+    pub seq: u64,
+    /// The node that represents it.
+    pub node: u32,
+}
+
+/// What a message is known by: its sender, the launch of that process, and a number that grows with each message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId {
+    /// The client.
+    pub client: u16,
+    /// Which process of the client, from 1: it is started anew after it has been killed.
+    pub launch: u16,
+    /// Which of its messages, from 0.
+    pub seq: u32,
+}
+
+/// What became of a message, as its sender was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Fate {
+    /// The call that sends it has returned without an error.
+    Accepted,
+    /// The call has failed, and the message has not been sent.
+    Refused,
+    /// The call has failed, and nobody knows whether it has been sent: the daemon died meanwhile.
+    Unclear,
+    /// The ticket says that it has been delivered.
+    Resolved,
+    /// The ticket says that it has not.
+    Failed,
+    /// It was handed back: the daemon had taken it, and the connection was lost.
+    BackSent,
+    /// It was handed back: the daemon had not taken it.
+    BackUnsent,
+    /// It was handed back: the daemon had taken it and dropped it.
+    BackDropped,
+}
+
+const FATES: [Fate; 8] = [
+    Fate::Accepted,
+    Fate::Refused,
+    Fate::Unclear,
+    Fate::Resolved,
+    Fate::Failed,
+    Fate::BackSent,
+    Fate::BackUnsent,
+    Fate::BackDropped,
+];
+
+/// How a membership ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Ending {
+    /// The connection to the daemon was lost.
+    Lost,
+    /// The client left, and its own leave was delivered.
+    Left,
+    /// The client gave the membership up: a leave that failed, say.
+    GivenUp,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// The first of a process.
+    Hello {
+        /// Which client.
+        client: u16,
+        /// Which process of it.
+        launch: u16,
+        /// The group that it joins.
+        group: u8,
+        /// Whether it sends through a queue, which promises more.
+        queued: bool,
+    },
+    /// A membership begins.
+    Begin {
+        /// Which one of this process, from 1.
+        incarnation: u32,
+        /// Who it is in the group.
+        me: Member,
+    },
+    /// A message is about to be sent.
+    Send {
+        /// Its number.
+        seq: u32,
+        /// A hash of its bytes.
+        hash: u32,
+        /// Its length.
+        len: u32,
+        /// Whether there is to be a ticket.
+        tracked: bool,
+    },
+    /// Something has become of a message.
+    Fate {
+        /// Its number.
+        seq: u32,
+        /// What.
+        fate: Fate,
+    },
+    /// A message was delivered.
+    Deliver {
+        /// What its bytes say that it is.
+        id: MessageId,
+        /// A hash of its bytes.
+        hash: u32,
+        /// Who sent it, as the event says.
+        sender: Member,
+    },
+    /// The group has changed.
+    View(View),
+    /// A new ring.
+    Totem(Ring),
+    /// A membership has ended.
+    End(Ending),
+    /// All members have sent their last message, and this one has been delivered all of them.
+    Settled,
+    /// The process ends because it was asked to; what was sent has found its fate.
+    Bye,
+    /// Something was delivered that is no message of a client's.
+    Alien {
+        /// Its length.
+        len: u32,
+    },
+}
+
+/// A change of a group, and its members after it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct View {
+    /// Who is in the group.
+    pub members: Vec<Member>,
+    /// Who left.
+    pub left: Vec<Change>,
+    /// Who joined.
+    pub joined: Vec<Change>,
+}
+
+impl Record {
+    /// Appends the record to `to`.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        let mut body = Vec::with_capacity(24);
+        self.body(&mut body);
+        number(to, body.len() as u64);
+        to.extend_from_slice(&body);
+        to.push(check(&body));
+    }
+
+    fn body(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Hello { client, launch, group, queued } => {
+                numbers(to, 0, &[(*client).into(), (*launch).into(), (*group).into(), (*queued).into()]);
+            }
+            Self::Begin { incarnation, me } => {
+                numbers(to, 1, &[(*incarnation).into(), me.node.into(), me.pid.into()]);
+            }
+            Self::Send { seq, hash, len, tracked } => {
+                numbers(to, 2, &[(*seq).into(), (*hash).into(), (*len).into(), (*tracked).into()]);
+            }
+            Self::Fate { seq, fate } => numbers(to, 3, &[(*seq).into(), *fate as u64]),
+            Self::Deliver { id, hash, sender } => {
+                let id = [id.client.into(), id.launch.into(), id.seq.into()];
+                numbers(to, 4, &id);
+                for value in [u64::from(*hash), sender.node.into(), sender.pid.into()] {
+                    number(to, value);
+                }
+            }
+            Self::View(View { members, left, joined }) => {
+                to.push(5);
+                let plain: Vec<Change> = members.iter().map(|&member| (member, 0)).collect();
+                for list in [&plain, left, joined] {
+                    number(to, list.len() as u64);
+                    for (member, reason) in list {
+                        for value in [member.node, member.pid, (*reason).into()] {
+                            number(to, value.into());
+                        }
+                    }
+                }
+            }
+            Self::Totem(ring) => numbers(to, 6, &[ring.seq, ring.node.into()]),
+            Self::End(ending) => numbers(to, 7, &[*ending as u64]),
+            Self::Settled => to.push(8),
+            Self::Bye => to.push(9),
+            Self::Alien { len } => numbers(to, 10, &[(*len).into()]),
+        }
+    }
+
+    fn parse(body: &[u8]) -> Option<Self> {
+        let (&tag, mut rest) = body.split_first()?;
+        let mut next = || take(&mut rest);
+        Some(match tag {
+            0 => Self::Hello {
+                client: next()?.try_into().ok()?,
+                launch: next()?.try_into().ok()?,
+                group: next()?.try_into().ok()?,
+                queued: next()? == 1,
+            },
+            1 => Self::Begin { incarnation: next()?.try_into().ok()?, me: member(&mut next)? },
+            2 => Self::Send {
+                seq: next()?.try_into().ok()?,
+                hash: next()?.try_into().ok()?,
+                len: next()?.try_into().ok()?,
+                tracked: next()? == 1,
+            },
+            3 => Self::Fate {
+                seq: next()?.try_into().ok()?,
+                fate: *FATES.get(usize::try_from(next()?).ok()?)?,
+            },
+            4 => Self::Deliver {
+                id: MessageId {
+                    client: next()?.try_into().ok()?,
+                    launch: next()?.try_into().ok()?,
+                    seq: next()?.try_into().ok()?,
+                },
+                hash: next()?.try_into().ok()?,
+                sender: member(&mut next)?,
+            },
+            5 => {
+                let mut lists: [Vec<Change>; 3] = Default::default();
+                for list in &mut lists {
+                    for _ in 0..next()? {
+                        list.push((member(&mut next)?, next()?.try_into().ok()?));
+                    }
+                }
+                let [members, left, joined] = lists;
+                Self::View(View {
+                    members: members.into_iter().map(|(member, _)| member).collect(),
+                    left,
+                    joined,
+                })
+            }
+            6 => Self::Totem(Ring { seq: next()?, node: next()?.try_into().ok()? }),
+            7 => Self::End(match next()? {
+                0 => Ending::Lost,
+                1 => Ending::Left,
+                2 => Ending::GivenUp,
+                _ => return None,
+            }),
+            8 => Self::Settled,
+            9 => Self::Bye,
+            10 => Self::Alien { len: next()?.try_into().ok()? },
+            _ => return None,
+        })
+    }
+
+    /// Reads the next record and says how many bytes it took; none at the end, and where one is torn.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read(from: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<(Self, u64)>> {
+        let (mut len, mut head) = (0_usize, 0_u64);
+        loop {
+            let Some([byte]) = bytes::<1>(from)? else { return Ok(None) };
+            len |= usize::from(byte & 0x7f) << (7 * head);
+            head += 1;
+            if byte & 0x80 == 0 {
+                break;
+            }
+            if head > 3 {
+                return Ok(None);
+            }
+        }
+        buffer.clear();
+        let wanted = len as u64 + 1;
+        if from.by_ref().take(wanted).read_to_end(buffer)? as u64 != wanted {
+            return Ok(None);
+        }
+        let (body, last) = buffer.split_at(len);
+        if last != [check(body)] {
+            return Ok(None);
+        }
+        Ok(Self::parse(body).map(|record| (record, head + wanted)))
+    }
+}
+
+fn bytes<const N: usize>(from: &mut impl Read) -> io::Result<Option<[u8; N]>> {
+    let mut bytes = [0; N];
+    match from.read_exact(&mut bytes) {
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn member(next: &mut impl FnMut() -> Option<u64>) -> Option<Member> {
+    Some(Member { node: next()?.try_into().ok()?, pid: next()?.try_into().ok()? })
+}
+
+fn numbers(to: &mut Vec<u8>, tag: u8, values: &[u64]) {
+    to.push(tag);
+    values.iter().for_each(|&value| number(to, value));
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
+fn number(to: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        to.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    to.push(value as u8);
+}
+
+fn take(from: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = from.split_first()?;
+        *from = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn check(body: &[u8]) -> u8 {
+    body.iter().fold(0x5a, |sum: u8, &byte| sum.rotate_left(1) ^ byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Record> {
+        let me = Member { node: 3, pid: 70_000 };
+        let id = MessageId { client: 300, launch: 2, seq: u32::MAX };
+        vec![
+            Record::Hello { client: 300, launch: 2, group: 1, queued: true },
+            Record::Begin { incarnation: 1, me },
+            Record::Send { seq: u32::MAX, hash: u32::MAX, len: 0, tracked: true },
+            Record::Fate { seq: 0, fate: Fate::BackDropped },
+            Record::Deliver { id, hash: 9, sender: me },
+            Record::View(View { members: vec![me; 100], left: vec![(me, 3)], joined: Vec::new() }),
+            Record::Totem(Ring { seq: u64::MAX, node: 1 }),
+            Record::End(Ending::GivenUp),
+            Record::Settled,
+            Record::Alien { len: 5 },
+            Record::Bye,
+        ]
+    }
+
+    fn read(mut bytes: &[u8]) -> Vec<Record> {
+        let mut buffer = Vec::new();
+        std::iter::from_fn(|| Record::read(&mut bytes, &mut buffer).unwrap())
+            .map(|(record, _)| record)
+            .collect()
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let mut bytes = Vec::new();
+        all().iter().for_each(|record| record.write(&mut bytes));
+        assert_eq!(read(&bytes), all());
+    }
+
+    #[test]
+    fn a_torn_record_is_the_end() {
+        let mut bytes = Vec::new();
+        all().iter().for_each(|record| record.write(&mut bytes));
+        let mut last = 0;
+        for end in 0..bytes.len() {
+            let records = read(&bytes[..end]);
+            assert!(records.len() < all().len() && records.len() >= last);
+            assert_eq!(records, all()[..records.len()]);
+            last = records.len();
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What a client knows of itself, and writes down.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cpg::{ConfChg, Error, Event, Member};
+use cpg_checker::record::{self, Change, Ending, Fate, MessageId, Record, Ring, View};
+
+use super::say;
+use crate::message;
+
+/// What is written at once at least, if nothing asks for less.
+const BUFFER: usize = 16 << 10;
+
+/// The book of a client, for all its threads.
+#[derive(Debug)]
+pub struct Book {
+    client: u16,
+    launch: u16,
+    writer: Mutex<(File, Vec<u8>)>,
+    state: Mutex<State>,
+    quiet: AtomicBool,
+    stop: AtomicBool,
+    last: AtomicBool,
+    stall: AtomicU32,
+    next_seq: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    incarnation: u32,
+    members: Vec<Member>,
+    /// Own messages whose fate is not known in full.
+    open: HashMap<u32, Open>,
+    /// Last messages that were delivered, and how many there are to be.
+    lasts: u32,
+    lasts_wanted: u32,
+    settled: bool,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// Neither delivered nor handed back.
+    untold: bool,
+    /// There is a ticket that has said nothing.
+    ticket: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn member(member: Member) -> record::Member {
+    record::Member { node: member.node().get(), pid: member.pid() }
+}
+
+impl Book {
+    pub fn new(client: u16, launch: u16, file: File) -> Self {
+        Self {
+            client,
+            launch,
+            writer: Mutex::new((file, Vec::new())),
+            state: Mutex::default(),
+            quiet: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            last: AtomicBool::new(false),
+            stall: AtomicU32::new(0),
+            next_seq: AtomicU32::new(0),
+        }
+    }
+
+    pub fn write(&self, record: &Record) {
+        let mut writer = lock(&self.writer);
+        record.write(&mut writer.1);
+        if writer.1.len() >= BUFFER {
+            Self::flush_now(&mut writer);
+        }
+    }
+
+    /// Hands what was written to the kernel, where a SIGKILL does not reach it.
+    pub fn flush(&self) {
+        Self::flush_now(&mut lock(&self.writer));
+    }
+
+    fn flush_now((file, buffer): &mut (File, Vec<u8>)) {
+        file.write_all(buffer).expect("records can be written");
+        buffer.clear();
+    }
+
+    pub fn set_quiet(&self) {
+        self.quiet.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::SeqCst)
+    }
+
+    pub fn want_last(&self, count: u32) {
+        lock(&self.state).lasts_wanted = count;
+        self.last.store(true, Ordering::SeqCst);
+        self.look_settled();
+    }
+
+    pub fn is_last_wanted(&self) -> bool {
+        self.last.load(Ordering::SeqCst)
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    pub fn stall(&self, millis: u32) {
+        self.stall.store(millis, Ordering::SeqCst);
+    }
+
+    /// For how long not to dispatch.
+    pub fn take_stall(&self) -> Option<Duration> {
+        let millis = self.stall.swap(0, Ordering::SeqCst);
+        (millis > 0).then(|| Duration::from_millis(millis.into()))
+    }
+
+    /// The state on a line: open messages, and the view.
+    pub fn look(&self) -> String {
+        let state = lock(&self.state);
+        let mut line = format!("state {}", state.open.len());
+        for member in &state.members {
+            write!(line, " {member}").expect("a String takes everything");
+        }
+        line
+    }
+
+    pub fn begin(&self, me: Member) {
+        let mut state = lock(&self.state);
+        state.incarnation += 1;
+        self.write(&Record::Begin { incarnation: state.incarnation, me: member(me) });
+    }
+
+    /// The membership has ended. What was sent without a queue has no more to say.
+    pub fn end(&self, ending: Ending, queued: bool) {
+        let mut state = lock(&self.state);
+        state.members.clear();
+        if !queued {
+            state.open.clear();
+        }
+        self.write(&Record::End(ending));
+        self.flush();
+    }
+
+    /// Makes a message and notes that it is about to be sent. Messages must be sent in the order in which they were made.
+    pub fn make(&self, len: usize, tracked: bool, last: bool) -> (u32, Vec<u8>) {
+        let seq = self.next_seq.fetch_add(1, Ordering::SeqCst);
+        let id = MessageId { client: self.client, launch: self.launch, seq };
+        let mut state = lock(&self.state);
+        let bytes = message::make(id, state.incarnation, last, len);
+        state.open.insert(seq, Open { untold: true, ticket: tracked });
+        drop(state);
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.write(&Record::Send { seq, hash: message::hash_of(&bytes), len, tracked });
+        self.flush();
+        (seq, bytes)
+    }
+
+    /// The call that sends a message has failed.
+    pub fn refused(&self, seq: u32, error: &Error, len: usize) {
+        // Parts of a long message may have gone out before the daemon died.
+        let unclear = len > 1_000_000 && !error.is_retryable();
+        lock(&self.state).open.remove(&seq);
+        self.write(&Record::Fate { seq, fate: if unclear { Fate::Unclear } else { Fate::Refused } });
+    }
+
+    /// A ticket has said what it has to say.
+    pub fn ticket(&self, seq: u32, delivered: bool) {
+        self.write(&Record::Fate { seq, fate: if delivered { Fate::Resolved } else { Fate::Failed } });
+        self.told(seq, |open| open.ticket = false);
+    }
+
+    fn told(&self, seq: u32, change: impl FnOnce(&mut Open)) {
+        let mut state = lock(&self.state);
+        if let Some(open) = state.open.get_mut(&seq) {
+            change(open);
+            if !open.untold && !open.ticket {
+                state.open.remove(&seq);
+            }
+        }
+    }
+
+    /// Writes down an event.
+    pub fn event(&self, event: &Event<'_>, me: Member) {
+        match event {
+            Event::Deliver(message) => self.deliver(message.payload(), message.sender()),
+            Event::ConfChg(view) => self.view(*view),
+            Event::TotemConfChg(ring) => {
+                let id = ring.ring_id();
+                self.write(&Record::Totem(Ring { seq: id.seq, node: id.node.get() }));
+            }
+            Event::Undelivered(message) => self.back(message),
+            Event::Lost(_) => self.end(Ending::Lost, true),
+            Event::Rejoined(back) => {
+                self.begin(me);
+                self.view(back.view());
+            }
+            Event::Malformed(packet) => {
+                let len = u32::try_from(packet.bytes().len()).unwrap_or(u32::MAX);
+                self.write(&Record::Alien { len });
+            }
+            other => eprintln!("not understood: {other:?}"),
+        }
+    }
+
+    /// As [`event`](Self::event), of a message that owns its bytes.
+    pub fn message(&self, message: &cpg::Message) {
+        self.deliver(message.payload(), message.sender());
+    }
+
+    /// As [`event`](Self::event), of a new ring.
+    pub fn ring(&self, ring: &cpg::Ring) {
+        self.write(&Record::Totem(Ring { seq: ring.id().seq, node: ring.id().node.get() }));
+    }
+
+    fn deliver(&self, payload: &[u8], sender: Member) {
+        let Some(parsed) = message::parse(payload) else {
+            let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+            return self.write(&Record::Alien { len });
+        };
+        self.write(&Record::Deliver { id: parsed.id, hash: parsed.hash, sender: member(sender) });
+        if (parsed.id.client, parsed.id.launch) == (self.client, self.launch) {
+            self.told(parsed.id.seq, |open| open.untold = false);
+        }
+        if parsed.last {
+            lock(&self.state).lasts += 1;
+            self.look_settled();
+        }
+    }
+
+    fn look_settled(&self) {
+        let mut state = lock(&self.state);
+        if !state.settled && state.lasts_wanted > 0 && state.lasts >= state.lasts_wanted {
+            state.settled = true;
+            self.write(&Record::Settled);
+            self.flush();
+            say("settled");
+        }
+    }
+
+    fn view(&self, view: ConfChg<'_>) {
+        let changes = |list: &[Member]| -> Vec<Change> {
+            list.iter()
+                .map(|&who| (member(who), u8::try_from(who.reason().code()).unwrap_or(u8::MAX)))
+                .collect()
+        };
+        self.write(&Record::View(View {
+            members: view.members().iter().map(|&who| member(who)).collect(),
+            left: changes(view.left()),
+            joined: changes(view.joined()),
+        }));
+        lock(&self.state).members = view.members().to_vec();
+    }
+
+    fn back(&self, message: &cpg::Undelivered) {
+        let Some(parsed) = message::parse(message.payload()) else {
+            let len = u32::try_from(message.payload().len()).unwrap_or(u32::MAX);
+            return self.write(&Record::Alien { len });
+        };
+        let seq = parsed.id.seq;
+        let fate = match message.error() {
+            Error::Dropped => Fate::BackDropped,
+            _ if message.was_sent() => Fate::BackSent,
+            _ => Fate::BackUnsent,
+        };
+        self.write(&Record::Fate { seq, fate });
+        self.told(seq, |open| open.untold = false);
+    }
+}

@@ -1,0 +1,168 @@
+//! A client: a process in a group that sends, and writes down all that it sees.
+//!
+//! It is told what to do on its standard input, a word a line, and answers on its standard output.
+
+mod book;
+mod plain;
+mod queued;
+mod tasks;
+
+use std::fs::File;
+use std::io::{BufRead as _, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cpg::{Connect, Flow, GroupName, Reconnect};
+use cpg_checker::record::{Ending, Record};
+
+use crate::Result;
+use crate::random::Random;
+use crate::style::{Back, Kind, Style};
+use book::Book;
+
+/// How long a client handles events before it looks whether there is something else to do.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How long a join may wait for a daemon that is not there before it is begun anew.
+const JOIN: Duration = Duration::from_secs(2);
+
+/// How long leaving may take.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// What a client process is started with.
+#[derive(Debug)]
+pub struct Task {
+    pub client: u16,
+    pub launch: u16,
+    pub style: Style,
+    pub seed: u64,
+    pub file: std::path::PathBuf,
+}
+
+impl Task {
+    fn how(&self) -> Connect {
+        let how = Connect::new().totem_events(cpg::TotemEvents::InitialAndChanges);
+        let how = how.flow(if self.style.packed { Flow::coalesced() } else { Flow::new() });
+        match self.style.back {
+            Back::Anew => how,
+            Back::Itself => how.reconnect(Reconnect::new()),
+            Back::Keeping => how.reconnect(Reconnect::new().keep_queue()),
+        }
+    }
+
+    fn group(&self) -> Result<GroupName> {
+        Ok(GroupName::new(if self.style.packed { "torture-packed" } else { "torture-plain" })?)
+    }
+
+    /// When this membership is over, for one that leaves and joins all the time.
+    fn stay(&self, random: &mut Random) -> Option<Instant> {
+        self.style.churns.then(|| Instant::now() + Duration::from_millis(random.range(200, 3000)))
+    }
+}
+
+/// Runs to the end of the process.
+pub fn run(task: &Task) -> Result<()> {
+    // A thread that panics leaves others waiting; the driver must hear of it.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::exit(101);
+    }));
+    let book = Arc::new(Book::new(task.client, task.launch, File::create_new(&task.file)?));
+    book.write(&Record::Hello {
+        client: task.client,
+        launch: task.launch,
+        group: task.style.packed.into(),
+        queued: task.style.is_queued(),
+    });
+    let for_input = Arc::clone(&book);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
+            obey(&for_input, &line);
+        }
+        // Who started it has gone.
+        std::process::exit(3);
+    });
+    match task.style.kind {
+        Kind::Run | Kind::Recv => plain::run(task, &book)?,
+        Kind::Split => queued::run(task, &book)?,
+        Kind::Tokio => tasks::run(task, &book)?,
+    }
+    book.write(&Record::Bye);
+    book.flush();
+    say("bye");
+    Ok(())
+}
+
+fn obey(book: &Book, line: &str) {
+    let (word, value) = line.split_once(' ').unwrap_or((line, "0"));
+    let value = value.parse().unwrap_or(0);
+    match word {
+        "quiet" => book.set_quiet(),
+        "last" => book.want_last(value),
+        "stop" => book.stop(),
+        "stall" => book.stall(value),
+        "look" => say(&book.look()),
+        _ => eprintln!("not understood: {line}"),
+    }
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may be listening any more.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// What is sent next, and when.
+struct Traffic {
+    random: Random,
+    next: Instant,
+    burst: u64,
+    large: bool,
+}
+
+impl Traffic {
+    fn new(task: &Task) -> Self {
+        let random = Random::new(task.seed ^ (u64::from(task.client) << 20) ^ u64::from(task.launch));
+        Self { random, next: Instant::now(), burst: 0, large: task.style.large }
+    }
+
+    /// The length of a message that is to be sent now, if one is.
+    fn due(&mut self) -> Option<usize> {
+        if self.burst == 0 {
+            let now = Instant::now();
+            if now < self.next {
+                return None;
+            }
+            // About 20 messages a second.
+            self.burst =
+                if self.random.one_in(8) { self.random.range(5, 60) } else { self.random.range(1, 4) };
+            self.next = now + Duration::from_millis(self.random.range(20, 80) * self.burst.min(20));
+        }
+        self.burst -= 1;
+        Some(self.len())
+    }
+
+    fn len(&mut self) -> usize {
+        let len = if self.large && self.random.one_in(25) {
+            self.random.range(1_100_000, 2_500_000)
+        } else if self.random.one_in(40) {
+            self.random.range(1000, 60_000)
+        } else {
+            self.random.range(0, 300)
+        };
+        usize::try_from(len).unwrap_or(0)
+    }
+}
+
+/// How an attempt to leave ended.
+fn ending(left: &cpg::Result<()>) -> Ending {
+    match left {
+        Ok(()) => Ending::Left,
+        Err(error) if error.is_connection_lost() => Ending::Lost,
+        Err(error) => {
+            eprintln!("leave: {error}");
+            Ending::GivenUp
+        }
+    }
+}

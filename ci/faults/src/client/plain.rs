@@ -1,0 +1,120 @@
+//! Clients with a group that is not split: everything on one thread.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::time::{Duration, Instant};
+
+use cpg::{Ended, Event, Group, Link, OwnedEvent, Wait};
+use cpg_checker::record::Ending;
+
+use super::book::Book;
+use super::{JOIN, LEAVE, TICK, Task, Traffic, ending};
+use crate::Result;
+use crate::style::Kind;
+
+/// Sends what is due now.
+fn send(link: &Link, book: &Book, traffic: &mut Traffic) {
+    while let Some(len) = traffic.due() {
+        let (seq, bytes) = book.make(len, false, false);
+        let sent = if traffic.random.one_in(2) {
+            link.send(&bytes)
+        } else {
+            link.send_until(&bytes, Instant::now() + Duration::from_millis(50))
+        };
+        if let Err(error) = sent {
+            book.refused(seq, &error, bytes.len());
+            return;
+        }
+    }
+}
+
+/// Sends the last message, once it is accepted.
+fn send_last(link: &Link, book: &Book) -> bool {
+    let (seq, bytes) = book.make(100, false, true);
+    match link.send_until(&bytes, Instant::now() + JOIN) {
+        Ok(()) => true,
+        Err(error) => {
+            book.refused(seq, &error, bytes.len());
+            false
+        }
+    }
+}
+
+/// Handles events for a moment; an error ends the membership.
+fn handle(group: &mut Group, task: &Task, book: &Book, traffic: &mut Traffic) -> cpg::Result<()> {
+    let until = Instant::now() + TICK;
+    let me = group.me();
+    if task.style.kind == Kind::Recv {
+        while let Some(event) = group.recv_deadline(until)? {
+            owned(&event, book, me);
+        }
+        return Ok(());
+    }
+    let ended = group.run_with(Wait::until(until), |link, event| {
+        book.event(&event, me);
+        let quiet = book.is_quiet();
+        if !quiet && matches!(event, Event::Deliver(_)) && traffic.random.one_in(16) {
+            send(link, book, traffic);
+        }
+        if traffic.random.one_in(200) { Break(()) } else { Continue(()) }
+    })?;
+    let (Ended::Broke(()) | Ended::TimedOut | Ended::Woken) = ended;
+    Ok(())
+}
+
+fn owned(event: &OwnedEvent, book: &Book, me: cpg::Member) {
+    match event {
+        OwnedEvent::Deliver(message) => book.message(message),
+        OwnedEvent::ConfChg(view) => book.event(&Event::ConfChg(view.as_confchg()), me),
+        OwnedEvent::TotemConfChg(ring) => book.ring(ring),
+        other => eprintln!("not understood: {other:?}"),
+    }
+}
+
+/// Until it is told to stop.
+pub fn run(task: &Task, book: &Book) -> Result<()> {
+    let mut traffic = Traffic::new(task);
+    let name = task.group()?;
+    let mut sent_last = false;
+    while !book.is_stopping() {
+        let mut group = match Group::join_until(task.how(), &name, Instant::now() + JOIN) {
+            Ok(group) => group,
+            Err(_) => {
+                std::thread::sleep(TICK);
+                continue;
+            }
+        };
+        book.begin(group.me());
+        let stay = task.stay(&mut traffic.random);
+        let lost = loop {
+            if let Some(time) = book.take_stall() {
+                std::thread::sleep(time);
+            }
+            if let Err(error) = handle(&mut group, task, book, &mut traffic) {
+                break Some(error);
+            }
+            book.flush();
+            if !book.is_quiet() {
+                send(&group, book, &mut traffic);
+                if stay.is_some_and(|until| Instant::now() >= until) {
+                    break None;
+                }
+            } else if book.is_last_wanted() && !sent_last {
+                sent_last = send_last(&group, book);
+            }
+            if book.is_stopping() {
+                break None;
+            }
+        };
+        let ending = if let Some(error) = lost {
+            if !error.is_connection_lost() {
+                eprintln!("dispatch: {error}");
+            }
+            Ending::Lost
+        } else {
+            let me = group.me();
+            ending(&group.leave_until(Instant::now() + LEAVE, |_, event| book.event(&event, me)))
+        };
+        book.end(ending, false);
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Clients of tasks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cpg::Ticket;
+use cpg::tokio::{Group, Sender};
+use cpg_checker::record::Ending;
+
+use super::book::Book;
+use super::{JOIN, LEAVE, TICK, Task, Traffic, ending};
+use crate::Result;
+
+/// Until it is told to stop.
+pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(memberships(task, book))
+}
+
+async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
+    let mut traffic = Traffic::new(task);
+    let name = task.group()?;
+    let mut sent_last = false;
+    while !book.is_stopping() {
+        let Ok(group) = Group::join_until(task.how(), name.clone(), Instant::now() + JOIN).await else {
+            tokio::time::sleep(TICK).await;
+            continue;
+        };
+        book.begin(group.me());
+        let (sender, mut receiver) = group.split();
+        let over = Arc::new(AtomicBool::new(false));
+        let sending = Sending {
+            sender,
+            book: Arc::clone(book),
+            traffic,
+            tickets: Vec::new(),
+            sent_last,
+            over: Arc::clone(&over),
+        };
+        let sending = tokio::spawn(sending.run());
+        let lost = loop {
+            if let Some(time) = book.take_stall() {
+                tokio::time::sleep(time).await;
+            }
+            let handled = receiver.dispatch(|link, event| book.event(&event, link.me()));
+            match tokio::time::timeout(TICK, handled).await {
+                Ok(Err(error)) => break Some(error),
+                Ok(Ok(_)) | Err(_) => {}
+            }
+            book.flush();
+            if book.is_stopping() {
+                break None;
+            }
+        };
+        let ended = if let Some(error) = lost {
+            if !error.is_connection_lost() {
+                eprintln!("dispatch: {error}");
+            }
+            Ending::Lost
+        } else {
+            let left =
+                receiver.leave_until(Instant::now() + LEAVE, |link, event| book.event(&event, link.me()));
+            ending(&left.await)
+        };
+        over.store(true, Ordering::SeqCst);
+        (traffic, sent_last) = sending.await?;
+        book.end(ended, true);
+    }
+    Ok(())
+}
+
+/// The task that sends.
+struct Sending {
+    sender: Sender,
+    book: Arc<Book>,
+    traffic: Traffic,
+    tickets: Vec<(u32, Ticket)>,
+    sent_last: bool,
+    over: Arc<AtomicBool>,
+}
+
+impl Sending {
+    async fn run(mut self) -> (Traffic, bool) {
+        while !self.over.load(Ordering::SeqCst) {
+            self.look();
+            if !self.book.is_quiet() {
+                while let Some(len) = self.traffic.due() {
+                    if !self.send(len, false).await {
+                        break;
+                    }
+                }
+            } else if self.book.is_last_wanted() && !self.sent_last {
+                self.sent_last = self.send(100, true).await;
+            }
+            tokio::time::sleep(TICK / 2).await;
+        }
+        for (seq, ticket) in std::mem::take(&mut self.tickets) {
+            match tokio::time::timeout(LEAVE, ticket).await {
+                Ok(outcome) => self.book.ticket(seq, outcome.is_ok()),
+                Err(_) => eprintln!("the ticket of {seq} says nothing"),
+            }
+        }
+        (self.traffic, self.sent_last)
+    }
+
+    fn look(&mut self) {
+        let book = &self.book;
+        self.tickets.retain(|(seq, ticket)| match ticket.outcome() {
+            None => true,
+            Some(outcome) => {
+                book.ticket(*seq, outcome.is_ok());
+                false
+            }
+        });
+    }
+
+    async fn send(&mut self, len: usize, last: bool) -> bool {
+        let way = self.traffic.random.range(0, 4);
+        let (seq, bytes) = self.book.make(len, way >= 2, last);
+        let sent = match way {
+            0 => self.sender.send(&bytes).await.map(|()| None),
+            1 => self.sender.try_send(&bytes).map(|()| None),
+            2 => self.sender.try_send_tracked(&bytes).map(Some),
+            _ => self.sender.send_tracked(&bytes).await.map(Some),
+        };
+        match sent {
+            Ok(Some(ticket)) if self.traffic.random.one_in(4) => {
+                // A future, for once.
+                let outcome = tokio::time::timeout(Duration::from_secs(60), ticket).await;
+                if let Ok(outcome) = outcome {
+                    self.book.ticket(seq, outcome.is_ok());
+                }
+                true
+            }
+            Ok(ticket) => {
+                self.tickets.extend(ticket.map(|ticket| (seq, ticket)));
+                true
+            }
+            Err(error) => {
+                self.book.refused(seq, &error, bytes.len());
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Processes in closed process groups on a cluster that breaks all the time; what they saw is decided over by `cpg-checker`.
+//! `ci/torture --help` says how it is used, the README beside this how to read what it says.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod client;
+mod end;
+mod message;
+mod plan;
+mod process;
+mod random;
+mod run;
+mod style;
+mod verdict;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use arguments::Mode;
+
+/// An error that ends the command, in words for its user.
+type Failure = Box<dyn Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Failure>;
+
+fn main() -> ExitCode {
+    let mode = match arguments::parse(lexopt::Parser::from_env()) {
+        Ok(mode) => mode,
+        Err(error) => {
+            eprintln!("torture: {error}\nTry `ci/torture --help`.");
+            return ExitCode::from(2);
+        }
+    };
+    match start(mode) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("torture: {error}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Does it, and says whether all was well.
+fn start(mode: Mode) -> Result<bool> {
+    match mode {
+        Mode::Help => print!("{}", arguments::HELP),
+        Mode::Client(task) => client::run(&task)?,
+        Mode::Plan(options) => {
+            let clients = options.clients * options.nodes as usize;
+            for (time, fault) in plan::make(options.seed, options.nodes, clients, options.length) {
+                println!("{:8.3}  {fault}", time.as_secs_f64());
+            }
+        }
+        Mode::Check(directory, options) => {
+            let options = arguments::Options { keep: Some(directory.clone()), ..options };
+            let verdict = verdict::Verdict { options, ..verdict::Verdict::over(&directory)? };
+            return verdict.tell();
+        }
+        Mode::Run(options) => return run::run(options)?.tell(),
+    }
+    Ok(true)
+}

@@ -1,0 +1,166 @@
+//! A client as the driver has it.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testcluster::Cluster;
+
+use crate::Result;
+use crate::style::Style;
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// What a client has said last.
+#[derive(Debug, Default, Clone)]
+pub struct Said {
+    /// Own messages that have not found their fate.
+    pub open: Option<u64>,
+    /// The members that it sees, `NODE:PID`.
+    pub members: Vec<String>,
+    pub settled: bool,
+    pub bye: bool,
+}
+
+/// A client: one process after the other.
+#[derive(Debug)]
+pub struct Client {
+    pub id: u16,
+    pub node: u32,
+    pub style: Style,
+    pub launches: u16,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    input: ChildStdin,
+    said: Arc<Mutex<Said>>,
+}
+
+impl Client {
+    pub fn new(id: u16, node: u32, style: Style) -> Self {
+        Self { id, node, style, launches: 0, running: None }
+    }
+
+    /// What its current process is called in reports.
+    pub fn name(&self) -> String {
+        format!("client{:02}.{:03}-{}-node{}", self.id, self.launches, self.style, self.node)
+    }
+
+    /// A file of its current process.
+    pub fn path(&self, directory: &Path, kind: &str) -> PathBuf {
+        directory.join(format!("{}.{kind}", self.name()))
+    }
+
+    pub fn start(&mut self, cluster: &Cluster, directory: &Path, seed: u64) -> Result<()> {
+        if self.running.is_some() {
+            return Ok(());
+        }
+        self.launches += 1;
+        let errors = File::create(self.path(directory, "err"))?;
+        let mut command = cluster.command_on(self.node, std::env::current_exe()?);
+        command.arg("client").arg(self.id.to_string()).arg(self.launches.to_string());
+        command.arg(self.style.name).arg(seed.to_string());
+        command.arg(self.path(directory, "records"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors).spawn()?;
+        let input = child.stdin.take().ok_or("a pipe")?;
+        let output = child.stdout.take().ok_or("a pipe")?;
+        let said = Arc::new(Mutex::new(Said::default()));
+        let for_reader = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(io::Result::ok) {
+                hear(&mut for_reader.lock().unwrap_or_else(PoisonError::into_inner), &line);
+            }
+        });
+        self.running = Some(Running { child, input, said });
+        Ok(())
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.child.id())
+    }
+
+    /// How it ended, if it has ended by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.running.as_mut().and_then(|running| running.child.try_wait().ok().flatten())
+    }
+
+    /// Tells it something. One that has ended is noticed elsewhere.
+    pub fn tell(&mut self, line: &str) {
+        if let Some(running) = &mut self.running {
+            let _ = writeln!(running.input, "{line}").and_then(|()| running.input.flush());
+        }
+    }
+
+    pub fn said(&self) -> Said {
+        let said = self.running.as_ref().map(|running| &running.said);
+        said.map(|said| said.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
+    }
+
+    pub fn kill(&mut self) -> io::Result<()> {
+        if let Some(mut running) = self.running.take() {
+            running.child.kill()?;
+            running.child.wait()?;
+        }
+        Ok(())
+    }
+
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match self.pid().and_then(|pid| pid.try_into().ok()) {
+            Some(pid) => Ok(kill(Pid::from_raw(pid), signal)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until it has ended, which it was told to; false if it has not.
+    pub fn wait(&mut self, deadline: Instant) -> bool {
+        while self.running.is_some() {
+            if self.ended().is_some() {
+                self.running = None;
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
+        true
+    }
+
+    /// Where its threads are.
+    pub fn stacks(&self) -> String {
+        let Some(pid) = self.pid() else { return String::new() };
+        let mut text = format!("{}, process {pid}\n", self.name());
+        let tool = std::process::Command::new("eu-stack").arg("-p").arg(pid.to_string()).output();
+        if let Ok(output) = tool {
+            text += &String::from_utf8_lossy(&output.stdout);
+        }
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            for file in ["comm", "wchan", "syscall", "stack"] {
+                let content = fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+                text += &format!("{} {file}: {}\n", thread.file_name().display(), content.trim_end());
+            }
+        }
+        text
+    }
+}
+
+fn hear(said: &mut Said, line: &str) {
+    let mut words = line.split_whitespace();
+    match words.next() {
+        Some("state") => {
+            said.open = words.next().and_then(|open| open.parse().ok());
+            said.members = words.map(str::to_owned).collect();
+        }
+        Some("settled") => said.settled = true,
+        Some("bye") => said.bye = true,
+        _ => {}
+    }
+}
