@@ -714,12 +714,13 @@ fn quietly<T: Send>(call: impl FnOnce() -> T + Send) -> T {
 
 /// Gives the calling thread its own table of descriptors, in which standard error is `/dev/null`.
 fn silence_stderr() -> io::Result<()> {
-    let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
     // SAFETY: it has no precondition: no other thread sees a change of this one's table from here on.
     let code = unsafe { libc::unshare(libc::CLONE_FILES) };
     if code != 0 {
         return Err(io::Error::last_os_error());
     }
+    // Not before: the other threads would keep it.
+    let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
     // SAFETY: both are numbers, and the table is this thread's own.
     let code = unsafe { libc::dup2(null.as_raw_fd(), libc::STDERR_FILENO) };
     if code >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

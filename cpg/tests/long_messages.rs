@@ -144,11 +144,13 @@ fn a_long_message_has_its_place_among_short_ones() {
 fn sends_long_messages() {
     let mut group = join_with(Connect::new(), "quiet");
     let (ended, mut refused) = (long(0, 0), 0);
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
     for _ in 0..5 {
         refused += u32::from(group.send_until(&ended, deadline()).is_err());
         group.dispatch(cpg::Dispatch::All, |_, _| ()).unwrap();
     }
-    assert_eq!(refused, 0);
+    assert_eq!((refused, descriptors()), (0, before));
     // What the process itself says is heard.
     eprintln!("sent");
 }

@@ -1,0 +1,233 @@
+//! Traffic, joins, leaves and restarts of the daemon for a long time: `ci/soak`. What the process holds must not grow.
+//!
+//! A group that comes back by itself sends from two threads all the while, and is heard on both nodes. Around it, in rounds,
+//! other groups are joined, used and left, by threads and by tasks, one of them loses its daemon, and what the process has is
+//! counted.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cpg::{
+    Connect, Dispatch, Event, Flow, Group, GroupName, Handle, OwnedEvent, Receiver, Reconnect, Sender,
+};
+use testcluster::Cluster;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// For what takes a moment, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+fn main() -> Result<()> {
+    let mut minutes = 30.0;
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            lexopt::Arg::Long("minutes") => minutes = lexopt::ValueExt::parse(&arguments.value()?)?,
+            argument => return Err(format!("usage: ci/soak [--minutes M]: {}", argument.unexpected()).into()),
+        }
+    }
+    let cluster = Cluster::start(2)?;
+    let samples = cluster.on(1, || soak(&cluster, Duration::from_secs_f64(minutes * 60.0)));
+    if is_flat(&samples) { Ok(()) } else { Err("it grows".into()) }
+}
+
+/// What the process holds at the end of a round.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    after: Duration,
+    held: [u64; KINDS.len()],
+}
+
+const KINDS: [&str; 5] = ["descriptors", "threads", "mappings", "shared files", "memory in KiB"];
+
+impl Sample {
+    fn now(after: Duration) -> Self {
+        let entries = |path| fs::read_dir(path).unwrap().count() as u64;
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let held = [
+            entries("/proc/self/fd"),
+            entries("/proc/self/task"),
+            fs::read_to_string("/proc/self/maps").unwrap().lines().count() as u64,
+            entries("/dev/shm"),
+            memory.trim().trim_end_matches(" kB").parse().unwrap(),
+        ];
+        Self { after, held }
+    }
+}
+
+/// Whether nothing is always more in the last quarter of the time than it ever was in the second one. The first is for what a
+/// process takes once and keeps.
+fn is_flat(samples: &[Sample]) -> bool {
+    let Some(end) = samples.last().map(|sample| sample.after) else { return false };
+    let quarter = |number: u32| {
+        samples
+            .iter()
+            .filter(move |sample| (end * number / 4..=end * (number + 1) / 4).contains(&sample.after))
+    };
+    let mut flat = true;
+    for (i, kind) in KINDS.iter().enumerate() {
+        let before = quarter(1).map(|sample| sample.held[i]).max();
+        let after = quarter(3).map(|sample| sample.held[i]).min();
+        let (Some(before), Some(after)) = (before, after) else { return false };
+        println!("{kind}: at most {before} in the second quarter, at least {after} in the last");
+        flat &= after <= before;
+    }
+    flat
+}
+
+/// What the group that comes back has done.
+#[derive(Default)]
+struct Counts {
+    sent: AtomicU64,
+    delivered: AtomicU64,
+    elsewhere: AtomicU64,
+    handed_back: AtomicU64,
+    rejoined: AtomicU64,
+    stop: AtomicBool,
+}
+
+fn soak(cluster: &Cluster, time: Duration) -> Vec<Sample> {
+    let counts = Counts::default();
+    let (sender, mut receiver) = join().split().unwrap();
+    let mut other = cluster.on(2, || join().split().unwrap().1);
+    std::thread::scope(|scope| {
+        let counts = &counts;
+        let _stop = Stops(&counts.stop);
+        scope.spawn(move || hear(&mut receiver, counts, &counts.delivered));
+        scope.spawn(move || hear(&mut other, counts, &counts.elsewhere));
+        for _ in 0..2 {
+            let sender = sender.clone();
+            scope.spawn(move || load(&sender, counts));
+        }
+        rounds(cluster, time, counts)
+    })
+}
+
+/// Ends the threads, also in a panic.
+struct Stops<'s>(&'s AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn join() -> Group {
+    let how = Connect::new().reconnect(Reconnect::new().keep_queue()).flow(Flow::coalesced());
+    Group::join_until(how, &GroupName::new("load").unwrap(), deadline()).unwrap()
+}
+
+fn hear(receiver: &mut Receiver, counts: &Counts, delivered: &AtomicU64) {
+    while !counts.stop.load(Ordering::SeqCst) {
+        let soon = Instant::now() + Duration::from_millis(100);
+        let heard = receiver.dispatch(Dispatch::Until(soon), |_, event| {
+            let count = match event {
+                Event::Deliver(_) => delivered,
+                Event::Undelivered(_) => &counts.handed_back,
+                Event::Rejoined(_) => &counts.rejoined,
+                _ => return,
+            };
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        heard.unwrap();
+    }
+}
+
+fn load(sender: &Sender, counts: &Counts) {
+    let message = [7; 3000];
+    let mut len = 1;
+    while !counts.stop.load(Ordering::SeqCst) {
+        len = len * 31 % 2999 + 1;
+        let soon = Instant::now() + Duration::from_millis(100);
+        match sender.send_until(&message[..len], soon) {
+            Ok(()) => drop(counts.sent.fetch_add(1, Ordering::SeqCst)),
+            Err(error) => assert!(error.is_retryable() || error.is_connection_lost(), "{error}"),
+        }
+        // Bursts: it is to last, not to be fast.
+        if len % 64 == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn rounds(cluster: &Cluster, time: Duration, counts: &Counts) -> Vec<Sample> {
+    let start = Instant::now();
+    let mut samples = Vec::new();
+    let mut told = start;
+    println!("minutes restarts      sent delivered elsewhere handed-back   fds threads  maps   shm    KiB");
+    while start.elapsed() < time {
+        (0..5).for_each(|_| by_hand());
+        by_a_task();
+        restart(cluster, counts);
+        let sample = Sample::now(start.elapsed());
+        samples.push(sample);
+        if samples.len() == 1 || told.elapsed() >= Duration::from_secs(60) || start.elapsed() >= time {
+            told = Instant::now();
+            let count = |count: &AtomicU64| count.load(Ordering::SeqCst);
+            let [fds, threads, maps, shared, memory] = sample.held;
+            println!(
+                "{:7.1} {:8} {:9} {:9} {:9} {:11} {fds:5} {threads:7} {maps:5} {shared:5} {memory:6}",
+                start.elapsed().as_secs_f64() / 60.0,
+                samples.len(),
+                count(&counts.sent),
+                count(&counts.delivered),
+                count(&counts.elsewhere),
+                count(&counts.handed_back),
+            );
+        }
+    }
+    samples
+}
+
+/// A membership from its beginning to its end, with all that a group can do.
+fn by_hand() {
+    let mut group =
+        Group::join_until(Connect::new(), &GroupName::new("by hand").unwrap(), deadline()).unwrap();
+    let handle = Handle::connect().unwrap();
+    assert!(handle.groups().unwrap().any(|name| name.unwrap() == *group.name()));
+    assert_eq!(group.members().unwrap(), [group.me()]);
+    for len in [0, 10, 100_000, 3_000_000] {
+        group.send_until(&vec![1; len], deadline()).unwrap();
+    }
+    // Its daemon refuses it while the ring re-forms.
+    if let Ok(buffer) = group.zero_copy(10_000) {
+        drop(buffer.send());
+    }
+    group.send_until(b"end", deadline()).unwrap();
+    while !matches!(group.recv().unwrap(), OwnedEvent::Deliver(message) if message.payload() == b"end") {}
+    group.leave_until(deadline(), |_, _| ()).unwrap();
+    handle.close().unwrap();
+}
+
+fn by_a_task() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let name = GroupName::new("by a task").unwrap();
+        let mut group = cpg::tokio::Group::join_until(Connect::new(), name, deadline()).await.unwrap();
+        let ticket = group.send_tracked(b"end").await.unwrap();
+        while !matches!(group.recv().await.unwrap(), OwnedEvent::Deliver(_)) {}
+        ticket.await.unwrap();
+        group.leave_until(deadline(), |_, _| ()).await.unwrap();
+    });
+}
+
+/// Restarts the daemon under a group that ends with it, and waits for the one that comes back.
+fn restart(cluster: &Cluster, counts: &Counts) {
+    let before = counts.rejoined.load(Ordering::SeqCst);
+    let mut lost = Group::join_until(Connect::new(), &GroupName::new("lost").unwrap(), deadline()).unwrap();
+    cluster.kill(1).unwrap();
+    while lost.recv().is_ok() {}
+    drop(lost);
+    cluster.restart(1).unwrap();
+    let deadline = deadline();
+    while counts.rejoined.load(Ordering::SeqCst) == before {
+        assert!(Instant::now() < deadline, "the group does not come back");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
