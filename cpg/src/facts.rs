@@ -37,7 +37,7 @@
 //! | B2 | after a leave, joining another group on the same handle spins for ever | leaving consumes the handle |
 //! | B3 | leaving a group that was not joined says `CS_OK` and leaves a ghost member behind | `leave` has no name to get wrong |
 //! | B4 | an empty name joins, and stays a member for ever | cannot be made, and is refused where it was read |
-//! | B5 | a process can be in a group once; for a moment after it has left, join says `CS_ERR_TRY_AGAIN` | waited out, up to a deadline |
+//! | B5 | a process can be in a group once; for a moment after it has left, join says `CS_ERR_TRY_AGAIN`. A join that is given up while the ring re-forms is still ordered: a later membership of the process sees it come and go | waited out, up to a deadline; another membership's end is not taken for the own leave |
 //! | B6 | `CS_DISPATCH_BLOCKING` cannot be stopped | waits with `poll` on the descriptor, up to a deadline or a [`Waker`](crate::Waker) |
 //! | B7 | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when it is over | [`Error::is_retryable`](crate::Error::is_retryable); the queue of a [`Sender`](crate::Sender) is clocked by own deliveries instead, [`Link::send_until`](crate::Link::send_until) waits |
 //! | B8 | a message above the atomic size is sent in parts, and a membership change stops it | the whole message is refused with a retryable error, and a [`Sender`](crate::Sender) begins it again; what libcpg prints meanwhile goes to `/dev/null` |

@@ -150,7 +150,7 @@ impl Group {
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
-        let here = self.0.stay();
+        let here = self.0.leaving();
         let left = if here { self.leave_in_place(deadline, &mut handler) } else { Ok(()) };
         if let Some(shared) = self.requests().shared() {
             shared.outbox().close();

@@ -203,8 +203,9 @@ impl Inbox {
         }
     }
 
-    /// Has no other membership follow; false if there is none now.
-    pub(crate) fn stay(&mut self) -> bool {
+    /// The group is left: no other membership follows. False if there is none now.
+    pub(crate) fn leaving(&mut self) -> bool {
+        self.link.leaving();
         // A search that is under way ends with it.
         self.recovery = None;
         self.events.is_some()

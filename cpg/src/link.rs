@@ -16,7 +16,7 @@ use crate::raw::{Connection, Events, Process};
 use crate::readiness::Readiness;
 use crate::reconnect::Rejoined;
 use crate::requests::{Requests, Shared, With};
-use crate::types::{Guarantee, Member};
+use crate::types::{Guarantee, Member, Reason};
 use crate::zero_copy::ZeroCopyBuffer;
 
 /// The part of a [`Group`](crate::Group) that its event handlers get: sending, and asking who is there.
@@ -63,6 +63,8 @@ pub struct Link {
     me: Member,
     flow: Flow,
     max_atomic: usize,
+    /// Whether the group is being left.
+    leaving: Cell<bool>,
     /// Whether the own leave was dispatched.
     left: Cell<bool>,
     /// Own messages that have been sent without a queue and have not come back.
@@ -85,6 +87,7 @@ impl Link {
             me,
             flow,
             max_atomic,
+            leaving: Cell::new(false),
             left: Cell::new(false),
             under_way: Cell::new(0),
             generation: 1,
@@ -104,6 +107,11 @@ impl Link {
         self.generation += 1;
         self.back.set(true);
         self.requests.replace(handle, me, self.generation)
+    }
+
+    /// The group is left from now on.
+    pub(crate) fn leaving(&self) {
+        self.leaving.set(true);
     }
 
     pub(crate) fn has_left(&self) -> bool {
@@ -176,7 +184,11 @@ impl Link {
             self.requests.reopen(self.generation);
             return Event::Rejoined(Rejoined { generation: self.generation, view });
         }
-        self.left.set(self.left.get() || view.left().contains(&self.me));
+        // An earlier membership of this process that was given up can end within this one (B5).
+        let own_leave = |member: &Member| *member == self.me && member.reason() == Reason::Leave;
+        if self.leaving.get() && view.left().iter().any(own_leave) {
+            self.left.set(true);
+        }
         Event::ConfChg(view)
     }
 

@@ -5,7 +5,7 @@ mod support;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use cpg::{CsError, Error, Event, Group, GroupName, Handle, NameError, Process, Reason};
+use cpg::{CsError, Error, Event, Group, GroupName, Handle, NameError, Process, Reason, View};
 use support::{Members, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
 
@@ -182,5 +182,49 @@ fn b5_a_membership_that_has_just_ended_is_waited_out() {
         for _ in 0..50 {
             drop(join("b5 again"));
         }
+    });
+}
+
+#[test]
+fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
+    let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
+    cluster.on(1, || {
+        // While the token is with the other node, the daemon takes joins and orders none.
+        cluster.pause(2).unwrap();
+        let soon = Instant::now() + Duration::from_millis(100);
+        let given_up = Handle::connect().unwrap().join_until(&name("b5 given up"), soon).unwrap_err();
+        assert!(matches!(given_up.error(), Error::TimedOut { .. }), "{given_up}");
+        drop(given_up);
+        let mut group = std::thread::scope(|scope| {
+            let (thread, told) = std::sync::mpsc::channel();
+            let joining = scope.spawn(move || {
+                // SAFETY: it takes and breaks nothing.
+                thread.send(unsafe { libc::gettid() }).unwrap();
+                Handle::connect().unwrap().join_until(&name("b5 given up"), deadline()).unwrap()
+            });
+            let thread = told.recv().unwrap();
+            // It has asked when it waits for the join to be ordered: nothing else takes so long.
+            let mut seen = [None; 25];
+            wait_for("the second request", || {
+                seen.rotate_left(1);
+                seen[24] = support::asleep_after(thread);
+                (seen[0].is_some() && seen.iter().all(|&ran| ran == seen[0])).then_some(())
+            });
+            cluster.resume(2).unwrap();
+            joining.join().unwrap()
+        });
+        let me = group.me();
+        wait_for("the second join", || (memberships().len() == 1).then_some(()));
+        group.send_until(b"in time", deadline()).unwrap();
+        let events = pump(&mut group, |events| support::messages(events).next().is_some());
+        let mut left: Vec<_> = views(&events).flat_map(View::left).map(cpg::Member::reason).collect();
+        group
+            .leave_until(deadline(), |_, event| {
+                if let Event::ConfChg(view) = event {
+                    left.extend(view.left().iter().filter(|&&member| member == me).map(cpg::Member::reason));
+                }
+            })
+            .unwrap();
+        assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
     });
 }

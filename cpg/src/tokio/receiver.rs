@@ -252,7 +252,7 @@ impl Receiver {
         self.leaving = true;
         let shared = self.shared();
         shared.outbox().close();
-        let here = self.parts.as_mut().is_some_and(|parts| parts.inbox.stay());
+        let here = self.parts.as_mut().is_some_and(|parts| parts.inbox.leaving());
         let left = async {
             if !here {
                 return Ok(());
@@ -270,7 +270,8 @@ impl Receiver {
                 }
             }
             while !self.link().has_left() {
-                self.dispatch(&mut handler).await?;
+                // One at a time: the daemon goes on telling of the group, which this member is no longer in.
+                std::future::poll_fn(|cx| self.poll_dispatch(cx, 1, &mut handler)).await?;
             }
             Ok(())
         };
