@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use cpg::tokio::{Group, Receiver, Sender};
-use cpg::{CsError, Error, Event, Link, Message, OwnedEvent, Result};
+use cpg::{CsError, Error, Event, Handle, Link, Message, OwnedEvent, Result};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -240,5 +240,31 @@ fn without_a_runtime_the_group_is_dropped_by_the_panic() {
         wait_for("the membership to end", || {
             handle.members_of(&name("nowhere")).unwrap().is_empty().then_some(())
         });
+    });
+}
+
+#[test]
+fn leaving_hands_over_nothing_after_the_own_leave() {
+    on_each_runtime(1, |cluster| async move {
+        let mut group = soon(Group::join("others go")).await.unwrap();
+        let me = group.me();
+        let others = Members::start(&cluster, 1, &name("others go"), 3);
+        while !matches!(soon(group.recv()).await.unwrap(), OwnedEvent::ConfChg(view) if view.members().len() == 4)
+        {
+        }
+        soon(group.send(b"first")).await.unwrap();
+        let mut others = Some(others);
+        let mut events = Vec::new();
+        let leaving = group.leave_until(deadline(), |_, event| {
+            // The daemon has been told of the leave, and tells of what the others do as well.
+            if others.take().is_some() {
+                let handle = Handle::connect().unwrap();
+                wait_for("all to be gone", || handle.processes().unwrap().next().is_none().then_some(()));
+            }
+            events.push(event.to_owned());
+        });
+        soon(leaving).await.unwrap();
+        let [OwnedEvent::Deliver(_), OwnedEvent::ConfChg(last)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(last.left(), [me]);
     });
 }
