@@ -234,7 +234,10 @@ impl<'a> ConfChg<'a> {
 /// let handle = Connect::new().totem_events(TotemEvents::InitialAndChanges).open()?;
 /// let mut group = handle.join(&GroupName::new("ledger")?)?;
 /// let ring: Ring = group.run(|_, event| match event {
-///     Event::TotemConfChg(totem_conf_chg) => Break(totem_conf_chg.to_ring()),
+///     Event::TotemConfChg(totem_conf_chg) => {
+///         println!("{} of {:?}", totem_conf_chg.ring_id(), totem_conf_chg.members());
+///         Break(totem_conf_chg.to_ring())
+///     }
 ///     _ => Continue(()),
 /// })?;
 /// let id: RingId = ring.id();

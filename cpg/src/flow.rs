@@ -33,7 +33,7 @@ use crate::packet;
 /// use std::time::{Duration, Instant};
 /// use cpg::{Connect, Flow, Group, GroupName};
 ///
-/// // For a receiver that is waited for: less under way, so that a new message is not behind many old ones.
+/// // Less under way, so that a new message is not behind many old ones.
 /// let flow = Flow::coalesced().window(256 << 10).packet_size(64 << 10).queue(1 << 20);
 /// let deadline = Instant::now() + Duration::from_secs(10);
 /// let group = Group::join_until(Connect::new().flow(flow), &GroupName::new("ledger")?, deadline)?;

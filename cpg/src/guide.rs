@@ -30,6 +30,7 @@ pub mod from_rust_corosync {}
 
 #[doc = include_str!("guide/life.md")]
 #[doc = include_str!("guide/life.svg")]
+#[doc = ""]
 #[doc = include_str!("guide/life-end.md")]
 pub mod life {}
 
@@ -38,6 +39,7 @@ pub mod losing_the_daemon {}
 
 #[doc = include_str!("guide/partitions.md")]
 #[doc = include_str!("guide/partitions.svg")]
+#[doc = ""]
 #[doc = include_str!("guide/partitions-end.md")]
 pub mod partitions {}
 

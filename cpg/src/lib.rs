@@ -12,7 +12,7 @@
 //!     group.dispatch(Dispatch::One, |link, event| match event {
 //!         Event::Deliver(message) => entries.push(message.payload().to_vec()),
 //!         Event::ConfChg(view) => println!("{} is one of {:?}", link.me(), view.members()),
-//!         Event::TotemConfChg(ring) => println!("ring {} of {:?}", ring.ring_id(), ring.members()),
+//!         Event::TotemConfChg(ring) => println!("nodes: {:?}", ring.members()),
 //!         _ => {}
 //!     })?;
 //! }
@@ -67,36 +67,12 @@
 //! times on three. All its members must speak [packets](packet), which is a page of bytes; those that do not are heard whole,
 //! and marked ([`Deliver::is_packed`]).
 //!
-//! ```no_run
-//! use std::time::{Duration, Instant};
-//! use cpg::{Connect, Event, Flow, Group, GroupName};
-//!
-//! let how = Connect::new().flow(Flow::coalesced());
-//! let deadline = Instant::now() + Duration::from_secs(10);
-//! let (sender, mut receiver) = Group::join_until(how, &GroupName::new("ledger")?, deadline)?.split()?;
-//! let writer = std::thread::spawn(move || {
-//!     for entry in 0..1_000_000_u32 {
-//!         sender.send(&entry.to_le_bytes())?;
-//!     }
-//!     // The messages of a sender are delivered in order: when the last one is, all are.
-//!     sender.send_tracked(b"end")?.wait()
-//! });
-//! receiver.run(|_, event| match event {
-//!     Event::Deliver(message) if message.payload() == b"end" => std::ops::ControlFlow::Break(()),
-//!     Event::Undelivered(message) => panic!("{:?}: {}", message.payload(), message.error()),
-//!     _ => std::ops::ControlFlow::Continue(()),
-//! })?;
-//! writer.join().unwrap()?;
-//! receiver.leave()?;
-//! # Ok::<(), cpg::Error>(())
-//! ```
-//!
 //! Nothing waits for ever that was not asked to, except requests to a daemon that is stopped and not dead: the answer has no
 //! limit (B16).
 //!
 //! # More
 //!
-//! The [guide] says what is [promised](guide::promises) and what is not, with its sources; what happens in a
+//! The [guide] has a program for [each of these](guide::choosing). It says what is [promised](guide::promises) and what is not, with its sources; what happens in a
 //! [partition](guide::partitions) and when the [daemon goes](guide::losing_the_daemon); how to find a leader and
 //! [give state to those who join](guide::building); who must be [trusted](guide::security). Programs come [from C](guide::from_c) and
 //! [from `rust-corosync`](guide::from_rust_corosync) call by call. [Troubleshooting](guide::troubleshooting) has each error by its text.

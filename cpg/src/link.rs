@@ -52,7 +52,7 @@ use crate::zero_copy::ZeroCopyBuffer;
 /// drop(buffer);
 /// assert_eq!(group.in_flight(), 4);
 /// println!("{:?}", group.members()?);
-/// group.leave_until(Instant::now() + Duration::from_secs(5), |link, event| drop((link.me(), event)))?;
+/// group.leave()?;
 /// # let _: fn(&Link, &Event<'_>) = answer;
 /// # Ok::<(), cpg::Error>(())
 /// ```

@@ -79,8 +79,8 @@ impl Reconnect {
     /// use std::time::Duration;
     /// use cpg::{Connect, Reconnect};
     ///
-    /// let patient = Reconnect::new().keep_queue().pauses(Duration::from_millis(100), Duration::from_secs(5));
-    /// let how = Connect::new().reconnect(patient);
+    /// let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
+    /// let how = Connect::new().reconnect(Reconnect::new().keep_queue().pauses(first, longest));
     /// # drop(how);
     /// ```
     pub fn keep_queue(self) -> Self {

@@ -175,6 +175,7 @@ impl Sender {
 /// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent.
 ///
 /// ```no_run
+/// use std::ops::ControlFlow;
 /// use std::time::{Duration, Instant};
 /// use cpg::{Dispatch, Ended, Event, Group, Wait};
 ///
@@ -185,7 +186,7 @@ impl Sender {
 /// while let Some(event) = receiver.recv_deadline(soon())? {
 ///     println!("{event:?}");
 /// }
-/// let ended: Ended<()> = receiver.run_with(Wait::until(soon()), |_, _| std::ops::ControlFlow::Continue(()))?;
+/// let ended = receiver.run_with(Wait::until(soon()), |_, _| ControlFlow::<()>::Continue(()))?;
 /// assert_eq!((ended, receiver.lag().in_flight()), (Ended::TimedOut, 0));
 /// // What was accepted is sent before it leaves, and heard.
 /// sender.send(b"-5 alice")?;

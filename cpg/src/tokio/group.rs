@@ -34,7 +34,8 @@ use crate::types::Member;
 ///
 /// # #[tokio::main]
 /// # async fn main() -> cpg::Result<()> {
-/// let (how, deadline) = (Connect::new().reconnect(Reconnect::new()), Instant::now() + Duration::from_secs(10));
+/// let how = Connect::new().reconnect(Reconnect::new());
+/// let deadline = Instant::now() + Duration::from_secs(10);
 /// let mut group = Group::join_until(how, GroupName::new("ledger")?, deadline).await?;
 /// println!("{} in {}, generation {}", group.me(), group.name(), group.generation());
 /// println!("{:?}", group.members().await?);

@@ -8,14 +8,14 @@
 //! # async fn main() -> cpg::Result<()> {
 //! let mut group = Group::join("ledger").await?;
 //! group.send(b"+5 alice").await?;
-//! // Made once: it listens from its first poll on, and a signal that comes between two turns counts.
+//! // Made once: a signal that comes between two turns counts.
 //! let stop = tokio::signal::ctrl_c();
 //! tokio::pin!(stop);
 //! loop {
 //!     tokio::select! {
 //!         event = group.recv() => match event? {
 //!             OwnedEvent::Deliver(message) if message.sender() == group.me() => break,
-//!             OwnedEvent::Deliver(message) => println!("{}: {:?}", message.sender(), message.payload()),
+//!             OwnedEvent::Deliver(message) => println!("{:?}", message.payload()),
 //!             OwnedEvent::ConfChg(view) => println!("{:?}", view.members()),
 //!             OwnedEvent::TotemConfChg(ring) => println!("{:?}", ring.members()),
 //!             _ => {}

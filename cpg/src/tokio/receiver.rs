@@ -49,7 +49,7 @@ const RETRY: Duration = Duration::from_millis(10);
 /// }
 /// sender.send(b"-5 alice").await?;
 /// receiver.dispatch(|link, event| println!("{}: {event:?}", link.me())).await?;
-/// println!("generation {}, dispatched {:?} ago", receiver.generation(), receiver.lag().since_dispatch());
+/// println!("{}: dispatched {:?} ago", receiver.generation(), receiver.lag().since_dispatch());
 /// receiver.leave_until(Instant::now() + Duration::from_secs(10), |_, _| {}).await?;
 ///
 /// let (_, receiver) = Group::join("ledger").await?.split();

@@ -37,7 +37,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 /// sender.try_send(b"at once, or an error")?;
 /// let ticket = sender.try_send_tracked(b"so too")?;
 /// // Two at once; both have been delivered when both are done.
-/// let (first, second) = tokio::join!(ticket, async { sender.send_tracked(b"and this").await?.await });
+/// let other = async { sender.send_tracked(b"and this").await?.await };
+/// let (first, second) = tokio::join!(ticket, other);
 /// first.and(second)?;
 /// assert_eq!((sender.generation(), sender.lag().waiting()), (1, 0));
 /// # receiving.abort();
