@@ -88,9 +88,10 @@ pub(crate) struct Stretch {
     pub(crate) start: Start,
     pub(crate) ring: Option<Ring>,
     pub(crate) end: End,
-    /// Where its first event is, and where the one after its last message.
+    /// Where its first event is, where the one after its last message, and where the one that ends it.
     pub(crate) from: u64,
     pub(crate) to: u64,
+    pub(crate) until: u64,
     /// Nodes whose members the views of the next ring say have left.
     pub(crate) lost_nodes: BTreeSet<u32>,
     /// Nodes whose members the views of this ring say have come.
@@ -167,9 +168,11 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
             stretches: &mut scan.stretches,
             live: None,
             next_seq: 0,
+            at: reader.offset(),
         };
         while let Some(record) = reader.next()? {
             of.record(record, reader.offset());
+            of.at = reader.offset();
         }
         of.cut(true);
         scan.processes.push(of.process);
@@ -199,7 +202,7 @@ struct Live {
 }
 
 const NODE_DOWN: u8 = 3;
-const NODE_UP: u8 = 4;
+pub(crate) const NODE_UP: u8 = 4;
 
 struct Of<'a> {
     report: &'a mut Report,
@@ -211,6 +214,8 @@ struct Of<'a> {
     stretches: &'a mut Vec<Stretch>,
     live: Option<Live>,
     next_seq: u32,
+    /// Where the record that is being looked at begins.
+    at: u64,
 }
 
 impl Of<'_> {
@@ -430,6 +435,7 @@ impl Of<'_> {
             end,
             from: live.from,
             to: live.to,
+            until: self.at,
             lost_nodes: live.lost_nodes.clone(),
             met_nodes: live.met_nodes.clone(),
         }
