@@ -56,6 +56,9 @@ pub enum Known {
     BeforeJoining,
     /// The daemon took a message and dropped it while its ring re-formed (B17).
     Dropped,
+    /// A process that joins while an earlier membership of it is still ending gets the views of that one, too: corosync tells
+    /// memberships of one process not apart. It is told that it has gone, and then that it has come.
+    EarlierSelf,
     /// A process that left while two parts merged is still a member for some.
     Ghost,
 }
@@ -68,6 +71,7 @@ impl Known {
             Self::UnderWay => "under way at a joining or a merge",
             Self::BeforeJoining => "message before its sender's joining",
             Self::Dropped => "dropped by the daemon",
+            Self::EarlierSelf => "views of an earlier membership of the same process",
             Self::Ghost => "ghost member after a merge",
         }
     }

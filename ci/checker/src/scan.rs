@@ -190,6 +190,8 @@ struct Live {
     to: u64,
     /// Whether there was anything since `from`.
     any: bool,
+    /// An earlier membership of the same process has ended, and this one has not begun for the others.
+    absent: bool,
     /// Who left since the last ring.
     departed: HashSet<Member>,
     /// Nodes that went down since the last message.
@@ -201,6 +203,7 @@ struct Live {
     early: Vec<(Member, MessageId)>,
 }
 
+const LEAVE: u8 = 2;
 const NODE_DOWN: u8 = 3;
 pub(crate) const NODE_UP: u8 = 4;
 
@@ -282,6 +285,7 @@ impl Of<'_> {
             from: after,
             to: after,
             any: false,
+            absent: false,
             departed: HashSet::new(),
             lost_nodes: BTreeSet::new(),
             up_nodes: BTreeSet::new(),
@@ -361,7 +365,7 @@ impl Of<'_> {
             }
             (live.from, live.to) = (after, after);
         }
-        if !members.contains(&me) && !among(&view.left, me) {
+        if !members.contains(&me) && !among(&view.left, me) && !live.absent {
             complaint = Some(format!("{view:?} is without {me:?}, which has not left"));
         }
         for &(member, reason) in &view.left {
@@ -390,8 +394,31 @@ impl Of<'_> {
         if let Some(complaint) = complaint {
             self.bad(Property::Views, &complaint);
         }
-        if among(&view.left, me) {
+        if view.left.iter().any(|&(member, reason)| member == me && reason == LEAVE) {
             self.cut(true);
+        } else if among(&view.left, me) {
+            self.earlier_self(after);
+        } else if let Some(live) =
+            self.live.as_mut().filter(|live| live.absent && among(&view.joined, live.me))
+        {
+            live.absent = false;
+            live.start = Start::Join;
+            (live.from, live.to) = (after, after);
+            live.any = false;
+        }
+    }
+
+    /// A view says that this process has ended, while it goes on.
+    fn earlier_self(&mut self, after: u64) {
+        let name = self.name;
+        self.report.known(Known::EarlierSelf, || format!("{name}, byte {after}"));
+        if let Some(live) = &self.live {
+            let stretch = self.stretch(live, End::Cut { daemon: true });
+            self.stretches.push(stretch);
+        }
+        if let Some(live) = &mut self.live {
+            live.absent = true;
+            (live.from, live.to) = (after, after);
         }
     }
 
@@ -411,8 +438,10 @@ impl Of<'_> {
         let early = std::mem::take(&mut live.early);
         live.departed.clear();
         let live = self.live.as_ref().expect("looked at above");
-        let stretch = self.stretch(live, End::Ring(ring));
-        self.stretches.push(stretch);
+        if !live.absent {
+            let stretch = self.stretch(live, End::Ring(ring));
+            self.stretches.push(stretch);
+        }
         let live = self.live.as_mut().expect("looked at above");
         live.ring = Some(ring);
         live.start = Start::Ring;
