@@ -49,12 +49,16 @@ pub enum Known {
     /// Nodes parted and came together again on rings that no view tells of; between the two views that they have in common
     /// they were not together.
     PartedUnseen,
-    /// A message above the atomic size whose first part was sent before a member joined or merged: that member does not get it.
-    LongMissed,
+    /// A message that was under way, in more than one piece, when a member joined or two parts merged: those who had not heard
+    /// its first piece do not get it, although they are in the view in which the others deliver it.
+    UnderWay,
     /// A message of a member that the next view says has joined.
     BeforeJoining,
     /// The daemon took a message and dropped it while its ring re-formed (B17).
     Dropped,
+    /// A process that joins while an earlier membership of it is still ending gets the views of that one, too: corosync tells
+    /// memberships of one process not apart. It is told that it has gone, and then that it has come.
+    EarlierSelf,
     /// A process that left while two parts merged is still a member for some.
     Ghost,
 }
@@ -64,9 +68,10 @@ impl Known {
     pub const fn name(self) -> &'static str {
         match self {
             Self::PartedUnseen => "parted unseen",
-            Self::LongMissed => "long message missed by a joiner",
+            Self::UnderWay => "under way at a joining or a merge",
             Self::BeforeJoining => "message before its sender's joining",
             Self::Dropped => "dropped by the daemon",
+            Self::EarlierSelf => "views of an earlier membership of the same process",
             Self::Ghost => "ghost member after a merge",
         }
     }

@@ -6,7 +6,7 @@ use std::io;
 use crate::History;
 use crate::record::{Fate, Member, MessageId, Record, Ring, View};
 use crate::report::{Known, Property, Report};
-use crate::scan::{End, LONG, Scan, Start, Stretch};
+use crate::scan::{End, LONG, NODE_UP, Process, Scan, Start, Stretch};
 
 /// A thing that all see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,57 @@ enum Seen {
     Message(MessageId),
     View(Box<View>),
 }
+
+/// What a client saw on a stretch.
+struct Sight {
+    all: Vec<Seen>,
+    /// How much of it, up to the last message. The views after that belong to the next ring, or are as many as the client
+    /// saw before it ended.
+    count: usize,
+}
+
+impl Sight {
+    fn whole(&self) -> &[Seen] {
+        &self.all[..self.count]
+    }
+
+    /// What is seen after each joining of a member.
+    fn after_join(&self, who: Member) -> impl Iterator<Item = &[Seen]> {
+        self.all.iter().enumerate().filter_map(move |(index, item)| match item {
+            Seen::View(view)
+                if view.joined.iter().any(|&(member, reason)| member == who && reason != NODE_UP) =>
+            {
+                Some(self.all.get(index + 1..self.count).unwrap_or_default())
+            }
+            _ => None,
+        })
+    }
+}
+
+/// What one side of a comparison has had so far.
+#[derive(Default)]
+struct Had {
+    /// Whose messages above the atomic size.
+    long: BTreeSet<(u16, u16)>,
+    /// From which nodes.
+    nodes: BTreeSet<u32>,
+    /// Whose message has been missed that was under way.
+    missed: Option<(u16, u16)>,
+}
+
+impl Had {
+    fn miss(&mut self, seen: &Seen) {
+        if let Seen::Message(id) = seen {
+            self.missed.get_or_insert((id.client, id.launch));
+        }
+    }
+}
+
+/// From here on a message does not go into one frame of the network with what corosync adds.
+const FRAME: u32 = 1000;
+
+/// The group in which messages travel in packets, which can be longer than a frame when they are not.
+const PACKED: u8 = 1;
 
 /// What a stretch is known by: the group, the ring, and how it ends.
 type Key = (u8, Ring, Option<Ring>);
@@ -87,18 +138,22 @@ impl Compare<'_> {
         &self.history.processes[stretch.process].name
     }
 
-    fn load(&self, stretch: &Stretch) -> io::Result<Vec<Seen>> {
+    fn load(&self, stretch: &Stretch) -> io::Result<Sight> {
         let mut reader = self.history.processes[stretch.process].source.open_at(stretch.from)?;
-        let mut all = Vec::new();
-        while reader.offset() < stretch.to {
+        let (mut all, mut count) = (Vec::new(), 0);
+        while reader.offset() < stretch.until {
+            let before = reader.offset();
             match reader.next()? {
                 Some(Record::Deliver { id, .. }) => all.push(Seen::Message(id)),
                 Some(Record::View(view)) => all.push(Seen::View(Box::new(view))),
                 Some(_) => {}
                 None => break,
             }
+            if before < stretch.to {
+                count = all.len();
+            }
         }
-        Ok(all)
+        Ok(Sight { all, count })
     }
 
     /// The rings that a node was on, from one to another, as its daemon's log says.
@@ -141,7 +196,7 @@ impl Compare<'_> {
             for other in way.iter().filter(|other| !std::ptr::eq(**other, *leader)) {
                 let others = self.load(other)?;
                 report.counts.compared += 1;
-                report.counts.compared_events += others.len() as u64;
+                report.counts.compared_events += others.count as u64;
                 self.pair((leader, &seen), (other, &others), way, report);
             }
             leaders.push((*leader, seen));
@@ -149,7 +204,8 @@ impl Compare<'_> {
         for (index, (a, seen)) in leaders.iter().enumerate() {
             for (b, other) in &leaders[index + 1..] {
                 let told = a.lost_nodes.contains(&b.me.node) || b.lost_nodes.contains(&a.me.node);
-                if !told && a.start == Start::Ring && b.start == Start::Ring && seen != other {
+                if !told && a.start == Start::Ring && b.start == Start::Ring && seen.whole() != other.whole()
+                {
                     report.known(Known::PartedUnseen, || {
                         format!("{} and {} from ring {ring:?} to {next:?}", self.name(a), self.name(b))
                     });
@@ -161,18 +217,17 @@ impl Compare<'_> {
 
     fn pair(
         &self,
-        (a, a_seen): (&Stretch, &[Seen]),
-        (b, b_seen): (&Stretch, &[Seen]),
+        (a, a_seen): (&Stretch, &Sight),
+        (b, b_seen): (&Stretch, &Sight),
         way: &[&Stretch],
         report: &mut Report,
     ) {
         let (a_rest, b_rest) = match (a.start, b.start) {
-            (Start::Ring, Start::Ring) => (a_seen, b_seen),
-            _ => match (after_join(a_seen, b.me).last(), after_join(b_seen, a.me).last()) {
-                (Some(rest), _) => (rest, b_seen),
-                (None, Some(rest)) => (a_seen, rest),
-                (None, None) if a_seen.is_empty() || b_seen.is_empty() => return,
-                (None, None) => {
+            (Start::Ring, Start::Ring) => (a_seen.whole(), b_seen.whole()),
+            _ => match (a_seen.after_join(b.me).last(), b_seen.after_join(a.me).last()) {
+                (Some(rest), _) if b.start == Start::Join => (rest, b_seen.whole()),
+                (_, Some(rest)) if a.start == Start::Join => (a_seen.whole(), rest),
+                _ => {
                     return report.violation(Property::Views, || {
                         format!("{} and {} did not see each other join", self.name(a), self.name(b))
                     });
@@ -193,19 +248,24 @@ impl Compare<'_> {
         for &(_, mate) in mates.iter().filter(|(of, _)| *of == ring) {
             let others = self.load(mate)?;
             let places: Vec<&[Seen]> = match (stretch.start, mate.start) {
-                (Start::Ring, Start::Ring) => vec![&others],
-                (Start::Join, _) => after_join(&others, stretch.me).collect(),
+                (Start::Ring, Start::Ring) => vec![others.whole()],
+                (Start::Join, _) => others.after_join(stretch.me).collect(),
                 (Start::Ring, Start::Join) => Vec::new(),
             };
             for place in places {
                 let mut tolerated = Report::default();
-                let Some((i, j)) = self.difference((stretch, &seen), (mate, place), true, &mut tolerated)
+                let Some((i, j)) =
+                    self.difference((stretch, seen.whole()), (mate, place), true, &mut tolerated)
                 else {
                     report.counts.compared += 1;
-                    report.counts.compared_events += seen.len() as u64;
+                    report.counts.compared_events += seen.count as u64;
                     return Ok(());
                 };
-                complaint = Some((mate, seen[i..].to_vec(), place[j..].to_vec()));
+                // One that joined later itself may know only of a later joining.
+                if mate.start == Start::Join {
+                    continue;
+                }
+                complaint = Some((mate, seen.whole()[i..].to_vec(), place[j..].to_vec()));
             }
         }
         if let Some((mate, rest, others)) = complaint {
@@ -223,53 +283,65 @@ impl Compare<'_> {
         report: &mut Report,
     ) -> Option<(usize, usize)> {
         let (mut i, mut j) = (0, 0);
-        // Whose long messages each has had.
-        let mut had: [BTreeSet<(u16, u16)>; 2] = Default::default();
+        let mut had: [Had; 2] = Default::default();
         loop {
             match (a_seen.get(i), b_seen.get(j)) {
                 (None, None) => return None,
                 (None, Some(_)) if part => return None,
                 (Some(x), Some(y)) if x == y => {
-                    if let Some(id) = self.long(x) {
-                        for had in &mut had {
-                            had.insert((id.client, id.launch));
-                        }
+                    for had in &mut had {
+                        self.note(x, had);
                     }
                     (i, j) = (i + 1, j + 1);
                 }
-                (x, y) => {
-                    if let Some(id) = x.and_then(|x| self.long(x)).filter(|&id| self.may_miss(b, id, &had[1]))
-                    {
-                        had[0].insert((id.client, id.launch));
-                        report.known(Known::LongMissed, || format!("{}: {id:?}", self.name(b)));
-                        i += 1;
-                    } else if let Some(id) =
-                        y.and_then(|y| self.long(y)).filter(|&id| self.may_miss(a, id, &had[0]))
-                    {
-                        had[1].insert((id.client, id.launch));
-                        report.known(Known::LongMissed, || format!("{}: {id:?}", self.name(a)));
-                        j += 1;
-                    } else {
-                        return Some((i, j));
-                    }
+                (Some(x), _) if self.may_miss(b, x, &had[1]) => {
+                    self.note(x, &mut had[0]);
+                    had[1].miss(x);
+                    report.known(Known::UnderWay, || format!("{} did not get {x:?}", self.name(b)));
+                    i += 1;
                 }
+                (_, Some(y)) if self.may_miss(a, y, &had[0]) => {
+                    self.note(y, &mut had[1]);
+                    had[0].miss(y);
+                    report.known(Known::UnderWay, || format!("{} did not get {y:?}", self.name(a)));
+                    j += 1;
+                }
+                _ => return Some((i, j)),
             }
         }
     }
 
-    fn long(&self, seen: &Seen) -> Option<MessageId> {
-        match seen {
-            Seen::Message(id) if self.scan.messages.get(*id).len >= LONG => Some(*id),
-            _ => None,
+    fn sender(&self, id: MessageId) -> Option<&Process> {
+        self.scan.processes.iter().find(|process| (process.client, process.launch) == (id.client, id.launch))
+    }
+
+    /// A message has come.
+    fn note(&self, seen: &Seen, had: &mut Had) {
+        if let Seen::Message(id) = seen {
+            if self.scan.messages.get(*id).len >= LONG {
+                had.long.insert((id.client, id.launch));
+            }
+            if let Some(process) = self.sender(*id) {
+                had.nodes.extend(process.members.iter().map(|member| member.node));
+            }
         }
     }
 
-    /// Whether parts of a long message may have gone before this client and its sender met.
-    fn may_miss(&self, stretch: &Stretch, id: MessageId, had: &BTreeSet<(u16, u16)>) -> bool {
-        let sender = self.scan.processes.iter().find(|p| (p.client, p.launch) == (id.client, id.launch));
-        let met =
-            sender.is_some_and(|p| p.members.iter().any(|member| stretch.met_nodes.contains(&member.node)));
-        (stretch.start == Start::Join || met) && !had.contains(&(id.client, id.launch))
+    /// Whether parts of a message may have gone before this client and its sender met.
+    fn may_miss(&self, stretch: &Stretch, seen: &Seen, had: &Had) -> bool {
+        let Seen::Message(id) = seen else { return false };
+        let Some(process) = self.sender(*id) else { return false };
+        let of = (id.client, id.launch);
+        let nodes = || process.members.iter().map(|member| member.node);
+        let met = nodes().any(|node| stretch.met_nodes.contains(&node));
+        let len = self.scan.messages.get(*id).len;
+        if len >= LONG && (met || stretch.start == Start::Join) && !had.long.contains(&of) {
+            return true;
+        }
+        // The first that came from that node: one message, or what was in one packet with it.
+        let first = !nodes().any(|node| had.nodes.contains(&node));
+        let alone = had.missed.is_none_or(|missed| missed == of && process.group == PACKED);
+        met && first && alone && (len >= FRAME || process.group == PACKED)
     }
 
     fn complain(
@@ -307,14 +379,6 @@ impl Compare<'_> {
             }
         }
     }
-}
-
-/// What is seen after each joining of a member.
-fn after_join(seen: &[Seen], who: Member) -> impl Iterator<Item = &[Seen]> {
-    seen.iter().enumerate().filter_map(move |(index, item)| match item {
-        Seen::View(view) if view.joined.iter().any(|&(member, _)| member == who) => Some(&seen[index + 1..]),
-        _ => None,
-    })
 }
 
 fn glance(seen: &[Seen]) -> String {

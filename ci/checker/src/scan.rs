@@ -88,9 +88,10 @@ pub(crate) struct Stretch {
     pub(crate) start: Start,
     pub(crate) ring: Option<Ring>,
     pub(crate) end: End,
-    /// Where its first event is, and where the one after its last message.
+    /// Where its first event is, where the one after its last message, and where the one that ends it.
     pub(crate) from: u64,
     pub(crate) to: u64,
+    pub(crate) until: u64,
     /// Nodes whose members the views of the next ring say have left.
     pub(crate) lost_nodes: BTreeSet<u32>,
     /// Nodes whose members the views of this ring say have come.
@@ -167,9 +168,11 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
             stretches: &mut scan.stretches,
             live: None,
             next_seq: 0,
+            at: reader.offset(),
         };
         while let Some(record) = reader.next()? {
             of.record(record, reader.offset());
+            of.at = reader.offset();
         }
         of.cut(true);
         scan.processes.push(of.process);
@@ -187,6 +190,8 @@ struct Live {
     to: u64,
     /// Whether there was anything since `from`.
     any: bool,
+    /// An earlier membership of the same process has ended, and this one has not begun for the others.
+    absent: bool,
     /// Who left since the last ring.
     departed: HashSet<Member>,
     /// Nodes that went down since the last message.
@@ -198,8 +203,9 @@ struct Live {
     early: Vec<(Member, MessageId)>,
 }
 
+const LEAVE: u8 = 2;
 const NODE_DOWN: u8 = 3;
-const NODE_UP: u8 = 4;
+pub(crate) const NODE_UP: u8 = 4;
 
 struct Of<'a> {
     report: &'a mut Report,
@@ -211,6 +217,8 @@ struct Of<'a> {
     stretches: &'a mut Vec<Stretch>,
     live: Option<Live>,
     next_seq: u32,
+    /// Where the record that is being looked at begins.
+    at: u64,
 }
 
 impl Of<'_> {
@@ -277,6 +285,7 @@ impl Of<'_> {
             from: after,
             to: after,
             any: false,
+            absent: false,
             departed: HashSet::new(),
             lost_nodes: BTreeSet::new(),
             up_nodes: BTreeSet::new(),
@@ -356,7 +365,7 @@ impl Of<'_> {
             }
             (live.from, live.to) = (after, after);
         }
-        if !members.contains(&me) && !among(&view.left, me) {
+        if !members.contains(&me) && !among(&view.left, me) && !live.absent {
             complaint = Some(format!("{view:?} is without {me:?}, which has not left"));
         }
         for &(member, reason) in &view.left {
@@ -385,8 +394,31 @@ impl Of<'_> {
         if let Some(complaint) = complaint {
             self.bad(Property::Views, &complaint);
         }
-        if among(&view.left, me) {
+        if view.left.iter().any(|&(member, reason)| member == me && reason == LEAVE) {
             self.cut(true);
+        } else if among(&view.left, me) {
+            self.earlier_self(after);
+        } else if let Some(live) =
+            self.live.as_mut().filter(|live| live.absent && among(&view.joined, live.me))
+        {
+            live.absent = false;
+            live.start = Start::Join;
+            (live.from, live.to) = (after, after);
+            live.any = false;
+        }
+    }
+
+    /// A view says that this process has ended, while it goes on.
+    fn earlier_self(&mut self, after: u64) {
+        let name = self.name;
+        self.report.known(Known::EarlierSelf, || format!("{name}, byte {after}"));
+        if let Some(live) = &self.live {
+            let stretch = self.stretch(live, End::Cut { daemon: true });
+            self.stretches.push(stretch);
+        }
+        if let Some(live) = &mut self.live {
+            live.absent = true;
+            (live.from, live.to) = (after, after);
         }
     }
 
@@ -406,8 +438,10 @@ impl Of<'_> {
         let early = std::mem::take(&mut live.early);
         live.departed.clear();
         let live = self.live.as_ref().expect("looked at above");
-        let stretch = self.stretch(live, End::Ring(ring));
-        self.stretches.push(stretch);
+        if !live.absent {
+            let stretch = self.stretch(live, End::Ring(ring));
+            self.stretches.push(stretch);
+        }
         let live = self.live.as_mut().expect("looked at above");
         live.ring = Some(ring);
         live.start = Start::Ring;
@@ -430,6 +464,7 @@ impl Of<'_> {
             end,
             from: live.from,
             to: live.to,
+            until: self.at,
             lost_nodes: live.lost_nodes.clone(),
             met_nodes: live.met_nodes.clone(),
         }

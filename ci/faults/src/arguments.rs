@@ -21,6 +21,7 @@ Usage: ci/torture [OPTIONS]
       --keep DIR       leaves records and logs there, which else are left only when something is wrong
       --plan           prints what would break, and when
       --check DIR      decides once more over what --keep has left
+      --show FILE      prints the records of a client
       --verbose        says what happens
   -h, --help           prints this
 ";
@@ -59,6 +60,7 @@ pub enum Mode {
     Run(Options),
     Plan(Options),
     Check(PathBuf, Options),
+    Show(PathBuf),
     Client(Task),
 }
 
@@ -74,6 +76,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Mode, lexopt::Error> {
             Long("json") => options.json = Some(parser.value()?.into()),
             Long("keep") => options.keep = Some(parser.value()?.into()),
             Long("check") => check = Some(parser.value()?.into()),
+            Long("show") => return Ok(Mode::Show(parser.value()?.into())),
             Long("plan") => plan = true,
             Long("verbose") => options.verbose = true,
             Short('h') | Long("help") => return Ok(Mode::Help),

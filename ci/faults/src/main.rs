@@ -56,6 +56,12 @@ fn start(mode: Mode) -> Result<bool> {
             let verdict = verdict::Verdict { options, ..verdict::Verdict::over(&directory)? };
             return verdict.tell();
         }
+        Mode::Show(file) => {
+            let mut reader = cpg_checker::Source::File(file).open_at(0)?;
+            while let Some(record) = reader.next()? {
+                println!("{record:?}");
+            }
+        }
         Mode::Run(options) => return run::run(options)?.tell(),
     }
     Ok(true)

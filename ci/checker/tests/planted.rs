@@ -1,0 +1,286 @@
+//! Correct histories pass, and each violation that is planted in one is caught.
+
+mod simulator;
+
+use cpg_checker::record::{Ending, Fate, MessageId, Record};
+use cpg_checker::{Property, Report, check};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use simulator::Simulator;
+
+fn report(simulator: &Simulator, logs: bool) -> Report {
+    check(&simulator.history(logs)).expect("memory can be read")
+}
+
+fn numbers() -> impl Strategy<Value = Vec<(u8, u8)>> {
+    vec((any::<u8>(), any::<u8>()), 20..150)
+}
+
+/// All places of records that are as wanted: of the process, and in it.
+fn places(simulator: &Simulator, wanted: impl Fn(&Record) -> bool) -> Vec<(usize, usize)> {
+    let mut places = Vec::new();
+    for (process, client) in simulator.clients.iter().enumerate() {
+        let here = client.records.iter().enumerate().filter(|(_, record)| wanted(record));
+        places.extend(here.map(|(at, _)| (process, at)));
+    }
+    places
+}
+
+fn is_delivery(record: &Record) -> bool {
+    matches!(record, Record::Deliver { .. })
+}
+
+fn id_of(record: &Record) -> Option<MessageId> {
+    match record {
+        Record::Deliver { id, .. } => Some(*id),
+        _ => None,
+    }
+}
+
+/// How many clients deliver a message.
+fn audience(simulator: &Simulator, id: MessageId) -> usize {
+    places(simulator, |record| id_of(record) == Some(id)).len()
+}
+
+fn is_broken(report: &Report, property: Property) -> bool {
+    report.violations.contains_key(&property)
+}
+
+/// The place of a delivery, if it is of one that is short, and that another client of the same stretch has too.
+fn shared(simulator: &Simulator) -> Vec<(usize, usize)> {
+    let short = |id: MessageId| {
+        let of = |client: &&simulator::Client| (client.client, client.launch) == (id.client, id.launch);
+        let sender = simulator.clients.iter().find(of).expect("it was sent");
+        sender
+            .records
+            .iter()
+            .any(|record| matches!(record, Record::Send { seq, len, .. } if *seq == id.seq && *len < 1000))
+    };
+    let all = places(simulator, is_delivery);
+    all.into_iter()
+        .filter(|&(process, at)| {
+            let id = id_of(&simulator.clients[process].records[at]).expect("a delivery");
+            // Of the last stretch, which all clients have from the same ring to the end.
+            let records = &simulator.clients[process].records;
+            let last_ring = records.iter().rposition(|record| matches!(record, Record::Totem(_)));
+            let settled = records.iter().position(|record| matches!(record, Record::Settled));
+            short(id) && last_ring.is_some_and(|ring| at > ring) && settled.is_some_and(|end| at < end)
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_correct_history_passes(numbers in numbers(), logs in any::<bool>()) {
+        let report = report(&Simulator::run(&numbers), logs);
+        prop_assert!(report.is_good(), "{:#?}", report.violations);
+        prop_assert!(report.counts.compared > 0);
+    }
+
+    #[test]
+    fn a_history_that_is_torn_passes(numbers in numbers(), which in any::<Index>(), at in any::<Index>()) {
+        let mut simulator = Simulator::run(&numbers);
+        // A client that was killed, its last record in the middle of the file's end.
+        let killed = which.index(simulator.clients.len());
+        let len = simulator.clients[killed].records.len();
+        // What it has sent is known, or it was not sent.
+        let keep = at.index(len);
+        let sends = |record: &Record| matches!(record, Record::Send { .. });
+        prop_assume!(!simulator.clients[killed].records[keep..].iter().any(sends));
+        simulator.clients[killed].records.truncate(keep);
+        let report = report(&simulator, true);
+        prop_assert!(report.is_good(), "{:#?}", report.violations);
+    }
+
+    #[test]
+    fn two_messages_in_two_orders_are_caught(numbers in numbers(), which in any::<Index>()) {
+        let mut simulator = Simulator::run(&numbers);
+        let places = places(&simulator, is_delivery);
+        let pairs: Vec<(usize, usize)> = places
+            .windows(2)
+            .filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 + 1 == pair[1].1)
+            .map(|pair| pair[0])
+            .filter(|&(process, at)| {
+                let records = &simulator.clients[process].records;
+                let (a, b) = (id_of(&records[at]).unwrap(), id_of(&records[at + 1]).unwrap());
+                let has = |id: MessageId, client: &simulator::Client| {
+                    client.records.iter().any(|record| id_of(record) == Some(id))
+                };
+                a.client != b.client
+                    && simulator.clients.iter().filter(|client| has(a, client) && has(b, client)).count() > 1
+            })
+            .collect();
+        prop_assume!(!pairs.is_empty());
+        let (process, at) = *which.get(&pairs);
+        simulator.clients[process].records.swap(at, at + 1);
+        prop_assert!(is_broken(&report(&simulator, true), Property::Order));
+    }
+
+    #[test]
+    fn a_message_that_one_lacks_is_caught(numbers in numbers(), which in any::<Index>()) {
+        let mut simulator = Simulator::run(&numbers);
+        let places = shared(&simulator);
+        prop_assume!(!places.is_empty());
+        let (process, at) = *which.get(&places);
+        let record = simulator.clients[process].records.remove(at);
+        let id = id_of(&record).unwrap();
+        let own = (simulator.clients[process].client, simulator.clients[process].launch) == (id.client, id.launch);
+        let report = report(&simulator, true);
+        prop_assert!(is_broken(&report, Property::Views));
+        let resolved = Record::Fate { seq: id.seq, fate: Fate::Resolved };
+        let of = |client: &&simulator::Client| (client.client, client.launch) == (id.client, id.launch);
+        let sender = simulator.clients.iter().find(of).unwrap();
+        if own || sender.records.contains(&resolved) {
+            prop_assert!(is_broken(&report, Property::Fate));
+        }
+    }
+
+    #[test]
+    fn a_message_that_comes_twice_is_caught(numbers in numbers(), which in any::<Index>(), later in any::<bool>()) {
+        let mut simulator = Simulator::run(&numbers);
+        let places = places(&simulator, is_delivery);
+        prop_assume!(!places.is_empty());
+        let (process, at) = *which.get(&places);
+        let record = simulator.clients[process].records[at].clone();
+        let again = simulator.clients[process].records[at + 1..].iter().rposition(is_delivery);
+        let to = if later { at + 1 + again.unwrap_or(0) } else { at + 1 };
+        simulator.clients[process].records.insert(to, record);
+        prop_assert!(is_broken(&report(&simulator, true), Property::Delivery));
+    }
+
+    #[test]
+    fn a_message_that_has_changed_is_caught(numbers in numbers(), which in any::<Index>(), how in 0..5) {
+        let mut simulator = Simulator::run(&numbers);
+        let places = places(&simulator, is_delivery);
+        prop_assume!(!places.is_empty());
+        let (process, at) = *which.get(&places);
+        let record = &mut simulator.clients[process].records[at];
+        match (how, &mut *record) {
+            (0, Record::Deliver { hash, .. }) => *hash ^= 1,
+            (1, Record::Deliver { id, .. }) => id.seq += 1_000_000,
+            (2, Record::Deliver { id, .. }) => id.client += 1000,
+            (3, Record::Deliver { sender, .. }) => sender.pid += 10_000,
+            (_, record) => *record = Record::Alien { len: 5 },
+        }
+        prop_assert!(is_broken(&report(&simulator, true), Property::Delivery));
+    }
+
+    #[test]
+    fn a_message_of_one_who_is_no_member_is_caught(numbers in numbers(), which in any::<Index>()) {
+        let mut simulator = Simulator::run(&numbers);
+        // The view that says so comes to another client later than it should, or not at all: here a message comes earlier,
+        // before its sender's first view.
+        let first = places(&simulator, |record| matches!(record, Record::View(_)));
+        let early: Vec<(usize, usize, usize)> = first
+            .iter()
+            .filter_map(|&(process, at)| {
+                let records = &simulator.clients[process].records;
+                let Record::View(view) = &records[at] else { return None };
+                let (who, reason) = *view.joined.first()?;
+                let is_first = !matches!(records[..at].last()?, Record::Begin { .. });
+                let next = records[at..].iter().position(
+                    |record| matches!(record, Record::Deliver { sender, .. } if *sender == who),
+                )?;
+                // On the same ring, so that no later event excuses it.
+                let same = !records[at..at + next].iter().any(|record| matches!(record, Record::Totem(_)));
+                (reason == simulator::JOIN && is_first && same).then_some((process, at, at + next))
+            })
+            .collect();
+        prop_assume!(!early.is_empty());
+        let (process, to, from) = *which.get(&early);
+        let records = &mut simulator.clients[process].records;
+        let message = records.remove(from);
+        records.insert(to, message);
+        let report = report(&simulator, true);
+        // Its place in the order tells, and the view that excuses it is named.
+        prop_assert!(!report.is_good() || !report.known.is_empty());
+    }
+
+    #[test]
+    fn a_view_that_does_not_follow_is_caught(numbers in numbers(), which in any::<Index>(), more in any::<bool>()) {
+        let mut simulator = Simulator::run(&numbers);
+        let places = places(&simulator, |record| matches!(record, Record::View(_)));
+        let (process, at) = *which.get(&places);
+        let first = matches!(simulator.clients[process].records[at - 1], Record::Begin { .. });
+        let Record::View(view) = &mut simulator.clients[process].records[at] else { unreachable!() };
+        let own = view.members.len() < 2;
+        prop_assume!(!own && !first);
+        if more {
+            view.members.push(cpg_checker::record::Member { node: 9, pid: 9 });
+        } else {
+            view.members.remove(0);
+        }
+        prop_assert!(is_broken(&report(&simulator, true), Property::Views));
+    }
+
+    #[test]
+    fn what_a_sender_is_told_wrongly_is_caught(numbers in numbers(), which in any::<Index>(), how in 0..6) {
+        let mut simulator = Simulator::run(&numbers);
+        let ended = |process: usize, simulator: &Simulator| simulator.clients[process].records.last() == Some(&Record::Bye);
+        let fate = |wanted: Fate| move |record: &Record| matches!(record, Record::Fate { fate, .. } if *fate == wanted);
+        let resolved: Vec<_> = places(&simulator, fate(Fate::Resolved))
+            .into_iter()
+            .filter(|&(process, _)| ended(process, &simulator))
+            .collect();
+        let refused = places(&simulator, fate(Fate::Refused));
+        prop_assume!(!resolved.is_empty() && !refused.is_empty());
+        let (process, at) = *which.get(&resolved);
+        let records = &mut simulator.clients[process].records;
+        let Record::Fate { seq, .. } = records[at] else { unreachable!() };
+        match how {
+            // The ticket says nothing.
+            0 => drop(records.remove(at)),
+            // It says the opposite, though the message came.
+            1 => records[at] = Record::Fate { seq, fate: Fate::Failed },
+            // The message is handed back, though it came.
+            2 => records.insert(at, Record::Fate { seq, fate: Fate::BackSent }),
+            // It was refused, and came.
+            3 => records[at] = Record::Fate { seq, fate: Fate::Refused },
+            4 => records.insert(at, Record::Fate { seq, fate: Fate::BackUnsent }),
+            // A message that nobody refused, handed back or delivered.
+            _ => {
+                let (process, at) = *which.get(&refused);
+                simulator.clients[process].records.remove(at);
+                prop_assume!(ended(process, &simulator) && simulator.clients[process].queued);
+            }
+        }
+        prop_assert!(is_broken(&report(&simulator, true), Property::Fate));
+    }
+
+    #[test]
+    fn a_message_that_nobody_gets_is_caught(numbers in numbers(), which in any::<Index>()) {
+        let mut simulator = Simulator::run(&numbers);
+        // From a client without a queue, that has more to say later, or leaves.
+        let places: Vec<MessageId> = places(&simulator, is_delivery)
+            .into_iter()
+            .filter_map(|(process, at)| {
+                let client = &simulator.clients[process];
+                let id = id_of(&client.records[at])?;
+                let rest = &client.records[at..];
+                let end = rest.iter().find_map(|record| match record {
+                    Record::End(ending) => Some(*ending),
+                    _ => None,
+                });
+                let own = (client.client, client.launch) == (id.client, id.launch);
+                let ended = client.records.last() == Some(&Record::Bye);
+                (own && ended && !client.queued && end == Some(Ending::Left)).then_some(id)
+            })
+            .collect();
+        prop_assume!(!places.is_empty());
+        let id = *which.get(&places);
+        for client in &mut simulator.clients {
+            client.records.retain(|record| id_of(record) != Some(id));
+        }
+        prop_assert_eq!(audience(&simulator, id), 0);
+        let mut history = simulator.history(true);
+        history.logged_drops = Some(false);
+        prop_assert!(is_broken(&check(&history).unwrap(), Property::Fate));
+        // With the daemon's word for it, it is known.
+        history.logged_drops = Some(true);
+        let report = check(&history).unwrap();
+        prop_assert!(report.is_good() && !report.known.is_empty());
+    }
+}
