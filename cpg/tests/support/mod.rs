@@ -5,6 +5,7 @@ pub mod fork;
 pub mod other_user;
 #[cfg(feature = "tokio")]
 pub mod tasks;
+pub mod waits;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::AsRawFd as _;

@@ -1,0 +1,483 @@
+//! Every call that waits, with a daemon that is stopped and with one that is killed.
+//!
+//! Requests wait for as long as the daemon is stopped (B16), and no longer than it lives. The rest comes back by its deadline.
+//! Those of tasks are in `tokio_waits.rs`.
+
+mod support;
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cpg::{
+    Connect, Dispatch, Ended, Error, Event, Flow, Group, Handle, Link, OwnedEvent, Receiver, Sender, Wait,
+    Waker,
+};
+use support::waits::{
+    Case, Dead, End, Gate, Paused, with_a_daemon_that_is_killed_meanwhile, with_a_dead_daemon,
+    with_a_paused_daemon,
+};
+use support::{Members, deadline, join, name, payloads, pump, split_with, views, wait_for};
+
+#[test]
+fn nothing_is_lost_to_a_paused_daemon() {
+    with_a_paused_daemon(CASES);
+}
+
+#[test]
+fn nothing_waits_for_a_daemon_that_is_killed() {
+    with_a_daemon_that_is_killed_meanwhile(CASES);
+}
+
+#[test]
+fn nothing_waits_for_a_dead_daemon() {
+    with_a_dead_daemon(CASES);
+}
+
+const fn waits(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
+    Case { what, paused: Paused::Waits, dead: Dead::Lost, run }
+}
+
+const fn returns(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
+    Case { what, paused: Paused::Returns, dead: Dead::Lost, run }
+}
+
+const fn ends(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
+    Case { what, paused: Paused::Waits, dead: Dead::Fine, run }
+}
+
+const CASES: &[Case] = &[
+    waits("Handle::connect", connect),
+    waits("Group::join_until", join_anew),
+    waits("Handle::join_until", join_a_handle),
+    waits("Handle::local_node", |gate| {
+        let handle = Handle::connect()?;
+        gate.call();
+        assert_eq!(handle.local_node()?.get(), 1);
+        Ok(())
+    }),
+    waits("Handle::groups", |gate| {
+        let group = idle(gate);
+        gate.call();
+        let mut groups = group.handle()?.groups()?;
+        assert!(groups.any(|name| name.unwrap() == *group.name()));
+        Ok(())
+    }),
+    waits("Handle::processes", |gate| {
+        let group = idle(gate);
+        gate.call();
+        let mut processes = group.handle()?.processes()?;
+        assert!(processes.any(|process| process.unwrap().member == group.me()));
+        Ok(())
+    }),
+    waits("Handle::processes_of", |gate| {
+        let group = idle(gate);
+        gate.call();
+        assert_eq!(group.handle()?.processes_of(group.name())?.count(), 1);
+        Ok(())
+    }),
+    waits("Groups::next", |gate| {
+        let group = idle(gate);
+        let mut groups = group.handle()?.groups()?;
+        gate.call();
+        groups.next().unwrap()?;
+        Ok(())
+    }),
+    waits("Processes::next", |gate| {
+        let group = idle(gate);
+        let mut processes = group.handle()?.processes_of(group.name())?;
+        gate.call();
+        assert_eq!(processes.next().unwrap()?.member, group.me());
+        Ok(())
+    }),
+    ends("drop of Processes", |gate| {
+        let group = idle(gate);
+        let processes = group.handle()?.processes()?;
+        gate.call();
+        drop(processes);
+        gate.returned()?;
+        assert_eq!(group.handle()?.processes_of(group.name())?.count(), 1);
+        Ok(())
+    }),
+    waits("Handle::members_of", |gate| {
+        let group = idle(gate);
+        gate.call();
+        assert_eq!(group.handle()?.members_of(group.name())?, [group.me()]);
+        Ok(())
+    }),
+    waits("Handle::close", |gate| {
+        let handle = Handle::connect()?;
+        gate.call();
+        handle.close()?;
+        Ok(())
+    }),
+    ends("drop of Handle", |gate| {
+        let handle = Handle::connect()?;
+        gate.call();
+        drop(handle);
+        Ok(())
+    }),
+    waits("Handle::dispatch", |gate| {
+        // Rings are its only events, of which there is none in a cluster of one node but the first.
+        let mut handle = Connect::new().totem_events(cpg::TotemEvents::InitialAndChanges).open()?;
+        gate.call();
+        // To be sure of an answer: a request, and what is there then.
+        handle.local_node()?;
+        handle.dispatch(Dispatch::All, |_, _| ())?;
+        Ok(())
+    }),
+    returns("Handle::dispatch, with a deadline", |gate| {
+        let mut handle = Handle::connect()?;
+        gate.call();
+        assert_eq!(handle.dispatch(Dispatch::OneUntil(soon()), |_, _| ())?, 0);
+        gate.returned()
+    }),
+    waits("Link::members", |gate| {
+        let group = idle(gate);
+        gate.call();
+        assert_eq!(group.members()?, [group.me()]);
+        Ok(())
+    }),
+    returns("Link::send", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        group.send(b"short")?;
+        gate.returned()?;
+        assert_eq!(payloads(&mut group, 1), [b"short"]);
+        Ok(())
+    }),
+    waits("Link::send of a long message", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        group.send(&vec![5; 3_000_000])?;
+        gate.returned()?;
+        assert_eq!(payloads(&mut group, 1), [vec![5; 3_000_000]]);
+        Ok(())
+    }),
+    returns("Link::send_until", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let mut sent = 0;
+        let refused = loop {
+            match group.send_until(b"many", soon()) {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
+            }
+        };
+        late(refused)?;
+        gate.returned()?;
+        assert_eq!(payloads(&mut group, sent).len(), sent);
+        assert_eq!(group.members()?, [group.me()]);
+        Ok(())
+    }),
+    waits("Link::zero_copy", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let buffer = group.zero_copy(10)?;
+        gate.returned()?;
+        buffer.send()?;
+        drop(buffer);
+        assert_eq!(payloads(&mut group, 1), [[0; 10]]);
+        Ok(())
+    }),
+    waits("ZeroCopyBuffer::send", |gate| {
+        let mut group = idle(gate);
+        let buffer = group.zero_copy(10)?;
+        gate.call();
+        buffer.send()?;
+        // Newer libraries make a plain send of it, which does not wait; giving it back does.
+        drop(buffer);
+        gate.returned()?;
+        assert_eq!(payloads(&mut group, 1), [[0; 10]]);
+        Ok(())
+    }),
+    ends("drop of ZeroCopyBuffer", |gate| {
+        let group = idle(gate);
+        let buffer = group.zero_copy(10)?;
+        gate.call();
+        drop(buffer);
+        // Newer libraries have nobody to give it to.
+        let _ = group.members();
+        Ok(())
+    }),
+    waits("Group::dispatch", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let _ = group.send(b"x");
+        assert_eq!(group.dispatch(Dispatch::One, |_, event| is_x(&event))?, 1);
+        Ok(())
+    }),
+    returns("Group::dispatch, with a deadline", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let _ = group.send(b"x");
+        for how in [Dispatch::OneUntil(soon()), Dispatch::Until(soon()), Dispatch::All, Dispatch::AtMost(9)] {
+            assert_eq!(group.dispatch(how, |_, _| ())?, 0);
+        }
+        gate.returned()?;
+        assert_eq!(payloads(&mut group, 1), [b"x"]);
+        Ok(())
+    }),
+    waits("Group::dispatch of a full group", |gate| {
+        let members = Members::start(gate.cluster(), 1, &name(gate.name()), 127);
+        let mut group = join(gate.name());
+        pump(&mut group, |events| views(events).any(|view| view.members().len() == 128));
+        gate.call();
+        // Its members are counted before each event.
+        let _ = group.send(b"x");
+        assert_eq!(group.dispatch(Dispatch::One, |_, event| is_x(&event))?, 1);
+        drop(members);
+        Ok(())
+    }),
+    waits("Group::run", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let _ = group.send(b"x");
+        group.run(|_, event| {
+            is_x(&event);
+            Break(())
+        })?;
+        Ok(())
+    }),
+    returns("Group::run_with, until a deadline", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let _ = group.send(b"x");
+        let ended = group.run_with(Wait::until(soon()), |_, _| Continue::<()>(()))?;
+        assert_eq!(ended, Ended::TimedOut);
+        gate.returned()?;
+        assert_eq!(payloads(&mut group, 1), [b"x"]);
+        Ok(())
+    }),
+    returns("Group::run_with, until it is woken", |gate| {
+        let mut group = idle(gate);
+        let waker = Waker::new()?;
+        gate.call();
+        let _ = group.send(b"x");
+        // Not woken before it has seen a dead daemon.
+        group.run_with(Wait::none(), |_, _| Continue::<()>(()))?;
+        let ended = std::thread::scope(|scope| {
+            scope.spawn(|| waker.wake());
+            group.run_with(Wait::forever().or_woken_by(&waker), |_, _| Continue::<()>(()))
+        });
+        assert_eq!(ended?, Ended::Woken);
+        gate.returned()?;
+        assert_eq!(payloads(&mut group, 1), [b"x"]);
+        Ok(())
+    }),
+    waits("Group::recv", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let _ = group.send(b"x");
+        assert!(matches!(group.recv()?, OwnedEvent::Deliver(message) if message.payload() == b"x"));
+        Ok(())
+    }),
+    returns("Group::recv_deadline", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let _ = group.send(b"x");
+        assert_eq!(group.recv_deadline(soon())?, None);
+        gate.returned()?;
+        assert_eq!(payloads(&mut group, 1), [b"x"]);
+        Ok(())
+    }),
+    waits("Events::next", |gate| {
+        let mut group = idle(gate);
+        gate.call();
+        let _ = group.send(b"x");
+        group.events().next().unwrap()?;
+        Ok(())
+    }),
+    waits("Group::leave", |gate| {
+        let group = idle(gate);
+        gate.call();
+        group.leave()?;
+        Ok(())
+    }),
+    waits("Group::leave_until", |gate| {
+        let group = idle(gate);
+        gate.call();
+        // The deadline passes, and the membership ends all the same.
+        match group.leave_until(soon(), |_, _| ()) {
+            Err(Error::TimedOut { .. }) | Ok(()) => {}
+            Err(error) => return Err(error.into()),
+        }
+        gate.returned()?;
+        join(gate.name()).leave()?;
+        Ok(())
+    }),
+    ends("drop of Group", |gate| {
+        let group = idle(gate);
+        gate.call();
+        drop(group);
+        gate.returned()?;
+        join(gate.name()).leave()?;
+        Ok(())
+    }),
+    waits("Sender::members", |gate| {
+        let (sender, _receiver) = split(gate);
+        gate.call();
+        assert_eq!(sender.members()?, [sender.me()]);
+        Ok(())
+    }),
+    waits("Sender::send, with a full queue", |gate| {
+        let hearing = Hearing::start(split(gate));
+        gate.call();
+        let filled = fill(&hearing.sender)?;
+        hearing.sender.send(&[7; 1000])?;
+        gate.returned()?;
+        hearing.finish(filled + 1);
+        Ok(())
+    }),
+    waits("Sender::send of a long message", |gate| {
+        let hearing = Hearing::start(split(gate));
+        gate.call();
+        hearing.sender.send(&vec![5; 3_000_000])?;
+        gate.returned()?;
+        hearing.finish(1);
+        Ok(())
+    }),
+    returns("Sender::send_until", |gate| {
+        let hearing = Hearing::start(split(gate));
+        gate.call();
+        let filled = fill(&hearing.sender)?;
+        late(hearing.sender.send_until(&[7; 1000], soon()).expect_err("it is full"))?;
+        late(hearing.sender.send_tracked_until(&[7; 1000], soon()).expect_err("it is full"))?;
+        gate.returned()?;
+        hearing.finish(filled);
+        Ok(())
+    }),
+    waits("Ticket::wait", |gate| {
+        let hearing = Hearing::start(split(gate));
+        gate.call();
+        hearing.sender.send_tracked(b"x")?.wait()?;
+        gate.returned()?;
+        hearing.finish(1);
+        Ok(())
+    }),
+    returns("Ticket::wait_until", |gate| {
+        let hearing = Hearing::start(split(gate));
+        gate.call();
+        let ticket = hearing.sender.send_tracked(b"x")?;
+        match ticket.wait_until(soon()) {
+            Err(Error::TimedOut { .. }) => {}
+            result => result?,
+        }
+        gate.returned()?;
+        ticket.wait_until(deadline())?;
+        hearing.finish(1);
+        Ok(())
+    }),
+    waits("Receiver::leave, with a queue that waits", |gate| {
+        let (sender, receiver) = split(gate);
+        gate.call();
+        fill(&sender)?;
+        receiver.leave_until(deadline(), |_, _| ())?;
+        Ok(())
+    }),
+    ends("drop of Sender and Receiver", |gate| {
+        let halves = split(gate);
+        gate.call();
+        drop(halves);
+        gate.returned()?;
+        join(gate.name()).leave()?;
+        Ok(())
+    }),
+];
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(20)
+}
+
+/// A group whose first view has been handled.
+fn idle(gate: &Gate) -> Group {
+    let mut group = join(gate.name());
+    pump(&mut group, |events| views(events).next().is_some());
+    group
+}
+
+fn split(gate: &Gate) -> (Sender, Receiver) {
+    let (sender, mut receiver) = split_with(Flow::new().queue(10_000).window(10_000), gate.name());
+    assert!(matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)));
+    (sender, receiver)
+}
+
+fn is_x(event: &Event<'_>) {
+    assert!(matches!(event, Event::Deliver(message) if message.payload() == b"x"), "{event:?}");
+}
+
+/// An error that says that the deadline has passed, or another one.
+fn late(error: Error) -> Result<(), Error> {
+    if error.is_retryable() { Ok(()) } else { Err(error) }
+}
+
+fn connect(gate: &Gate) -> Result<(), End> {
+    gate.call();
+    assert_eq!(Handle::connect()?.local_node()?.get(), 1);
+    Ok(())
+}
+
+fn join_anew(gate: &Gate) -> Result<(), End> {
+    gate.call();
+    let mut group = Group::join_until(Connect::new(), &name(gate.name()), deadline())?;
+    group.send(b"x")?;
+    assert_eq!(payloads(&mut group, 1), [b"x"]);
+    Ok(())
+}
+
+fn join_a_handle(gate: &Gate) -> Result<(), End> {
+    let handle = Handle::connect()?;
+    gate.call();
+    let mut group = handle.join_until(&name(gate.name()), deadline()).map_err(Error::from)?;
+    group.send(b"x")?;
+    assert_eq!(payloads(&mut group, 1), [b"x"]);
+    Ok(())
+}
+
+/// Fills a queue with messages; gives how many it has taken.
+fn fill(sender: &Sender) -> Result<usize, Error> {
+    let mut filled = 0;
+    loop {
+        match sender.try_send(&[7; 1000]) {
+            Ok(()) => filled += 1,
+            Err(Error::QueueFull) => return Ok(filled),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A split group with a thread that hears it, as sending with a queue wants it.
+struct Hearing {
+    sender: Sender,
+    heard: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+}
+
+impl Hearing {
+    fn start((sender, mut receiver): (Sender, Receiver)) -> Self {
+        let (heard, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let hearing = Self { sender, heard: Arc::clone(&heard), over: Arc::clone(&over) };
+        std::thread::spawn(move || {
+            let mut count = |_: &Link, event: Event<'_>| {
+                heard.fetch_add(usize::from(matches!(event, Event::Deliver(_))), Ordering::SeqCst);
+            };
+            // Until it is told so, or the daemon is dead.
+            while !over.load(Ordering::SeqCst)
+                && receiver.dispatch(Dispatch::OneUntil(soon()), &mut count).is_ok()
+            {}
+        });
+        hearing
+    }
+
+    /// Sees that all arrives.
+    fn finish(self, count: usize) {
+        wait_for("the messages", || (self.heard.load(Ordering::SeqCst) == count).then_some(()));
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+}
