@@ -28,7 +28,7 @@ use crate::zero_copy::ZeroCopyBuffer;
 /// ```no_run
 /// use std::io::IoSlice;
 /// use std::time::{Duration, Instant};
-/// use cpg::{Event, Group, Guarantee, Link};
+/// use cpg::{Dispatch, Event, Group, Guarantee, Link};
 ///
 /// /// Answers a question, in the middle of the event that asks.
 /// fn answer(link: &Link, event: &Event<'_>) {
@@ -39,7 +39,7 @@ use crate::zero_copy::ZeroCopyBuffer;
 ///     }
 /// }
 ///
-/// let group = Group::join("ledger")?;
+/// let mut group = Group::join("ledger")?;
 /// assert_eq!((group.name().as_bytes(), group.generation()), (&b"ledger"[..], 1));
 /// group.send_vectored(&[IoSlice::new(b"+5 "), IoSlice::new(b"alice")])?;
 /// group.send_with(Guarantee::Agreed, &[IoSlice::new(b"who?")])?;
@@ -52,8 +52,8 @@ use crate::zero_copy::ZeroCopyBuffer;
 /// drop(buffer);
 /// assert_eq!(group.in_flight(), 4);
 /// println!("{:?}", group.members()?);
+/// group.dispatch(Dispatch::All, |link, event| answer(link, &event))?;
 /// group.leave()?;
-/// # let _: fn(&Link, &Event<'_>) = answer;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug)]
