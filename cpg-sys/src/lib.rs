@@ -12,6 +12,29 @@
 //! * `cs_strerror` is not here, because it is in another library, `libcorosync_common`.
 //! * The crate is `no_std`.
 //!
+//! ```no_run
+//! use cpg_sys::{CPG_MODEL_V1, CS_OK, cpg_finalize, cpg_local_get, cpg_model_initialize};
+//!
+//! // No callbacks: nothing is dispatched here.
+//! let mut model = cpg_sys::cpg_model_v1_data_t {
+//!     model: CPG_MODEL_V1,
+//!     cpg_deliver_fn: None,
+//!     cpg_confchg_fn: None,
+//!     cpg_totem_confchg_fn: None,
+//!     flags: 0,
+//! };
+//! let (mut handle, mut node) = (0, 0);
+//! let data = (&raw mut model).cast();
+//! // SAFETY: the model is one of this version, and no other thread is in libcpg.
+//! let error = unsafe { cpg_model_initialize(&raw mut handle, CPG_MODEL_V1, data, std::ptr::null_mut()) };
+//! assert_eq!(error, CS_OK);
+//! // SAFETY: the handle is open, and there is room for the answer.
+//! assert_eq!(unsafe { cpg_local_get(handle, &raw mut node) }, CS_OK);
+//! // SAFETY: nothing uses the handle after this.
+//! assert_eq!(unsafe { cpg_finalize(handle) }, CS_OK);
+//! println!("this is node {node}");
+//! ```
+//!
 //! # Where libcpg is found
 //!
 //! The build links to the system's libcpg, [`MINIMUM_VERSION`] or newer, and looks for it in this order:

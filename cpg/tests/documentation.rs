@@ -214,3 +214,22 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
     }
     assert!(count >= 19, "{count} variants found");
 }
+
+/// Claims have a test beside them, by its file.
+#[test]
+fn the_files_that_the_guide_names_exist() {
+    let mut pages = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide"), &mut pages);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut count = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        let ours = ["cpg/", "ci/", "examples/"];
+        for path in quoted.filter(|path| ours.iter().any(|start| path.starts_with(start))) {
+            count += 1;
+            assert!(root.join(path).exists(), "{}: there is no {path}", page.display());
+        }
+    }
+    assert!(count > 30, "{count} files are named");
+}
