@@ -4,6 +4,7 @@
 //! needed for each message and each ring, not for each delivery.
 #![forbid(unsafe_code)]
 
+mod compare;
 mod fates;
 pub mod log;
 mod order;

@@ -124,6 +124,14 @@ pub(crate) struct Scan {
     pub(crate) messages: Messages,
     pub(crate) processes: Vec<Process>,
     pub(crate) stretches: Vec<Stretch>,
+    index: HashMap<(u16, u16), usize>,
+}
+
+impl Scan {
+    /// The process that sent a message.
+    pub(crate) fn process(&self, id: MessageId) -> Option<&Process> {
+        self.index.get(&(id.client, id.launch)).map(|&index| &self.processes[index])
+    }
 }
 
 /// Tells deliveries that are in their sender's order from those that are not. One for a client, over all its processes.
@@ -152,7 +160,7 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
     let mut sequences: HashMap<u16, Sequence> = HashMap::new();
     for (index, process) in history.processes.iter().enumerate() {
         let mut reader = process.source.open_at(0)?;
-        let Some(Record::Hello { client, launch, group, queued }) = reader.next()? else {
+        let Some(Record::Hello { client, launch, group, queued }) = reader.read()? else {
             // Killed before it had written anything.
             scan.processes.push(Process::default());
             continue;
@@ -170,11 +178,12 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
             next_seq: 0,
             at: reader.offset(),
         };
-        while let Some(record) = reader.next()? {
+        while let Some(record) = reader.read()? {
             of.record(record, reader.offset());
             of.at = reader.offset();
         }
         of.cut(true);
+        scan.index.insert((client, launch), scan.processes.len());
         scan.processes.push(of.process);
     }
     Ok(scan)

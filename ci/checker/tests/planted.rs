@@ -50,7 +50,7 @@ fn is_broken(report: &Report, property: Property) -> bool {
 /// The place of a delivery, if it is of one that is short, and that another client of the same stretch has too.
 fn shared(simulator: &Simulator) -> Vec<(usize, usize)> {
     let short = |id: MessageId| {
-        let of = |client: &&simulator::Client| (client.client, client.launch) == (id.client, id.launch);
+        let of = |client: &&simulator::Client| (client.number, client.launch) == (id.client, id.launch);
         let sender = simulator.clients.iter().find(of).expect("it was sent");
         sender
             .records
@@ -127,11 +127,11 @@ proptest! {
         let (process, at) = *which.get(&places);
         let record = simulator.clients[process].records.remove(at);
         let id = id_of(&record).unwrap();
-        let own = (simulator.clients[process].client, simulator.clients[process].launch) == (id.client, id.launch);
+        let own = (simulator.clients[process].number, simulator.clients[process].launch) == (id.client, id.launch);
         let report = report(&simulator, true);
         prop_assert!(is_broken(&report, Property::Views));
         let resolved = Record::Fate { seq: id.seq, fate: Fate::Resolved };
-        let of = |client: &&simulator::Client| (client.client, client.launch) == (id.client, id.launch);
+        let of = |client: &&simulator::Client| (client.number, client.launch) == (id.client, id.launch);
         let sender = simulator.clients.iter().find(of).unwrap();
         if own || sender.records.contains(&resolved) {
             prop_assert!(is_broken(&report, Property::Fate));
@@ -264,7 +264,7 @@ proptest! {
                     Record::End(ending) => Some(*ending),
                     _ => None,
                 });
-                let own = (client.client, client.launch) == (id.client, id.launch);
+                let own = (client.number, client.launch) == (id.client, id.launch);
                 let ended = client.records.last() == Some(&Record::Bye);
                 (own && ended && !client.queued && end == Some(Ending::Left)).then_some(id)
             })

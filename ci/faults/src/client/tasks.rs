@@ -44,9 +44,8 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
                 tokio::time::sleep(time).await;
             }
             let handled = receiver.dispatch(|link, event| book.event(&event, link.me()));
-            match tokio::time::timeout(TICK, handled).await {
-                Ok(Err(error)) => break Some(error),
-                Ok(Ok(_)) | Err(_) => {}
+            if let Ok(Err(error)) = tokio::time::timeout(TICK, handled).await {
+                break Some(error);
             }
             book.flush();
             if book.is_stopping() {
