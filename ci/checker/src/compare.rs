@@ -1,6 +1,7 @@
 //! What two clients saw, side by side.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 use crate::History;
@@ -48,27 +49,13 @@ struct Had {
     long: BTreeSet<(u16, u16)>,
     /// From which nodes.
     nodes: BTreeSet<u32>,
-    /// Whose message has been missed that was under way.
-    missed: Option<(u16, u16)>,
 }
-
-impl Had {
-    fn miss(&mut self, seen: &Seen) {
-        if let Seen::Message(id) = seen {
-            self.missed.get_or_insert((id.client, id.launch));
-        }
-    }
-}
-
-/// From here on a message does not go into one frame of the network with what corosync adds.
-const FRAME: u32 = 1000;
-
-/// The group in which messages travel in packets, which can be longer than a frame when they are not.
-const PACKED: u8 = 1;
 
 pub(crate) struct Compare<'a> {
     pub(crate) history: &'a History,
     pub(crate) scan: &'a Scan,
+    /// The long messages that each membership of a process has missed of each sender.
+    pub(crate) missed: RefCell<HashMap<(usize, usize, (u16, u16)), BTreeSet<u32>>>,
 }
 
 impl Compare<'_> {
@@ -144,13 +131,13 @@ impl Compare<'_> {
                 }
                 (Some(left), _) if self.may_miss(other, left, &had[1]) && !others[j..].contains(left) => {
                     self.note(left, &mut had[0]);
-                    had[1].miss(left);
+                    self.miss(other, left, part);
                     report.known(Known::UnderWay, || format!("{} did not get {left:?}", self.name(other)));
                     i += 1;
                 }
                 (_, Some(right)) if self.may_miss(one, right, &had[0]) && !ones[i..].contains(right) => {
                     self.note(right, &mut had[1]);
-                    had[0].miss(right);
+                    self.miss(one, right, part);
                     report.known(Known::UnderWay, || format!("{} did not get {right:?}", self.name(one)));
                     j += 1;
                 }
@@ -175,6 +162,16 @@ impl Compare<'_> {
         }
     }
 
+    /// A message has not come that may be missed.
+    fn miss(&self, stretch: &Stretch, seen: &Seen, part: bool) {
+        if let (Seen::Message(id), false) = (seen, part) {
+            if self.scan.messages.get(*id).len >= LONG {
+                let key = (stretch.process, stretch.membership, (id.client, id.launch));
+                self.missed.borrow_mut().entry(key).or_default().insert(id.seq);
+            }
+        }
+    }
+
     /// Whether parts of a message may have gone before this client and its sender met.
     fn may_miss(&self, stretch: &Stretch, seen: &Seen, had: &Had) -> bool {
         let Seen::Message(id) = seen else { return false };
@@ -183,13 +180,17 @@ impl Compare<'_> {
         let nodes = || process.members.iter().map(|member| member.node);
         let met = nodes().any(|node| stretch.met_nodes.contains(&node));
         let len = self.scan.messages.get(*id).len;
-        if len >= LONG && (met || stretch.start == Start::Join) && !had.long.contains(&of) {
-            return true;
+        if len >= LONG {
+            // One at each meeting, and one at the own joining. It can be that several rings come and go before its end.
+            let meetings =
+                nodes().map(|node| stretch.meetings.get(&node).copied().unwrap_or(0)).max().unwrap_or(0);
+            let key = (stretch.process, stretch.membership, of);
+            let missed = self.missed.borrow();
+            let again = missed.get(&key).is_some_and(|missed| missed.contains(&id.seq));
+            let fewer = missed.get(&key).map_or(0, BTreeSet::len) <= meetings as usize;
+            return again || (fewer && !had.long.contains(&of));
         }
-        // The first that came from that node: one message, or what was in one packet with it.
-        let first = !nodes().any(|node| had.nodes.contains(&node));
-        let alone = had.missed.is_none_or(|missed| missed == of && process.group == PACKED);
-        met && first && alone && (len >= FRAME || process.group == PACKED)
+        met && !nodes().any(|node| had.nodes.contains(&node))
     }
 
     pub(crate) fn complain(

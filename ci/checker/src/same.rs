@@ -1,6 +1,7 @@
 //! Property 2: who goes from one ring to the next together has seen the same on the way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
 use crate::History;
@@ -14,10 +15,10 @@ type Key = (u8, Ring, Option<Ring>);
 
 /// Compares the stretches.
 pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::Result<()> {
-    let before = rings_before(&scan.stretches);
+    let stretches = completed(&scan.stretches);
     let mut together: BTreeMap<Key, Vec<&Stretch>> = BTreeMap::new();
     let mut cut = Vec::new();
-    for stretch in &scan.stretches {
+    for stretch in &stretches {
         let next = match stretch.end {
             End::Ring(ring) => Some(ring),
             End::Settled => None,
@@ -28,15 +29,11 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::
                 continue;
             }
         };
-        let ring = match stretch.start {
-            Start::Ring => stretch.ring,
-            Start::Join => before.get(&(stretch.me.node, next)).copied().or(stretch.ring),
-        };
-        if let Some(ring) = ring {
+        if let Some(ring) = stretch.ring {
             together.entry((stretch.group, ring, next)).or_default().push(stretch);
         }
     }
-    let compare = Compare { history, scan };
+    let compare = Compare { history, scan, missed: RefCell::default() };
     for (key, stretches) in &together {
         compare.together(*key, stretches, report)?;
     }
@@ -53,6 +50,31 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::
         }
     }
     Ok(())
+}
+
+/// The stretches, each with what its client could not see and others on its node did: the ring, and who came with it.
+fn completed(stretches: &[Stretch]) -> Vec<Stretch> {
+    let before = rings_before(stretches);
+    let mut met: HashMap<(u32, Option<Ring>), BTreeSet<u32>> = HashMap::new();
+    for stretch in stretches {
+        met.entry((stretch.me.node, stretch.ring)).or_default().extend(&stretch.met_nodes);
+    }
+    let complete = |stretch: &Stretch| {
+        let mut stretch = stretch.clone();
+        let next = match stretch.end {
+            End::Ring(ring) => Some(Some(ring)),
+            End::Settled => Some(None),
+            End::Cut { .. } => None,
+        };
+        if let (Start::Join, Some(next)) = (stretch.start, next) {
+            stretch.ring = before.get(&(stretch.me.node, next)).copied().or(stretch.ring);
+        }
+        if let Some(nodes) = met.get(&(stretch.me.node, stretch.ring)) {
+            stretch.met_nodes.extend(nodes);
+        }
+        stretch
+    };
+    stretches.iter().map(complete).collect()
 }
 
 /// The ring from which a node came to another one, as those say who saw both.
