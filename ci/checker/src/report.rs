@@ -60,8 +60,6 @@ pub enum Known {
     /// A process that joins while an earlier membership of it is still ending gets the views of that one, too: corosync tells
     /// memberships of one process not apart. It is told that it has gone, and then that it has come.
     EarlierSelf,
-    /// A process that left while two parts merged is still a member for some.
-    Ghost,
 }
 
 impl Known {
@@ -73,7 +71,6 @@ impl Known {
             Self::BeforeJoining => "message before its sender's joining",
             Self::Dropped => "dropped by the daemon",
             Self::EarlierSelf => "views of an earlier membership of the same process",
-            Self::Ghost => "ghost member after a merge",
         }
     }
 }
