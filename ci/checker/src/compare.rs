@@ -51,11 +51,14 @@ struct Had {
     nodes: BTreeSet<u32>,
 }
 
+/// A process, its membership, and a sender.
+type Whose = (usize, usize, (u16, u16));
+
 pub(crate) struct Compare<'a> {
     pub(crate) history: &'a History,
     pub(crate) scan: &'a Scan,
     /// The long messages that each membership of a process has missed of each sender.
-    pub(crate) missed: RefCell<HashMap<(usize, usize, (u16, u16)), BTreeSet<u32>>>,
+    pub(crate) missed: RefCell<HashMap<Whose, BTreeSet<u32>>>,
 }
 
 impl Compare<'_> {
