@@ -4,20 +4,17 @@
 //! it. If all histories come to their ends this way, the order of passing contains each of them. If not, the messages that
 //! clients wait at are in a circle.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use crate::History;
-use crate::record::{Member, MessageId, Record};
+use crate::record::{MessageId, Record};
 use crate::report::{Property, Report};
 use crate::scan::{Scan, Sequence};
 use crate::source::Reader;
 
 /// How far is looked ahead for two messages in two orders.
 const AHEAD: usize = 50_000;
-
-/// Whom each process was in its groups.
-type Who = HashMap<(u16, u16), HashSet<Member>>;
 
 /// One client, over all its processes.
 struct Client {
@@ -30,7 +27,7 @@ struct Client {
 
 impl Client {
     /// Goes to the next delivery.
-    fn advance(&mut self, history: &History, scan: &Scan, who: &Who, report: &mut Report) -> io::Result<()> {
+    fn advance(&mut self, history: &History, scan: &Scan, report: &mut Report) -> io::Result<()> {
         self.at = None;
         loop {
             let Some((index, reader)) = &mut self.open else {
@@ -38,7 +35,7 @@ impl Client {
                 self.open = Some((index, history.processes[index].source.open_at(0)?));
                 continue;
             };
-            match reader.next()? {
+            match reader.read()? {
                 None => self.open = None,
                 Some(Record::Deliver { id, hash, sender }) if self.sequence.is_next(id) => {
                     let (sent, name) = (scan.messages.get(id), &history.processes[*index].name);
@@ -51,7 +48,7 @@ impl Client {
                             format!("{name}: {id:?} was changed on its way")
                         });
                     }
-                    if who.get(&(id.client, id.launch)).is_some_and(|members| !members.contains(&sender)) {
+                    if scan.process(id).is_some_and(|process| !process.members.contains(&sender)) {
                         report.violation(Property::Delivery, || {
                             format!(
                                 "{name}: {id:?} was delivered as one of {sender:?}, who is another process"
@@ -79,18 +76,13 @@ pub(crate) fn check(history: &History, scan: &mut Scan, report: &mut Report) -> 
         });
         client.processes.push_back(index);
     }
-    let who: Who = scan
-        .processes
-        .iter()
-        .map(|process| ((process.client, process.launch), process.members.clone()))
-        .collect();
     let mut clients: Vec<Client> = clients.into_values().collect();
     // Who waits at a message.
     let mut waiting: BTreeMap<MessageId, Vec<usize>> = BTreeMap::new();
     let mut moving: Vec<usize> = (0..clients.len()).collect();
     loop {
         while let Some(index) = moving.pop() {
-            clients[index].advance(history, scan, &who, report)?;
+            clients[index].advance(history, scan, report)?;
             let Some(id) = clients[index].at else { continue };
             let sent = scan.messages.get_mut(id);
             sent.reached += 1;
@@ -122,7 +114,7 @@ fn explain(history: &History, clients: &[Client], heads: &[(MessageId, usize)]) 
         let mut ids = Vec::new();
         if let Some((process, reader)) = &clients[index].open {
             let mut reader = history.processes[*process].source.open_at(reader.offset())?;
-            while let (true, Some(record)) = (ids.len() < AHEAD, reader.next()?) {
+            while let (true, Some(record)) = (ids.len() < AHEAD, reader.read()?) {
                 if let Record::Deliver { id, .. } = record {
                     ids.push(id);
                 }

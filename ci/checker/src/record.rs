@@ -309,7 +309,9 @@ fn member(next: &mut impl FnMut() -> Option<u64>) -> Option<Member> {
 
 fn numbers(to: &mut Vec<u8>, tag: u8, values: &[u64]) {
     to.push(tag);
-    values.iter().for_each(|&value| number(to, value));
+    for &value in values {
+        number(to, value);
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
@@ -370,14 +372,18 @@ mod tests {
     #[test]
     fn records_are_read_as_they_were_written() {
         let mut bytes = Vec::new();
-        all().iter().for_each(|record| record.write(&mut bytes));
+        for record in all() {
+            record.write(&mut bytes);
+        }
         assert_eq!(read(&bytes), all());
     }
 
     #[test]
     fn a_torn_record_is_the_end() {
         let mut bytes = Vec::new();
-        all().iter().for_each(|record| record.write(&mut bytes));
+        for record in all() {
+            record.write(&mut bytes);
+        }
         let mut last = 0;
         for end in 0..bytes.len() {
             let records = read(&bytes[..end]);

@@ -49,8 +49,9 @@ pub enum Known {
     /// Nodes parted and came together again on rings that no view tells of; between the two views that they have in common
     /// they were not together.
     PartedUnseen,
-    /// A message that was under way, in more than one piece, when a member joined or two parts merged: those who had not heard
-    /// its first piece do not get it, although they are in the view in which the others deliver it.
+    /// A message that was under way when two parts merged, or a long one when a member joined: those who had not heard its first
+    /// piece do not get it, nor what came in one frame with the pieces, although they are in the view in which the others
+    /// deliver it.
     UnderWay,
     /// A message of a member that the next view says has joined.
     BeforeJoining,
@@ -59,8 +60,6 @@ pub enum Known {
     /// A process that joins while an earlier membership of it is still ending gets the views of that one, too: corosync tells
     /// memberships of one process not apart. It is told that it has gone, and then that it has come.
     EarlierSelf,
-    /// A process that left while two parts merged is still a member for some.
-    Ghost,
 }
 
 impl Known {
@@ -72,7 +71,6 @@ impl Known {
             Self::BeforeJoining => "message before its sender's joining",
             Self::Dropped => "dropped by the daemon",
             Self::EarlierSelf => "views of an earlier membership of the same process",
-            Self::Ghost => "ghost member after a merge",
         }
     }
 }

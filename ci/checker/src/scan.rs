@@ -1,6 +1,6 @@
 //! One process after the other: what can be decided over its records alone, and what the comparisons need.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
 use crate::History;
@@ -94,8 +94,12 @@ pub(crate) struct Stretch {
     pub(crate) until: u64,
     /// Nodes whose members the views of the next ring say have left.
     pub(crate) lost_nodes: BTreeSet<u32>,
-    /// Nodes whose members the views of this ring say have come.
+    /// Nodes whose members have come with this ring or one before, of which nothing has been heard since.
     pub(crate) met_nodes: BTreeSet<u32>,
+    /// How often the members of a node have come since the membership began.
+    pub(crate) meetings: BTreeMap<u32, u32>,
+    /// Which membership of the process.
+    pub(crate) membership: usize,
 }
 
 /// One membership of a process.
@@ -124,6 +128,14 @@ pub(crate) struct Scan {
     pub(crate) messages: Messages,
     pub(crate) processes: Vec<Process>,
     pub(crate) stretches: Vec<Stretch>,
+    index: HashMap<(u16, u16), usize>,
+}
+
+impl Scan {
+    /// The process that sent a message.
+    pub(crate) fn process(&self, id: MessageId) -> Option<&Process> {
+        self.index.get(&(id.client, id.launch)).map(|&index| &self.processes[index])
+    }
 }
 
 /// Tells deliveries that are in their sender's order from those that are not. One for a client, over all its processes.
@@ -152,7 +164,7 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
     let mut sequences: HashMap<u16, Sequence> = HashMap::new();
     for (index, process) in history.processes.iter().enumerate() {
         let mut reader = process.source.open_at(0)?;
-        let Some(Record::Hello { client, launch, group, queued }) = reader.next()? else {
+        let Some(Record::Hello { client, launch, group, queued }) = reader.read()? else {
             // Killed before it had written anything.
             scan.processes.push(Process::default());
             continue;
@@ -170,11 +182,12 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
             next_seq: 0,
             at: reader.offset(),
         };
-        while let Some(record) = reader.next()? {
+        while let Some(record) = reader.read()? {
             of.record(record, reader.offset());
             of.at = reader.offset();
         }
         of.cut(true);
+        scan.index.insert((client, launch), scan.processes.len());
         scan.processes.push(of.process);
     }
     Ok(scan)
@@ -199,6 +212,8 @@ struct Live {
     /// Nodes that came since the last message, and those that came with this ring.
     up_nodes: BTreeSet<u32>,
     met_nodes: BTreeSet<u32>,
+    unheard: BTreeSet<u32>,
+    meetings: BTreeMap<u32, u32>,
     /// Messages of members that are not there.
     early: Vec<(Member, MessageId)>,
 }
@@ -290,6 +305,8 @@ impl Of<'_> {
             lost_nodes: BTreeSet::new(),
             up_nodes: BTreeSet::new(),
             met_nodes: BTreeSet::new(),
+            unheard: BTreeSet::new(),
+            meetings: BTreeMap::new(),
             early: Vec::new(),
         });
     }
@@ -330,6 +347,7 @@ impl Of<'_> {
         live.any = true;
         live.lost_nodes.clear();
         live.up_nodes.clear();
+        live.unheard.remove(&sender.node);
         let Some(view) = &live.view else {
             return self.bad(Property::Delivery, &format!("{id:?} was delivered before the first view"));
         };
@@ -374,12 +392,17 @@ impl Of<'_> {
                 live.lost_nodes.insert(member.node);
             }
         }
+        let mut come = BTreeSet::new();
         for &(member, reason) in &view.joined {
             live.departed.remove(&member);
             if reason == NODE_UP {
-                live.up_nodes.insert(member.node);
+                come.insert(member.node);
             }
         }
+        for &node in &come {
+            *live.meetings.entry(node).or_default() += 1;
+        }
+        live.up_nodes.extend(come);
         let early = std::mem::take(&mut live.early);
         let (come, early): (Vec<_>, Vec<_>) =
             early.into_iter().partition(|(sender, _)| members.contains(sender));
@@ -448,7 +471,8 @@ impl Of<'_> {
         (live.from, live.to) = (after, after);
         live.any = false;
         live.lost_nodes.clear();
-        live.met_nodes = std::mem::take(&mut live.up_nodes);
+        live.unheard.append(&mut live.up_nodes);
+        live.met_nodes = live.unheard.clone();
         for (sender, id) in early {
             self.bad(Property::Delivery, &format!("{id:?} was delivered while {sender:?} was no member"));
         }
@@ -467,6 +491,8 @@ impl Of<'_> {
             until: self.at,
             lost_nodes: live.lost_nodes.clone(),
             met_nodes: live.met_nodes.clone(),
+            meetings: live.meetings.clone(),
+            membership: self.process.memberships.len(),
         }
     }
 

@@ -20,7 +20,9 @@ impl Source {
     /// Of these records.
     pub fn of(records: &[Record]) -> Self {
         let mut bytes = Vec::new();
-        records.iter().for_each(|record| record.write(&mut bytes));
+        for record in records {
+            record.write(&mut bytes);
+        }
         Self::Memory(bytes.into())
     }
 
@@ -62,7 +64,7 @@ impl Reader {
     ///
     /// # Errors
     /// Those of reading.
-    pub fn next(&mut self) -> io::Result<Option<Record>> {
+    pub fn read(&mut self) -> io::Result<Option<Record>> {
         let next = Record::read(&mut self.from, &mut self.buffer)?;
         Ok(next.map(|(record, len)| {
             self.offset += len;

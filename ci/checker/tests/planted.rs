@@ -47,10 +47,10 @@ fn is_broken(report: &Report, property: Property) -> bool {
     report.violations.contains_key(&property)
 }
 
-/// The place of a delivery, if it is of one that is short, and that another client of the same stretch has too.
+/// The places of deliveries of short messages that other clients of the same stretch have too.
 fn shared(simulator: &Simulator) -> Vec<(usize, usize)> {
     let short = |id: MessageId| {
-        let of = |client: &&simulator::Client| (client.client, client.launch) == (id.client, id.launch);
+        let of = |client: &&simulator::Client| (client.number, client.launch) == (id.client, id.launch);
         let sender = simulator.clients.iter().find(of).expect("it was sent");
         sender
             .records
@@ -65,7 +65,11 @@ fn shared(simulator: &Simulator) -> Vec<(usize, usize)> {
             let records = &simulator.clients[process].records;
             let last_ring = records.iter().rposition(|record| matches!(record, Record::Totem(_)));
             let settled = records.iter().position(|record| matches!(record, Record::Settled));
-            short(id) && last_ring.is_some_and(|ring| at > ring) && settled.is_some_and(|end| at < end)
+            // What comes first of a node that has merged may be lacking: it can have been under way.
+            let Record::Deliver { sender, .. } = &records[at] else { unreachable!() };
+            let of = |record: &Record| matches!(record, Record::Deliver { sender: other, .. } if other.node == sender.node);
+            let heard = last_ring.is_some_and(|ring| at > ring && records[ring..at].iter().any(of));
+            short(id) && heard && settled.is_some_and(|end| at < end)
         })
         .collect()
 }
@@ -127,11 +131,11 @@ proptest! {
         let (process, at) = *which.get(&places);
         let record = simulator.clients[process].records.remove(at);
         let id = id_of(&record).unwrap();
-        let own = (simulator.clients[process].client, simulator.clients[process].launch) == (id.client, id.launch);
+        let own = (simulator.clients[process].number, simulator.clients[process].launch) == (id.client, id.launch);
         let report = report(&simulator, true);
         prop_assert!(is_broken(&report, Property::Views));
         let resolved = Record::Fate { seq: id.seq, fate: Fate::Resolved };
-        let of = |client: &&simulator::Client| (client.client, client.launch) == (id.client, id.launch);
+        let of = |client: &&simulator::Client| (client.number, client.launch) == (id.client, id.launch);
         let sender = simulator.clients.iter().find(of).unwrap();
         if own || sender.records.contains(&resolved) {
             prop_assert!(is_broken(&report, Property::Fate));
@@ -264,7 +268,7 @@ proptest! {
                     Record::End(ending) => Some(*ending),
                     _ => None,
                 });
-                let own = (client.client, client.launch) == (id.client, id.launch);
+                let own = (client.number, client.launch) == (id.client, id.launch);
                 let ended = client.records.last() == Some(&Record::Bye);
                 (own && ended && !client.queued && end == Some(Ending::Left)).then_some(id)
             })

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use testcluster::State;
 
 use crate::Result;
+use crate::process::Client;
 use crate::run::Run;
 
 /// How long clients may take to come to one view once nothing breaks any more.
@@ -42,18 +43,14 @@ pub fn end(run: &mut Run) -> Result<()> {
     wait(run, deadline, |run| run.clients.iter().all(|client| client.said().open == Some(0)));
     if converged {
         for packed in [false, true] {
-            let of = |client: &&mut crate::process::Client| client.style.packed == packed;
+            let of = |client: &&mut Client| client.style.packed == packed;
             let count = run.clients.iter_mut().filter(of).count();
             run.clients.iter_mut().filter(of).for_each(|client| client.tell(&format!("last {count}")));
         }
         let deadline = Instant::now() + CONVERGE;
         if !wait(run, deadline, |run| run.clients.iter().all(|client| client.said().settled)) {
-            let late: Vec<String> = run
-                .clients
-                .iter()
-                .filter(|client| !client.said().settled)
-                .map(|client| client.name())
-                .collect();
+            let late: Vec<String> =
+                run.clients.iter().filter(|client| !client.said().settled).map(Client::name).collect();
             run.failures.push(format!("the last messages have not come to: {}", late.join(", ")));
             hung(run, |client| !client.said().settled);
         }
@@ -107,7 +104,9 @@ fn wanted(run: &Run) -> BTreeMap<bool, Vec<String>> {
             wanted.entry(client.style.packed).or_default().push(format!("{}:{pid}", client.node));
         }
     }
-    wanted.values_mut().for_each(|members| members.sort_unstable());
+    for members in wanted.values_mut() {
+        members.sort_unstable();
+    }
     wanted
 }
 
@@ -139,7 +138,7 @@ fn note_views(run: &mut Run) {
 }
 
 /// Keeps the stacks of those that hang.
-fn hung(run: &Run, is_hung: impl Fn(&crate::process::Client) -> bool) {
+fn hung(run: &Run, is_hung: impl Fn(&Client) -> bool) {
     for client in run.clients.iter().filter(|client| is_hung(client)) {
         // It is no part of the verdict.
         let _ = fs::write(client.path(&run.directory, "stacks"), client.stacks());

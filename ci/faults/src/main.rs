@@ -58,7 +58,7 @@ fn start(mode: Mode) -> Result<bool> {
         }
         Mode::Show(file) => {
             let mut reader = cpg_checker::Source::File(file).open_at(0)?;
-            while let Some(record) = reader.next()? {
+            while let Some(record) = reader.read()? {
                 println!("{record:?}");
             }
         }

@@ -83,7 +83,7 @@ pub fn make(seed: u64, nodes: u32, clients: usize, length: Duration) -> Vec<Step
     let mut random = Random::new(seed);
     let mut broken = Broken::default();
     let mut steps = Vec::new();
-    let mut time = Duration::from_millis(1000);
+    let mut time = Duration::from_secs(1);
     while time < length {
         let fault = next(&mut random, &mut broken, nodes, clients);
         steps.push((time, fault));

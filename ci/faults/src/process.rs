@@ -1,5 +1,6 @@
 //! A client as the driver has it.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -145,7 +146,9 @@ impl Client {
         for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             for file in ["comm", "wchan", "syscall", "stack"] {
                 let content = fs::read_to_string(thread.path().join(file)).unwrap_or_default();
-                text += &format!("{} {file}: {}\n", thread.file_name().display(), content.trim_end());
+                let number = thread.file_name();
+                let line = writeln!(text, "{} {file}: {}", number.to_string_lossy(), content.trim_end());
+                line.expect("a String takes everything");
             }
         }
         text

@@ -19,7 +19,7 @@ const LONG: u32 = 2_000_000;
 /// A client process.
 #[derive(Debug)]
 pub struct Client {
-    pub client: u16,
+    pub number: u16,
     pub launch: u16,
     pub queued: bool,
     pub node: u32,
@@ -33,7 +33,7 @@ pub struct Client {
 
 impl Client {
     fn me(&self) -> Member {
-        Member { node: self.node, pid: 100 + u32::from(self.client) * 10 + u32::from(self.launch) }
+        Member { node: self.node, pid: 100 + u32::from(self.number) * 10 + u32::from(self.launch) }
     }
 }
 
@@ -83,7 +83,7 @@ impl Simulator {
         let (queued, node) = (client % 2 == 0, u32::from(client) % NODES + 1);
         let hello = Record::Hello { client, launch, group: 0, queued };
         self.clients.push(Client {
-            client,
+            number: client,
             launch,
             queued,
             node,
@@ -147,7 +147,7 @@ impl Simulator {
             self.clients[index].joined = false;
             self.clients[index].alive = false;
             self.tell(node, (me, PROC_DOWN), false);
-            let (client, launch) = (self.clients[index].client, self.clients[index].launch + 1);
+            let (client, launch) = (self.clients[index].number, self.clients[index].launch + 1);
             self.launch(client, launch);
         }
     }
@@ -159,8 +159,8 @@ impl Simulator {
         }
         let (seq, len) = (client.seq, if which % 16 == 0 { LONG } else { 50 });
         client.seq += 1;
-        let (tracked, hash) = (client.queued && which % 3 == 0, seq * 7 + u32::from(client.client));
-        let id = MessageId { client: client.client, launch: client.launch, seq };
+        let (tracked, hash) = (client.queued && which % 3 == 0, seq * 7 + u32::from(client.number));
+        let id = MessageId { client: client.number, launch: client.launch, seq };
         client.records.push(Record::Send { seq, hash, len, tracked });
         if which % 13 == 0 {
             return client.records.push(Record::Fate { seq, fate: Fate::Refused });
@@ -278,11 +278,11 @@ impl Simulator {
     /// The history, with the rings of the logs or without.
     pub fn history(&self, logs: bool) -> History {
         let mut clients: Vec<&Client> = self.clients.iter().collect();
-        clients.sort_by_key(|client| (client.client, client.launch));
+        clients.sort_by_key(|client| (client.number, client.launch));
         let processes = clients
             .iter()
             .map(|client| Process {
-                name: format!("{}.{}", client.client, client.launch),
+                name: format!("{}.{}", client.number, client.launch),
                 source: Source::of(&client.records),
             })
             .collect();

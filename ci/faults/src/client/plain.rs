@@ -76,12 +76,9 @@ pub fn run(task: &Task, book: &Book) -> Result<()> {
     let name = task.group()?;
     let mut sent_last = false;
     while !book.is_stopping() {
-        let mut group = match Group::join_until(task.how(), &name, Instant::now() + JOIN) {
-            Ok(group) => group,
-            Err(_) => {
-                std::thread::sleep(TICK);
-                continue;
-            }
+        let Ok(mut group) = Group::join_until(task.how(), &name, Instant::now() + JOIN) else {
+            std::thread::sleep(TICK);
+            continue;
         };
         book.begin(group.me());
         let stay = task.stay(&mut traffic.random);

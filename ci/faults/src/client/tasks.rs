@@ -44,9 +44,8 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
                 tokio::time::sleep(time).await;
             }
             let handled = receiver.dispatch(|link, event| book.event(&event, link.me()));
-            match tokio::time::timeout(TICK, handled).await {
-                Ok(Err(error)) => break Some(error),
-                Ok(Ok(_)) | Err(_) => {}
+            if let Ok(Err(error)) = tokio::time::timeout(TICK, handled).await {
+                break Some(error);
             }
             book.flush();
             if book.is_stopping() {
@@ -125,11 +124,11 @@ impl Sending {
             _ => self.sender.send_tracked(&bytes).await.map(Some),
         };
         match sent {
-            Ok(Some(ticket)) if self.traffic.random.one_in(4) => {
-                // A future, for once.
-                let outcome = tokio::time::timeout(Duration::from_secs(60), ticket).await;
-                if let Ok(outcome) = outcome {
-                    self.book.ticket(seq, outcome.is_ok());
+            Ok(Some(mut ticket)) if self.traffic.random.one_in(4) => {
+                // As a future, for a while: this process can be stopped for longer than any limit.
+                match tokio::time::timeout(Duration::from_secs(1), &mut ticket).await {
+                    Ok(outcome) => self.book.ticket(seq, outcome.is_ok()),
+                    Err(_) => self.tickets.push((seq, ticket)),
                 }
                 true
             }

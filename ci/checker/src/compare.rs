@@ -1,0 +1,241 @@
+//! What two clients saw, side by side.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+
+use crate::History;
+use crate::record::{Fate, Member, MessageId, Record, View};
+use crate::report::{Known, Property, Report};
+use crate::scan::{LONG, NODE_UP, Process, Scan, Start, Stretch};
+
+/// A thing that all see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Message(MessageId),
+    View(Box<View>),
+}
+
+/// What a client saw on a stretch.
+pub(crate) struct Sight {
+    pub(crate) all: Vec<Seen>,
+    /// How much of it, up to the last message. The views after that belong to the next ring, or are as many as the client
+    /// saw before it ended.
+    pub(crate) count: usize,
+}
+
+impl Sight {
+    pub(crate) fn whole(&self) -> &[Seen] {
+        &self.all[..self.count]
+    }
+
+    /// What is seen after each joining of a member.
+    pub(crate) fn after_join(&self, who: Member) -> impl Iterator<Item = &[Seen]> {
+        self.all.iter().enumerate().filter_map(move |(index, item)| match item {
+            Seen::View(view)
+                if view.joined.iter().any(|&(member, reason)| member == who && reason != NODE_UP) =>
+            {
+                Some(self.all.get(index + 1..self.count).unwrap_or_default())
+            }
+            _ => None,
+        })
+    }
+}
+
+/// What one side of a comparison has had so far.
+#[derive(Default)]
+struct Had {
+    /// Whose messages above the atomic size.
+    long: BTreeSet<(u16, u16)>,
+    /// From which nodes.
+    nodes: BTreeSet<u32>,
+}
+
+/// A process, its membership, and a sender.
+type Whose = (usize, usize, (u16, u16));
+
+pub(crate) struct Compare<'a> {
+    pub(crate) history: &'a History,
+    pub(crate) scan: &'a Scan,
+    /// The long messages that each membership of a process has missed of each sender.
+    pub(crate) missed: RefCell<HashMap<Whose, BTreeSet<u32>>>,
+}
+
+impl Compare<'_> {
+    pub(crate) fn name(&self, stretch: &Stretch) -> &str {
+        &self.history.processes[stretch.process].name
+    }
+
+    pub(crate) fn load(&self, stretch: &Stretch) -> io::Result<Sight> {
+        let mut reader = self.history.processes[stretch.process].source.open_at(stretch.from)?;
+        let (mut all, mut count) = (Vec::new(), 0);
+        while reader.offset() < stretch.until {
+            let before = reader.offset();
+            match reader.read()? {
+                Some(Record::Deliver { id, .. }) => all.push(Seen::Message(id)),
+                Some(Record::View(view)) => all.push(Seen::View(Box::new(view))),
+                Some(_) => {}
+                None => break,
+            }
+            if before < stretch.to {
+                count = all.len();
+            }
+        }
+        Ok(Sight { all, count })
+    }
+
+    pub(crate) fn pair(
+        &self,
+        (one, ones): (&Stretch, &Sight),
+        (other, others): (&Stretch, &Sight),
+        way: &[&Stretch],
+        report: &mut Report,
+    ) {
+        let (left, right) = match (one.start, other.start) {
+            (Start::Ring, Start::Ring) => (ones.whole(), others.whole()),
+            _ => match (ones.after_join(other.me).last(), others.after_join(one.me).last()) {
+                (Some(rest), _) if other.start == Start::Join => (rest, others.whole()),
+                (_, Some(rest)) if one.start == Start::Join => (ones.whole(), rest),
+                _ => {
+                    return report.violation(Property::Views, || {
+                        format!("{} and {} did not see each other join", self.name(one), self.name(other))
+                    });
+                }
+            },
+        };
+        let difference = self.difference((one, left), (other, right), false, report);
+        if let Some((i, j)) = difference {
+            self.complain((one, &left[i..]), (other, &right[j..]), way, report);
+        }
+    }
+
+    /// Where two histories that begin at the same place part; `part` when the first may end earlier.
+    pub(crate) fn difference(
+        &self,
+        (one, ones): (&Stretch, &[Seen]),
+        (other, others): (&Stretch, &[Seen]),
+        part: bool,
+        report: &mut Report,
+    ) -> Option<(usize, usize)> {
+        if ones == others || (part && others.starts_with(ones)) {
+            return None;
+        }
+        let (mut i, mut j) = (0, 0);
+        let mut had: [Had; 2] = Default::default();
+        loop {
+            match (ones.get(i), others.get(j)) {
+                (None, None) => return None,
+                (None, Some(_)) if part => return None,
+                (Some(left), Some(right)) if left == right => {
+                    for had in &mut had {
+                        self.note(left, had);
+                    }
+                    (i, j) = (i + 1, j + 1);
+                }
+                (Some(left), _) if self.may_miss(other, left, &had[1]) && !others[j..].contains(left) => {
+                    self.note(left, &mut had[0]);
+                    self.miss(other, left, part);
+                    report.known(Known::UnderWay, || format!("{} did not get {left:?}", self.name(other)));
+                    i += 1;
+                }
+                (_, Some(right)) if self.may_miss(one, right, &had[0]) && !ones[i..].contains(right) => {
+                    self.note(right, &mut had[1]);
+                    self.miss(one, right, part);
+                    report.known(Known::UnderWay, || format!("{} did not get {right:?}", self.name(one)));
+                    j += 1;
+                }
+                _ => return Some((i, j)),
+            }
+        }
+    }
+
+    fn sender(&self, id: MessageId) -> Option<&Process> {
+        self.scan.process(id)
+    }
+
+    /// A message has come.
+    fn note(&self, seen: &Seen, had: &mut Had) {
+        if let Seen::Message(id) = seen {
+            if self.scan.messages.get(*id).len >= LONG {
+                had.long.insert((id.client, id.launch));
+            }
+            if let Some(process) = self.sender(*id) {
+                had.nodes.extend(process.members.iter().map(|member| member.node));
+            }
+        }
+    }
+
+    /// A message has not come that may be missed.
+    fn miss(&self, stretch: &Stretch, seen: &Seen, part: bool) {
+        if let (Seen::Message(id), false) = (seen, part) {
+            if self.scan.messages.get(*id).len >= LONG {
+                let key = (stretch.process, stretch.membership, (id.client, id.launch));
+                self.missed.borrow_mut().entry(key).or_default().insert(id.seq);
+            }
+        }
+    }
+
+    /// Whether parts of a message may have gone before this client and its sender met.
+    fn may_miss(&self, stretch: &Stretch, seen: &Seen, had: &Had) -> bool {
+        let Seen::Message(id) = seen else { return false };
+        let Some(process) = self.sender(*id) else { return false };
+        let of = (id.client, id.launch);
+        let nodes = || process.members.iter().map(|member| member.node);
+        let met = nodes().any(|node| stretch.met_nodes.contains(&node));
+        let len = self.scan.messages.get(*id).len;
+        if len >= LONG {
+            // One at each meeting, and one at the own joining. It can be that several rings come and go before its end.
+            let meetings =
+                nodes().map(|node| stretch.meetings.get(&node).copied().unwrap_or(0)).max().unwrap_or(0);
+            let key = (stretch.process, stretch.membership, of);
+            let missed = self.missed.borrow();
+            let again = missed.get(&key).is_some_and(|missed| missed.contains(&id.seq));
+            let fewer = missed.get(&key).map_or(0, BTreeSet::len) <= meetings as usize;
+            return again || (fewer && !had.long.contains(&of));
+        }
+        met && !nodes().any(|node| had.nodes.contains(&node))
+    }
+
+    pub(crate) fn complain(
+        &self,
+        (one, ones): (&Stretch, &[Seen]),
+        (other, others): (&Stretch, &[Seen]),
+        way: &[&Stretch],
+        report: &mut Report,
+    ) {
+        report.violation(Property::Views, || {
+            format!(
+                "{} and {} were together from {:?} to {:?} and {:?}, and saw different things: one {}, the other {}",
+                self.name(one),
+                self.name(other),
+                one.ring,
+                one.end,
+                other.end,
+                glance(ones),
+                glance(others)
+            )
+        });
+        for (has, lacks, stretch) in [(ones, others, other), (others, ones, one)] {
+            let Some(Seen::Message(id)) = has.first() else { continue };
+            let stayed = way.iter().any(|stretch| {
+                let process = &self.scan.processes[stretch.process];
+                (process.client, process.launch) == (id.client, id.launch)
+            });
+            if stayed && !lacks.contains(&has[0]) && self.scan.messages.get(*id).has(Fate::Resolved) {
+                report.violation(Property::Fate, || {
+                    format!(
+                        "{id:?} has a ticket that says delivered, and {}, who stayed with its sender, did not deliver it",
+                        self.name(stretch)
+                    )
+                });
+            }
+        }
+    }
+}
+
+fn glance(seen: &[Seen]) -> String {
+    match seen {
+        [] => "nothing more".to_owned(),
+        all => format!("{:?}", &all[..all.len().min(3)]),
+    }
+}
