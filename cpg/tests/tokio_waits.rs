@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
                 }
                 Ok::<_, Error>(())
             };
-            tokio::try_join!(sender.send(&[7; 100_000]), hearing)?;
+            tokio::try_join!(sender.send(&vec![7; 100_000]), hearing)?;
             Ok(())
         })
     }),
@@ -176,7 +176,7 @@ async fn split(gate: &Gate) -> (Sender, Receiver) {
 fn fill(sender: &Sender) -> Result<usize, Error> {
     let mut filled = 0;
     loop {
-        match sender.try_send(&[7; 100_000]) {
+        match sender.try_send(&vec![7; 100_000]) {
             Ok(()) => filled += 1,
             Err(Error::QueueFull) => return Ok(filled),
             Err(error) => return Err(error),
