@@ -64,6 +64,8 @@
 //!   taken is `CS_ERR_TRY_AGAIN`. (Read in the source, and not seen to happen.)
 //! - `cpg_iteration_next` waits where the death of the daemon does not end the wait. Before each entry the daemon is asked
 //!   something else; only one that stops right after that answer, and then dies, still holds the caller for ever.
+//! - `cpg_finalize` does not free the parts of a long message that has not come whole: up to its length stays with the process
+//!   for each sender that was in the middle of one.
 //! - A member that joins while the parts of a long message are sent does not get it, though the sender is told `CS_OK`.
 //! - The daemon keeps groups by C string when nodes come and go (`exec/cpg.c`, `downlist_inform_clients`): `pcmk` and
 //!   `pcmk\0` in one cluster are two groups, but when a node with members of both goes down, one of the groups is told that

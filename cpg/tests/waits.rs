@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cpg::{
-    Connect, Dispatch, Ended, Error, Event, Flow, Group, Handle, Link, OwnedEvent, Receiver, Sender, Wait,
-    Waker,
+    Connect, Dispatch, Ended, Error, Event, Flow, Group, Handle, Link, OwnedEvent, Receiver, Sender,
+    TotemEvents, Wait, Waker,
 };
 use support::waits::{
     Case, Dead, End, Gate, Paused, with_a_daemon_that_is_killed_meanwhile, with_a_dead_daemon,
     with_a_paused_daemon,
 };
-use support::{Members, deadline, join, name, payloads, pump, split_with, views, wait_for};
+use support::{Members, deadline, join, join_with, name, payloads, pump, views, wait_for};
 
 #[test]
 fn nothing_is_lost_to_a_paused_daemon() {
@@ -120,7 +120,7 @@ const CASES: &[Case] = &[
     }),
     waits("Handle::dispatch", |gate| {
         // Rings are its only events, of which there is none in a cluster of one node but the first.
-        let mut handle = Connect::new().totem_events(cpg::TotemEvents::InitialAndChanges).open()?;
+        let mut handle = Connect::new().totem_events(TotemEvents::InitialAndChanges).open()?;
         gate.call();
         // To be sure of an answer: a request, and what is there then.
         handle.local_node()?;
@@ -221,7 +221,7 @@ const CASES: &[Case] = &[
     }),
     waits("Group::dispatch of a full group", |gate| {
         let members = Members::start(gate.cluster(), 1, &name(gate.name()), 127);
-        let mut group = join(gate.name());
+        let mut group = join_with(quiet(), gate.name());
         pump(&mut group, |events| views(events).any(|view| view.members().len() == 128));
         gate.call();
         // Its members are counted before each event.
@@ -392,13 +392,19 @@ fn soon() -> Instant {
 
 /// A group whose first view has been handled.
 fn idle(gate: &Gate) -> Group {
-    let mut group = join(gate.name());
+    let mut group = join_with(quiet(), gate.name());
     pump(&mut group, |events| views(events).next().is_some());
     group
 }
 
+/// Without the rings of a daemon that has just been started.
+fn quiet() -> Connect {
+    Connect::new().totem_events(TotemEvents::None)
+}
+
 fn split(gate: &Gate) -> (Sender, Receiver) {
-    let (sender, mut receiver) = split_with(Flow::new().queue(10_000).window(10_000), gate.name());
+    let how = quiet().flow(Flow::new().queue(10_000).window(10_000));
+    let (sender, mut receiver) = join_with(how, gate.name()).split().unwrap();
     assert!(matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)));
     (sender, receiver)
 }

@@ -25,8 +25,9 @@ Modes:
               packets are decoded, on a stub of libcpg; needs valgrind
   --styles    what each style of receiving costs beside a plain C loop
   --tune      a sweep of windows and packet sizes, to choose the defaults by
+  --slow      the daemon's memory while a member does not dispatch
 
-The first takes half an hour, the last two thirds of that.
+The first takes half an hour, --tune two thirds of that.
 
 Options, where the mode has a use for them:
   --json FILE         writes the figures

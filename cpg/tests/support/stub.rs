@@ -166,7 +166,7 @@ impl Stub {
         unsafe { callback(handle, group, m, members.len(), l, left.len(), j, joined.len()) }
     }
 
-    /// Calls the totem_confchg callback; the length is taken as a u32.
+    /// Calls the callback for rings; the length is taken as a u32.
     pub fn totem_confchg(self, seq: u64, node: u32, members: List<'_, u32>) {
         let ring = cpg_ring_id { nodeid: node, seq };
         let len = u32::try_from(members.len()).unwrap_or(u32::MAX);
@@ -180,7 +180,7 @@ impl Stub {
 pub fn c_name(bytes: &[u8], length: u32) -> cpg_name {
     let mut name = cpg_name { length, value: [0; 128] };
     for (to, &from) in name.value.iter_mut().zip(bytes) {
-        *to = from as _;
+        *to = std::ffi::c_char::from_ne_bytes([from]);
     }
     name
 }

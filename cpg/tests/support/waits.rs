@@ -211,7 +211,9 @@ pub fn with_a_daemon_that_is_killed_meanwhile(cases: &'static [Case]) {
     for cases in waiting.chunks(AT_ONCE) {
         let running: Vec<_> = cases.iter().map(|case| Running::prepare(&cluster, case)).collect();
         cluster.pause(1).unwrap();
-        running.iter().for_each(|running| running.gate.set(CALLING));
+        for running in &running {
+            running.gate.set(CALLING);
+        }
         running.iter().for_each(Running::fall_asleep);
         cluster.kill(1).unwrap();
         running.into_iter().for_each(Running::finish_dead);
