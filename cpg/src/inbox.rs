@@ -33,6 +33,8 @@ pub(crate) struct Inbox {
     /// Where something can be left to handle that the handle's descriptor does not tell of; a queue has its own.
     readiness: Option<Readiness>,
     recovery: Option<Recovery>,
+    /// An error that comes after the messages that it has handed back.
+    put_off: Cell<Option<Cause>>,
 }
 
 /// What ends a turn of dispatching before the caller is done.
@@ -52,7 +54,8 @@ impl Inbox {
         let needed = how.flow.coalesce || recovery.is_some();
         let readiness = needed.then(|| Readiness::new(Some(&events), bell)).transpose()?;
         let (link, events) = (Link::new(handle, name, me), Some(events));
-        Ok(Self { process, link, events, stash: Stash::default(), readiness, recovery })
+        let (stash, put_off) = (Stash::default(), Cell::new(None));
+        Ok(Self { process, link, events, stash, readiness, recovery, put_off })
     }
 
     pub(crate) fn link(&self) -> &Link {
@@ -120,13 +123,13 @@ impl Inbox {
         more: &impl Fn(usize) -> bool,
         work: &mut impl FnMut(&dyn Source) -> Result<R>,
     ) -> (Result<R>, Option<Change>) {
-        let Self { link, events, stash, readiness, recovery, .. } = self;
+        let Self { link, events, stash, readiness, recovery, put_off, .. } = self;
         let (link, readiness, recovery) = (&*link, readiness.as_ref(), recovery.as_ref());
         let shared = link.requests().shared();
         let _scope = Scope::enter(shared);
         let delivery = RefCell::new(Delivery::new(link, handler, more, stash, *count));
         let change = Cell::new(None);
-        let turn = Turn { shared, readiness, recovery, delivery: &delivery, change: &change };
+        let turn = Turn { shared, readiness, recovery, delivery: &delivery, change: &change, put_off };
         let mut take = |event: Event<'_>| delivery.borrow_mut().event(event);
         let result = match events {
             Some(events) => {
@@ -139,7 +142,7 @@ impl Inbox {
         };
         let delivery = delivery.borrow();
         *count = delivery.handled();
-        let rest = delivery.has_rest() || recovery.is_some_and(Recovery::has_news);
+        let rest = delivery.has_rest() || recovery.is_some_and(Recovery::has_news) || put_off.get().is_some();
         match (shared, readiness) {
             (Some(shared), _) => shared.outbox().set_timer(rest),
             (None, Some(readiness)) => readiness.set(rest.then_some(Duration::ZERO)),
@@ -255,6 +258,7 @@ struct Turn<'t, 'd, H, M> {
     recovery: Option<&'t Recovery>,
     delivery: &'t RefCell<Delivery<'d, H, M>>,
     change: &'t Cell<Option<Change>>,
+    put_off: &'t Cell<Option<Cause>>,
 }
 
 impl<H, M> Turn<'_, '_, H, M>
@@ -286,7 +290,8 @@ where
         if let Some(shared) = self.shared {
             shared.outbox().end(cause);
             if shared.outbox().has_returned() {
-                // The error comes again, after what it leaves undelivered.
+                // Not all errors of libcpg come again.
+                self.put_off.set(Some(cause));
                 return Ok(true);
             }
         }
@@ -337,6 +342,9 @@ where
                 }
                 Look::Lost(cause) => return turn.change(Change::Lost(cause)),
                 Look::On => {}
+            }
+            if let Some(cause) = turn.put_off.take() {
+                return Err(cause.into());
             }
         } else if let Some(readiness) = turn.readiness {
             // It was set for a rest that has been handled.

@@ -223,7 +223,7 @@ fn a_group_for_threads_becomes_one_for_tasks() {
         assert_eq!(message(&mut group).await, b"before");
         drop(group);
         eventually("the membership to end", || async {
-            let asking = tokio::task::spawn_blocking(|| cpg::Handle::connect()?.members_of(&name("made")));
+            let asking = tokio::task::spawn_blocking(|| Handle::connect()?.members_of(&name("made")));
             asking.await.unwrap().unwrap().is_empty().then_some(())
         })
         .await;
@@ -236,7 +236,7 @@ fn without_a_runtime_the_group_is_dropped_by_the_panic() {
     cluster.on(1, || {
         let group = support::join("nowhere");
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Group::new(group))).unwrap_err();
-        let handle = cpg::Handle::connect().unwrap();
+        let handle = Handle::connect().unwrap();
         wait_for("the membership to end", || {
             handle.members_of(&name("nowhere")).unwrap().is_empty().then_some(())
         });

@@ -11,7 +11,7 @@ use cpg::{
     CsError, Dispatch, Error, Event, Flow, FlowControl, Group, GroupName, Handle, Member, NodeId, OwnedEvent,
     Reason,
 };
-use cpg_sys::{CS_ERR_LIBRARY, CS_OK, cpg_address};
+use cpg_sys::{CS_ERR_LIBRARY, CS_ERR_NO_MEMORY, CS_OK, cpg_address};
 use stub::{List, SOUND, Stub, c_name};
 
 const TWO_GIB: usize = 1 << 31;
@@ -476,4 +476,19 @@ fn any_size_of_message_that_libcpg_names_is_borne() {
             }
         }
     }
+}
+
+/// libcpg has one such error: it has no memory for a long message, passes over that, and goes on.
+#[test]
+fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
+    let (group, stub) = join();
+    let (sender, mut receiver) = group.split().unwrap();
+    sender.send(b"in flight").unwrap();
+    stub.plan(|_| CS_ERR_NO_MEMORY);
+    stub.plan(|_| panic!("it is not dispatched before the error was told"));
+    let mut events = Vec::new();
+    let error = receiver.dispatch(Dispatch::All, |_, event| events.push(event.to_owned())).unwrap_err();
+    assert_eq!(error.code(), Some(CsError::NoMemory));
+    let [OwnedEvent::Undelivered(message)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((message.payload(), message.error().code()), (&b"in flight"[..], Some(CsError::NoMemory)));
 }
