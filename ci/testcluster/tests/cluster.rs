@@ -202,8 +202,9 @@ fn nonsense_is_refused() -> Result<()> {
     assert!(matches!(cluster.kill(2), Err(Error::Invalid(_))));
     assert!(matches!(cluster.partition(&[&[1], &[1]]), Err(Error::Invalid(_))));
     assert!(matches!(cluster.partition(&[&[0]]), Err(Error::Invalid(_))));
-    // Long enough for the daemon to be asked on a busy machine.
-    let error = cluster.wait_members(1, &[1, 2], Duration::from_secs(2)).unwrap_err();
-    assert!(error.to_string().contains("node 1 sees [1]"), "{error}");
+    // On a busy machine the daemon may not have answered in time.
+    let wait = || cluster.wait_members(1, &[1, 2], Duration::from_secs(2)).unwrap_err().to_string();
+    let told = std::iter::repeat_with(wait).take(30).any(|error| error.contains("node 1 sees [1]"));
+    assert!(told, "{}", wait());
     Ok(())
 }
