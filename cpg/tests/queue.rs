@@ -88,7 +88,10 @@ fn what_flow_control_refuses_goes_out_by_itself() {
         // The descriptor says when it is time to try again, and no more often than that: dispatching ends it.
         for _ in 0..3 {
             wait_for("the time to try again", || readable(receiver.as_fd()).then_some(()));
-            assert_eq!(receiver.dispatch(Dispatch::All, |_, _| ()).unwrap(), 0);
+            // A ring that forms anew on a busy machine is no message.
+            let message =
+                |_: &cpg::Link, event: cpg::Event<'_>| assert!(!matches!(event, cpg::Event::Deliver(_)));
+            receiver.dispatch(Dispatch::All, message).unwrap();
         }
         cluster.resume(2).unwrap();
         assert_eq!(receive(&mut receiver, 1), [b"refused for now"]);
