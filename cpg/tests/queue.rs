@@ -89,8 +89,7 @@ fn what_flow_control_refuses_goes_out_by_itself() {
         for _ in 0..3 {
             wait_for("the time to try again", || readable(receiver.as_fd()).then_some(()));
             // A ring that forms anew on a busy machine is no message.
-            let message =
-                |_: &cpg::Link, event: cpg::Event<'_>| assert!(!matches!(event, cpg::Event::Deliver(_)));
+            let message = |_: &cpg::Link, event: Event<'_>| assert!(!matches!(event, Event::Deliver(_)));
             receiver.dispatch(Dispatch::All, message).unwrap();
         }
         cluster.resume(2).unwrap();
