@@ -150,7 +150,9 @@ impl Group {
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
-        let here = self.0.leaving();
+        // Where there is no membership nothing else would look.
+        self.0.own_process()?;
+        let (here, _) = self.0.leaving();
         let left = if here { self.leave_in_place(deadline, &mut handler) } else { Ok(()) };
         if let Some(shared) = self.requests().shared() {
             shared.outbox().close();

@@ -77,7 +77,6 @@ impl Inbox {
     }
 
     /// Refuses what belongs to the parent of this process.
-    #[cfg(feature = "tokio")]
     pub(crate) fn own_process(&self) -> Result<()> {
         self.process.check()
     }
@@ -206,12 +205,11 @@ impl Inbox {
         }
     }
 
-    /// The group is left: no other membership follows. False if there is none now.
-    pub(crate) fn leaving(&mut self) -> bool {
+    /// The group is left: no other membership follows. Says whether there is one now, and gives the search for the next one, if
+    /// there is one: dropping it ends it, and waits for the daemon if it has found something (B16).
+    pub(crate) fn leaving(&mut self) -> (bool, Option<Recovery>) {
         self.link.leaving();
-        // A search that is under way ends with it.
-        self.recovery = None;
-        self.events.is_some()
+        (self.events.is_some(), self.recovery.take())
     }
 
     /// Closes the handle, if there is one.

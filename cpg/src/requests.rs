@@ -64,6 +64,13 @@ impl Joined {
     }
 
     fn leave(&self, group: &GroupName) -> Result<()> {
+    /// The handler is about to hear that the group has come back, which may be being left by now.
+    fn reopen(&self) {
+        if self.gate.get() == Gate::Away {
+            self.gate.set(Gate::Open);
+        }
+    }
+
         self.connection()?.leave(group)?;
         self.gate.set(Gate::Leaving);
         Ok(())
@@ -401,7 +408,7 @@ impl Requests {
     /// Lets messages be sent in the membership that has begun.
     pub(crate) fn reopen(&self, generation: u64) {
         match self {
-            Self::Own(joined) => joined.gate.set(Gate::Open),
+            Self::Own(joined) => joined.reopen(),
             Self::Shared(shared) | Self::Soon(shared) => shared.reopen(generation),
         }
     }

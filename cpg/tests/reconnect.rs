@@ -10,6 +10,7 @@ use cpg::{
     Connect, CsError, Dispatch, Ended, Error, Event, Flow, Group, OwnedEvent, Receiver, Reconnect, Wait,
     Waker,
 };
+use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::other_user::{become_nobody, real_root};
 use support::{deadline, join, join_with, pump, readable, wait_for};
 use testcluster::Cluster;
@@ -395,6 +396,63 @@ fn it_can_be_stopped_at_any_time() {
         cluster.restart(1).unwrap();
         let handle = cpg::Handle::connect().unwrap();
         wait_for("the groups to be gone", || handle.processes().unwrap().next().is_none().then_some(()));
+    });
+}
+
+#[test]
+fn who_hears_of_the_return_while_leaving_cannot_send() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join_with(returning(Reconnect::new()), "leaves late");
+        cluster.kill(1).unwrap();
+        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        cluster.restart(1).unwrap();
+        wait_for("the group", || readable(group.as_fd()).then_some(()));
+        // It takes the new membership, and has no stack for its first view.
+        std::thread::scope(|scope| {
+            let dispatch = || group.dispatch(Dispatch::All, |_, _| ()).unwrap_err();
+            let small = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, dispatch);
+            let error = small.unwrap().join().unwrap();
+            assert!(matches!(error, Error::StackTooSmall { .. }), "{error}");
+        });
+        let mut sent = Vec::new();
+        group
+            .leave_until(deadline(), |link, event| {
+                if matches!(event, Event::Rejoined(_)) {
+                    sent.push(link.send(b"would be lost"));
+                }
+            })
+            .unwrap();
+        assert!(matches!(sent[..], [Err(Error::Left)]), "{sent:?}");
+    });
+}
+
+#[test]
+fn a7_a_child_is_refused_a_group_that_is_away() {
+    let _alone = alone();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        // The thread that looks for the daemon rests.
+        let pause = Duration::from_secs(20);
+        let how = returning(Reconnect::new().pauses(pause, pause));
+        let mut group = join_with(how, "forked");
+        let (_sender, mut receiver) = join_with(how, "forked and split").split().unwrap();
+        cluster.kill(1).unwrap();
+        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        let pid = fork();
+        if pid == 0 {
+            child(|| {
+                ensure!(refused(group.dispatch(Dispatch::All, |_, _| ())));
+                ensure!(refused(receiver.recv()));
+                ensure!(refused(group.leave()));
+                ensure!(refused(receiver.leave()));
+                0
+            });
+        }
+        reap(pid);
+        group.leave().unwrap();
+        receiver.leave().unwrap();
     });
 }
 

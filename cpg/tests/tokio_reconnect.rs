@@ -147,3 +147,28 @@ fn leaving_and_dropping_end_it() {
         soon(gone).await.unwrap();
     });
 }
+
+#[test]
+fn leaving_holds_up_no_other_task_when_the_group_is_about_to_come_back() {
+    on_each_runtime(1, |cluster| async move {
+        let pause = Duration::from_millis(1);
+        let (_sender, mut receiver) = join("found", Reconnect::new().pauses(pause, pause)).await.split();
+        change(&cluster, |cluster| cluster.kill(1).unwrap()).await;
+        until_lost(&mut receiver).await;
+        change(&cluster, |cluster| cluster.restart(1).unwrap()).await;
+        let joined = tokio::task::spawn_blocking(|| {
+            let handle = cpg::Handle::connect().unwrap();
+            support::wait_for("the join", || handle.processes().unwrap().next().map(drop));
+        });
+        soon(joined).await.unwrap();
+        ticks().await;
+        // It has a handle, which nobody has taken, and which a daemon that is stopped does not let it close.
+        cluster.pause(1).unwrap();
+        let leaving = tokio::spawn(receiver.leave());
+        for _ in 0..5 {
+            ticks().await;
+        }
+        cluster.resume(1).unwrap();
+        soon(leaving).await.unwrap().unwrap();
+    });
+}

@@ -252,10 +252,16 @@ impl Receiver {
         self.leaving = true;
         let shared = self.shared();
         shared.outbox().close();
-        let here = self.parts.as_mut().is_some_and(|parts| parts.inbox.leaving());
+        let leaving = self.parts.as_mut().map(|parts| parts.inbox.leaving());
+        let (here, search) = leaving.unwrap_or_default();
         let left = async {
             if !here {
-                return Ok(());
+                // It may have found the daemon, and be in the group by now.
+                return thread::run(move || {
+                    drop(search);
+                    Ok(())
+                })
+                .await;
             }
             while shared.outbox().is_waiting() {
                 // A long message that is given up makes no event.
