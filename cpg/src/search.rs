@@ -101,7 +101,7 @@ impl Inner {
         // It is closed here, and not by whoever gives up: that waits for the daemon.
         if !state.given_up {
             state.found = Some(found);
-            drop(state);
+            // Under the lock: rung after the group has taken it, the bell would stay readable.
             bell.wake();
         }
     }
