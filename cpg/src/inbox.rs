@@ -87,6 +87,20 @@ impl Inbox {
         self.events.as_ref()
     }
 
+    /// Whether the error of a request says that the membership has ended, and another one follows: the next dispatch begins
+    /// with that, and takes nothing more of libcpg's.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn loses_by(&self, error: &Error) -> bool {
+        let follows = self.recovery.as_ref().and_then(Recovery::follows).is_some();
+        match (Cause::of(error), self.link.requests().shared()) {
+            (Some(cause), Some(shared)) if follows && cause.is_connection_lost() => {
+                shared.outbox().meet(cause);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn readiness(&self) -> Option<&Readiness> {
         self.link.requests().shared().map(|shared| shared.outbox().readiness()).or(self.readiness.as_ref())
     }

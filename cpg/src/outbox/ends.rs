@@ -32,6 +32,14 @@ impl Outbox {
     }
 
     /// What the receiver has to do before it takes an event of libcpg's.
+    /// A request has met an error that ends the membership, and that the receiver is to hear of.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn meet(&self, cause: Cause) {
+        if let Ok(mut state) = self.lock() {
+            self.fail(&mut state, cause);
+        }
+    }
+
     #[inline]
     pub(crate) fn look(&self) -> Look {
         let Ok(mut state) = self.lock() else { return Look::On };

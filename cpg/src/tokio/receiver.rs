@@ -153,7 +153,11 @@ impl Receiver {
                 let counting = self.counting.get_or_insert_with(|| Counting::start(inbox.link()));
                 let members = ready!(counting.0.as_mut().poll(cx));
                 self.counting = None;
-                events.check_count(members?)?;
+                match members {
+                    Ok(members) => events.check_count(members)?,
+                    Err(error) if inbox.loses_by(&error) => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
             }
             // One at a time, each after a count.
             let (full, most) = (full.is_some(), if full.is_some() { 1 } else { most });
