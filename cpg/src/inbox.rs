@@ -139,7 +139,7 @@ impl Inbox {
         let Self { link, events, stash, readiness, recovery, put_off, .. } = self;
         let (link, readiness, recovery) = (&*link, readiness.as_ref(), recovery.as_ref());
         let shared = link.requests().shared();
-        let _scope = Scope::enter(shared);
+        let scope = Scope::enter(shared, readiness);
         let delivery = RefCell::new(Delivery::new(link, handler, more, stash, *count));
         let change = Cell::new(None);
         let turn = Turn { shared, readiness, recovery, delivery: &delivery, change: &change, put_off };
@@ -155,12 +155,8 @@ impl Inbox {
         };
         let delivery = delivery.borrow();
         *count = delivery.handled();
-        let rest = delivery.has_rest() || recovery.is_some_and(Recovery::has_news) || put_off.get().is_some();
-        match (shared, readiness) {
-            (Some(shared), _) => shared.outbox().set_timer(rest),
-            (None, Some(readiness)) => readiness.set(rest.then_some(Duration::ZERO)),
-            (None, None) => {}
-        }
+        let news = recovery.is_some_and(Recovery::has_news) || put_off.get().is_some();
+        scope.more.set(delivery.has_rest() || news);
         (result, change.take())
     }
 
@@ -243,22 +239,33 @@ impl AsFd for Inbox {
     }
 }
 
-/// While it lasts, this thread is the one that dispatches.
-struct Scope<'s>(Option<&'s Shared>);
+/// While it lasts, this thread is the one that dispatches. When it goes, the descriptor says whether there is more.
+struct Scope<'s> {
+    shared: Option<&'s Shared>,
+    readiness: Option<&'s Readiness>,
+    /// Whether something is left that libcpg does not tell of. If the handler panics it can be.
+    more: Cell<bool>,
+}
 
 impl<'s> Scope<'s> {
-    fn enter(shared: Option<&'s Shared>) -> Self {
+    fn enter(shared: Option<&'s Shared>, readiness: Option<&'s Readiness>) -> Self {
         if let Some(shared) = shared {
             shared.outbox().dispatching(true);
         }
-        Self(shared)
+        Self { shared, readiness, more: Cell::new(true) }
     }
 }
 
 impl Drop for Scope<'_> {
     fn drop(&mut self) {
-        if let Some(shared) = self.0 {
-            shared.outbox().dispatching(false);
+        let more = self.more.get();
+        match (self.shared, self.readiness) {
+            (Some(shared), _) => {
+                shared.outbox().set_timer(more);
+                shared.outbox().dispatching(false);
+            }
+            (None, Some(readiness)) => readiness.set(more.then_some(Duration::ZERO)),
+            (None, None) => {}
         }
     }
 }
