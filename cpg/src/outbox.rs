@@ -8,7 +8,7 @@ mod fate;
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 #[cfg(feature = "tokio")]
@@ -32,7 +32,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from
 
 /// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
 /// that was in flight (B17), its delivery says so.
-const STALL: Duration = Duration::from_secs(5);
+pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 /// Sends a message; None if another has the lock on the requests, who then sees to [`Outbox::go_on`].
 pub(crate) type Send<'s> = &'s dyn Fn(&[u8]) -> Option<Result<()>>;
@@ -82,8 +82,49 @@ struct State {
     last_look: Instant,
     room_waiters: usize,
     settled_waiters: usize,
-    room_wakers: Vec<Waker>,
+    /// Tasks that wait for room, by numbers of their own.
+    room_wakers: BTreeMap<u64, Waker>,
+    /// The number of the next one.
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for tasks that wait for room"))]
+    next_task: u64,
     settled_wakers: BTreeMap<u64, Waker>,
+    /// Who is woken when the lock is given back.
+    woken: Vec<Waker>,
+}
+
+/// The state, under its lock.
+///
+/// Tasks are woken when the lock has been given back: a waker may drop what takes the lock, or poll it.
+#[derive(Debug)]
+struct Locked<'s>(Option<MutexGuard<'s, State>>);
+
+const LOCKED: &str = "taken by waiting and dropping alone";
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    #[inline]
+    fn deref(&self) -> &State {
+        self.0.as_ref().expect(LOCKED)
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_mut().expect(LOCKED)
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(mut state) = self.0.take().filter(|state| !state.woken.is_empty()) {
+            let woken = std::mem::take(&mut state.woken);
+            drop(state);
+            woken.into_iter().for_each(Waker::wake);
+        }
+    }
 }
 
 impl Outbox {
@@ -112,8 +153,10 @@ impl Outbox {
             last_look: Instant::now(),
             room_waiters: 0,
             settled_waiters: 0,
-            room_wakers: Vec::new(),
+            room_wakers: BTreeMap::new(),
+            next_task: 0,
             settled_wakers: BTreeMap::new(),
+            woken: Vec::new(),
         };
         let (room, settled) = (Condvar::new(), Condvar::new());
         Self { process, state: Mutex::new(state), room, settled, readiness }
@@ -123,10 +166,14 @@ impl Outbox {
         &self.readiness
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, State>> {
+    fn lock(&self) -> Result<Locked<'_>> {
         // A child may have a copy of the lock that nobody will give back (A7).
         self.process.check()?;
-        Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(self.lock_own())
+    }
+
+    fn lock_own(&self) -> Locked<'_> {
+        Locked(Some(self.state.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Queues a message that is not long, and sends what may be sent; gives its number.
@@ -144,7 +191,8 @@ impl Outbox {
             return self.push_unheard(state, slices, len, send);
         }
         let Ok(number) = state.queue.push(slices, len) else {
-            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() && !state.is_stopped() {
+            let stopped = state.busy || state.is_stopped();
+            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() && !stopped {
                 state.last_arrival = Instant::now();
                 self.send_front(state, send);
             }
@@ -206,19 +254,27 @@ impl Outbox {
     }
 
     /// Waits until there may be room.
-    fn wait_room<'s>(&'s self, mut state: MutexGuard<'s, State>, until: Instant) -> MutexGuard<'s, State> {
+    fn wait_room<'s>(&'s self, mut state: Locked<'s>, until: Instant) -> Locked<'s> {
+        if !state.woken.is_empty() {
+            // They come first.
+            drop(state);
+            return self.lock_own();
+        }
         state.room_waiters += 1;
         let left = until.saturating_duration_since(Instant::now());
-        let (mut state, _) = self.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        state.room_waiters -= 1;
-        state
+        let guard = state.0.take().expect(LOCKED);
+        let (mut guard, _) = self.room.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
+        guard.room_waiters -= 1;
+        Locked(Some(guard))
     }
 
-    /// As [`push`](Self::push), and has the task woken when there is room.
+    /// As [`push`](Self::push), and has the task woken when there is room: the one that `task` then numbers, until
+    /// [`forget_task`](Self::forget_task).
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_push(
         &self,
         cx: &Context<'_>,
+        task: &mut Option<u64>,
         slices: &[IoSlice<'_>],
         len: usize,
         send: Send<'_>,
@@ -226,19 +282,34 @@ impl Outbox {
         let mut state = self.lock()?;
         match self.push_to(&mut state, slices, len, send) {
             Err(Error::QueueFull) => {
-                if !state.room_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    state.room_wakers.push(cx.waker().clone());
-                }
+                let next = state.next_task;
+                let task = *task.get_or_insert(next);
+                state.next_task += u64::from(task == next);
+                let before = state.room_wakers.insert(task, cx.waker().clone());
+                drop(state);
+                drop(before);
                 Poll::Pending
             }
             result => Poll::Ready(result),
         }
     }
 
+    /// That task waits for room no more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn forget_task(&self, task: u64) {
+        // The waker is dropped without the lock.
+        drop(self.lock().ok().and_then(|mut state| state.room_wakers.remove(&task)));
+    }
+
     /// Sends what waits while the window is open.
     fn flush(&self, state: &mut State, send: Send<'_>) {
-        while !state.busy && !state.is_stopped() && state.queue.is_open() && self.send_front(state, send) {}
-        if state.stage == Stage::Unheard {
+        let unheard = state.stage == Stage::Unheard;
+        while !state.busy
+            && !state.is_stopped()
+            && (unheard || state.queue.is_open())
+            && self.send_front(state, send)
+        {}
+        if unheard {
             state.queue.forget_flying();
         }
         self.announce_room(state);
@@ -273,7 +344,8 @@ impl Outbox {
             && (state.queue.is_half_empty() || state.queue.is_long_next())
         {
             self.room.notify_all();
-            state.room_wakers.drain(..).for_each(Waker::wake);
+            let tasks = std::mem::take(&mut state.room_wakers);
+            state.woken.extend(tasks.into_values());
         }
     }
 

@@ -210,6 +210,60 @@ fn without_a_receiver_a_message_goes_out_or_is_refused() {
 }
 
 #[test]
+fn what_waits_is_sent_when_the_receiver_goes() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, receiver) = split_with(one_at_a_time(), "dropped");
+        let mut other = Members::start(&cluster, 1, &name("dropped"), 1);
+        for text in ["in flight", "waits", "waits too"] {
+            sender.send(text.as_bytes()).unwrap();
+        }
+        drop(receiver);
+        // Nothing more is sent that would take them along.
+        drop(sender);
+        other.tell("send the end");
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|text| text != "the end") {
+            let line = other.expect(|line| line.starts_with("deliver "));
+            heard.push(line.splitn(3, ' ').nth(2).unwrap().to_owned());
+        }
+        assert_eq!(heard, ["in flight", "waits", "waits too", "the end"]);
+    });
+}
+
+#[test]
+fn the_rest_of_a_packet_makes_the_descriptor_readable_after_a_panic() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::coalesced().window(1), "panic");
+        // The first goes at once, and the others travel together.
+        for number in 0..4_u8 {
+            sender.send(&[number]).unwrap();
+        }
+        assert_eq!(receive(&mut receiver, 1), [[0]]);
+        let mut panicking = || {
+            receiver.run(|_, event| match event {
+                Event::Deliver(_) => std::panic::panic_any("the second"),
+                _ => std::ops::ControlFlow::<()>::Continue(()),
+            })
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut panicking)).is_err());
+        for number in 2..4_u8 {
+            wait_for("the rest", || readable(receiver.as_fd()).then_some(()));
+            let mut heard = Vec::new();
+            receiver
+                .dispatch(Dispatch::OneNonBlocking, |_, event| {
+                    if let Event::Deliver(message) = event {
+                        heard.extend_from_slice(message.payload());
+                    }
+                })
+                .unwrap();
+            assert_eq!(heard, [number]);
+        }
+    });
+}
+
+#[test]
 fn a7_a_child_is_refused_the_queue() {
     let _alone = alone();
     let cluster = Cluster::start(1).unwrap();

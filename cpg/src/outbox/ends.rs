@@ -3,9 +3,10 @@
 //! A sender that meets an error leaves it to the receiver to end what it ends: libcpg may be handing a message over at that very
 //! moment, which must not be handed back as well.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::{Outbox, Send, Stage, State, Waker};
+use super::{Outbox, Send, Stage, State};
 use crate::cause::Cause;
 use crate::queue::Returned;
 
@@ -31,7 +32,6 @@ impl Outbox {
         }
     }
 
-    /// What the receiver has to do before it takes an event of libcpg's.
     /// A request has met an error that ends the membership, and that the receiver is to hear of.
     #[cfg(feature = "tokio")]
     pub(crate) fn meet(&self, cause: Cause) {
@@ -40,6 +40,7 @@ impl Outbox {
         }
     }
 
+    /// What the receiver has to do before it takes an event of libcpg's.
     #[inline]
     pub(crate) fn look(&self) -> Look {
         let Ok(mut state) = self.lock() else { return Look::On };
@@ -127,8 +128,8 @@ impl Outbox {
     fn wake_all(&self, state: &mut State) {
         self.room.notify_all();
         self.settled.notify_all();
-        state.room_wakers.drain(..).for_each(Waker::wake);
-        std::mem::take(&mut state.settled_wakers).into_values().for_each(Waker::wake);
+        let tasks = [std::mem::take(&mut state.room_wakers), std::mem::take(&mut state.settled_wakers)];
+        state.woken.extend(tasks.into_iter().flat_map(BTreeMap::into_values));
     }
 }
 

@@ -1,10 +1,10 @@
 //! What has become of messages, and who waits to know.
 
 use std::sync::PoisonError;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{Outbox, Stage, State};
+use super::{LOCKED, Locked, Outbox, Stage, State};
 use crate::cause::Cause;
 use crate::error::{Error, Result};
 
@@ -19,7 +19,7 @@ impl Outbox {
         if !state.settled_wakers.is_empty() {
             let rest = state.settled_wakers.split_off(&number);
             let settled = std::mem::replace(&mut state.settled_wakers, rest);
-            settled.into_values().for_each(Waker::wake);
+            state.woken.extend(settled.into_values());
         }
     }
 
@@ -44,12 +44,14 @@ impl Outbox {
             }
             state.may_wait("cpg_dispatch")?;
             state.settled_waiters += 1;
-            state = match deadline {
+            let guard = state.0.take().expect(LOCKED);
+            let guard = match deadline {
                 Some(deadline) => {
-                    self.settled.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0
+                    self.settled.wait_timeout(guard, deadline - now).unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.settled.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.settled.wait(guard).unwrap_or_else(PoisonError::into_inner),
             };
+            state = Locked(Some(guard));
             state.settled_waiters -= 1;
         }
     }
@@ -59,15 +61,16 @@ impl Outbox {
         if let Some(outcome) = state.outcome(number) {
             return Poll::Ready(outcome);
         }
-        state.settled_wakers.insert(number, cx.waker().clone());
+        let before = state.settled_wakers.insert(number, cx.waker().clone());
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 
     /// Nobody waits for that message any more.
     pub(crate) fn forget(&self, number: u64) {
-        if let Ok(mut state) = self.lock() {
-            state.settled_wakers.remove(&number);
-        }
+        // The waker is dropped without the lock.
+        drop(self.lock().ok().and_then(|mut state| state.settled_wakers.remove(&number)));
     }
 }
 

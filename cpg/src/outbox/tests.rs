@@ -71,3 +71,42 @@ fn a_message_that_is_refused_leaves_its_packet() {
     });
     assert!(sent.borrow().is_empty());
 }
+
+#[test]
+fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
+    let outbox = outbox(None);
+    let sent = RefCell::new(0);
+    let works = |_: &[u8]| {
+        *sent.borrow_mut() += 1;
+        Some(Ok(()))
+    };
+    let long: Arc<[u8]> = vec![7; 2 << 20].into();
+    let call = |_: &[u8], _| {
+        // Its parts are under way, and nothing has come back for long.
+        while push(&outbox, &[1; 100_000], &works).is_ok() {}
+        outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
+        assert!(matches!(push(&outbox, &[1; 100_000], &works), Err(Error::QueueFull)));
+        assert_eq!(*sent.borrow(), 0, "it would be taken for later than the long one");
+        Ok(())
+    };
+    let number = outbox.send_long(&long, None, &works, call).unwrap();
+    assert_eq!(outbox.arrived(&long, &works), Some(number..number + 1));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_task_that_gives_up_waiting_for_room_leaves_nothing_behind() {
+    let outbox = outbox(None);
+    while push(&outbox, &[1; 100_000], &|_| None).is_ok() {}
+    for _ in 0..3 {
+        let mut number = None;
+        for _ in 0..2 {
+            let cx = Context::from_waker(Waker::noop());
+            let slices = [IoSlice::new(&[1; 100_000])];
+            assert!(outbox.poll_push(&cx, &mut number, &slices, 100_000, &|_| None).is_pending());
+        }
+        assert_eq!(outbox.lock().unwrap().room_wakers.len(), 1);
+        outbox.forget_task(number.unwrap());
+        assert!(outbox.lock().unwrap().room_wakers.is_empty());
+    }
+}

@@ -5,12 +5,13 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::tokio::time::sleep;
+use ::tokio::time::{sleep, timeout};
 
 use super::thread;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lag::Lag;
 use crate::name::GroupName;
+use crate::outbox::{Outbox, STALL};
 use crate::requests::Shared;
 use crate::ticket::Ticket;
 use crate::types::Member;
@@ -163,14 +164,40 @@ impl Sender {
             return thread::run(move || shared.send_long(&bytes, None)).await;
         }
         let mut pause = PAUSES.0;
+        let mut room = Room { outbox: shared.outbox(), task: None };
         loop {
             let send = |bytes: &[u8]| shared.send_now(bytes);
-            match poll_fn(|cx| shared.outbox().poll_push(cx, &slices, len, &send)).await {
+            match shared.outbox().push(&slices, len, &send) {
+                Err(Error::QueueFull) => {}
                 // Only without a receiver.
-                Err(error) if error.is_retryable() => sleep(pause).await,
+                Err(error) if error.is_retryable() => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                    continue;
+                }
                 result => return result,
             }
-            pause = (pause * 2).min(PAUSES.1);
+            // When nothing has come back for so long, trying again helps the queue on.
+            let push = poll_fn(|cx| room.outbox.poll_push(cx, &mut room.task, &slices, len, &send));
+            match timeout(STALL, push).await {
+                Err(_) => {}
+                Ok(Err(error)) if error.is_retryable() => {}
+                Ok(result) => return result,
+            }
+        }
+    }
+}
+
+/// A task that may be waiting for room, until this goes.
+struct Room<'o> {
+    outbox: &'o Outbox,
+    task: Option<u64>,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task {
+            self.outbox.forget_task(task);
         }
     }
 }
