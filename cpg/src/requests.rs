@@ -17,6 +17,7 @@ use crate::outbox::Outbox;
 use crate::packet;
 use crate::raw::{Connection, Process};
 use crate::readiness::Readiness;
+use crate::ticket::Ticket;
 use crate::trampoline::MEMBERS_MAX;
 use crate::types::{Guarantee, Member, NodeId};
 
@@ -63,7 +64,6 @@ impl Joined {
         }
     }
 
-    fn leave(&self, group: &GroupName) -> Result<()> {
     /// The handler is about to hear that the group has come back, which may be being left by now.
     fn reopen(&self) {
         if self.gate.get() == Gate::Away {
@@ -71,6 +71,7 @@ impl Joined {
         }
     }
 
+    fn leave(&self, group: &GroupName) -> Result<()> {
         self.connection()?.leave(group)?;
         self.gate.set(Gate::Leaving);
         Ok(())
@@ -101,7 +102,7 @@ struct Inner {
     node: AtomicU32,
     /// None once it has left.
     joined: Mutex<Option<Joined>>,
-    outbox: Outbox,
+    outbox: Arc<Outbox>,
 }
 
 impl Shared {
@@ -113,7 +114,7 @@ impl Shared {
             outbox.lose(GONE);
         }
         let (node, joined) = (AtomicU32::new(me.node().get()), Mutex::new(Some(joined)));
-        Self(Arc::new(Inner { process, flow, max_atomic, node, joined, outbox }))
+        Self(Arc::new(Inner { process, flow, max_atomic, node, joined, outbox: Arc::new(outbox) }))
     }
 
     /// The member that this is.
@@ -147,6 +148,11 @@ impl Shared {
 
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
+    }
+
+    /// Says what becomes of the message with that number.
+    pub(crate) fn ticket(&self, number: u64) -> Ticket {
+        Ticket::new(Arc::clone(&self.0.outbox), number)
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Option<Joined>>> {

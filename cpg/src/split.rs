@@ -164,7 +164,7 @@ impl Sender {
     }
 
     fn ticket(&self, number: Result<u64>) -> Result<Ticket> {
-        number.map(|number| Ticket::new(self.0.shared.clone(), number))
+        number.map(|number| self.0.shared.ticket(number))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::requests::Shared;
+use crate::outbox::Outbox;
 
 /// Says when a message has been delivered: from [`Sender::send_tracked`](crate::Sender::send_tracked).
 ///
@@ -36,19 +37,20 @@ use crate::requests::Shared;
 #[derive(Debug)]
 #[must_use = "a message needs no ticket: Sender::send gives none"]
 pub struct Ticket {
-    shared: Shared,
+    /// Not the handle: tickets do not keep the membership.
+    outbox: Arc<Outbox>,
     number: u64,
     polled: bool,
 }
 
 impl Ticket {
-    pub(crate) fn new(shared: Shared, number: u64) -> Self {
-        Self { shared, number, polled: false }
+    pub(crate) fn new(outbox: Arc<Outbox>, number: u64) -> Self {
+        Self { outbox, number, polled: false }
     }
 
     /// What has become of the message, if that is known.
     pub fn outcome(&self) -> Option<Result<()>> {
-        self.shared.outbox().outcome(self.number)
+        self.outbox.outcome(self.number)
     }
 
     /// Waits until the message has been delivered; another thread must be dispatching meanwhile.
@@ -56,7 +58,7 @@ impl Ticket {
     /// # Errors
     /// Why it was not delivered. [`Error::Waits`](crate::Error::Waits) in a handler: only further dispatching can end the wait.
     pub fn wait(self) -> Result<()> {
-        self.shared.outbox().wait_outcome(self.number, None)
+        self.outbox.wait_outcome(self.number, None)
     }
 
     /// As [`wait`](Self::wait), until the deadline. The ticket is still good after that.
@@ -64,7 +66,7 @@ impl Ticket {
     /// # Errors
     /// As [`wait`](Self::wait), and [`Error::TimedOut`](crate::Error::TimedOut).
     pub fn wait_until(&self, deadline: Instant) -> Result<()> {
-        self.shared.outbox().wait_outcome(self.number, Some(deadline))
+        self.outbox.wait_outcome(self.number, Some(deadline))
     }
 }
 
@@ -73,14 +75,14 @@ impl Future for Ticket {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.polled = true;
-        self.shared.outbox().poll_outcome(self.number, cx)
+        self.outbox.poll_outcome(self.number, cx)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.polled {
-            self.shared.outbox().forget(self.number);
+            self.outbox.forget(self.number);
         }
     }
 }

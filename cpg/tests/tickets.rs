@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::future::Future as _;
 use std::ops::ControlFlow::{Break, Continue};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
@@ -116,6 +116,46 @@ fn a_ticket_is_a_future_of_any_executor() {
         receive(&mut receiver, 2);
         assert_eq!(count.0.load(Ordering::SeqCst), 1, "woken once, and not for one that has been dropped");
         assert!(matches!(poll(&mut ticket), Poll::Ready(Ok(()))));
+    });
+}
+
+/// Drops a ticket when it is woken, as an executor that has ended drops the task that it is told to go on with.
+struct Drops(Mutex<Option<Ticket>>);
+
+impl Wake for Drops {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().unwrap().take().expect("it is woken once"));
+    }
+}
+
+#[test]
+fn a_waker_may_do_what_it_likes_with_tickets() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::new(), "wakers");
+        let mut ticket = sender.send_tracked(b"x").unwrap();
+        let mut other = sender.send_tracked(b"y").unwrap();
+        assert!(Pin::new(&mut other).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let waker = Waker::from(Arc::new(Drops(Mutex::new(Some(other)))));
+        assert!(Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker)).is_pending());
+        // Elsewhere, so that a lock that is never given back fails the test and does not hold it up.
+        let (done, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(receive(&mut receiver, 2)));
+        assert_eq!(heard.recv_timeout(support::PATIENCE).unwrap(), [b"x", b"y"]);
+        assert!(matches!(ticket.outcome(), Some(Ok(()))));
+    });
+}
+
+#[test]
+fn a_ticket_does_not_keep_the_membership() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, receiver) = split_with(Flow::new(), "kept by nobody");
+        let ticket = sender.send_tracked(b"x").unwrap();
+        drop((sender, receiver));
+        let handle = cpg::Handle::connect().unwrap();
+        wait_for("the end", || handle.processes().unwrap().next().is_none().then_some(()));
+        assert!(matches!(ticket.wait(), Err(Error::Unheard)));
     });
 }
 

@@ -152,7 +152,7 @@ impl Sender {
 
     #[expect(clippy::unnecessary_wraps, reason = "its callers have a result")]
     fn ticket(&self, number: u64) -> Result<Ticket> {
-        Ok(Ticket::new(self.shared().clone(), number))
+        Ok(self.shared().ticket(number))
     }
 
     async fn accept(&self, message: &[u8]) -> Result<u64> {
