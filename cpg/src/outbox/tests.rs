@@ -83,9 +83,9 @@ fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
     let long: Arc<[u8]> = vec![7; 2 << 20].into();
     let call = |_: &[u8], _| {
         // Its parts are under way, and nothing has come back for long.
-        while push(&outbox, &[1; 100_000], &works).is_ok() {}
+        while push(&outbox, &[1; 10_000], &works).is_ok() {}
         outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
-        assert!(matches!(push(&outbox, &[1; 100_000], &works), Err(Error::QueueFull)));
+        assert!(matches!(push(&outbox, &[1; 10_000], &works), Err(Error::QueueFull)));
         assert_eq!(*sent.borrow(), 0, "it would be taken for later than the long one");
         Ok(())
     };
@@ -97,13 +97,13 @@ fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
 #[test]
 fn a_task_that_gives_up_waiting_for_room_leaves_nothing_behind() {
     let outbox = outbox(None);
-    while push(&outbox, &[1; 100_000], &|_| None).is_ok() {}
+    while push(&outbox, &[1; 10_000], &|_| None).is_ok() {}
     for _ in 0..3 {
         let mut number = None;
         for _ in 0..2 {
             let cx = Context::from_waker(Waker::noop());
-            let slices = [IoSlice::new(&[1; 100_000])];
-            assert!(outbox.poll_push(&cx, &mut number, &slices, 100_000, &|_| None).is_pending());
+            let slices = [IoSlice::new(&[1; 10_000])];
+            assert!(outbox.poll_push(&cx, &mut number, &slices, 10_000, &|_| None).is_pending());
         }
         assert_eq!(outbox.lock().unwrap().room_wakers.len(), 1);
         outbox.forget_task(number.unwrap());
