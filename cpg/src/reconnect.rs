@@ -29,6 +29,8 @@ use crate::owned::View;
 /// ([`CsError::Access`](crate::CsError::Access)), this process is in the group by another handle
 /// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`]). Leaving or dropping the group ends it
 /// at any time.
+/// A thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
+/// anew (B5).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
