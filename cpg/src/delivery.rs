@@ -94,7 +94,7 @@ where
         let numbers = self.link.arrived(&message);
         if !self.link.flow().coalesce || !packet::is_packet(message.payload) {
             // Handled also if the handler panics.
-            let _settle = Settle { link: self.link, number: numbers.map(|numbers| numbers.end) };
+            let _settle = numbers.map(|numbers| Settle { link: self.link, number: numbers.end });
             return self.handle(Event::Deliver(message));
         }
         let Deliver { group, sender, payload, .. } = message;
@@ -155,14 +155,12 @@ where
 /// Says that messages up to this one have been handled, when it goes.
 struct Settle<'l> {
     link: &'l Link,
-    number: Option<u64>,
+    number: u64,
 }
 
 impl Drop for Settle<'_> {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.link.settle(number);
-        }
+        self.link.settle(self.number);
     }
 }
 

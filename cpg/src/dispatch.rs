@@ -1,5 +1,6 @@
 //! How long a dispatch goes on.
 
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -19,21 +20,27 @@ pub(crate) trait Source {
     fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool>;
 }
 
-impl Source for Pump<'_> {
+/// libcpg's events alone, which the handler counts.
+pub(crate) struct Counted<'c, 'p> {
+    pub(crate) pump: &'c Pump<'p>,
+    pub(crate) count: &'c Cell<usize>,
+}
+
+impl Source for Counted<'_, '_> {
     fn one(&self) -> Result<bool> {
-        self.one()
+        self.pump.one()
     }
 
     fn events(&self) -> usize {
-        self.events()
+        self.count.get()
     }
 
     fn is_full(&self) -> Result<bool> {
-        self.from().is_full()
+        self.pump.from().is_full()
     }
 
     fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool> {
-        self.from().wait_readable(deadline, [waker, None])
+        self.pump.from().wait_readable(deadline, [waker, None])
     }
 }
 

@@ -1,9 +1,10 @@
 //! A connection that has not joined a group.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::connect::Connect;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Counted, Dispatch};
 use crate::error::Result;
 use crate::event::{Event, TotemConfChg};
 use crate::iteration::{Groups, Processes};
@@ -156,13 +157,16 @@ impl Handle {
         mut handler: impl FnMut(&Handle, TotemConfChg<'_>),
     ) -> Result<usize> {
         let nobody = Member::new(NodeId::new(0), 0);
-        let this = &*self;
+        let (this, count) = (&*self, Cell::new(0));
         let mut handler = |event: Event<'_>| {
+            count.set(count.get() + 1);
             if let Event::TotemConfChg(change) = event {
                 handler(this, change);
             }
         };
-        trampoline::with(&this.events, nobody, &mut handler, &|| Ok(()), |pump| how.run(pump))
+        trampoline::with(&this.events, nobody, &mut handler, &|| Ok(()), |pump| {
+            how.run(&Counted { pump, count: &count })
+        })
     }
 
     /// Closes the connection, as dropping it does, and says how that went.

@@ -1,6 +1,6 @@
 //! Handling events until something says stop.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::iter::FusedIterator;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
@@ -127,19 +127,29 @@ impl Group {
         wait: Wait<'_>,
         mut handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
     ) -> Result<Ended<T>> {
-        let value = RefCell::new(None);
+        let (value, broke) = (Cell::new(None), Cell::new(false));
         // Looked at after each message of a packet, and again before the next event of libcpg's.
         let woken = Cell::new(false);
         let over = || {
-            woken.set(woken.get() || wait.waker.is_some_and(Waker::take_hinted));
-            woken.get() || wait.is_late()
+            let waker = wait.waker.is_some_and(|waker| {
+                woken.set(woken.get() || waker.take_hinted());
+                woken.get()
+            });
+            waker || wait.is_late()
         };
         self.pump(
-            |link, event| *value.borrow_mut() = handler(link, event).break_value(),
-            |_| value.borrow().is_none() && !over(),
+            |link, event| {
+                if let ControlFlow::Break(end) = handler(link, event) {
+                    value.set(Some(end));
+                    broke.set(true);
+                }
+            },
+            |_| !broke.get() && !over(),
             |source| loop {
-                if let Some(value) = value.take() {
-                    return Ok(Ended::Broke(value));
+                if broke.get() {
+                    if let Some(value) = value.take() {
+                        return Ok(Ended::Broke(value));
+                    }
                 }
                 if over() {
                     return Ok(if woken.get() { Ended::Woken } else { Ended::TimedOut });

@@ -48,7 +48,6 @@ struct Frame<'f> {
     from: &'f Events,
     handler: RefCell<&'f mut dyn FnMut(Event<'_>)>,
     me: Member,
-    events: Cell<usize>,
     /// Whether there is one of the two that follow.
     failed: Cell<bool>,
     panic: Cell<Option<Box<dyn Any + Send>>>,
@@ -73,7 +72,6 @@ pub(crate) fn with<R>(
         from: events,
         handler: RefCell::new(handler),
         me,
-        events: Cell::new(0),
         failed: Cell::new(false),
         panic: Cell::new(None),
         overflow: Cell::new(None),
@@ -117,12 +115,6 @@ impl Pump<'_> {
         Err(Error::GroupTooLarge { members: members.unwrap_or_default(), limit: MEMBERS_MAX })
     }
 
-    /// Events handled so far.
-    #[inline]
-    pub(crate) fn events(&self) -> usize {
-        self.frame.events.get()
-    }
-
     /// Where they come from.
     pub(crate) fn from(&self) -> &Events {
         self.frame.from
@@ -158,7 +150,6 @@ impl Frame<'_> {
 
     #[inline]
     fn handle(&self, event: Event<'_>) {
-        self.events.set(self.events.get() + 1);
         let handled = catch_unwind(AssertUnwindSafe(|| (self.handler.borrow_mut())(event)));
         if let Err(panic) = handled {
             self.panic.set(Some(panic));
