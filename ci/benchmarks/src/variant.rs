@@ -4,7 +4,8 @@
 //! three nodes another process on node 2, of the same kind, delivers them too, and it is there that throughput and latency
 //! under load are measured. What differs is what the libraries are made for: those that have no sending queue send and
 //! dispatch on one thread in turn, as upstream's `cpgbench` does; those that have one dispatch on one thread and send from
-//! another. `c-threads` says what the second thread alone would give to C.
+//! another, but for `cpg-queued-1`, which sends and dispatches on one thread as C does. `c-threads` says what the second thread
+//! alone would give to C.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,18 +20,20 @@ pub enum Variant {
     CThreads,
     Peer,
     Plain,
+    QueuedAlone,
     Queued,
     Coalesced,
     Tokio,
 }
 
 impl Variant {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::C,
         Self::CSleep,
         Self::CThreads,
         Self::Peer,
         Self::Plain,
+        Self::QueuedAlone,
         Self::Queued,
         Self::Coalesced,
         Self::Tokio,
@@ -49,6 +52,7 @@ impl Variant {
             Self::CThreads => "c-threads",
             Self::Peer => "rust-corosync",
             Self::Plain => "cpg",
+            Self::QueuedAlone => "cpg-queued-1",
             Self::Queued => "cpg-queued",
             Self::Coalesced => "cpg-coalesced",
             Self::Tokio => "cpg-tokio",
@@ -65,6 +69,9 @@ impl Variant {
             Self::CThreads => "C: one thread sends and tries again at once, another one dispatches",
             Self::Peer => "rust-corosync 3.2.0, the bindings that upstream publishes: as the first",
             Self::Plain => "cpg: Group::send and Group::dispatch, as the first",
+            Self::QueuedAlone => {
+                "cpg: Sender with its queue, one message at a time; dispatches when that is full, on one thread"
+            }
             Self::Queued => "cpg: Sender with its queue, one message at a time",
             Self::Coalesced => "cpg: Sender with its queue, messages in packets",
             Self::Tokio => "cpg::tokio: the same, from a task",

@@ -16,7 +16,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 const FONT: &str = "sans-serif";
 
 /// What the overview leaves out, so that it can be read at a glance.
-const ASIDE: [Variant; 3] = [Variant::CSleep, Variant::CThreads, Variant::Tokio];
+const ASIDE: [Variant; 4] = [Variant::CSleep, Variant::CThreads, Variant::QueuedAlone, Variant::Tokio];
 
 fn colour(variant: Variant) -> RGBColor {
     match variant {
@@ -25,6 +25,7 @@ fn colour(variant: Variant) -> RGBColor {
         Variant::CThreads => RGBColor(175, 175, 175),
         Variant::Peer => RGBColor(213, 94, 0),
         Variant::Plain => RGBColor(86, 180, 233),
+        Variant::QueuedAlone => RGBColor(120, 150, 200),
         Variant::Queued => RGBColor(0, 84, 160),
         Variant::Coalesced => RGBColor(0, 158, 115),
         Variant::Tokio => RGBColor(204, 121, 167),

@@ -33,7 +33,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let task = Task::parse(arguments)?;
     let outcome = match task.variant {
         Variant::Plain => plain::run(&task),
-        Variant::Queued | Variant::Coalesced if task.job == Job::Receive => plain::run(&task),
+        Variant::QueuedAlone | Variant::Queued | Variant::Coalesced if task.job == Job::Receive => {
+            plain::run(&task)
+        }
+        Variant::QueuedAlone => queued::run_alone(&task),
         Variant::Queued | Variant::Coalesced => queued::run(&task),
         Variant::Tokio => tasks::run(&task),
         #[cfg(feature = "rust-corosync")]

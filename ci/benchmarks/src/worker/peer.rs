@@ -45,7 +45,7 @@ fn deliver(_: &Handle, _: String, _: NodeId, _: u32, message: &[u8], _: usize) {
 }
 
 impl Member for Peer {
-    fn send(&mut self, message: &[u8]) -> Result<bool> {
+    fn send(&mut self, message: &[u8], _: &mut Tally) -> Result<bool> {
         match mcast_joined(&self.handle, Guarantee::TypeAgreed, message) {
             Ok(()) => Ok(true),
             Err(CsError::CsErrTryAgain) => Ok(false),

@@ -16,7 +16,7 @@ pub fn run(task: &Task) -> Result<Outcome> {
 }
 
 impl Member for Group {
-    fn send(&mut self, message: &[u8]) -> Result<bool> {
+    fn send(&mut self, message: &[u8], _: &mut Tally) -> Result<bool> {
         match cpg::Link::send(self, message) {
             Ok(()) => Ok(true),
             Err(error) if error.is_retryable() => Ok(false),

@@ -1,11 +1,13 @@
-//! `cpg` with its sending queue: one thread sends, another one dispatches, which lets the queue go on.
+//! `cpg` with its sending queue: one thread sends, another one dispatches, which lets the queue go on; or one thread does both.
 
 use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::thread;
 
-use cpg::{Group, Receiver, Sender};
+use cpg::{Dispatch, Error, Group, Receiver, Sender};
 
 use super::load::{Flood, Messages, Pace};
+use super::single::{self, Member};
 use super::tally::Tally;
 use super::{begin, must};
 use crate::Result;
@@ -24,6 +26,41 @@ pub fn run(task: &Task) -> Result<Outcome> {
         Job::Receive => return Err("a group that only receives is not split".into()),
     }
     Ok(start.outcome(&tally, 0))
+}
+
+/// Both on one thread.
+pub fn run_alone(task: &Task) -> Result<Outcome> {
+    let (connect, name, deadline) = super::connect(task)?;
+    let (sender, receiver) = Group::join_until(connect, &name, deadline)?.split()?;
+    single::run(task, &mut Alone { sender, receiver })
+}
+
+struct Alone {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+impl Member for Alone {
+    fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool> {
+        match self.sender.try_send(message) {
+            Ok(()) => Ok(true),
+            Err(Error::QueueFull) => {
+                single::readable(self.fd(), None)?;
+                self.dispatch(tally)?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
+        self.receiver.dispatch(Dispatch::All, |_, event| tally.event(&event))?;
+        Ok(())
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.receiver.as_fd()
+    }
 }
 
 /// Dispatches to the end, while another thread sends.

@@ -15,8 +15,9 @@ use crate::task::{Job, Outcome, Task};
 
 /// A member of the group, as a library has it.
 pub trait Member {
-    /// Sends a message; false when flow control refused it.
-    fn send(&mut self, message: &[u8]) -> Result<bool>;
+    /// Sends a message; false when flow control refused it. What is dispatched meanwhile, if it has to be for a message to be
+    /// taken, goes to the tally.
+    fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool>;
 
     /// Hands all events that are there to the tally.
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()>;
@@ -48,7 +49,7 @@ fn flood(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64
     let mut retries = 0;
     loop {
         let is_last = flood.is_last();
-        retries += send(member, messages.next(0, is_last))?;
+        retries += send(member, messages.next(0, is_last), tally)?;
         member.dispatch(tally)?;
         if is_last {
             return Ok(retries);
@@ -62,7 +63,7 @@ fn echo(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64>
     let mut retries = 0;
     while !tally.is_done() {
         let (due, before) = (now(), tally.received());
-        retries += send(member, messages.next(due, due >= end))?;
+        retries += send(member, messages.next(due, due >= end), tally)?;
         while tally.received() == before {
             wait(member, None)?;
             member.dispatch(tally)?;
@@ -80,16 +81,16 @@ fn paced(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64
                 member.dispatch(tally)?;
             }
         }
-        retries += send(member, messages.next(due.time, due.is_last))?;
+        retries += send(member, messages.next(due.time, due.is_last), tally)?;
         member.dispatch(tally)?;
     }
     Ok(retries)
 }
 
 /// Sends a message, at once again when it is refused, as upstream's program does; says how often it was refused.
-fn send(member: &mut impl Member, message: &[u8]) -> Result<u64> {
+fn send(member: &mut impl Member, message: &[u8], tally: &mut Tally) -> Result<u64> {
     let mut retries = 0;
-    while !member.send(message)? {
+    while !member.send(message, tally)? {
         retries += 1;
     }
     Ok(retries)
@@ -97,6 +98,11 @@ fn send(member: &mut impl Member, message: &[u8]) -> Result<u64> {
 
 /// Waits for events; false when none came in time.
 fn wait(member: &impl Member, timeout: Option<Duration>) -> Result<bool> {
-    let mut fds = [PollFd::new(member.fd(), PollFlags::POLLIN)];
+    readable(member.fd(), timeout)
+}
+
+/// Waits until a descriptor is readable; false when it was not in time.
+pub fn readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool> {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
     Ok(ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None)? > 0)
 }
