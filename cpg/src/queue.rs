@@ -217,9 +217,10 @@ impl Queue {
         self.flying_cost < self.flow.window || self.flying.is_empty()
     }
 
-    /// Whether half of the window is free: one at a time would have the daemon wake up for each.
+    /// Whether the window is to be filled again after an arrival. With packets that is when half of it is free: one at a time
+    /// they would be small, and the daemon would wake up for each.
     pub(crate) fn is_wide_open(&self) -> bool {
-        self.flying_cost <= self.flow.window / 2
+        if self.flow.coalesce { self.flying_cost <= self.flow.window / 2 } else { self.is_open() }
     }
 
     /// What is to be sent next, if anything waits and it is not a long message's turn.
