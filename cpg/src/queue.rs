@@ -180,7 +180,7 @@ impl Queue {
         last.weight -= len + 1;
         last.messages.end = number;
         self.waiting_bytes -= len + 1;
-        self.note_lost(number..number + 1, Cause::Dropped);
+        self.unnumber(number..number + 1);
         true
     }
 
@@ -207,9 +207,18 @@ impl Queue {
         let Some(index) = self.waiting.iter().rposition(own) else { return false };
         if let Some(packet) = self.waiting.remove(index) {
             self.waiting_bytes -= packet.weight;
-            self.note_lost(packet.messages, Cause::Dropped);
+            self.unnumber(packet.messages);
         }
         true
+    }
+
+    /// A message is not sent after all, and its sender knows.
+    fn unnumber(&mut self, messages: Range<u64>) {
+        if messages.end == self.next {
+            self.next = messages.start;
+        } else {
+            self.note_lost(messages, Cause::Dropped);
+        }
     }
 
     /// Whether the window is open.

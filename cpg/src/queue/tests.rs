@@ -133,3 +133,34 @@ fn the_limit_is_of_what_waits_and_one_may_always() {
     assert_eq!(queue.push(&[IoSlice::new(b"12345")], 5), Err(Full));
     push(&mut queue, b"123");
 }
+
+#[test]
+fn messages_that_are_taken_back_leave_no_trace() {
+    let mut queue = Queue::new(Flow::new().window(usize::MAX), 0);
+    let mut last = None;
+    for _ in 0..3 {
+        let refused = push(&mut queue, b"refused");
+        assert!(queue.withdraw(refused));
+        last = Some(push(&mut queue, b"taken"));
+        send(&mut queue);
+    }
+    assert_eq!(last, Some(2), "the numbers go to others");
+    assert_eq!(queue.lost, []);
+
+    // One that others have been put behind has to be accounted for.
+    let between = queue.push_long(Arc::from(&b"long"[..]));
+    push(&mut queue, b"behind");
+    assert!(queue.withdraw(between));
+    assert_eq!(queue.outcome(between), Some(Err(Cause::Dropped)));
+    assert_eq!(queue.outcome(between + 1), None);
+
+    // In a packet.
+    let mut queue = Queue::new(Flow::coalesced(), 0);
+    push(&mut queue, b"one");
+    let two = push(&mut queue, b"two");
+    assert!(queue.retract(two, 3));
+    assert_eq!(push(&mut queue, b"2"), two);
+    let packet = send(&mut queue).remove(0);
+    assert_eq!(queue.arrived(&packet), Some(0..2));
+    assert_eq!(queue.lost, []);
+}
