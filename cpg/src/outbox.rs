@@ -5,11 +5,12 @@
 
 mod ends;
 mod fate;
+mod long;
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::ops::{Deref, DerefMut, Range};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 #[cfg(feature = "tokio")]
 use std::task::{Context, Poll};
@@ -357,61 +358,6 @@ impl Outbox {
         }
     }
 
-    /// Sends a message by `call`, which may wait for the daemon, in its turn, for which this waits. `call` gets the generation of
-    /// the membership that it is to be sent in.
-    pub(crate) fn send_long(
-        &self,
-        bytes: &Arc<[u8]>,
-        deadline: Option<Instant>,
-        send: Send<'_>,
-        call: impl FnOnce(&[u8], u64) -> Result<()>,
-    ) -> Result<u64> {
-        let mut state = self.lock()?;
-        if let Some(cause) = state.refusal() {
-            return Err(cause.into());
-        }
-        let number = state.queue.push_long(Arc::clone(bytes));
-        self.flush(&mut state, send);
-        loop {
-            if let Some(Err(cause)) = state.queue.outcome(number) {
-                return Err(cause.into());
-            }
-            if let Some(cause) = state.refusal_by_fault() {
-                state.queue.withdraw(number);
-                return Err(cause.into());
-            }
-            let open = !state.busy
-                && !state.is_stopped()
-                && (state.queue.is_open() || state.stage == Stage::Unheard);
-            if open && state.queue.take_turn(number) {
-                break;
-            }
-            let now = Instant::now();
-            let late = deadline.is_some_and(|deadline| now >= deadline);
-            let wait = if late { Err(Error::QueueFull) } else { state.may_wait("cpg_mcast_joined") };
-            if let Err(error) = wait {
-                state.queue.withdraw(number);
-                self.flush(&mut state, send);
-                return Err(error);
-            }
-            let until = deadline.map_or(now + STALL, |deadline| deadline.min(now + STALL));
-            state = self.wait_room(state, until);
-        }
-        state.busy = true;
-        let generation = state.generation;
-        drop(state);
-        let result = call(bytes, generation);
-        let mut state = self.lock()?;
-        state.busy = false;
-        let result = state.sent_long(number, result);
-        let lasts = generation == state.generation && !state.away;
-        if let (true, Err(Some(cause))) = (lasts, result.as_ref().map_err(Cause::of)) {
-            self.fail(&mut state, cause);
-        }
-        self.flush(&mut state, send);
-        result
-    }
-
     /// A message of this member has come back: the window opens. Gives the numbers of what is in it.
     pub(crate) fn arrived(&self, bytes: &[u8], send: Send<'_>) -> Option<Range<u64>> {
         let mut state = self.lock().ok()?;
@@ -513,24 +459,6 @@ impl State {
             }
             _ => Ok(()),
         }
-    }
-
-    /// What `result` means for a long message that was in flight meanwhile.
-    fn sent_long(&mut self, number: u64, result: Result<()>) -> Result<u64> {
-        if let Some(Err(cause)) = self.queue.outcome(number) {
-            return result.and(Err(cause.into()));
-        }
-        if self.queue.has_arrived(number) {
-            return Ok(number);
-        }
-        match result {
-            Ok(()) => self.queue.release(number),
-            Err(error) => {
-                self.queue.recall(number);
-                return Err(error);
-            }
-        }
-        Ok(number)
     }
 
     /// Refuses to wait where nothing could end that.
