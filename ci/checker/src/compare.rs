@@ -5,9 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 use crate::History;
-use crate::record::{Fate, Member, MessageId, Record, View};
+use crate::messages::LONG;
+use crate::record::{Fate, Member, MessageId, NODE_UP, Record, View};
 use crate::report::{Known, Property, Report};
-use crate::scan::{LONG, NODE_UP, Process, Scan, Start, Stretch};
+use crate::scan::{Process, Scan};
+use crate::stretch::{Start, Stretch};
 
 /// A thing that all see.
 #[derive(Debug, Clone, PartialEq, Eq)]

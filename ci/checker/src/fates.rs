@@ -1,9 +1,10 @@
 //! What senders were told: property 4, as far as it concerns one message.
 
 use crate::History;
+use crate::messages::Sent;
 use crate::record::{Ending, Fate, MessageId};
 use crate::report::{Known, Property, Report};
-use crate::scan::{Process, Scan, Sent};
+use crate::scan::{Process, Scan};
 
 /// Looks at all messages of all processes.
 pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {

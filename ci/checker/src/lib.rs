@@ -61,13 +61,17 @@
 
 mod compare;
 mod fates;
+mod live;
 pub mod log;
+mod messages;
 mod order;
+mod reading;
 pub mod record;
 mod report;
 mod same;
 mod scan;
 mod source;
+mod stretch;
 
 use std::collections::BTreeMap;
 use std::io;

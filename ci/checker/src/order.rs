@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use crate::History;
+use crate::messages::Sequence;
 use crate::record::{MessageId, Record};
 use crate::report::{Property, Report};
-use crate::scan::{Scan, Sequence};
+use crate::scan::Scan;
 use crate::source::Reader;
 
 /// How far is looked ahead for two messages in two orders.

@@ -16,6 +16,13 @@ pub struct Member {
 /// A member in the list of those who left or joined, and why: the number that `corosync/cpg.h` gives the reason.
 pub type Change = (Member, u8);
 
+/// The reason of who left.
+pub(crate) const LEAVE: u8 = 2;
+/// The reason of those whose node went.
+pub(crate) const NODE_DOWN: u8 = 3;
+/// The reason of those whose node came.
+pub(crate) const NODE_UP: u8 = 4;
+
 /// The name of a totem ring. The sequence number first, which grows from ring to ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ring {

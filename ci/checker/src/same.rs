@@ -8,7 +8,8 @@ use crate::History;
 use crate::compare::{Compare, Seen};
 use crate::record::Ring;
 use crate::report::{Known, Report};
-use crate::scan::{End, Scan, Start, Stretch};
+use crate::scan::Scan;
+use crate::stretch::{End, Start, Stretch};
 
 /// What a stretch is known by: the group, the ring, and how it ends.
 type Key = (u8, Ring, Option<Ring>);

@@ -1,0 +1,54 @@
+//! A membership while it is read.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::record::{Member, MessageId, Ring};
+use crate::stretch::Start;
+
+/// What a client knows at one place in its records.
+pub(crate) struct Live {
+    pub(crate) me: Member,
+    pub(crate) view: Option<BTreeSet<Member>>,
+    pub(crate) ring: Option<Ring>,
+    pub(crate) start: Start,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    /// Whether there was anything since `from`.
+    pub(crate) any: bool,
+    /// An earlier membership of the same process has ended, and this one has not begun for the others.
+    pub(crate) absent: bool,
+    /// Who left since the last ring.
+    pub(crate) departed: HashSet<Member>,
+    /// Nodes that went down since the last message.
+    pub(crate) lost_nodes: BTreeSet<u32>,
+    /// Nodes that came since the last message, and those that came with this ring.
+    pub(crate) up_nodes: BTreeSet<u32>,
+    pub(crate) met_nodes: BTreeSet<u32>,
+    pub(crate) unheard: BTreeSet<u32>,
+    pub(crate) meetings: BTreeMap<u32, u32>,
+    /// Messages of members that are not there.
+    pub(crate) early: Vec<(Member, MessageId)>,
+}
+
+impl Live {
+    /// One that begins.
+    pub(crate) fn new(me: Member, at: u64) -> Self {
+        Self {
+            me,
+            view: None,
+            ring: None,
+            start: Start::Join,
+            from: at,
+            to: at,
+            any: false,
+            absent: false,
+            departed: HashSet::new(),
+            lost_nodes: BTreeSet::new(),
+            up_nodes: BTreeSet::new(),
+            met_nodes: BTreeSet::new(),
+            unheard: BTreeSet::new(),
+            meetings: BTreeMap::new(),
+            early: Vec::new(),
+        }
+    }
+}
