@@ -1,56 +1,26 @@
 //! What two clients saw, side by side.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 
 use crate::History;
 use crate::messages::LONG;
-use crate::record::{Fate, Member, MessageId, NODE_UP, Record, View};
+use crate::record::{Fate, MessageId, Record, Ring};
 use crate::report::{Known, Property, Report};
+use crate::rings::Rings;
 use crate::scan::{Process, Scan};
+use crate::sight::{Seen, Sight};
 use crate::stretch::{Start, Stretch};
 
-/// A thing that all see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Seen {
-    Message(MessageId),
-    View(Box<View>),
-}
-
-/// What a client saw on a stretch.
-pub(crate) struct Sight {
-    pub(crate) all: Vec<Seen>,
-    /// How much of it, up to the last message. The views after that belong to the next ring, or are as many as the client
-    /// saw before it ended.
-    pub(crate) count: usize,
-}
-
-impl Sight {
-    pub(crate) fn whole(&self) -> &[Seen] {
-        &self.all[..self.count]
-    }
-
-    /// What is seen after each joining of a member.
-    pub(crate) fn after_join(&self, who: Member) -> impl Iterator<Item = &[Seen]> {
-        self.all.iter().enumerate().filter_map(move |(index, item)| match item {
-            Seen::View(view)
-                if view.joined.iter().any(|&(member, reason)| member == who && reason != NODE_UP) =>
-            {
-                Some(self.all.get(index + 1..self.count).unwrap_or_default())
-            }
-            _ => None,
-        })
-    }
-}
-
 /// What one side of a comparison has had so far.
-#[derive(Default)]
 struct Had {
     /// Whose messages above the atomic size.
     long: BTreeSet<(u16, u16)>,
     /// From which nodes.
     nodes: BTreeSet<u32>,
+    /// All that its daemon has delivered on this ring, to this client or another one.
+    daemon: HashSet<MessageId>,
 }
 
 /// A process, its membership, and a sender.
@@ -59,6 +29,9 @@ type Whose = (usize, usize, (u16, u16));
 pub(crate) struct Compare<'a> {
     pub(crate) history: &'a History,
     pub(crate) scan: &'a Scan,
+    pub(crate) rings: &'a Rings<'a>,
+    /// Those of one daemon, by its node, their group and the ring.
+    pub(crate) mates: &'a HashMap<(u32, u8, Ring), Vec<&'a Stretch>>,
     /// The long messages that each membership of a process has missed of each sender.
     pub(crate) missed: RefCell<HashMap<Whose, BTreeSet<u32>>>,
 }
@@ -92,46 +65,78 @@ impl Compare<'_> {
         (other, others): (&Stretch, &Sight),
         way: &[&Stretch],
         report: &mut Report,
-    ) {
+    ) -> io::Result<()> {
         let (left, right) = match (one.start, other.start) {
             (Start::Ring, Start::Ring) => (ones.whole(), others.whole()),
             _ => match (ones.after_join(other.me).last(), others.after_join(one.me).last()) {
                 (Some(rest), _) if other.start == Start::Join => (rest, others.whole()),
                 (_, Some(rest)) if one.start == Start::Join => (ones.whole(), rest),
                 _ => {
-                    return report.violation(Property::Views, || {
+                    report.violation(Property::Views, || {
                         format!("{} and {} did not see each other join", self.name(one), self.name(other))
                     });
+                    return Ok(());
                 }
             },
         };
-        let difference = self.difference((one, left), (other, right), false, report);
+        if left == right {
+            return Ok(());
+        }
+        // What came to the one before the other joined.
+        let mut had = [self.had(one)?, self.had(other)?];
+        for (whole, rest, side) in [(ones.whole(), left, 0), (others.whole(), right, 1)] {
+            for item in &whole[..whole.len().saturating_sub(rest.len())] {
+                self.note(item, &mut had[side]);
+                self.overhear(item, &mut had[1 - side]);
+            }
+        }
+        let difference = self.difference((one, left), (other, right), &mut had, false, report);
         if let Some((i, j)) = difference {
             self.complain((one, &left[i..]), (other, &right[j..]), way, report);
         }
+        Ok(())
     }
 
-    /// Where two histories that begin at the same place part; `part` when the first may end earlier.
-    pub(crate) fn difference(
+    /// Where a history parts from another one of the same daemon that begins at the same place, and may go on longer.
+    pub(crate) fn difference_of_part(
         &self,
         (one, ones): (&Stretch, &[Seen]),
         (other, others): (&Stretch, &[Seen]),
+        report: &mut Report,
+    ) -> io::Result<Option<(usize, usize)>> {
+        if others.starts_with(ones) {
+            return Ok(None);
+        }
+        let mut had = [self.had(one)?, self.had(other)?];
+        Ok(self.difference((one, ones), (other, others), &mut had, true, report))
+    }
+
+    /// Where two histories that begin at the same place part; `part` when the first may end earlier.
+    fn difference(
+        &self,
+        (one, ones): (&Stretch, &[Seen]),
+        (other, others): (&Stretch, &[Seen]),
+        had: &mut [Had; 2],
         part: bool,
         report: &mut Report,
     ) -> Option<(usize, usize)> {
-        if ones == others || (part && others.starts_with(ones)) {
-            return None;
-        }
         let (mut i, mut j) = (0, 0);
-        let mut had: [Had; 2] = Default::default();
         loop {
             match (ones.get(i), others.get(j)) {
                 (None, None) => return None,
                 (None, Some(_)) if part => return None,
                 (Some(left), Some(right)) if left == right => {
-                    for had in &mut had {
+                    for had in had.iter_mut() {
                         self.note(left, had);
                     }
+                    (i, j) = (i + 1, j + 1);
+                }
+                (Some(Seen::View(left)), Some(Seen::View(right)))
+                    if self.scan.gone.explains((one, left), (other, right)) =>
+                {
+                    report.known(Known::GoneBeforeItsMessages, || {
+                        format!("{} and {} have {left:?} and {right:?}", self.name(one), self.name(other))
+                    });
                     (i, j) = (i + 1, j + 1);
                 }
                 (Some(left), _) if self.may_miss(other, left, &had[1]) && !others[j..].contains(left) => {
@@ -155,15 +160,34 @@ impl Compare<'_> {
         self.scan.process(id)
     }
 
+    fn had(&self, stretch: &Stretch) -> io::Result<Had> {
+        let mut daemon = HashSet::new();
+        let key = stretch.ring.map(|ring| (stretch.me.node, stretch.group, ring));
+        for mate in key.and_then(|key| self.mates.get(&key)).into_iter().flatten() {
+            daemon.extend(self.load(mate)?.whole().iter().filter_map(Seen::message));
+        }
+        Ok(Had { long: BTreeSet::new(), nodes: BTreeSet::new(), daemon })
+    }
+
+    /// A message has come before a client joined, and to its daemon, perhaps.
+    fn overhear(&self, seen: &Seen, had: &mut Had) {
+        if let Some(id) = seen.message().filter(|id| had.daemon.contains(id)) {
+            had.nodes.extend(self.nodes(id));
+        }
+    }
+
+    /// The nodes that the sender was on.
+    fn nodes(&self, id: MessageId) -> impl Iterator<Item = u32> {
+        self.sender(id).into_iter().flat_map(|process| process.members.iter().map(|member| member.node))
+    }
+
     /// A message has come.
     fn note(&self, seen: &Seen, had: &mut Had) {
         if let Seen::Message(id) = seen {
             if self.scan.messages.get(*id).len >= LONG {
                 had.long.insert((id.client, id.launch));
             }
-            if let Some(process) = self.sender(*id) {
-                had.nodes.extend(process.members.iter().map(|member| member.node));
-            }
+            had.nodes.extend(self.nodes(*id));
         }
     }
 
@@ -180,9 +204,8 @@ impl Compare<'_> {
     /// Whether parts of a message may have gone before this client and its sender met.
     fn may_miss(&self, stretch: &Stretch, seen: &Seen, had: &Had) -> bool {
         let Seen::Message(id) = seen else { return false };
-        let Some(process) = self.sender(*id) else { return false };
         let of = (id.client, id.launch);
-        let nodes = || process.members.iter().map(|member| member.node);
+        let nodes = || self.nodes(*id);
         let met = nodes().any(|node| stretch.met_nodes.contains(&node));
         let len = self.scan.messages.get(*id).len;
         if len >= LONG {
@@ -195,7 +218,7 @@ impl Compare<'_> {
             let fewer = missed.get(&key).map_or(0, BTreeSet::len) <= meetings as usize;
             return again || (fewer && !had.long.contains(&of));
         }
-        met && !nodes().any(|node| had.nodes.contains(&node))
+        met && !had.daemon.contains(id) && !nodes().any(|node| had.nodes.contains(&node))
     }
 
     pub(crate) fn complain(

@@ -61,6 +61,7 @@
 
 mod compare;
 mod fates;
+mod gone;
 mod live;
 pub mod log;
 mod messages;
@@ -68,8 +69,10 @@ mod order;
 mod reading;
 pub mod record;
 mod report;
+mod rings;
 mod same;
 mod scan;
+mod sight;
 mod source;
 mod stretch;
 
@@ -109,6 +112,7 @@ pub struct History {
 pub fn check(history: &History) -> io::Result<Report> {
     let mut report = Report::default();
     let mut scan = scan::scan(history, &mut report)?;
+    gone::check(history, &scan, &mut report);
     fates::check(history, &scan, &mut report);
     same::check(history, &scan, &mut report)?;
     order::check(history, &mut scan, &mut report)?;

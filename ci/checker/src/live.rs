@@ -19,6 +19,8 @@ pub(crate) struct Live {
     pub(crate) absent: bool,
     /// Who left since the last ring.
     pub(crate) departed: HashSet<Member>,
+    /// Who ended since the last message, and has not joined again.
+    pub(crate) ended: BTreeSet<Member>,
     /// Nodes that went down since the last message.
     pub(crate) lost_nodes: BTreeSet<u32>,
     /// Nodes that came since the last message, and those that came with this ring.
@@ -43,6 +45,7 @@ impl Live {
             any: false,
             absent: false,
             departed: HashSet::new(),
+            ended: BTreeSet::new(),
             lost_nodes: BTreeSet::new(),
             up_nodes: BTreeSet::new(),
             met_nodes: BTreeSet::new(),

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::gone::{Gone, Late};
 use crate::live::Live;
 use crate::messages::{Messages, Sent, Sequence};
-use crate::record::{Change, Ending, Fate, LEAVE, Member, MessageId, NODE_DOWN, NODE_UP, Record, Ring, View};
+use crate::record::{
+    Change, Ending, Fate, LEAVE, Member, MessageId, NODE_DOWN, NODE_UP, PROC_DOWN, Record, Ring, View,
+};
 use crate::report::{Known, Property, Report};
 use crate::scan::{Membership, Process};
 use crate::stretch::{End, Start, Stretch};
@@ -18,6 +21,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) messages: &'a mut Messages,
     pub(crate) sequence: &'a mut Sequence,
     pub(crate) stretches: &'a mut Vec<Stretch>,
+    pub(crate) gone: &'a mut Gone,
     pub(crate) live: Option<Live>,
     pub(crate) next_seq: u32,
     /// Where the record that is being looked at begins.
@@ -117,6 +121,7 @@ impl Reading<'_> {
         };
         live.to = after;
         live.any = true;
+        live.ended.clear();
         live.lost_nodes.clear();
         live.up_nodes.clear();
         live.unheard.remove(&sender.node);
@@ -160,6 +165,9 @@ impl Reading<'_> {
         }
         for &(member, reason) in &view.left {
             live.departed.insert(member);
+            if reason == PROC_DOWN {
+                live.ended.insert(member);
+            }
             if reason == NODE_DOWN {
                 live.lost_nodes.insert(member.node);
             }
@@ -169,6 +177,8 @@ impl Reading<'_> {
             live.departed.remove(&member);
             if reason == NODE_UP {
                 come.insert(member.node);
+            } else {
+                live.ended.remove(&member);
             }
         }
         for &node in &come {
@@ -232,6 +242,19 @@ impl Reading<'_> {
         }
         let early = std::mem::take(&mut live.early);
         live.departed.clear();
+        for member in std::mem::take(&mut live.ended) {
+            let back = live.view.as_ref().is_some_and(|view| view.contains(&member));
+            self.gone.tell(self.process.group, ring, member, back);
+        }
+        let (process, group, node, old) = (self.index, self.process.group, live.me.node, live.ring);
+        self.gone.late.extend(early.into_iter().map(|(sender, id)| Late {
+            process,
+            group,
+            node,
+            ring: old,
+            sender,
+            id,
+        }));
         let live = self.live.as_ref().expect("looked at above");
         if !live.absent {
             let stretch = self.stretch(live, End::Ring(ring));
@@ -245,9 +268,6 @@ impl Reading<'_> {
         live.lost_nodes.clear();
         live.unheard.append(&mut live.up_nodes);
         live.met_nodes = live.unheard.clone();
-        for (sender, id) in early {
-            self.bad(Property::Delivery, &format!("{id:?} was delivered while {sender:?} was no member"));
-        }
     }
 
     fn stretch(&self, live: &Live, end: End) -> Stretch {

@@ -22,6 +22,8 @@ pub(crate) const LEAVE: u8 = 2;
 pub(crate) const NODE_DOWN: u8 = 3;
 /// The reason of those whose node came.
 pub(crate) const NODE_UP: u8 = 4;
+/// The reason of who ended without leaving.
+pub(crate) const PROC_DOWN: u8 = 5;
 
 /// The name of a totem ring. The sequence number first, which grows from ring to ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -60,6 +60,8 @@ pub enum Known {
     /// A process that joins while an earlier membership of it is still ending gets the views of that one, too: corosync tells
     /// memberships of one process not apart. It is told that it has gone, and then that it has come.
     EarlierSelf,
+    /// A process ended while a ring was formed, and its end was told before the last messages that its daemon had taken from it.
+    GoneBeforeItsMessages,
 }
 
 impl Known {
@@ -70,6 +72,7 @@ impl Known {
             Self::UnderWay => "under way at a joining or a merge",
             Self::BeforeJoining => "message before its sender's joining",
             Self::Dropped => "dropped by the daemon",
+            Self::GoneBeforeItsMessages => "end of a process before its last messages",
             Self::EarlierSelf => "views of an earlier membership of the same process",
         }
     }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
 use crate::History;
-use crate::compare::{Compare, Seen};
+use crate::compare::Compare;
 use crate::record::Ring;
 use crate::report::{Known, Report};
+use crate::rings::Rings;
 use crate::scan::Scan;
+use crate::sight::Seen;
 use crate::stretch::{End, Start, Stretch};
 
 /// What a stretch is known by: the group, the ring, and how it ends.
@@ -16,7 +18,8 @@ type Key = (u8, Ring, Option<Ring>);
 
 /// Compares the stretches.
 pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::Result<()> {
-    let stretches = completed(&scan.stretches);
+    let rings = Rings::new(&history.rings, &scan.stretches);
+    let stretches = completed(&scan.stretches, &rings);
     let mut together: BTreeMap<Key, Vec<&Stretch>> = BTreeMap::new();
     let mut cut = Vec::new();
     for stretch in &stretches {
@@ -34,7 +37,13 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::
             together.entry((stretch.group, ring, next)).or_default().push(stretch);
         }
     }
-    let compare = Compare { history, scan, missed: RefCell::default() };
+    let mut mates: HashMap<(u32, u8, Ring), Vec<&Stretch>> = HashMap::new();
+    for stretch in &stretches {
+        if let Some(ring) = stretch.ring {
+            mates.entry((stretch.me.node, stretch.group, ring)).or_default().push(stretch);
+        }
+    }
+    let compare = Compare { history, scan, rings: &rings, mates: &mates, missed: RefCell::default() };
     for (key, stretches) in &together {
         compare.together(*key, stretches, report)?;
     }
@@ -53,8 +62,9 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::
     Ok(())
 }
 
-/// The stretches, each with what its client could not see and others on its node did: the ring, and who came with it.
-fn completed(stretches: &[Stretch]) -> Vec<Stretch> {
+/// The stretches, each with what its client could not see, and others on its node or its log did: the ring, and who came with
+/// it.
+fn completed(stretches: &[Stretch], rings: &Rings<'_>) -> Vec<Stretch> {
     let before = rings_before(stretches);
     let mut met: HashMap<(u32, Option<Ring>), BTreeSet<u32>> = HashMap::new();
     for stretch in stretches {
@@ -72,6 +82,9 @@ fn completed(stretches: &[Stretch]) -> Vec<Stretch> {
         }
         if let Some(nodes) = met.get(&(stretch.me.node, stretch.ring)) {
             stretch.met_nodes.extend(nodes);
+        }
+        if let Some(ring) = stretch.ring {
+            stretch.met_nodes.append(&mut rings.met(stretch.me.node, ring));
         }
         stretch
     };
@@ -95,28 +108,17 @@ fn rings_before(stretches: &[Stretch]) -> HashMap<(u32, Option<Ring>), Ring> {
 }
 
 impl Compare<'_> {
-    /// The rings that a node was on, from one to another, as its daemon's log says.
-    fn path(&self, node: u32, from: Ring, to: Option<Ring>) -> Option<&[Ring]> {
-        let rings = self.history.rings.get(&node)?;
-        let first = rings.iter().position(|&ring| ring == from)?;
-        let last = match to {
-            Some(to) => first + rings[first..].iter().position(|&ring| ring == to)?,
-            None => rings.len() - 1,
-        };
-        Some(&rings[first..=last])
-    }
-
     /// Those that end on the same ring, from the same ring.
     fn together(&self, (_, ring, next): Key, stretches: &[&Stretch], report: &mut Report) -> io::Result<()> {
         // Parts of them that went the same way. Without a log only a node is known to go with itself.
         let mut ways: Vec<(Option<&[Ring]>, Vec<&Stretch>)> = Vec::new();
         for &stretch in stretches {
-            let path = self.path(stretch.me.node, ring, next);
+            let path = self.rings.path(stretch.me.node, ring, next);
             let fits = |(other, way): &&mut (Option<&[Ring]>, Vec<&Stretch>)| match (path, *other) {
                 (Some(path), Some(other)) => path == other,
                 _ => way.iter().all(|other| {
                     other.me.node == stretch.me.node
-                        || (self.history.rings.is_empty()
+                        || (self.rings.is_empty()
                             && !other.lost_nodes.contains(&stretch.me.node)
                             && !stretch.lost_nodes.contains(&other.me.node))
                 }),
@@ -136,7 +138,7 @@ impl Compare<'_> {
                 let others = self.load(other)?;
                 report.counts.compared += 1;
                 report.counts.compared_events += others.count as u64;
-                self.pair((leader, &seen), (other, &others), way, report);
+                self.pair((leader, &seen), (other, &others), way, report)?;
             }
             leaders.push((*leader, seen));
         }
@@ -169,7 +171,7 @@ impl Compare<'_> {
             for place in places {
                 let mut tolerated = Report::default();
                 let Some((i, j)) =
-                    self.difference((stretch, seen.whole()), (mate, place), true, &mut tolerated)
+                    self.difference_of_part((stretch, seen.whole()), (mate, place), &mut tolerated)?
                 else {
                     report.counts.compared += 1;
                     report.counts.compared_events += seen.count as u64;

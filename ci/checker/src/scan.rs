@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 
 use crate::History;
+use crate::gone::Gone;
 use crate::messages::{Messages, Sequence};
 use crate::reading::Reading;
 use crate::record::{Ending, Member, MessageId, Record};
@@ -36,6 +37,7 @@ pub(crate) struct Scan {
     pub(crate) messages: Messages,
     pub(crate) processes: Vec<Process>,
     pub(crate) stretches: Vec<Stretch>,
+    pub(crate) gone: Gone,
     index: HashMap<(u16, u16), usize>,
 }
 
@@ -66,6 +68,7 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
             messages: &mut scan.messages,
             sequence: sequences.entry(client).or_default(),
             stretches: &mut scan.stretches,
+            gone: &mut scan.gone,
             live: None,
             next_seq: 0,
             at: reader.offset(),

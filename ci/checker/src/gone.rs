@@ -1,0 +1,105 @@
+//! Members that are said to have ended, and whose last messages come then: [`Known::GoneBeforeItsMessages`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::History;
+use crate::record::{Member, MessageId, Ring, View};
+use crate::report::{Known, Property, Report};
+use crate::scan::Scan;
+use crate::stretch::Stretch;
+
+/// A message that came while its sender was no member, up to the end of its ring.
+#[derive(Debug)]
+pub(crate) struct Late {
+    pub(crate) process: usize,
+    pub(crate) group: u8,
+    pub(crate) node: u32,
+    pub(crate) ring: Option<Ring>,
+    pub(crate) sender: Member,
+    pub(crate) id: MessageId,
+}
+
+/// Whose end was told while a ring was formed: after the last message of the one before, and before the event about it.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    /// By group and ring; and whether somebody was told after that, before the event, that its node came with it.
+    told: HashMap<(u8, Ring), BTreeMap<Member, bool>>,
+    pub(crate) late: Vec<Late>,
+}
+
+impl Gone {
+    /// Somebody was told it.
+    pub(crate) fn tell(&mut self, group: u8, ring: Ring, member: Member, back: bool) {
+        *self.told.entry((group, ring)).or_default().entry(member).or_default() |= back;
+    }
+
+    /// Whether the member came back, if it was said to have ended.
+    fn back(&self, group: u8, ring: Option<Ring>, member: Member) -> Option<bool> {
+        self.told.get(&(group, ring?))?.get(&member).copied()
+    }
+
+    /// Whether two views differ in one member alone, who is gone to its own node and has come back to the others.
+    pub(crate) fn explains(
+        &self,
+        (one, view): (&Stretch, &View),
+        (other, others): (&Stretch, &View),
+    ) -> bool {
+        let ((lacks, without), (has, with)) = if view.members.len() < others.members.len() {
+            ((one, view), (other, others))
+        } else {
+            ((other, others), (one, view))
+        };
+        let mut more = with.members.iter().filter(|&member| !without.members.contains(member));
+        let (Some(&member), None) = (more.next(), more.next()) else { return false };
+        with.members.len() == without.members.len() + 1
+            && (&with.left, &with.joined) == (&without.left, &without.joined)
+            && lacks.me.node == member.node
+            && has.me.node != member.node
+            && lacks.ring == has.ring
+            && self.back(has.group, has.ring, member) == Some(true)
+    }
+}
+
+/// Decides over the messages of those who were no members.
+pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
+    for late in &scan.gone.late {
+        let name = &history.processes[late.process].name;
+        let (id, sender) = (late.id, late.sender);
+        if is_known(history, scan, late) {
+            report.known(Known::GoneBeforeItsMessages, || {
+                format!(
+                    "{name}: {id:?} of {sender:?}, who was said to have ended before ring {:?}",
+                    late.ring
+                )
+            });
+        } else {
+            report.violation(Property::Delivery, || {
+                format!("{name}: {id:?} was delivered while {sender:?} was no member")
+            });
+        }
+    }
+}
+
+fn is_known(history: &History, scan: &Scan, late: &Late) -> bool {
+    // Those on other nodes have it back, unless nobody has.
+    let gone = scan
+        .gone
+        .back(late.group, late.ring, late.sender)
+        .is_some_and(|back| !back || late.node == late.sender.node);
+    let there = history.rings.is_empty()
+        || history
+            .rings
+            .get(&late.sender.node)
+            .zip(late.ring)
+            .is_some_and(|(rings, ring)| rings.contains(&ring));
+    gone && there && !lived_on(scan, late.id)
+}
+
+/// Whether the sender itself has delivered the message, or a later one of the same membership.
+fn lived_on(scan: &Scan, id: MessageId) -> bool {
+    let Some(process) = scan.process(id) else { return true };
+    let messages = scan.messages.of(id.client, id.launch);
+    let next = process.memberships.iter().find(|membership| membership.first_seq > id.seq);
+    let end = next.map_or(messages.len(), |next| next.first_seq as usize);
+    messages.get(id.seq as usize..end).is_none_or(|rest| rest.iter().any(|sent| sent.own))
+}

@@ -1,0 +1,66 @@
+//! The rings that nodes were on, as the logs of their daemons say.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::record::Ring;
+use crate::stretch::{End, Stretch};
+
+/// The rings of each node, and which of them clients were told of.
+pub(crate) struct Rings<'a> {
+    of: &'a BTreeMap<u32, Vec<Ring>>,
+    told: HashSet<Ring>,
+}
+
+impl<'a> Rings<'a> {
+    pub(crate) fn new(of: &'a BTreeMap<u32, Vec<Ring>>, stretches: &[Stretch]) -> Self {
+        let mut told = HashSet::new();
+        for stretch in stretches {
+            told.extend(stretch.ring);
+            if let End::Ring(ring) = stretch.end {
+                told.insert(ring);
+            }
+        }
+        Self { of, told }
+    }
+
+    /// Whether there are logs.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// The rings that a node was on, from one to another.
+    pub(crate) fn path(&self, node: u32, from: Ring, to: Option<Ring>) -> Option<&'a [Ring]> {
+        let rings = self.of.get(&node)?;
+        let first = rings.iter().position(|&ring| ring == from)?;
+        let last = match to {
+            Some(to) => first + rings[first..].iter().position(|&ring| ring == to)?,
+            None => rings.len() - 1,
+        };
+        Some(&rings[first..=last])
+    }
+
+    /// The nodes that a node met with a ring: they were on another one before. What a daemon has taken waits while services do
+    /// not agree, so those count as well that came with a ring before of which no client was told.
+    pub(crate) fn met(&self, node: u32, ring: Ring) -> BTreeSet<u32> {
+        let mut met = BTreeSet::new();
+        let Some(rings) = self.of.get(&node) else { return met };
+        let Some(last) = rings.iter().position(|&other| other == ring) else { return met };
+        for at in (0..=last).rev() {
+            if at < last && self.told.contains(&rings[at]) {
+                break;
+            }
+            let before = at.checked_sub(1).map(|before| rings[before]);
+            for (&other, others) in
+                self.of.iter().filter(|(other, others)| **other != node && others.contains(&ring))
+            {
+                // A daemon that has just been started has nothing under way.
+                let from =
+                    others.iter().position(|&other| other == rings[at]).and_then(|at| at.checked_sub(1));
+                if from.is_some_and(|from| before != Some(others[from])) {
+                    met.insert(other);
+                }
+            }
+        }
+        met
+    }
+}
