@@ -1,6 +1,6 @@
 //! Members that are said to have ended, and whose last messages come then: [`Known::GoneBeforeItsMessages`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::History;
 use crate::record::{Member, MessageId, Ring, View};
@@ -22,20 +22,24 @@ pub(crate) struct Late {
 /// Whose end was told while a ring was formed: after the last message of the one before, and before the event about it.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
-    /// By group and ring; and whether somebody was told after that, before the event, that its node came with it.
-    told: HashMap<(u8, Ring), BTreeMap<Member, bool>>,
+    /// By group, member and ring; and the nodes where clients were told after that, before the event, that it has come back.
+    told: HashMap<(u8, Member), BTreeMap<Ring, BTreeSet<u32>>>,
     pub(crate) late: Vec<Late>,
 }
 
 impl Gone {
-    /// Somebody was told it.
-    pub(crate) fn tell(&mut self, group: u8, ring: Ring, member: Member, back: bool) {
-        *self.told.entry((group, ring)).or_default().entry(member).or_default() |= back;
+    /// Somebody on a node was told it.
+    pub(crate) fn tell(&mut self, group: u8, node: u32, ring: Ring, member: Member, back: bool) {
+        let nodes = self.told.entry((group, member)).or_default().entry(ring).or_default();
+        nodes.extend(back.then_some(node));
     }
 
-    /// Whether the member came back, if it was said to have ended.
-    fn back(&self, group: u8, ring: Option<Ring>, member: Member) -> Option<bool> {
-        self.told.get(&(group, ring?))?.get(&member).copied()
+    /// The nodes to which a member came back, if it was said to have ended.
+    fn back(&self, group: u8, ring: Option<Ring>, member: Member) -> Option<&BTreeSet<u32>> {
+        let (ring, told) = (ring?, self.told.get(&(group, member))?);
+        // Those to whom it came back are told once more, when the next ring is formed. Its own daemon knows that it has ended.
+        let again = told.range(..ring).any(|(_, nodes)| !nodes.is_empty());
+        told.get(&ring).filter(|nodes| !again && !nodes.contains(&member.node))
     }
 
     /// Whether two views differ in one member alone, who is gone to its own node and has come back to the others.
@@ -56,7 +60,7 @@ impl Gone {
             && lacks.me.node == member.node
             && has.me.node != member.node
             && lacks.ring == has.ring
-            && self.back(has.group, has.ring, member) == Some(true)
+            && self.back(has.group, has.ring, member).is_some_and(|nodes| !nodes.is_empty())
     }
 }
 
@@ -85,7 +89,7 @@ fn is_known(history: &History, scan: &Scan, late: &Late) -> bool {
     let gone = scan
         .gone
         .back(late.group, late.ring, late.sender)
-        .is_some_and(|back| !back || late.node == late.sender.node);
+        .is_some_and(|nodes| nodes.is_empty() || late.node == late.sender.node);
     let there = history.rings.is_empty()
         || history
             .rings

@@ -242,19 +242,13 @@ impl Reading<'_> {
         }
         let early = std::mem::take(&mut live.early);
         live.departed.clear();
+        let (process, group, node, on) = (self.index, self.process.group, live.me.node, live.ring);
         for member in std::mem::take(&mut live.ended) {
             let back = live.view.as_ref().is_some_and(|view| view.contains(&member));
-            self.gone.tell(self.process.group, ring, member, back);
+            self.gone.tell(group, node, ring, member, back);
         }
-        let (process, group, node, old) = (self.index, self.process.group, live.me.node, live.ring);
-        self.gone.late.extend(early.into_iter().map(|(sender, id)| Late {
-            process,
-            group,
-            node,
-            ring: old,
-            sender,
-            id,
-        }));
+        let late = early.into_iter().map(|(sender, id)| Late { process, group, node, ring: on, sender, id });
+        self.gone.late.extend(late);
         let live = self.live.as_ref().expect("looked at above");
         if !live.absent {
             let stretch = self.stretch(live, End::Ring(ring));

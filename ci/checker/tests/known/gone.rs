@@ -1,0 +1,148 @@
+//! A process that is gone before its messages is known, and a history that differs from that in one respect is not excused.
+
+use crate::report;
+use crate::story::{JOIN, LEAVE, NODE_DOWN, NODE_UP, PROC_DOWN, Story, ring};
+use cpg_checker::record::Ring;
+use cpg_checker::{Known, Property};
+
+const LAST: u64 = 12;
+
+/// A process that ends while ring 8 is formed.
+struct Ending8 {
+    reason: u8,
+    /// The clients that are told that it has come back.
+    back: Vec<usize>,
+    /// The node of client 4.
+    other: u32,
+    /// Whether the event about the ring is there.
+    ring: bool,
+    /// Whether a message comes between its end and the ring.
+    between: bool,
+    /// Whether its message comes on the ring after that.
+    later: bool,
+    /// Whether it is delivered the message, or the one that comes then.
+    lives: Option<u32>,
+    /// Whose message comes.
+    sender: usize,
+    /// How client 3 is said to join on node 2.
+    joins: u8,
+    /// The rings of the logs of node 2.
+    rings: Vec<Ring>,
+}
+
+impl Default for Ending8 {
+    fn default() -> Self {
+        Self {
+            reason: PROC_DOWN,
+            back: vec![0, 4],
+            other: 3,
+            ring: true,
+            between: false,
+            later: false,
+            lives: None,
+            sender: 2,
+            joins: JOIN,
+            rings: vec![ring(4), ring(8), ring(LAST)],
+        }
+    }
+}
+
+/// Client 0 on node 1, 1 and 2 on node 2, of which 2 ends; 4 somewhere; 3 on node 1, who joins later. 5 is in no group.
+fn ends(how: &Ending8) -> Story {
+    let mut story = Story::new(&[1, 2, 2, 1, how.other, 2]);
+    story.rings = [1, 3].into_iter().map(|node| (node, vec![ring(4), ring(8), ring(LAST)])).collect();
+    story.rings.insert(2, how.rings.clone());
+    story.join(5, &[5], 4);
+    story.leave(5);
+    let there = [0, 1, 2, 4];
+    for (index, &client) in there.iter().enumerate() {
+        story.join(client, &there[..=index], 4);
+        story.view(&there[..index], &there[..=index], &[], &[(client, JOIN)]);
+    }
+    story.message(2, &there);
+    let rest = [0, 1, 4];
+    let gone: &[(usize, u8)] = &[(2, how.reason)];
+    story.view(&rest, &rest, gone, &[]);
+    if how.between {
+        story.message(0, &rest);
+    }
+    let back = &how.back;
+    story.view(back, &there, &[], &[(2, NODE_UP)]);
+    if how.ring {
+        story.totem(&rest, 8);
+    }
+    let last = |story: &mut Story| {
+        let mut hear = rest.to_vec();
+        hear.extend((how.lives == Some(0)).then_some(2));
+        story.message(how.sender, &hear);
+        if how.lives == Some(1) {
+            story.message(2, &[0, 1, 4, 2]);
+        }
+    };
+    if !how.later {
+        last(&mut story);
+    }
+    for client in rest {
+        let (all, reason): (&[usize], u8) = if back.contains(&client) {
+            (&[0, 1, 2, 3, 4], JOIN)
+        } else {
+            (&[0, 1, 3, 4], if client == 1 { how.joins } else { JOIN })
+        };
+        story.view(&[client], all, &[], &[(3, reason)]);
+    }
+    let members: &[usize] = if back.is_empty() { &[0, 1, 3, 4] } else { &[0, 1, 2, 3, 4] };
+    story.join(3, members, if how.ring { 8 } else { 4 });
+    let all = [0, 1, 3, 4];
+    story.message(0, &all);
+    let mut knowing = back.clone();
+    knowing.extend((!back.is_empty()).then_some(3));
+    story.view(&knowing, &all, &[(2, PROC_DOWN)], &[]);
+    story.totem(&all, LAST);
+    if how.later {
+        last(&mut story);
+    }
+    story.message(0, &all);
+    story.totem(&all, 16);
+    for node in story.rings.values_mut() {
+        node.push(ring(16));
+    }
+    story.message(1, &all);
+    story.settle(&all);
+    story
+}
+
+#[test]
+fn a_process_that_is_gone_before_its_messages_is_known() {
+    // The message comes to client 1, who does not know it, and whose view of another that joins is without it.
+    let gone = report(&ends(&Ending8::default()));
+    assert!(gone.is_good() && gone.known.len() == 1, "{gone:#?}");
+    assert_eq!(gone.known[&Known::GoneBeforeItsMessages].count, 1 + 1, "{gone:#?}");
+    // Its node may have known of the end when it told the others of its members.
+    let never = report(&ends(&Ending8 { back: vec![], ..Ending8::default() }));
+    assert!(never.is_good() && never.known.len() == 1, "{never:#?}");
+    assert_eq!(never.known[&Known::GoneBeforeItsMessages].count, 3, "{never:#?}");
+}
+
+#[test]
+fn what_differs_from_that_is_no_excuse() {
+    use Property::{Delivery, Views};
+    let base = Ending8::default;
+    let cases = [
+        ("it left", Delivery, Ending8 { reason: LEAVE, ..base() }),
+        ("its node went", Delivery, Ending8 { reason: NODE_DOWN, ..base() }),
+        ("no ring was formed", Views, Ending8 { ring: false, ..base() }),
+        ("a message came before the ring", Delivery, Ending8 { between: true, ..base() }),
+        ("the next ring has come", Delivery, Ending8 { later: true, ..base() }),
+        ("it was delivered the message itself", Delivery, Ending8 { lives: Some(0), ..base() }),
+        ("it was delivered a later one", Delivery, Ending8 { lives: Some(1), ..base() }),
+        ("the message is of somebody else", Delivery, Ending8 { sender: 5, ..base() }),
+        ("its node was not on the ring", Delivery, Ending8 { rings: vec![ring(4), ring(LAST)], ..base() }),
+        ("it has come back to others, not to this one", Delivery, Ending8 { back: vec![4], ..base() }),
+        ("it has come back on its own node", Views, Ending8 { other: 2, ..base() }),
+        ("the views differ in more than it", Views, Ending8 { joins: NODE_UP, ..base() }),
+    ];
+    for (why, property, how) in cases {
+        let found = report(&ends(&how));
+        assert!(found.violations.contains_key(&property), "{why}: {found:#?}");
+    }
+}

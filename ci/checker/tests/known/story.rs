@@ -1,0 +1,103 @@
+//! Histories told one event after the other.
+
+use std::collections::BTreeMap;
+
+use cpg_checker::record::{Change, Ending, Member, MessageId, Record, Ring, View};
+use cpg_checker::{History, Process, Source};
+
+pub const JOIN: u8 = 1;
+pub const LEAVE: u8 = 2;
+pub const NODE_DOWN: u8 = 3;
+pub const NODE_UP: u8 = 4;
+pub const PROC_DOWN: u8 = 5;
+
+/// The ring with a number.
+pub fn ring(seq: u64) -> Ring {
+    Ring { seq, node: 1 }
+}
+
+/// What happened, to clients that are known by their index.
+pub struct Story {
+    clients: Vec<(Member, Vec<Record>)>,
+    sent: Vec<u32>,
+    /// What the logs of the nodes say.
+    pub rings: BTreeMap<u32, Vec<Ring>>,
+}
+
+impl Story {
+    /// With a client on each of these nodes.
+    pub fn new(nodes: &[u32]) -> Self {
+        let client = |(number, &node): (u16, &u32)| {
+            let hello = Record::Hello { client: number, launch: 1, group: 0, queued: false };
+            (Member { node, pid: 10 + u32::from(number) }, vec![hello])
+        };
+        Self {
+            clients: (0..).zip(nodes).map(client).collect(),
+            sent: vec![0; nodes.len()],
+            rings: BTreeMap::new(),
+        }
+    }
+
+    fn changes(&self, of: &[(usize, u8)]) -> Vec<Change> {
+        of.iter().map(|&(client, reason)| (self.clients[client].0, reason)).collect()
+    }
+
+    fn tell(&mut self, to: &[usize], record: &Record) {
+        for &client in to {
+            self.clients[client].1.push(record.clone());
+        }
+    }
+
+    /// A client joins, which it alone is told.
+    pub fn join(&mut self, client: usize, members: &[usize], ring_seq: u64) {
+        let me = self.clients[client].0;
+        self.tell(&[client], &Record::Begin { incarnation: 1, me });
+        self.view(&[client], members, &[], &[(client, JOIN)]);
+        self.totem(&[client], ring_seq);
+    }
+
+    /// A client that is alone leaves.
+    pub fn leave(&mut self, client: usize) {
+        self.view(&[client], &[], &[(client, LEAVE)], &[]);
+        self.tell(&[client], &Record::End(Ending::Left));
+    }
+
+    /// A view, with who left and joined, and why.
+    pub fn view(&mut self, to: &[usize], members: &[usize], left: &[(usize, u8)], joined: &[(usize, u8)]) {
+        let members = members.iter().map(|&client| self.clients[client].0).collect();
+        let (left, joined) = (self.changes(left), self.changes(joined));
+        self.tell(to, &Record::View(View { members, left, joined }));
+    }
+
+    /// A new ring.
+    pub fn totem(&mut self, to: &[usize], seq: u64) {
+        self.tell(to, &Record::Totem(ring(seq)));
+    }
+
+    /// A message is sent, and delivered.
+    pub fn message(&mut self, sender: usize, to: &[usize]) {
+        let (seq, client) = (self.sent[sender], u16::try_from(sender).expect("few clients"));
+        self.sent[sender] += 1;
+        self.tell(&[sender], &Record::Send { seq, hash: seq, len: 50, tracked: false });
+        let id = MessageId { client, launch: 1, seq };
+        self.tell(to, &Record::Deliver { id, hash: seq, sender: self.clients[sender].0 });
+    }
+
+    /// The end of all that is compared.
+    pub fn settle(&mut self, all: &[usize]) {
+        self.tell(all, &Record::Settled);
+        self.tell(all, &Record::Bye);
+    }
+
+    pub fn history(&self) -> History {
+        let process = |(number, (_, records)): (usize, &(Member, Vec<Record>))| Process {
+            name: format!("client {number}"),
+            source: Source::of(records),
+        };
+        History {
+            processes: self.clients.iter().enumerate().map(process).collect(),
+            rings: self.rings.clone(),
+            logged_drops: None,
+        }
+    }
+}
