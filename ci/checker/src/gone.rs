@@ -48,18 +48,14 @@ impl Gone {
         (one, view): (&Stretch, &View),
         (other, others): (&Stretch, &View),
     ) -> bool {
-        let ((lacks, without), (has, with)) = if view.members.len() < others.members.len() {
-            ((one, view), (other, others))
-        } else {
-            ((other, others), (one, view))
-        };
-        let mut more = with.members.iter().filter(|&member| !without.members.contains(member));
-        let (Some(&member), None) = (more.next(), more.next()) else { return false };
-        with.members.len() == without.members.len() + 1
-            && (&with.left, &with.joined) == (&without.left, &without.joined)
+        let members = |view: &View| view.members.iter().copied().collect::<BTreeSet<Member>>();
+        let (mine, its) = (members(view), members(others));
+        let mut differ = mine.symmetric_difference(&its);
+        let (Some(&member), None) = (differ.next(), differ.next()) else { return false };
+        let (lacks, has) = if mine.contains(&member) { (other, one) } else { (one, other) };
+        (&view.left, &view.joined) == (&others.left, &others.joined)
             && lacks.me.node == member.node
             && has.me.node != member.node
-            && lacks.ring == has.ring
             && self.back(has.group, has.ring, member).is_some_and(|nodes| !nodes.is_empty())
     }
 }

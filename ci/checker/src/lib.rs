@@ -44,9 +44,11 @@
 //!   pieces are on their way, those who did not hear the first one drop all frames of that node up to the end of the message
 //!   (`exec/totempg.c`, `THROW_AWAY_ACTIVE`), with the small messages that are in them. The sender and those who were with it
 //!   deliver all of them, after the view that has both parts. A message above the atomic size is put together by libcpg in the
-//!   same way, so that a client that joins in the middle of one does not get it. Excused are, of a node that came with a
-//!   ring, the messages before the first one that is heard of it, and one message above the atomic size of each sender for each time
-//!   that it and the client met.
+//!   same way, so that a client that joins in the middle of one does not get it. Excused are, of a node that came with a ring,
+//!   the messages before the first one that is heard of it, and one message above the atomic size of each sender for each time
+//!   that it and the client met. The logs of the daemons say which nodes came with a ring: a client that joins right after
+//!   the merge has not seen it, and no client is told of a ring that ends before services have agreed. A message that another
+//!   client of the same daemon was delivered is not excused, nor one of that node after it.
 //! - [`PartedUnseen`](Known::PartedUnseen). Nodes went from one ring to another on two ways, and no view says so, because services
 //!   had not agreed in between (`exec/sync.c`): the list of those who left is made from the last step alone (`exec/cpg.c`,
 //!   `cpg_sync_init`).
@@ -55,6 +57,15 @@
 //! - [`EarlierSelf`](Known::EarlierSelf). corosync knows a member by node and pid. A process that gives up joining while a ring is
 //!   formed, and joins again, gets on the new handle the views of the first attempt: that it has joined, that it has gone
 //!   (with the reason that a process has ended), that it has joined.
+//! - [`GoneBeforeItsMessages`](Known::GoneBeforeItsMessages). While the services agree about a new ring, a daemon sends from a
+//!   queue of its own (`exec/totemsrp.c`, `new_message_queue_trans`), and what clients have sent before waits in another one. When a
+//!   process ends in that time, the news goes before its messages (`exec/cpg.c`, `cpg_lib_exit_fn`). Its own node is told that it
+//!   has ended, and gets its messages then. Others are told so as well, and then that it has come, because it is in the list of
+//!   members that its daemon has sent (`joinlist_inform_clients`), and at the next ring that it has ended
+//!   (`joinlist_remove_zombie_pi_entries`). Excused are messages of a process of which such a view came between the last message of
+//!   one ring and the event about the next, on that next ring alone, when its node came to it, and the sender has not been
+//!   delivered them itself, nor later ones; by clients on other nodes only if it came back to nobody. And of views on that
+//!   ring, those of a client on its node may be without it where those of one on another node have it.
 //! - [`Dropped`](Known::Dropped). A daemon said that it took a message, and dropped it while its ring re-formed (B17). Only when
 //!   nobody has delivered it, and a daemon's log tells of dropped messages, or the sender was told.
 #![forbid(unsafe_code)]

@@ -10,7 +10,8 @@ const LAST: u64 = 12;
 /// A process that ends while ring 8 is formed.
 struct Ending8 {
     reason: u8,
-    /// The clients that are told that it has come back.
+    /// The clients that are told that it has ended, and that it has come back.
+    told: Vec<usize>,
     back: Vec<usize>,
     /// The node of client 4.
     other: u32,
@@ -24,8 +25,11 @@ struct Ending8 {
     lives: Option<u32>,
     /// Whose message comes.
     sender: usize,
-    /// How client 3 is said to join on node 2.
+    /// How client 3 is said to join on node 2, and whether it is there.
     joins: u8,
+    joins_on: u32,
+    /// Who is said to have left on node 2 alone.
+    leaves: Option<usize>,
     /// The rings of the logs of node 2.
     rings: Vec<Ring>,
 }
@@ -34,6 +38,7 @@ impl Default for Ending8 {
     fn default() -> Self {
         Self {
             reason: PROC_DOWN,
+            told: vec![0, 1, 4],
             back: vec![0, 4],
             other: 3,
             ring: true,
@@ -42,32 +47,38 @@ impl Default for Ending8 {
             lives: None,
             sender: 2,
             joins: JOIN,
-            rings: vec![ring(4), ring(8), ring(LAST)],
+            joins_on: 1,
+            leaves: None,
+            rings: vec![ring(4), ring(8), ring(LAST), ring(16)],
         }
     }
 }
 
-/// Client 0 on node 1, 1 and 2 on node 2, of which 2 ends; 4 somewhere; 3 on node 1, who joins later. 5 is in no group.
+/// Client 0 on node 1, 1 and 2 on node 2, of which 2 ends; 4 somewhere; 3 joins later, and 6. 5 has left before, and 7 says
+/// nothing.
 fn ends(how: &Ending8) -> Story {
-    let mut story = Story::new(&[1, 2, 2, 1, how.other, 2]);
-    story.rings = [1, 3].into_iter().map(|node| (node, vec![ring(4), ring(8), ring(LAST)])).collect();
+    let mut story = Story::new(&[1, 2, 2, how.joins_on, how.other, 2, 1, 2]);
+    story.rings =
+        [1, 3].into_iter().map(|node| (node, vec![ring(4), ring(8), ring(LAST), ring(16)])).collect();
     story.rings.insert(2, how.rings.clone());
     story.join(5, &[5], 4);
     story.leave(5);
     let there = [0, 1, 2, 4];
     for (index, &client) in there.iter().enumerate() {
         story.join(client, &there[..=index], 4);
-        story.view(&there[..index], &there[..=index], &[], &[(client, JOIN)]);
+        story.view(&there[..index], &[], &[(client, JOIN)]);
     }
+    story.view(&there, &[], &[(7, JOIN)]);
     story.message(2, &there);
     let rest = [0, 1, 4];
-    let gone: &[(usize, u8)] = &[(2, how.reason)];
-    story.view(&rest, &rest, gone, &[]);
+    story.view(&how.told, &[(2, how.reason)], &[]);
     if how.between {
         story.message(0, &rest);
     }
-    let back = &how.back;
-    story.view(back, &there, &[], &[(2, NODE_UP)]);
+    story.view(&how.back, &[], &[(2, NODE_UP)]);
+    if let Some(leaves) = how.leaves {
+        story.view(&[1], &[(leaves, LEAVE)], &[]);
+    }
     if how.ring {
         story.totem(&rest, 8);
     }
@@ -76,36 +87,36 @@ fn ends(how: &Ending8) -> Story {
         hear.extend((how.lives == Some(0)).then_some(2));
         story.message(how.sender, &hear);
         if how.lives == Some(1) {
-            story.message(2, &[0, 1, 4, 2]);
+            story.message(2, &[2]);
         }
     };
     if !how.later {
         last(&mut story);
     }
-    for client in rest {
-        let (all, reason): (&[usize], u8) = if back.contains(&client) {
-            (&[0, 1, 2, 3, 4], JOIN)
-        } else {
-            (&[0, 1, 3, 4], if client == 1 { how.joins } else { JOIN })
-        };
-        story.view(&[client], all, &[], &[(3, reason)]);
-    }
-    let members: &[usize] = if back.is_empty() { &[0, 1, 3, 4] } else { &[0, 1, 2, 3, 4] };
-    story.join(3, members, if how.ring { 8 } else { 4 });
-    let all = [0, 1, 3, 4];
+    story.view(&[0, 4], &[], &[(3, JOIN)]);
+    story.view(&[1], &[], &[(3, how.joins)]);
+    let members: Vec<usize> =
+        [0, 1, 2, 3, 4, 7].into_iter().filter(|&member| story.sees(4, member)).collect();
+    story.join(3, &members, if how.ring { 8 } else { 4 });
+    let mut all = vec![0, 1, 3, 4];
+    story.view(&all, &[], &[(6, JOIN)]);
     story.message(0, &all);
-    let mut knowing = back.clone();
-    knowing.extend((!back.is_empty()).then_some(3));
-    story.view(&knowing, &all, &[(2, PROC_DOWN)], &[]);
+    if how.joins_on == 2 {
+        // It is killed.
+        all.retain(|&client| client != 3);
+        story.view(&all, &[(3, PROC_DOWN)], &[]);
+    }
+    for &client in &all {
+        if story.sees(client, 2) {
+            story.view(&[client], &[(2, PROC_DOWN)], &[]);
+        }
+    }
     story.totem(&all, LAST);
     if how.later {
         last(&mut story);
     }
     story.message(0, &all);
     story.totem(&all, 16);
-    for node in story.rings.values_mut() {
-        node.push(ring(16));
-    }
     story.message(1, &all);
     story.settle(&all);
     story
@@ -113,10 +124,10 @@ fn ends(how: &Ending8) -> Story {
 
 #[test]
 fn a_process_that_is_gone_before_its_messages_is_known() {
-    // The message comes to client 1, who does not know it, and whose view of another that joins is without it.
+    // The message comes to client 1, who does not know it, and whose views of two that join are without it.
     let gone = report(&ends(&Ending8::default()));
     assert!(gone.is_good() && gone.known.len() == 1, "{gone:#?}");
-    assert_eq!(gone.known[&Known::GoneBeforeItsMessages].count, 1 + 1, "{gone:#?}");
+    assert_eq!(gone.known[&Known::GoneBeforeItsMessages].count, 1 + 2, "{gone:#?}");
     // Its node may have known of the end when it told the others of its members.
     let never = report(&ends(&Ending8 { back: vec![], ..Ending8::default() }));
     assert!(never.is_good() && never.known.len() == 1, "{never:#?}");
@@ -136,9 +147,21 @@ fn what_differs_from_that_is_no_excuse() {
         ("it was delivered the message itself", Delivery, Ending8 { lives: Some(0), ..base() }),
         ("it was delivered a later one", Delivery, Ending8 { lives: Some(1), ..base() }),
         ("the message is of somebody else", Delivery, Ending8 { sender: 5, ..base() }),
-        ("its node was not on the ring", Delivery, Ending8 { rings: vec![ring(4), ring(LAST)], ..base() }),
+        (
+            "its node was not on the ring",
+            Delivery,
+            Ending8 { rings: vec![ring(4), ring(LAST), ring(16)], ..base() },
+        ),
         ("it has come back to others, not to this one", Delivery, Ending8 { back: vec![4], ..base() }),
         ("it has come back on its own node", Views, Ending8 { other: 2, ..base() }),
+        ("one on another node is without it", Views, Ending8 { back: vec![4], ..base() }),
+        (
+            "it did not come back to those who have it",
+            Views,
+            Ending8 { told: vec![1], back: vec![], ..base() },
+        ),
+        ("one who joins on its node has it", Views, Ending8 { joins_on: 2, ..base() }),
+        ("the views differ in another one, too", Views, Ending8 { leaves: Some(7), ..base() }),
         ("the views differ in more than it", Views, Ending8 { joins: NODE_UP, ..base() }),
     ];
     for (why, property, how) in cases {

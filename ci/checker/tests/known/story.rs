@@ -1,6 +1,6 @@
 //! Histories told one event after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cpg_checker::record::{Change, Ending, Member, MessageId, Record, Ring, View};
 use cpg_checker::{History, Process, Source};
@@ -20,6 +20,8 @@ pub fn ring(seq: u64) -> Ring {
 pub struct Story {
     clients: Vec<(Member, Vec<Record>)>,
     sent: Vec<u32>,
+    /// The view of each.
+    views: Vec<BTreeSet<usize>>,
     /// What the logs of the nodes say.
     pub rings: BTreeMap<u32, Vec<Ring>>,
 }
@@ -34,6 +36,7 @@ impl Story {
         Self {
             clients: (0..).zip(nodes).map(client).collect(),
             sent: vec![0; nodes.len()],
+            views: vec![BTreeSet::new(); nodes.len()],
             rings: BTreeMap::new(),
         }
     }
@@ -52,21 +55,32 @@ impl Story {
     pub fn join(&mut self, client: usize, members: &[usize], ring_seq: u64) {
         let me = self.clients[client].0;
         self.tell(&[client], &Record::Begin { incarnation: 1, me });
-        self.view(&[client], members, &[], &[(client, JOIN)]);
+        self.views[client] = members.iter().copied().collect();
+        self.view(&[client], &[], &[(client, JOIN)]);
         self.totem(&[client], ring_seq);
     }
 
     /// A client that is alone leaves.
     pub fn leave(&mut self, client: usize) {
-        self.view(&[client], &[], &[(client, LEAVE)], &[]);
+        self.view(&[client], &[(client, LEAVE)], &[]);
         self.tell(&[client], &Record::End(Ending::Left));
     }
 
-    /// A view, with who left and joined, and why.
-    pub fn view(&mut self, to: &[usize], members: &[usize], left: &[(usize, u8)], joined: &[(usize, u8)]) {
-        let members = members.iter().map(|&client| self.clients[client].0).collect();
-        let (left, joined) = (self.changes(left), self.changes(joined));
-        self.tell(to, &Record::View(View { members, left, joined }));
+    /// A change of the views of some: who left and joined, and why.
+    pub fn view(&mut self, to: &[usize], left: &[(usize, u8)], joined: &[(usize, u8)]) {
+        for &client in to {
+            let view = &mut self.views[client];
+            view.retain(|member| left.iter().all(|(gone, _)| gone != member));
+            view.extend(joined.iter().map(|(come, _)| come));
+            let members = self.views[client].iter().map(|&member| self.clients[member].0).collect();
+            let (left, joined) = (self.changes(left), self.changes(joined));
+            self.tell(&[client], &Record::View(View { members, left, joined }));
+        }
+    }
+
+    /// Whether a client has another one in its view.
+    pub fn sees(&self, client: usize, other: usize) -> bool {
+        self.views[client].contains(&other)
     }
 
     /// A new ring.
