@@ -13,6 +13,8 @@ struct Ending8 {
     /// The clients that are told that it has ended, and that it has come back.
     told: Vec<usize>,
     back: Vec<usize>,
+    /// As who comes.
+    returns: u8,
     /// The node of client 4.
     other: u32,
     /// Whether the event about the ring is there.
@@ -40,6 +42,7 @@ impl Default for Ending8 {
             reason: PROC_DOWN,
             told: vec![0, 1, 4],
             back: vec![0, 4],
+            returns: NODE_UP,
             other: 3,
             ring: true,
             between: false,
@@ -75,7 +78,7 @@ fn ends(how: &Ending8) -> Story {
     if how.between {
         story.message(0, &rest);
     }
-    story.view(&how.back, &[], &[(2, NODE_UP)]);
+    story.view(&how.back, &[], &[(2, how.returns)]);
     if let Some(leaves) = how.leaves {
         story.view(&[1], &[(leaves, LEAVE)], &[]);
     }
@@ -160,6 +163,7 @@ fn what_differs_from_that_is_no_excuse() {
             Views,
             Ending8 { told: vec![1], back: vec![], ..base() },
         ),
+        ("it has joined anew", Views, Ending8 { returns: JOIN, ..base() }),
         ("one who joins on its node has it", Views, Ending8 { joins_on: 2, ..base() }),
         ("the views differ in another one, too", Views, Ending8 { leaves: Some(7), ..base() }),
         ("the views differ in more than it", Views, Ending8 { joins: NODE_UP, ..base() }),

@@ -1,42 +1,53 @@
 //! What was under way at a merge is known, and a history that differs from it in one respect is not excused.
 
 use crate::report;
-use crate::story::{JOIN, NODE_UP, Story, ring};
+use crate::story::{JOIN, LEAVE, NODE_UP, PROC_DOWN, Story, ring};
 use cpg_checker::record::Ring;
 use cpg_checker::{Known, Property, Report};
-
-const LAST: u64 = 12;
 
 fn is_only(report: &Report, known: Known, times: u64) -> bool {
     report.is_good() && report.known.len() == 1 && report.known[&known].count == times
 }
 
-/// Who joined before a node comes to a ring, and who sends what after that.
+/// Another client of the daemon that comes.
+#[derive(PartialEq, Eq)]
+enum Mate {
+    No,
+    Stays,
+    /// It leaves before the other one joins.
+    Leaves,
+}
+
+/// What happens when node 2 comes to those of nodes 1 and 3, and a client joins on it.
 struct Merge {
     /// The ring that node 2 was on before.
     alone: Ring,
-    /// Those of node 3 before it.
+    /// The rings of node 3.
     third: Vec<Ring>,
     /// Whether there is a ring between that and the merge of which no client is told.
     unseen: bool,
-    /// The node of the sender, and of which of the messages the one that joins lacks.
+    /// Whether there has been another ring since, which clients are told of.
+    later: bool,
+    /// The node of the sender, and which of its messages is lacking.
     sender: u32,
     lacks: usize,
-    /// How many come before it joins, and to whom else on its node.
+    /// How many come before.
     before: usize,
-    mate: bool,
+    mate: Mate,
 }
 
 impl Default for Merge {
     fn default() -> Self {
+        let third = vec![ring(4), ring(12)];
         Self {
             alone: ring(8),
-            third: vec![ring(4), ring(LAST)],
+            third,
             unseen: false,
+            later: false,
             sender: 1,
             lacks: 0,
             before: 0,
-            mate: false,
+            mate: Mate::No,
         }
     }
 }
@@ -44,31 +55,36 @@ impl Default for Merge {
 /// Client 0 on node 1 sees the merge; client 1 on node 2 joins after it, and lacks one of four messages of client 2.
 fn joined_after(merge: &Merge) -> Story {
     let mut story = Story::new(&[1, 2, merge.sender, 2]);
-    let mut seconds = vec![merge.alone, ring(LAST)];
-    let mut firsts = vec![ring(4), ring(LAST)];
-    if merge.unseen {
-        // Node 2 comes with a ring that breaks at once.
-        seconds.insert(1, ring(10));
-        firsts.insert(1, ring(10));
-    }
-    story.rings = [(1, firsts), (2, seconds), (3, merge.third.clone())].into();
+    // A ring that node 2 comes to, and that breaks at once.
+    let broken = merge.unseen.then_some(ring(10));
+    let next = merge.later.then_some(ring(16));
+    let rings = |first: Ring| [Some(first), broken, Some(ring(12)), next].into_iter().flatten().collect();
+    story.rings = [(1, rings(ring(4))), (2, rings(merge.alone)), (3, merge.third.clone())].into();
     story.join(0, &[0], 4);
     story.join(2, &[0, 2], 4);
     story.view(&[0], &[], &[(2, JOIN)]);
     let mut there = vec![0, 2];
-    if merge.mate {
+    if merge.mate != Mate::No {
         story.join(3, &[3], merge.alone.seq);
         story.view(&[0, 2], &[], &[(3, NODE_UP)]);
         story.view(&[3], &[], &[(0, NODE_UP), (2, NODE_UP)]);
         there.push(3);
     }
-    // Something has happened on the ring before.
-    story.totem(&there, LAST);
+    story.message(0, &[0, 2]);
+    story.totem(&there, 12);
+    if merge.later {
+        story.message(2, &there);
+        story.totem(&there, 16);
+    }
     for _ in 0..merge.before {
         story.message(2, &there);
     }
+    if merge.mate == Mate::Leaves {
+        story.view(&there, &[(3, LEAVE)], &[]);
+        there.pop();
+    }
     let all: Vec<usize> = there.iter().copied().chain([1]).collect();
-    story.join(1, &all, LAST);
+    story.join(1, &all, if merge.later { 16 } else { 12 });
     story.view(&there, &[], &[(1, JOIN)]);
     for which in 0..4 {
         let hear = if which == merge.lacks { &there } else { &all };
@@ -78,11 +94,33 @@ fn joined_after(merge: &Merge) -> Story {
     story
 }
 
+/// Client 0 on node 1 lacks a message of client 2 on node 2, after some others; client 1 has joined there meanwhile.
+fn ended_after(before: usize) -> Story {
+    let mut story = Story::new(&[1, 2, 2]);
+    story.rings = [(1, vec![ring(4), ring(12)]), (2, vec![ring(8), ring(12)])].into();
+    story.join(0, &[0], 4);
+    story.join(2, &[2], 8);
+    story.view(&[0], &[], &[(2, NODE_UP)]);
+    story.view(&[2], &[], &[(0, NODE_UP)]);
+    story.totem(&[0, 2], 12);
+    for _ in 0..before {
+        story.message(2, &[0, 2]);
+    }
+    story.join(1, &[0, 1, 2], 12);
+    story.view(&[0, 2], &[], &[(1, JOIN)]);
+    story.message(2, &[1, 2]);
+    story.view(&[0, 1], &[(2, PROC_DOWN)], &[]);
+    story.message(0, &[0, 1]);
+    story.settle(&[0, 1]);
+    story
+}
+
 #[test]
 fn what_was_under_way_when_the_node_came_is_known_to_one_who_joins_then() {
     assert!(is_only(&report(&joined_after(&Merge::default())), Known::UnderWay, 1));
     let unseen = report(&joined_after(&Merge { unseen: true, ..Merge::default() }));
     assert!(is_only(&unseen, Known::UnderWay, 1), "{unseen:#?}");
+    assert!(is_only(&report(&ended_after(0)), Known::UnderWay, 1));
     // Nobody says that the daemon had the earlier ones.
     assert!(is_only(&report(&joined_after(&Merge { before: 2, ..Merge::default() })), Known::UnderWay, 1));
 }
@@ -94,17 +132,28 @@ fn what_was_not_under_way_is_no_excuse() {
         ("an earlier message was heard", Merge { lacks: 1, ..Merge::default() }),
         (
             "the sender's node came with this one",
-            Merge { sender: 3, third: vec![ring(8), ring(LAST)], ..Merge::default() },
+            Merge { sender: 3, third: vec![ring(8), ring(12)], ..Merge::default() },
         ),
         (
             "the sender's daemon has just begun",
-            Merge { sender: 3, third: vec![ring(LAST)], ..Merge::default() },
+            Merge { sender: 3, third: vec![ring(12)], ..Merge::default() },
         ),
-        ("another client of the daemon has it", Merge { mate: true, ..Merge::default() }),
-        ("the daemon has heard an earlier one", Merge { mate: true, before: 1, ..Merge::default() }),
+        ("another client of the daemon has it", Merge { mate: Mate::Stays, ..Merge::default() }),
+        ("the daemon has heard an earlier one", Merge { mate: Mate::Stays, before: 1, ..Merge::default() }),
+        (
+            "the daemon has heard an earlier one, as one says who has left",
+            Merge { mate: Mate::Leaves, before: 1, ..Merge::default() },
+        ),
+        ("that was a ring before", Merge { later: true, ..Merge::default() }),
+        (
+            "the sender's node is not on the ring",
+            Merge { sender: 3, unseen: true, third: vec![ring(4), ring(10)], ..Merge::default() },
+        ),
     ];
-    for (why, merge) in cases {
-        let found = report(&joined_after(&merge));
+    let cases = cases.map(|(why, merge)| (why, joined_after(&merge)));
+    let ended = [("it has heard an earlier one before the other joined", ended_after(1))];
+    for (why, story) in cases.into_iter().chain(ended) {
+        let found = report(&story);
         assert!(found.violations.contains_key(&Property::Views), "{why}: {found:#?}");
     }
 }
