@@ -110,7 +110,7 @@ pub struct Lost {
 }
 
 impl Lost {
-    /// Which membership has ended: 1 for the first.
+    /// Which membership has ended: 1 for the first, and one more for each that follows.
     pub fn generation(self) -> u64 {
         self.generation
     }
@@ -177,7 +177,7 @@ pub struct Comeback {
 }
 
 impl Comeback {
-    /// Which membership begins.
+    /// Which membership begins: one more than that which was [lost](Lost::generation).
     pub fn generation(&self) -> u64 {
         self.generation
     }

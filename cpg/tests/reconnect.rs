@@ -436,15 +436,17 @@ fn a7_a_child_is_refused_a_group_that_is_away() {
         let pause = Duration::from_secs(20);
         let how = returning(Reconnect::new().pauses(pause, pause));
         let mut group = join_with(how, "forked");
-        let (_sender, mut receiver) = join_with(how, "forked and split").split().unwrap();
+        let (sender, mut receiver) = join_with(how, "forked and split").split().unwrap();
         cluster.kill(1).unwrap();
         pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        assert_eq!((group.generation(), sender.generation(), receiver.generation()), (1, 1, 1));
         let pid = fork();
         if pid == 0 {
             child(|| {
                 ensure!(refused(group.dispatch(Dispatch::All, |_, _| ())));
                 ensure!(refused(receiver.recv()));
+                ensure!(sender.generation() == 0);
                 ensure!(refused(group.leave()));
                 ensure!(refused(receiver.leave()));
                 0

@@ -228,7 +228,8 @@ impl Receiver {
         self.link().me()
     }
 
-    /// Which membership this is; see [`Link::generation`].
+    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the group is away
+    /// it is still the one that was lost.
     pub fn generation(&self) -> u64 {
         self.link().generation()
     }
