@@ -158,6 +158,24 @@ mod tests {
     use crate::name::NameError;
 
     #[test]
+    fn the_thread_of_a_search_that_is_given_up_ends_in_the_middle_of_its_pause() {
+        let pause = Duration::from_secs(100 * 3600);
+        let name = GroupName::new("search").unwrap();
+        let bell = Waker::new().unwrap();
+        let search =
+            Search::start(Process::this(), Connect::new(), name, (pause, pause), bell, || ()).unwrap();
+        // The thread has the other one of two.
+        let inner = Arc::downgrade(&search.inner);
+        assert_eq!(inner.strong_count(), 2);
+        drop(search);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while inner.strong_count() > 0 {
+            assert!(Instant::now() < deadline, "it would join a group that the program has left");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
     fn a_jittered_pause_is_between_half_and_all_of_it() {
         let pause = Duration::from_millis(100);
         let pauses: Vec<_> = (0..1000).map(|_| jittered(pause)).collect();
