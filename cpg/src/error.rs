@@ -46,6 +46,10 @@ pub enum Error {
     ///
     /// A child shares the connection of its parent: whatever it sends or ends there is the parent's
     /// (A7). Connect anew in the child.
+    ///
+    /// Not if another thread of the parent was connecting or closing when it forked, as that of a group that
+    /// [searches](crate::Reconnect) for its daemon does at any time: it may have held a lock of libqb's or of this crate's, and the
+    /// child has a copy that nobody gives back (A7, A12). Such a child must not connect before it has called `exec`.
     #[error(
         "this handle belongs to process {owner}, and a child of it may not use it: connect anew after the fork"
     )]

@@ -74,12 +74,12 @@
 //!
 //! # Between versions of corosync
 //!
-//! `ci/matrix` runs all tests on corosync 3.1.2, 3.1.7, 3.1.9 and 3.1.10; no fact above had to be told apart by version. What is
-//! known to differ, from their sources:
+//! `ci/matrix` runs all tests on the corosync of Debian 11, 12 and 13 (3.1.2, 3.1.7 and 3.1.9) and of Debian sid, which was 3.1.10
+//! when this was written. They expect the same of each. What is known to differ, from the sources:
 //!
 //! - Before 3.1.10 a deliver callback that is not there is called; there is always one here.
 //! - From 3.1.8 on `corosync/cpg.h` includes `sys/socket.h`, which `cpg_sys` leaves out of its declarations: they are the same
-//!   for all four.
+//!   for all of these.
 //! - After 3.1.10 zero-copy buffers are memory of `malloc`, and sending one is a plain send (B12).
 //!
 //! # What does not compile

@@ -218,7 +218,8 @@ impl Link {
         }
     }
 
-    /// Which membership this is, or was the last: 1, and one more each time that the group has [come back](crate::Reconnect).
+    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the group is away
+    /// it is still the one that was lost.
     pub fn generation(&self) -> u64 {
         self.generation
     }

@@ -32,6 +32,10 @@ use crate::owned::View;
 /// A thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
 /// anew (B5).
 ///
+/// That thread connects at times that the program does not know, and may hold a lock of libqb's or of this crate's (A12) when
+/// another thread forks: the child has a copy of it that nobody gives back (A7). A program that forks while a group is away must
+/// not connect in the child before it has called `exec`, or it may wait for ever; see [`Error::Forked`].
+///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
 /// use std::time::{Duration, Instant};
@@ -110,7 +114,7 @@ pub struct Lost {
 }
 
 impl Lost {
-    /// Which membership has ended: 1 for the first.
+    /// Which membership has ended: 1 for the first, and one more for each that follows.
     pub fn generation(self) -> u64 {
         self.generation
     }
@@ -177,7 +181,7 @@ pub struct Comeback {
 }
 
 impl Comeback {
-    /// Which membership begins.
+    /// Which membership begins: one more than that which was [lost](Lost::generation).
     pub fn generation(&self) -> u64 {
         self.generation
     }

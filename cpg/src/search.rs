@@ -154,8 +154,41 @@ fn passes(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::name::NameError;
+
+    fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !done() {
+            assert!(Instant::now() < deadline, "waited for {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn the_thread_of_a_search_that_is_given_up_ends_in_the_middle_of_its_pause() {
+        let pause = Duration::from_secs(100 * 3600);
+        let name = GroupName::new("search").unwrap();
+        let bell = Waker::new().unwrap();
+        let (say, thread) = std::sync::mpsc::channel();
+        let tell = move || say.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+        let search =
+            Search::start(Process::this(), Connect::new(), name, (pause, pause), bell, tell).unwrap();
+        let stat = Path::new("/proc").join(thread.recv().unwrap()).join("stat");
+        let mut asleep = 0;
+        wait_for("the thread to rest", || {
+            let rests = std::fs::read_to_string(&stat).unwrap().contains(") S ");
+            asleep = if rests { asleep + 1 } else { 0 };
+            asleep == 5
+        });
+        // The thread has the other one of two.
+        let inner = Arc::downgrade(&search.inner);
+        assert_eq!(inner.strong_count(), 2);
+        drop(search);
+        wait_for("the thread to end, which would join a group that was left", || inner.strong_count() == 0);
+    }
 
     #[test]
     fn a_jittered_pause_is_between_half_and_all_of_it() {

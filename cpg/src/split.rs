@@ -76,7 +76,8 @@ impl Sender {
         self.0.shared.me()
     }
 
-    /// Which membership this is; see [`Link::generation`].
+    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the group is away
+    /// it is still the one that was lost. In a child of the process, 0.
     pub fn generation(&self) -> u64 {
         self.0.shared.generation()
     }

@@ -249,6 +249,51 @@ fn what_waits_is_kept_if_that_was_asked_for() {
 }
 
 #[test]
+fn a_membership_that_is_lost_leaves_nothing_to_its_senders() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = join_with(returning(Reconnect::new()), "closed").split().unwrap();
+        cluster.kill(1).unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        // A thread closes the old handle, and not whoever dispatches when there is another one.
+        wait_for("the old handle to be closed", || {
+            matches!(sender.members(), Err(Error::Away)).then_some(())
+        });
+        cluster.restart(1).unwrap();
+        until_received_back(&mut receiver);
+        assert_eq!(sender.members().unwrap(), [sender.me()]);
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
+fn messages_that_are_lost_are_no_longer_in_flight() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join_with(returning(Reconnect::new()), "in flight");
+        pump(&mut group, |events| support::views(events).next().is_some());
+        cluster.pause(1).unwrap();
+        for _ in 0..3 {
+            group.send(b"lost").unwrap();
+        }
+        assert_eq!(group.in_flight(), 3);
+        cluster.kill(1).unwrap();
+        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        assert_eq!(group.in_flight(), 0);
+        cluster.restart(1).unwrap();
+        until_back(&mut group);
+        group.send(b"first").unwrap();
+        assert_eq!(group.in_flight(), 1);
+        // A queue would take as many for those that were lost.
+        let (sender, mut receiver) = group.split().unwrap();
+        let ticket = sender.send_tracked(b"second").unwrap();
+        assert_eq!(support::receive(&mut receiver, 2), [b"first".as_slice(), b"second"]);
+        ticket.wait_until(deadline()).unwrap();
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
 fn a_queue_that_is_full_has_room_again_when_the_group_is_back() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -436,15 +481,17 @@ fn a7_a_child_is_refused_a_group_that_is_away() {
         let pause = Duration::from_secs(20);
         let how = returning(Reconnect::new().pauses(pause, pause));
         let mut group = join_with(how, "forked");
-        let (_sender, mut receiver) = join_with(how, "forked and split").split().unwrap();
+        let (sender, mut receiver) = join_with(how, "forked and split").split().unwrap();
         cluster.kill(1).unwrap();
         pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        assert_eq!((group.generation(), sender.generation(), receiver.generation()), (1, 1, 1));
         let pid = fork();
         if pid == 0 {
             child(|| {
                 ensure!(refused(group.dispatch(Dispatch::All, |_, _| ())));
                 ensure!(refused(receiver.recv()));
+                ensure!(sender.generation() == 0);
                 ensure!(refused(group.leave()));
                 ensure!(refused(receiver.leave()));
                 0

@@ -127,6 +127,7 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
 fn halves_go_to_tasks_of_their_own() {
     on_each_runtime(1, |_| async {
         let (sender, mut receiver) = soon(Group::join("halves")).await.unwrap().split();
+        assert_eq!((receiver.name(), receiver.me()), (&name("halves"), sender.me()));
         let senders: Vec<_> = (0..8_u8)
             .map(|task| {
                 let sender = sender.clone();

@@ -58,6 +58,7 @@ fn a_task_hears_of_loss_and_return_in_order() {
             assert_eq!(message(&mut receiver).await, b"after");
             soon(ticket).await.unwrap();
             assert_eq!((sender.generation(), receiver.generation()), (generation + 1, generation + 1));
+            assert_eq!((receiver.name(), receiver.me()), (sender.name(), sender.me()));
             assert_eq!(soon(sender.members()).await.unwrap(), [sender.me()]);
         }
         soon(receiver.leave()).await.unwrap();

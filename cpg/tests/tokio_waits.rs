@@ -9,8 +9,8 @@ use cpg::tokio::{Group, Receiver, Sender};
 use cpg::{Connect, Error, OwnedEvent, TotemEvents};
 use support::tasks::{current, message, soon};
 use support::waits::{
-    Case, Dead, End, Gate, Paused, with_a_daemon_that_is_killed_meanwhile, with_a_dead_daemon,
-    with_a_paused_daemon,
+    Case, Dead, End, Gate, Paused, returns, waits, with_a_daemon_that_is_killed_meanwhile,
+    with_a_dead_daemon, with_a_paused_daemon,
 };
 use support::{deadline, name};
 
@@ -27,10 +27,6 @@ fn nothing_waits_for_a_daemon_that_is_killed() {
 #[test]
 fn nothing_waits_for_a_dead_daemon() {
     with_a_dead_daemon(CASES);
-}
-
-const fn waits(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
-    Case { what, paused: Paused::Waits, dead: Dead::Lost, run }
 }
 
 const CASES: &[Case] = &[
@@ -50,21 +46,16 @@ const CASES: &[Case] = &[
             Ok(())
         })
     }),
-    Case {
-        what: "tokio::Sender::send",
-        paused: Paused::Returns,
-        dead: Dead::Lost,
-        run: |gate| {
-            run(async {
-                let (sender, mut receiver) = split(gate).await;
-                gate.call();
-                sender.send(b"x").await?;
-                gate.returned()?;
-                assert_eq!(message(&mut receiver).await, b"x");
-                Ok(())
-            })
-        },
-    },
+    returns("tokio::Sender::send", |gate| {
+        run(async {
+            let (sender, mut receiver) = split(gate).await;
+            gate.call();
+            sender.send(b"x").await?;
+            gate.returned()?;
+            assert_eq!(message(&mut receiver).await, b"x");
+            Ok(())
+        })
+    }),
     waits("tokio::Sender::send, with a full queue", |gate| {
         run(async {
             let (sender, mut receiver) = split(gate).await;

@@ -15,7 +15,7 @@ use cpg::{
     TotemEvents, Wait, Waker,
 };
 use support::waits::{
-    Case, Dead, End, Gate, Paused, with_a_daemon_that_is_killed_meanwhile, with_a_dead_daemon,
+    Case, End, Gate, ends, returns, waits, with_a_daemon_that_is_killed_meanwhile, with_a_dead_daemon,
     with_a_paused_daemon,
 };
 use support::{Members, deadline, join, join_with, name, payloads, pump, views, wait_for};
@@ -33,18 +33,6 @@ fn nothing_waits_for_a_daemon_that_is_killed() {
 #[test]
 fn nothing_waits_for_a_dead_daemon() {
     with_a_dead_daemon(CASES);
-}
-
-const fn waits(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
-    Case { what, paused: Paused::Waits, dead: Dead::Lost, run }
-}
-
-const fn returns(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
-    Case { what, paused: Paused::Returns, dead: Dead::Lost, run }
-}
-
-const fn ends(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
-    Case { what, paused: Paused::Waits, dead: Dead::Fine, run }
 }
 
 const CASES: &[Case] = &[

@@ -195,6 +195,28 @@ fn a_daemon_that_ends_is_told() -> Result<()> {
 }
 
 #[test]
+fn changes_do_not_wait_if_they_are_told_not_to() -> Result<()> {
+    let cluster = quick(2)?;
+    cluster.wait_after_changes(false);
+    cluster.partition(&[&[1], &[2]])?;
+    cluster.settle()?;
+    assert_eq!(views(&cluster), [[1], [2]], "who asks waits");
+
+    // A change that waited would see that a daemon is missing.
+    kill(pid(cluster.daemon_pid(2)), Signal::SIGKILL).unwrap();
+    eventually("the daemon ends", || cluster.state(2) == State::Dead);
+    cluster.heal()?;
+    let missing = |result| matches!(result, Err(Error::DaemonEnded { node: 2, .. }));
+    assert!(missing(cluster.settle()));
+    cluster.wait_after_changes(true);
+    assert!(missing(cluster.heal()));
+
+    cluster.restart(2)?;
+    assert_eq!(views(&cluster), [[1, 2]; 2], "changes wait again");
+    Ok(())
+}
+
+#[test]
 fn nonsense_is_refused() -> Result<()> {
     assert!(matches!(Cluster::start(0), Err(Error::Invalid(_))));
     assert!(matches!(Cluster::start(1000), Err(Error::Invalid(_))));

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::code::CsError;
+use crate::packet;
 
 const LOST: Cause = Cause::Cs { call: "cpg_mcast_joined", code: CsError::Library };
 
@@ -71,6 +72,41 @@ fn a_message_that_is_refused_leaves_its_packet() {
         Some(Ok(()))
     });
     assert!(sent.borrow().is_empty());
+}
+
+#[test]
+fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
+    let outbox = outbox(Some(true));
+    let sent = RefCell::new(Vec::new());
+    let works = |bytes: &[u8]| {
+        sent.borrow_mut().push(bytes.to_vec());
+        Some(Ok(()))
+    };
+    let first = push(&outbox, b"first", &works).unwrap();
+    push(&outbox, b"second", &|_| Some(Err(LOST.into()))).unwrap();
+    // The receiver has not heard of it, and libcpg would take more: it would be lost with the membership, or come too early in
+    // the next one.
+    let everybody = |number: u8| {
+        push(&outbox, &[number], &works).unwrap();
+        outbox.lock().unwrap().put_off = true;
+        outbox.go_on(&works);
+        assert_eq!(sent.borrow().len(), 1);
+    };
+    everybody(3);
+    assert_eq!(outbox.arrived(&sent.borrow().clone()[0], &works), Some(first..first + 1));
+    everybody(4);
+    outbox.lose(LOST);
+    everybody(5);
+    assert_eq!(look(&outbox), "on", "nothing is handed back");
+    outbox.reopen(2, &works);
+    assert!(!outbox.is_waiting());
+    let payloads: Vec<_> = sent.borrow()[1..]
+        .iter()
+        .flat_map(|packet| {
+            packet::messages(packet).map(|message| message.unwrap().to_vec()).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(payloads, [&b"second"[..], &[3], &[4], &[5]]);
 }
 
 #[test]

@@ -19,8 +19,10 @@ use crate::inbox::Inbox;
 use crate::join::PATIENCE;
 use crate::lag::Lag;
 use crate::link::Link;
+use crate::name::GroupName;
 use crate::owned::OwnedEvent;
 use crate::requests::{Closes, Shared};
+use crate::types::Member;
 
 /// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
 const BATCH: usize = 256;
@@ -49,7 +51,8 @@ const RETRY: Duration = Duration::from_millis(10);
 /// }
 /// sender.send(b"-5 alice").await?;
 /// receiver.dispatch(|link, event| println!("{}: {event:?}", link.me())).await?;
-/// println!("{}: dispatched {:?} ago", receiver.generation(), receiver.lag().since_dispatch());
+/// println!("{} in {}, membership {}", receiver.me(), receiver.name(), receiver.generation());
+/// println!("dispatched {:?} ago", receiver.lag().since_dispatch());
 /// receiver.leave_until(Instant::now() + Duration::from_secs(10), |_, _| {}).await?;
 ///
 /// let (_, receiver) = Group::join("ledger").await?.split();
@@ -215,7 +218,18 @@ impl Receiver {
         Poll::Ready(Ok(next.expect("one event was handled")))
     }
 
-    /// Which membership this is; see [`Link::generation`].
+    /// The group.
+    pub fn name(&self) -> &GroupName {
+        self.link().name()
+    }
+
+    /// This member: this node and this process.
+    pub fn me(&self) -> Member {
+        self.link().me()
+    }
+
+    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the group is away
+    /// it is still the one that was lost.
     pub fn generation(&self) -> u64 {
         self.link().generation()
     }

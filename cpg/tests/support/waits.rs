@@ -17,6 +17,21 @@ pub struct Case {
     pub run: fn(&Gate) -> Result<(), End>,
 }
 
+/// It waits for a daemon that is stopped, and says when it is dead.
+pub const fn waits(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
+    Case { what, paused: Paused::Waits, dead: Dead::Lost, run }
+}
+
+/// It does not wait, and says when the daemon is dead.
+pub const fn returns(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
+    Case { what, paused: Paused::Returns, dead: Dead::Lost, run }
+}
+
+/// It waits for a daemon that is stopped, and ends without an error when it is dead.
+pub const fn ends(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
+    Case { what, paused: Paused::Waits, dead: Dead::Fine, run }
+}
+
 /// What a call does while the daemon is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paused {

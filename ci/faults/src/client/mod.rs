@@ -6,6 +6,7 @@ mod book;
 mod plain;
 mod queued;
 mod tasks;
+mod tickets;
 
 use std::fs::File;
 use std::io::{BufRead as _, Write as _};
@@ -153,6 +154,14 @@ impl Traffic {
         };
         usize::try_from(len).unwrap_or(0)
     }
+}
+
+/// How a membership ended in which dispatching gave this error.
+fn lost(error: &cpg::Error) -> Ending {
+    if !error.is_connection_lost() {
+        eprintln!("dispatch: {error}");
+    }
+    Ending::Lost
 }
 
 /// How an attempt to leave ended.

@@ -4,10 +4,9 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
 use cpg::{Ended, Event, Group, Link, OwnedEvent, Wait};
-use cpg_checker::record::Ending;
 
 use super::book::Book;
-use super::{JOIN, LEAVE, TICK, Task, Traffic, ending};
+use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 use crate::Result;
 use crate::style::Kind;
 
@@ -82,7 +81,7 @@ pub fn run(task: &Task, book: &Book) -> Result<()> {
         };
         book.begin(group.me());
         let stay = task.stay(&mut traffic.random);
-        let lost = loop {
+        let error = loop {
             if let Some(time) = book.take_stall() {
                 std::thread::sleep(time);
             }
@@ -102,16 +101,13 @@ pub fn run(task: &Task, book: &Book) -> Result<()> {
                 break None;
             }
         };
-        let ending = if let Some(error) = lost {
-            if !error.is_connection_lost() {
-                eprintln!("dispatch: {error}");
-            }
-            Ending::Lost
+        let ended = if let Some(error) = error {
+            lost(&error)
         } else {
             let me = group.me();
             ending(&group.leave_until(Instant::now() + LEAVE, |_, event| book.event(&event, me)))
         };
-        book.end(ending, false);
+        book.end(ended, false);
     }
     Ok(())
 }

@@ -7,38 +7,12 @@ use std::time::{Duration, Instant};
 
 use std::ops::ControlFlow::Continue;
 
-use cpg::{Event, Group, Sender, Ticket, Wait};
-use cpg_checker::record::Ending;
+use cpg::{Group, Sender, Wait};
 
 use super::book::Book;
-use super::{JOIN, LEAVE, TICK, Task, Traffic, ending};
+use super::tickets::Tickets;
+use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 use crate::Result;
-
-/// Tickets that have not said anything.
-#[derive(Default)]
-struct Tickets(Vec<(u32, Ticket)>);
-
-impl Tickets {
-    fn look(&mut self, book: &Book) {
-        self.0.retain(|(seq, ticket)| match ticket.outcome() {
-            None => true,
-            Some(outcome) => {
-                book.ticket(*seq, outcome.is_ok());
-                false
-            }
-        });
-    }
-
-    /// Waits for the rest, when the membership has ended.
-    fn finish(&mut self, book: &Book) {
-        for (seq, ticket) in self.0.drain(..) {
-            match ticket.wait_until(Instant::now() + LEAVE) {
-                Err(cpg::Error::TimedOut { .. }) => eprintln!("the ticket of {seq} says nothing"),
-                outcome => book.ticket(seq, outcome.is_ok()),
-            }
-        }
-    }
-}
 
 /// The sending thread of one membership, or of several in a group that comes back.
 struct Sending {
@@ -83,7 +57,9 @@ impl Sending {
         };
         match sent {
             Ok(ticket) => {
-                self.tickets.0.extend(ticket.map(|ticket| (seq, ticket)));
+                if let Some(ticket) = ticket {
+                    self.tickets.add(seq, ticket);
+                }
                 true
             }
             Err(error) => {
@@ -117,7 +93,7 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
             over: Arc::clone(&over),
         };
         let sending = thread::spawn(move || sending.run());
-        let lost = loop {
+        let error = loop {
             if let Some(time) = book.take_stall() {
                 thread::sleep(time);
             }
@@ -134,19 +110,11 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
                 break None;
             }
         };
-        let ended = if let Some(error) = lost {
-            if !error.is_connection_lost() {
-                eprintln!("dispatch: {error}");
-            }
-            Ending::Lost
+        let ended = if let Some(error) = error {
+            lost(&error)
         } else {
             let me = receiver.me();
-            let mut lost = false;
-            let left = receiver.leave_until(Instant::now() + LEAVE, |_, event| {
-                lost |= matches!(event, Event::Lost(_));
-                book.event(&event, me);
-            });
-            ending(&left)
+            ending(&receiver.leave_until(Instant::now() + LEAVE, |_, event| book.event(&event, me)))
         };
         over.store(true, Ordering::SeqCst);
         (traffic, sent_last) = sending.join().map_err(|_| "the sending thread panicked")?;

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::Ticket;
 use cpg::tokio::{Group, Sender};
-use cpg_checker::record::Ending;
 
 use super::book::Book;
-use super::{JOIN, LEAVE, TICK, Task, Traffic, ending};
+use super::tickets::Tickets;
+use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 use crate::Result;
 
 /// Until it is told to stop.
@@ -34,12 +33,12 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
             sender,
             book: Arc::clone(book),
             traffic,
-            tickets: Vec::new(),
+            tickets: Tickets::default(),
             sent_last,
             over: Arc::clone(&over),
         };
         let sending = tokio::spawn(sending.run());
-        let lost = loop {
+        let error = loop {
             if let Some(time) = book.take_stall() {
                 tokio::time::sleep(time).await;
             }
@@ -52,11 +51,8 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
                 break None;
             }
         };
-        let ended = if let Some(error) = lost {
-            if !error.is_connection_lost() {
-                eprintln!("dispatch: {error}");
-            }
-            Ending::Lost
+        let ended = if let Some(error) = error {
+            lost(&error)
         } else {
             let left =
                 receiver.leave_until(Instant::now() + LEAVE, |link, event| book.event(&event, link.me()));
@@ -74,7 +70,7 @@ struct Sending {
     sender: Sender,
     book: Arc<Book>,
     traffic: Traffic,
-    tickets: Vec<(u32, Ticket)>,
+    tickets: Tickets,
     sent_last: bool,
     over: Arc<AtomicBool>,
 }
@@ -82,7 +78,7 @@ struct Sending {
 impl Sending {
     async fn run(mut self) -> (Traffic, bool) {
         while !self.over.load(Ordering::SeqCst) {
-            self.look();
+            self.tickets.look(&self.book);
             if !self.book.is_quiet() {
                 while let Some(len) = self.traffic.due() {
                     if !self.send(len, false).await {
@@ -94,24 +90,8 @@ impl Sending {
             }
             tokio::time::sleep(TICK / 2).await;
         }
-        for (seq, ticket) in std::mem::take(&mut self.tickets) {
-            match tokio::time::timeout(LEAVE, ticket).await {
-                Ok(outcome) => self.book.ticket(seq, outcome.is_ok()),
-                Err(_) => eprintln!("the ticket of {seq} says nothing"),
-            }
-        }
+        self.tickets.finish_in_task(&self.book).await;
         (self.traffic, self.sent_last)
-    }
-
-    fn look(&mut self) {
-        let book = &self.book;
-        self.tickets.retain(|(seq, ticket)| match ticket.outcome() {
-            None => true,
-            Some(outcome) => {
-                book.ticket(*seq, outcome.is_ok());
-                false
-            }
-        });
     }
 
     async fn send(&mut self, len: usize, last: bool) -> bool {
@@ -128,12 +108,14 @@ impl Sending {
                 // As a future, for a while: this process can be stopped for longer than any limit.
                 match tokio::time::timeout(Duration::from_secs(1), &mut ticket).await {
                     Ok(outcome) => self.book.ticket(seq, outcome.is_ok()),
-                    Err(_) => self.tickets.push((seq, ticket)),
+                    Err(_) => self.tickets.add(seq, ticket),
                 }
                 true
             }
             Ok(ticket) => {
-                self.tickets.extend(ticket.map(|ticket| (seq, ticket)));
+                if let Some(ticket) = ticket {
+                    self.tickets.add(seq, ticket);
+                }
                 true
             }
             Err(error) => {
