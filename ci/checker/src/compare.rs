@@ -71,9 +71,17 @@ impl Compare<'_> {
             _ => match (ones.after_join(other.me).last(), others.after_join(one.me).last()) {
                 (Some(rest), _) if other.start == Start::Join => (rest, others.whole()),
                 (_, Some(rest)) if one.start == Start::Join => (ones.whole(), rest),
+                _ if self.joined_again((one, ones), (other, others), report) => return Ok(()),
                 _ => {
                     report.violation(Property::Views, || {
-                        format!("{} and {} did not see each other join", self.name(one), self.name(other))
+                        format!(
+                            "{} and {} were together from {:?} to {:?} and {:?}, and did not see each other join",
+                            self.name(one),
+                            self.name(other),
+                            one.ring,
+                            one.end,
+                            other.end
+                        )
                     });
                     return Ok(());
                 }

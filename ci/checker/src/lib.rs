@@ -56,7 +56,8 @@
 //!   process that joins on the other side makes its node known, and messages of others there come before the view that has them.
 //! - [`EarlierSelf`](Known::EarlierSelf). corosync knows a member by node and pid. A process that gives up joining while a ring is
 //!   formed, and joins again, gets on the new handle the views of the first attempt: that it has joined, that it has gone
-//!   (with the reason that a process has ended), that it has joined.
+//!   (with the reason that a process has ended), that it has joined. Others can still have the first one, from a list that was
+//!   made before it ended; they are not told that it has joined (`exec/cpg.c`, `do_proc_join` knows it already).
 //! - [`GoneBeforeItsMessages`](Known::GoneBeforeItsMessages). While the services agree about a new ring, a daemon sends from a
 //!   queue of its own (`exec/totemsrp.c`, `new_message_queue_trans`), and what clients have sent before waits in another one. When a
 //!   process ends in that time, the news goes before its messages (`exec/cpg.c`, `cpg_lib_exit_fn`). Its own node is told that it
@@ -70,6 +71,7 @@
 //!   nobody has delivered it, and a daemon's log tells of dropped messages, or the sender was told.
 #![forbid(unsafe_code)]
 
+mod again;
 mod compare;
 mod fates;
 mod gone;

@@ -11,6 +11,8 @@ pub(crate) struct Live {
     pub(crate) view: Option<BTreeSet<Member>>,
     pub(crate) ring: Option<Ring>,
     pub(crate) start: Start,
+    /// Who was in the view when the ring began.
+    pub(crate) members: BTreeSet<Member>,
     pub(crate) from: u64,
     pub(crate) to: u64,
     /// Whether there was anything since `from`.
@@ -40,6 +42,7 @@ impl Live {
             view: None,
             ring: None,
             start: Start::Join,
+            members: BTreeSet::new(),
             from: at,
             to: at,
             any: false,

@@ -258,6 +258,7 @@ impl Reading<'_> {
         live.ring = Some(ring);
         live.start = Start::Ring;
         (live.from, live.to) = (after, after);
+        live.members = live.view.clone().unwrap_or_default();
         live.any = false;
         live.lost_nodes.clear();
         live.unheard.append(&mut live.up_nodes);
@@ -279,6 +280,7 @@ impl Reading<'_> {
             met_nodes: live.met_nodes.clone(),
             meetings: live.meetings.clone(),
             membership: self.process.memberships.len(),
+            members: live.members.clone(),
         }
     }
 

@@ -48,4 +48,6 @@ pub(crate) struct Stretch {
     pub(crate) meetings: BTreeMap<u32, u32>,
     /// Which membership of the process.
     pub(crate) membership: usize,
+    /// Who was in the view when the ring began.
+    pub(crate) members: BTreeSet<Member>,
 }

@@ -1,5 +1,6 @@
 //! What corosync does not keep is named apart, and a history that differs from it in one respect is not excused.
 
+mod again;
 mod gone;
 mod story;
 mod under_way;

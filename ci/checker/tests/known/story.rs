@@ -63,7 +63,12 @@ impl Story {
     /// A client that is alone leaves.
     pub fn leave(&mut self, client: usize) {
         self.view(&[client], &[(client, LEAVE)], &[]);
-        self.tell(&[client], &Record::End(Ending::Left));
+        self.end(client, Ending::Left);
+    }
+
+    /// The membership of a client ends.
+    pub fn end(&mut self, client: usize, how: Ending) {
+        self.tell(&[client], &Record::End(how));
     }
 
     /// A change of the views of some: who left and joined, and why.
