@@ -67,7 +67,7 @@ pub fn run(options: Options) -> Result<Verdict> {
     let Run { options, directory, faults, failures, clients, cluster } = run;
     drop(clients);
     drop(cluster);
-    let mut verdict = Verdict { options, faults, ..Verdict::over(&directory)? };
+    let mut verdict = Verdict { options, faults: Some(faults), ..Verdict::over(&directory)? };
     verdict.add_failures(failures);
     Ok(verdict)
 }

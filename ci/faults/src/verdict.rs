@@ -14,7 +14,8 @@ use crate::arguments::Options;
 /// The report of the checker, and what the driver has seen.
 pub struct Verdict {
     pub options: Options,
-    pub faults: BTreeMap<&'static str, u64>,
+    /// What was broken, if that was now.
+    pub faults: Option<BTreeMap<&'static str, u64>>,
     pub report: Report,
     /// Lines in the logs of the daemons that tell of dropped messages.
     pub drops: Vec<String>,
@@ -46,7 +47,7 @@ impl Verdict {
         history.logged_drops = Some(!drops.is_empty());
         Ok(Self {
             options: Options::default(),
-            faults: BTreeMap::new(),
+            faults: None,
             report: cpg_checker::check(&history)?,
             drops,
             directory: directory.to_owned(),
@@ -75,24 +76,30 @@ impl Verdict {
             "{:>12}  stretches of history compared, with {} messages and views",
             counts.compared, counts.compared_events
         );
-        let faults: Vec<String> = self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        println!("{:>12}  faults: {}", self.faults.values().sum::<u64>(), faults.join(", "));
+        if let Some(all) = &self.faults {
+            let faults: Vec<String> = all.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            println!("{:>12}  faults: {}", all.values().sum::<u64>(), faults.join(", "));
+        }
         for (index, property) in Property::ALL.into_iter().enumerate() {
             let found = self.report.violations.get(&property);
             println!("{:>12}  violations of {}, {property}", found.map_or(0, |found| found.count), index + 1);
-            tell_texts(found);
+            tell_texts(found, usize::MAX);
         }
         for (known, found) in &self.report.known {
             println!("{:>12}  known: {}", found.count, known.name());
             if !good || self.options.verbose {
-                tell_texts(Some(found));
+                tell_texts(Some(found), 5);
             }
         }
         if !self.drops.is_empty() {
             println!("{:>12}  lines about dropped messages in the logs of corosync", self.drops.len());
             self.drops.iter().take(3).for_each(|line| println!("{:>14}{line}", ""));
         }
-        println!("seed {}: {}", self.options.seed, if good { "all is well" } else { "something is wrong" });
+        let what = match self.faults {
+            Some(_) => format!("seed {}", self.options.seed),
+            None => self.directory.display().to_string(),
+        };
+        println!("{what}: {}", if good { "all is well" } else { "something is wrong" });
         if let Some(path) = &self.options.json {
             fs::write(path, serde_json::to_string_pretty(&self.json())? + "\n")?;
         }
@@ -142,8 +149,9 @@ impl Verdict {
     }
 }
 
-fn tell_texts(found: Option<&Found>) {
-    for text in found.into_iter().flat_map(|found| found.texts.iter().take(5)) {
+/// Prints the first texts, so many at most of those that are kept.
+fn tell_texts(found: Option<&Found>, most: usize) {
+    for text in found.into_iter().flat_map(|found| found.texts.iter().take(most)) {
         println!("{:>14}{text}", "");
     }
 }
