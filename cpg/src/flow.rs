@@ -58,7 +58,7 @@ pub struct Flow {
 }
 
 /// What a message in flight counts for at least, so that small ones have a limit too.
-const LEAST: usize = 128;
+pub(crate) const LEAST: usize = 128;
 
 impl Flow {
     /// One message, one delivery, as C programs send them.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::flow::LEAST;
 
 fn push(queue: &mut Queue, message: &[u8]) -> u64 {
     queue.push(&[IoSlice::new(message)], message.len()).unwrap()
@@ -163,4 +164,23 @@ fn messages_that_are_taken_back_leave_no_trace() {
     let packet = send(&mut queue).remove(0);
     assert_eq!(queue.arrived(&packet), Some(0..2));
     assert_eq!(queue.lost, []);
+}
+
+#[test]
+fn the_window_is_filled_again_at_each_arrival_and_with_packets_when_half_of_it_is_free() {
+    let packets = Flow::coalesced().packet_size(9);
+    for (flow, arrivals) in [(Flow::new().window(4 * LEAST), 1), (packets.window(4 * 9), 2)] {
+        let mut queue = Queue::new(flow, 0);
+        for number in 0..5 {
+            push(&mut queue, &[number]);
+        }
+        let sent = send(&mut queue);
+        assert_eq!(sent.len(), 4);
+        assert!(queue.is_waiting() && !queue.is_wide_open());
+        let until = sent.iter().position(|packet| {
+            queue.arrived(packet);
+            queue.is_wide_open()
+        });
+        assert_eq!(until, Some(arrivals - 1));
+    }
 }
