@@ -53,6 +53,11 @@ impl Member for Alone {
         }
     }
 
+    /// The queue says when it is time to dispatch: when it is full.
+    fn after(&mut self, _: &mut Tally) -> Result<()> {
+        Ok(())
+    }
+
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
         self.receiver.dispatch(Dispatch::All, |_, event| tally.event(&event))?;
         Ok(())

@@ -19,6 +19,11 @@ pub trait Member {
     /// taken, goes to the tally.
     fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool>;
 
+    /// What is done after each message of many: as C does it, dispatching what is there.
+    fn after(&mut self, tally: &mut Tally) -> Result<()> {
+        self.dispatch(tally)
+    }
+
     /// Hands all events that are there to the tally.
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()>;
 
@@ -50,7 +55,7 @@ fn flood(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64
     loop {
         let is_last = flood.is_last();
         retries += send(member, messages.next(0, is_last), tally)?;
-        member.dispatch(tally)?;
+        member.after(tally)?;
         if is_last {
             return Ok(retries);
         }
