@@ -73,7 +73,7 @@ fn full(arguments: &Arguments) -> Result<()> {
     let results = measure::measure(&arguments.plan, &programs)?;
     let report = Report::new(&arguments.plan, results);
     for variant in Variant::built() {
-        println!("{variant:<14} {}", variant.what());
+        println!("{variant:<21} {}", variant.what());
     }
     print!("{}", table::report(&report));
     write(arguments.json.as_deref(), || Ok(serde_json::to_string_pretty(&report)? + "\n"))?;

@@ -2,10 +2,9 @@
 //!
 //! All have the same layout: one process on node 1, with one membership, sends, and delivers its own messages itself. On
 //! three nodes another process on node 2, of the same kind, delivers them too, and it is there that throughput and latency
-//! under load are measured. What differs is what the libraries are made for: those that have no sending queue send and
-//! dispatch on one thread in turn, as upstream's `cpgbench` does; those that have one dispatch on one thread and send from
-//! another, but for `cpg-queued-1`, which sends and dispatches on one thread as C does. `c-threads` says what the second thread
-//! alone would give to C.
+//! under load are measured. One thread sends and dispatches in turn: after each message, as upstream's `cpgbench` does, or
+//! where there is a sending queue, when that is full. In those with `threads` in their names one thread sends and another
+//! one dispatches.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,22 +19,24 @@ pub enum Variant {
     CThreads,
     Peer,
     Plain,
-    QueuedAlone,
     Queued,
+    QueuedThreads,
     Coalesced,
+    CoalescedThreads,
     Tokio,
 }
 
 impl Variant {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::C,
         Self::CSleep,
         Self::CThreads,
         Self::Peer,
         Self::Plain,
-        Self::QueuedAlone,
         Self::Queued,
+        Self::QueuedThreads,
         Self::Coalesced,
+        Self::CoalescedThreads,
         Self::Tokio,
     ];
 
@@ -52,9 +53,10 @@ impl Variant {
             Self::CThreads => "c-threads",
             Self::Peer => "rust-corosync",
             Self::Plain => "cpg",
-            Self::QueuedAlone => "cpg-queued-1",
             Self::Queued => "cpg-queued",
+            Self::QueuedThreads => "cpg-queued-threads",
             Self::Coalesced => "cpg-coalesced",
+            Self::CoalescedThreads => "cpg-coalesced-threads",
             Self::Tokio => "cpg-tokio",
         }
     }
@@ -69,12 +71,14 @@ impl Variant {
             Self::CThreads => "C: one thread sends and tries again at once, another one dispatches",
             Self::Peer => "rust-corosync 3.2.0, the bindings that upstream publishes: as the first",
             Self::Plain => "cpg: Group::send and Group::dispatch, as the first",
-            Self::QueuedAlone => {
+            Self::Queued => {
                 "cpg: Sender with its queue, one message at a time; dispatches when that is full, on one thread"
             }
-            Self::Queued => "cpg: Sender with its queue, one message at a time",
-            Self::Coalesced => "cpg: Sender with its queue, messages in packets",
-            Self::Tokio => "cpg::tokio: the same, from a task",
+            Self::QueuedThreads | Self::CoalescedThreads => {
+                "cpg: the same; one thread sends and waits for room, another one dispatches"
+            }
+            Self::Coalesced => "cpg: Sender with its queue, messages in packets; on one thread",
+            Self::Tokio => "cpg::tokio: messages in packets; one task sends, another one dispatches",
         }
     }
 

@@ -16,7 +16,8 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 const FONT: &str = "sans-serif";
 
 /// What the overview leaves out, so that it can be read at a glance.
-const ASIDE: [Variant; 4] = [Variant::CSleep, Variant::CThreads, Variant::QueuedAlone, Variant::Tokio];
+const ASIDE: [Variant; 5] =
+    [Variant::CSleep, Variant::CThreads, Variant::QueuedThreads, Variant::CoalescedThreads, Variant::Tokio];
 
 fn colour(variant: Variant) -> RGBColor {
     match variant {
@@ -25,9 +26,10 @@ fn colour(variant: Variant) -> RGBColor {
         Variant::CThreads => RGBColor(175, 175, 175),
         Variant::Peer => RGBColor(213, 94, 0),
         Variant::Plain => RGBColor(86, 180, 233),
-        Variant::QueuedAlone => RGBColor(120, 150, 200),
         Variant::Queued => RGBColor(0, 84, 160),
+        Variant::QueuedThreads => RGBColor(120, 150, 200),
         Variant::Coalesced => RGBColor(0, 158, 115),
+        Variant::CoalescedThreads => RGBColor(130, 200, 175),
         Variant::Tokio => RGBColor(204, 121, 167),
     }
 }

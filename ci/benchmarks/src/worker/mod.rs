@@ -33,11 +33,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let task = Task::parse(arguments)?;
     let outcome = match task.variant {
         Variant::Plain => plain::run(&task),
-        Variant::QueuedAlone | Variant::Queued | Variant::Coalesced if task.job == Job::Receive => {
+        Variant::Queued | Variant::QueuedThreads | Variant::Coalesced | Variant::CoalescedThreads
+            if task.job == Job::Receive =>
+        {
             plain::run(&task)
         }
-        Variant::QueuedAlone => queued::run_alone(&task),
         Variant::Queued | Variant::Coalesced => queued::run(&task),
+        Variant::QueuedThreads | Variant::CoalescedThreads => queued::run_threads(&task),
         Variant::Tokio => tasks::run(&task),
         #[cfg(feature = "rust-corosync")]
         Variant::Peer => peer::run(&task),
@@ -55,7 +57,7 @@ fn must<T, E: std::fmt::Display>(result: std::result::Result<T, E>) -> T {
 /// How a program of this crate connects for a task.
 fn connect(task: &Task) -> Result<(Connect, GroupName, Instant)> {
     let mut flow = match task.variant {
-        Variant::Coalesced | Variant::Tokio => Flow::coalesced(),
+        Variant::Coalesced | Variant::CoalescedThreads | Variant::Tokio => Flow::coalesced(),
         _ => Flow::new(),
     };
     if let Some(sizes) = task.sizes {

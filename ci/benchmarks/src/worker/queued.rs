@@ -1,4 +1,4 @@
-//! `cpg` with its sending queue: one thread sends, another one dispatches, which lets the queue go on; or one thread does both.
+//! `cpg` with its sending queue: one thread sends and dispatches in turn, or one sends and another one dispatches.
 
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -14,7 +14,15 @@ use crate::Result;
 use crate::clock::now;
 use crate::task::{Job, Outcome, Task};
 
+/// On one thread.
 pub fn run(task: &Task) -> Result<Outcome> {
+    let (connect, name, deadline) = super::connect(task)?;
+    let (sender, receiver) = Group::join_until(connect, &name, deadline)?.split()?;
+    single::run(task, &mut Alone { sender, receiver })
+}
+
+/// On two.
+pub fn run_threads(task: &Task) -> Result<Outcome> {
     let (connect, name, deadline) = super::connect(task)?;
     let (sender, mut receiver) = Group::join_until(connect, &name, deadline)?.split()?;
     let mut tally = Tally::new(task);
@@ -28,13 +36,6 @@ pub fn run(task: &Task) -> Result<Outcome> {
     Ok(start.outcome(&tally, 0))
 }
 
-/// Both on one thread.
-pub fn run_alone(task: &Task) -> Result<Outcome> {
-    let (connect, name, deadline) = super::connect(task)?;
-    let (sender, receiver) = Group::join_until(connect, &name, deadline)?.split()?;
-    single::run(task, &mut Alone { sender, receiver })
-}
-
 struct Alone {
     sender: Sender,
     receiver: Receiver,
@@ -45,7 +46,7 @@ impl Member for Alone {
         match self.sender.try_send(message) {
             Ok(()) => Ok(true),
             Err(Error::QueueFull) => {
-                single::readable(self.fd(), None)?;
+                self.receiver.dispatch(Dispatch::One, |_, event| tally.event(&event))?;
                 self.dispatch(tally)?;
                 Ok(false)
             }

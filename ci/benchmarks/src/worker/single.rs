@@ -87,7 +87,7 @@ fn paced(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64
             }
         }
         retries += send(member, messages.next(due.time, due.is_last), tally)?;
-        member.dispatch(tally)?;
+        member.after(tally)?;
     }
     Ok(retries)
 }
@@ -103,11 +103,6 @@ fn send(member: &mut impl Member, message: &[u8], tally: &mut Tally) -> Result<u
 
 /// Waits for events; false when none came in time.
 fn wait(member: &impl Member, timeout: Option<Duration>) -> Result<bool> {
-    readable(member.fd(), timeout)
-}
-
-/// Waits until a descriptor is readable; false when it was not in time.
-pub fn readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool> {
-    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    let mut fds = [PollFd::new(member.fd(), PollFlags::POLLIN)];
     Ok(ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None)? > 0)
 }
