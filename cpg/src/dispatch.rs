@@ -72,6 +72,7 @@ pub enum Dispatch {
 }
 
 impl Dispatch {
+    #[inline]
     pub(crate) fn is_over(self, handled: usize) -> bool {
         match self {
             Self::One | Self::OneUntil(_) | Self::OneNonBlocking => handled > 0,
