@@ -46,7 +46,7 @@ impl Member for Alone {
         match self.sender.try_send(message) {
             Ok(()) => Ok(true),
             Err(Error::QueueFull) => {
-                self.receiver.dispatch(Dispatch::One, |_, event| tally.event(&event))?;
+                self.hear(tally)?;
                 self.dispatch(tally)?;
                 Ok(false)
             }
@@ -61,6 +61,11 @@ impl Member for Alone {
 
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
         self.receiver.dispatch(Dispatch::All, |_, event| tally.event(&event))?;
+        Ok(())
+    }
+
+    fn hear(&mut self, tally: &mut Tally) -> Result<()> {
+        self.receiver.dispatch(Dispatch::One, |_, event| tally.event(&event))?;
         Ok(())
     }
 

@@ -27,6 +27,15 @@ pub trait Member {
     /// Hands all events that are there to the tally.
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()>;
 
+    /// Waits for an event, and hands it to the tally, perhaps with others that are there.
+    fn hear(&mut self, tally: &mut Tally) -> Result<()>
+    where
+        Self: Sized,
+    {
+        wait(self, None)?;
+        self.dispatch(tally)
+    }
+
     /// What is readable while events wait.
     fn fd(&self) -> BorrowedFd<'_>;
 }
@@ -42,7 +51,7 @@ pub fn run(task: &Task, member: &mut impl Member) -> Result<Outcome> {
         Job::Receive => 0,
     };
     while !tally.is_done() {
-        wait(member, None)?;
+        member.hear(&mut tally)?;
         member.dispatch(&mut tally)?;
     }
     Ok(start.outcome(&tally, retries))
@@ -70,8 +79,7 @@ fn echo(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64>
         let (due, before) = (now(), tally.received());
         retries += send(member, messages.next(due, due >= end), tally)?;
         while tally.received() == before {
-            wait(member, None)?;
-            member.dispatch(tally)?;
+            member.hear(tally)?;
         }
     }
     Ok(retries)
