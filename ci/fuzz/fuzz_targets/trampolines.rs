@@ -348,6 +348,8 @@ struct Check {
     count: usize,
     /// Members of a list that was too long, or of a group that is too large.
     refused: Option<usize>,
+    /// An error that comes when what it has left undelivered has been handed back.
+    put_off: Option<CsError>,
 }
 
 /// The handler's panic.
@@ -364,6 +366,7 @@ impl Check {
             view: 0,
             count: 1,
             refused: None,
+            put_off: None,
         }
     }
 
@@ -402,15 +405,23 @@ impl Check {
             assert!(is_last || back.code() == CS_OK, "it went on after {back:?}");
         }
         assert!(self.expected.starts_with(&self.seen), "{:?} of {:?}", self.seen, self.expected);
+        let code = carried_out.last().map(|(_, back)| back.code());
+        let error = code.filter(|code| ![CS_OK, CS_ERR_TRY_AGAIN].contains(code)).map(CsError::from_code);
+        if !matches!(result, Ok(Err(_))) && error.is_some() {
+            self.put_off = error;
+        }
         let result = match result {
             Ok(result) => result,
             Err(panic) => return assert!(panic.is::<Planned>(), "a panic of the crate's own"),
         };
         match (result, carried_out.last()) {
-            (Ok(()), last) => assert!(
-                self.refused.is_none() || matches!(how, How::One | How::AtMost(_) | How::Break),
-                "{last:?} was no error"
-            ),
+            (Ok(()), last) => {
+                assert!(
+                    self.refused.is_none() || matches!(how, How::One | How::AtMost(_) | How::Break),
+                    "{last:?} was no error"
+                );
+                assert!(error.is_none() || matches!(joined, Joined::Split(..)), "{last:?} was no error");
+            }
             (Err(Error::GroupTooLarge { members, .. }), _) => {
                 if self.refused.is_none() {
                     assert!(self.view == MOST && self.count > MOST, "{members}");
@@ -419,7 +430,10 @@ impl Check {
                 assert_eq!(self.refused, Some(members));
             }
             (Err(error), Some((_, back))) => assert_eq!(error.code(), Some(CsError::from_code(back.code()))),
-            (Err(error), None) => panic!("{error}"),
+            (Err(error), None) => {
+                assert!(self.put_off.is_some(), "{error}");
+                assert_eq!(error.code(), self.put_off.take());
+            }
         }
     }
 
