@@ -30,8 +30,8 @@ use crate::packet;
 ///
 /// Without packets messages need many in flight to keep the daemons at work. Beside the loop in C that tries until the daemon
 /// refuses and dispatches after each message, with one thread that dispatches when the queue is full, 1.1 to 2.6 times as many
-/// messages of 64 bytes came through on one node, 0.9 to 1.7 times as many of 8 KiB and of 100 kB, from run to run: the
-/// daemon's one thread sets the pace there. On three nodes it was 1.0 at 64 bytes, growing with the size to 1.7 at 1 MB. With
+/// messages of 64 bytes came through on one node (0.8 once), 0.8 to 1.7 times as many of 8 KiB and of 100 kB, from run to run:
+/// the daemon's one thread sets the pace there. On three nodes it was 1.0 at 64 bytes, growing with the size to 1.7 at 1 MB. With
 /// windows of 512 KiB and 1 MiB messages of 8 KiB were slower by a quarter, 4 MiB gained nothing. A queue of 4 MiB was slower
 /// than one of 512 KiB, by a tenth: what has waited for long has left the processor's cache when its turn comes.
 ///
