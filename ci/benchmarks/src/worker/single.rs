@@ -14,7 +14,7 @@ use crate::clock::now;
 use crate::task::{Job, Outcome, Task};
 
 /// A member of the group, as a library has it.
-pub trait Member {
+pub trait Member: Sized {
     /// Sends a message; false when flow control refused it. What is dispatched meanwhile, if it has to be for a message to be
     /// taken, goes to the tally.
     fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool>;
@@ -28,10 +28,7 @@ pub trait Member {
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()>;
 
     /// Waits for an event, and hands it to the tally, perhaps with others that are there.
-    fn hear(&mut self, tally: &mut Tally) -> Result<()>
-    where
-        Self: Sized,
-    {
+    fn hear(&mut self, tally: &mut Tally) -> Result<()> {
         wait(self, None)?;
         self.dispatch(tally)
     }
