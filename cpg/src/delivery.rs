@@ -41,23 +41,28 @@ impl Stash {
     }
 }
 
+/// What events are handed to.
+pub(crate) type Handler<'h> = dyn FnMut(&Link, Event<'_>) + 'h;
+
 /// A handler with what it needs, for the length of one dispatch.
-pub(crate) struct Delivery<'d, H, M> {
+pub(crate) struct Delivery<'d> {
     link: &'d Link,
-    handler: H,
+    handler: &'d mut Handler<'d>,
     /// Whether the handler is to get another one, after so many.
-    more: M,
+    more: &'d dyn Fn(usize) -> bool,
     stash: &'d mut Stash,
     handled: usize,
 }
 
-impl<'d, H, M> Delivery<'d, H, M>
-where
-    H: FnMut(&Link, Event<'_>),
-    M: Fn(usize) -> bool,
-{
+impl<'d> Delivery<'d> {
     /// The handler has got so many already.
-    pub(crate) fn new(link: &'d Link, handler: H, more: M, stash: &'d mut Stash, count: usize) -> Self {
+    pub(crate) fn new(
+        link: &'d Link,
+        handler: &'d mut Handler<'d>,
+        more: &'d dyn Fn(usize) -> bool,
+        stash: &'d mut Stash,
+        count: usize,
+    ) -> Self {
         Self { link, handler, more, stash, handled: count }
     }
 
@@ -92,11 +97,16 @@ where
     #[inline]
     fn message(&mut self, message: Deliver<'_>) {
         let numbers = self.link.arrived(&message);
-        if !self.link.flow().coalesce || !packet::is_packet(message.payload) {
-            // Handled also if the handler panics.
-            let _settle = numbers.map(|numbers| Settle { link: self.link, number: numbers.end });
-            return self.handle(Event::Deliver(message));
+        if self.link.flow().coalesce && packet::is_packet(message.payload) {
+            return self.packet(message, numbers);
         }
+        // Handled also if the handler panics.
+        let _settle = numbers.map(|numbers| Settle { link: self.link, number: numbers.end });
+        self.handle(Event::Deliver(message));
+    }
+
+    #[inline(never)]
+    fn packet(&mut self, message: Deliver<'_>, numbers: Option<Range<u64>>) {
         let Deliver { group, sender, payload, .. } = message;
         let from = &mut Origin { group: group.clone(), sender, numbers };
         if let Err(reason) = packet::check_header(payload) {
@@ -104,7 +114,7 @@ where
         }
         let frames = Frames::resume(&mut payload[packet::HEADER_LEN..]);
         let mut unread = Unread { frames, from, failed: false, link: self.link, keep: Keep::In(self.stash) };
-        Self::unpack(&mut unread, &mut self.handler, &self.more, &mut self.handled);
+        Self::unpack(&mut unread, self.handler, self.more, &mut self.handled);
     }
 
     /// Handles what is left of the last packet.
@@ -114,10 +124,15 @@ where
         let frames = Frames::resume(&mut bytes[*at..]);
         let mut unread =
             Unread { frames, from, failed: false, link: self.link, keep: Keep::From { at, len } };
-        Self::unpack(&mut unread, &mut self.handler, &self.more, &mut self.handled);
+        Self::unpack(&mut unread, self.handler, self.more, &mut self.handled);
     }
 
-    fn unpack(unread: &mut Unread<'_, '_>, handler: &mut H, more: &M, count: &mut usize) {
+    fn unpack(
+        unread: &mut Unread<'_, '_>,
+        handler: &mut Handler<'_>,
+        more: &dyn Fn(usize) -> bool,
+        count: &mut usize,
+    ) {
         while let Some(frame) = unread.frames.next() {
             *count += 1;
             if let Some(numbers) = &mut unread.from.numbers {

@@ -83,12 +83,14 @@ impl Dispatch {
     }
 
     /// Whether the deadline has passed: parts of a long message can keep coming without being an event.
+    #[inline]
     fn is_late(self) -> bool {
         matches!(self, Self::OneUntil(deadline) if Instant::now() >= deadline)
     }
 
     /// Waits for the next event; false when it is not to be waited for any longer.
-    fn wait(self, source: &dyn Source) -> Result<bool> {
+    #[inline]
+    fn wait(self, source: &impl Source) -> Result<bool> {
         match self {
             Self::One => source.wait(None, None),
             Self::OneUntil(deadline) | Self::Until(deadline) => source.wait(Some(deadline), None),
@@ -97,7 +99,7 @@ impl Dispatch {
     }
 
     #[inline]
-    pub(crate) fn run(self, source: &dyn Source) -> Result<usize> {
+    pub(crate) fn run(self, source: &impl Source) -> Result<usize> {
         while !self.is_over(source.events()) {
             let go_on = if source.one()? { !self.is_late() } else { self.wait(source)? };
             if !go_on {

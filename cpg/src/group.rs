@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::cause::Cause;
 use crate::connect::Connect;
-use crate::dispatch::{Dispatch, Source};
+use crate::delivery::Handler;
+use crate::dispatch::Dispatch;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::handle::Handle;
-use crate::inbox::Inbox;
+use crate::inbox::{Feed, Inbox};
 use crate::join::{PATIENCE, PAUSES};
 use crate::link::{Link, retry};
 use crate::name::GroupName;
@@ -111,16 +112,22 @@ impl Group {
     #[doc(alias = "cpg_dispatch")]
     #[doc(alias = "cpg_context_get")]
     #[doc(alias = "cpg_context_set")]
-    pub fn dispatch(&mut self, how: Dispatch, handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
-        self.pump(handler, |handled| !how.is_over(handled), |source| how.run(source))
+    pub fn dispatch(&mut self, how: Dispatch, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
+        self.dispatch_to(how, &mut handler)
+    }
+
+    /// Not generic, so that it is compiled once, and is warm whichever handler runs.
+    fn dispatch_to(&mut self, how: Dispatch, handler: &mut Handler<'_>) -> Result<usize> {
+        self.pump(handler, &|handled| !how.is_over(handled), |source| how.run(source))
     }
 
     /// Lets `work` take events and hand them to `handler`, while `more` says so of those handled.
+    #[inline]
     pub(crate) fn pump<R>(
         &mut self,
-        handler: impl FnMut(&Link, Event<'_>),
-        more: impl Fn(usize) -> bool,
-        work: impl FnMut(&dyn Source) -> Result<R>,
+        handler: &mut Handler<'_>,
+        more: &dyn Fn(usize) -> bool,
+        work: impl FnMut(&Feed<'_, '_>) -> Result<R>,
     ) -> Result<R> {
         self.0.pump(true, handler, more, work)
     }

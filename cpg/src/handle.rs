@@ -1,6 +1,6 @@
 //! A connection that has not joined a group.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::connect::Connect;
@@ -157,14 +157,14 @@ impl Handle {
         mut handler: impl FnMut(&Handle, TotemConfChg<'_>),
     ) -> Result<usize> {
         let nobody = Member::new(NodeId::new(0), 0);
-        let (this, count) = (&*self, Cell::new(0));
-        let mut handler = |event: Event<'_>| {
+        let (this, count, handler) = (&*self, Cell::new(0), RefCell::new(&mut handler));
+        let take = |event: Event<'_>| {
             count.set(count.get() + 1);
             if let Event::TotemConfChg(change) = event {
-                handler(this, change);
+                (handler.borrow_mut())(this, change);
             }
         };
-        trampoline::with(&this.events, nobody, &mut handler, &|| Ok(()), |pump| {
+        trampoline::with(&this.events, nobody, &take, &|| Ok(()), |pump| {
             how.run(&Counted { pump, count: &count })
         })
     }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::cause::Cause;
-use crate::delivery::{Delivery, Stash};
+use crate::delivery::{Delivery, Handler, Stash};
 use crate::dispatch::Source;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -111,15 +111,15 @@ impl Inbox {
     pub(crate) fn pump<R>(
         &mut self,
         counting: bool,
-        mut handler: impl FnMut(&Link, Event<'_>),
-        more: impl Fn(usize) -> bool,
-        mut work: impl FnMut(&dyn Source) -> Result<R>,
+        handler: &mut Handler<'_>,
+        more: &dyn Fn(usize) -> bool,
+        mut work: impl FnMut(&Feed<'_, '_>) -> Result<R>,
     ) -> Result<R> {
         self.process.check()?;
-        let mut count = 0;
+        let (mut count, change) = (0, Cell::new(None));
         loop {
-            let (result, change) = self.turn(counting, &mut count, &mut handler, &more, &mut work);
-            match change {
+            let result = self.turn(counting, &mut count, handler, more, &change, &mut work);
+            match change.take() {
                 None => return result,
                 Some(Change::Lost(cause)) => self.lose(cause)?,
                 Some(Change::Found(found)) => self.find(*found)?,
@@ -128,26 +128,28 @@ impl Inbox {
     }
 
     /// Dispatches in one membership, or without one.
+    #[inline]
     fn turn<R>(
         &mut self,
         counting: bool,
         count: &mut usize,
-        handler: &mut impl FnMut(&Link, Event<'_>),
-        more: &impl Fn(usize) -> bool,
-        work: &mut impl FnMut(&dyn Source) -> Result<R>,
-    ) -> (Result<R>, Option<Change>) {
+        handler: &mut Handler<'_>,
+        more: &dyn Fn(usize) -> bool,
+        change: &Cell<Option<Change>>,
+        work: &mut impl FnMut(&Feed<'_, '_>) -> Result<R>,
+    ) -> Result<R> {
         let Self { link, events, stash, readiness, recovery, put_off, .. } = self;
         let (link, readiness, recovery) = (&*link, readiness.as_ref(), recovery.as_ref());
         let shared = link.requests().shared();
         let scope = Scope::enter(shared, readiness);
         let delivery = RefCell::new(Delivery::new(link, handler, more, stash, *count));
-        let change = Cell::new(None);
-        let turn = Turn { shared, readiness, recovery, delivery: &delivery, change: &change, put_off };
-        let mut take = |event: Event<'_>| delivery.borrow_mut().event(event);
+        let plain = shared.is_none() && readiness.is_none();
+        let turn = Turn { plain, shared, readiness, recovery, delivery: &delivery, change, put_off };
+        let take = |event: Event<'_>| delivery.borrow_mut().event(event);
         let result = match events {
             Some(events) => {
                 let check = || if counting { link.check_size(events) } else { Ok(()) };
-                trampoline::with(events, link.me(), &mut take, &check, |pump| {
+                trampoline::with(events, link.me(), &take, &check, |pump| {
                     work(&Feed { pump: Some(pump), turn: &turn })
                 })
             }
@@ -155,9 +157,11 @@ impl Inbox {
         };
         let delivery = delivery.borrow();
         *count = delivery.handled();
-        let news = recovery.is_some_and(Recovery::has_news) || put_off.get().is_some();
-        scope.more.set(delivery.has_rest() || news);
-        (result, change.take())
+        if !plain {
+            let news = recovery.is_some_and(Recovery::has_news) || put_off.get().is_some();
+            scope.more.set(delivery.has_rest() || news);
+        }
+        result
     }
 
     /// The membership has ended, and the next one is sought.
@@ -248,6 +252,7 @@ struct Scope<'s> {
 }
 
 impl<'s> Scope<'s> {
+    #[inline]
     fn enter(shared: Option<&'s Shared>, readiness: Option<&'s Readiness>) -> Self {
         if let Some(shared) = shared {
             shared.outbox().dispatching(true);
@@ -257,6 +262,7 @@ impl<'s> Scope<'s> {
 }
 
 impl Drop for Scope<'_> {
+    #[inline]
     fn drop(&mut self) {
         let more = self.more.get();
         match (self.shared, self.readiness) {
@@ -271,20 +277,18 @@ impl Drop for Scope<'_> {
 }
 
 /// One turn of dispatching.
-struct Turn<'t, 'd, H, M> {
+struct Turn<'t, 'd> {
+    /// Whether libcpg's events are all that there can be.
+    plain: bool,
     shared: Option<&'t Shared>,
     readiness: Option<&'t Readiness>,
     recovery: Option<&'t Recovery>,
-    delivery: &'t RefCell<Delivery<'d, H, M>>,
+    delivery: &'t RefCell<Delivery<'d>>,
     change: &'t Cell<Option<Change>>,
     put_off: &'t Cell<Option<Cause>>,
 }
 
-impl<H, M> Turn<'_, '_, H, M>
-where
-    H: FnMut(&Link, Event<'_>),
-    M: Fn(usize) -> bool,
-{
+impl Turn<'_, '_> {
     /// Ends the turn; its error is not the caller's.
     fn change(&self, change: Change) -> Result<bool> {
         self.change.set(Some(change));
@@ -333,18 +337,15 @@ where
 }
 
 /// Where a turn takes events from.
-struct Feed<'f, 'p, 'd, H, M> {
+pub(crate) struct Feed<'f, 'd> {
     /// None without a membership.
-    pump: Option<&'f Pump<'p>>,
-    turn: &'f Turn<'f, 'd, H, M>,
+    pump: Option<&'f Pump<'f>>,
+    turn: &'f Turn<'f, 'd>,
 }
 
-impl<H, M> Source for Feed<'_, '_, '_, H, M>
-where
-    H: FnMut(&Link, Event<'_>),
-    M: Fn(usize) -> bool,
-{
-    fn one(&self) -> Result<bool> {
+impl Feed<'_, '_> {
+    /// The next event of a group that can have others than libcpg's.
+    fn one_of_all(&self) -> Result<bool> {
         let turn = self.turn;
         let mut delivery = turn.delivery.borrow_mut();
         if delivery.has_rest() {
@@ -375,7 +376,18 @@ where
             None => turn.step(),
         }
     }
+}
 
+impl Source for Feed<'_, '_> {
+    #[inline]
+    fn one(&self) -> Result<bool> {
+        match self.pump {
+            Some(pump) if self.turn.plain => self.turn.take(pump),
+            _ => self.one_of_all(),
+        }
+    }
+
+    #[inline]
     fn events(&self) -> usize {
         self.turn.delivery.borrow().handled()
     }

@@ -5,7 +5,6 @@
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -94,7 +93,12 @@ impl Process {
             Some(page) => page.load(Ordering::Relaxed) == self.birth,
             None => std::process::id() == self.pid,
         };
-        if own { Ok(()) } else { Err(Error::Forked { owner: self.pid }) }
+        if own { Ok(()) } else { Err(self.forked()) }
+    }
+
+    #[cold]
+    fn forked(self) -> Error {
+        Error::Forked { owner: self.pid }
     }
 }
 
@@ -102,6 +106,7 @@ fn tables() -> MutexGuard<'static, Tables> {
     TABLES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[inline]
 fn check(call: &'static str, code: sys::cs_error_t) -> Result<()> {
     if code == sys::CS_OK { Ok(()) } else { Err(Error::cs(call, code)) }
 }
@@ -236,6 +241,7 @@ impl Connection {
         })
     }
 
+    #[inline]
     fn own_process(&self) -> Result<()> {
         self.open.own_process()
     }
@@ -247,9 +253,15 @@ impl Connection {
 
     /// As [`check`]; but flow control stays in force in the memory that a daemon shared when it died, and must not be taken
     /// for something that passes (B9).
+    #[inline]
     fn check(&self, call: &'static str, code: sys::cs_error_t) -> Result<()> {
+        if code == sys::CS_OK { Ok(()) } else { Err(self.failed(call, code)) }
+    }
+
+    #[cold]
+    fn failed(&self, call: &'static str, code: sys::cs_error_t) -> Error {
         let gone = code == sys::CS_ERR_TRY_AGAIN && self.hung_up();
-        check(call, if gone { sys::CS_ERR_LIBRARY } else { code })
+        Error::cs(call, if gone { sys::CS_ERR_LIBRARY } else { code })
     }
 
     /// Whether the daemon has closed its end of the socket. It asks nobody, so that a paused daemon does not matter (B16).
@@ -341,18 +353,42 @@ impl Connection {
     }
 
     /// Takes the room of one message in the socket, or refuses it (B16).
+    #[inline]
     fn take_room(&self, call: &'static str) -> Result<()> {
-        let room = Some(self.room.get()).filter(|&room| room > 0).unwrap_or_else(|| self.open.room());
-        if room == 0 {
-            return self.check(call, sys::CS_ERR_TRY_AGAIN);
+        match self.room.get() {
+            0 => self.look_for_room(call),
+            room => {
+                self.room.set(room - 1);
+                Ok(())
+            }
         }
-        self.room.set(room - 1);
-        Ok(())
     }
 
+    #[cold]
+    fn look_for_room(&self, call: &'static str) -> Result<()> {
+        match self.open.room() {
+            0 => Err(self.failed(call, sys::CS_ERR_TRY_AGAIN)),
+            room => {
+                self.room.set(room - 1);
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
     pub(crate) fn mcast(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
         self.own_process()?;
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+        if len > self.open.max_atomic.min(MAX_MESSAGE) || slices.len() > MAX_SLICES {
+            return self.mcast_large(guarantee, slices, len);
+        }
+        self.take_room("cpg_mcast_joined")?;
+        self.check("cpg_mcast_joined", mcast(self.open.handle, guarantee, slices))
+    }
+
+    /// Sends what is not sent as it is: in parts, or gathered first.
+    #[cold]
+    fn mcast_large(&self, guarantee: Guarantee, slices: &[IoSlice<'_>], len: usize) -> Result<()> {
         if len > MAX_MESSAGE {
             return Err(Error::MessageTooLong { len, limit: MAX_MESSAGE });
         }
@@ -363,26 +399,31 @@ impl Connection {
             }
             return self.mcast(guarantee, &[IoSlice::new(&message)]);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SLICES")]
-        let count = slices.len() as u32;
         self.take_room("cpg_mcast_joined")?;
         let handle = self.open.handle;
-        let mcast = || {
-            // SAFETY: IoSlice has the layout of iovec (its documentation), there are at most 63 (A3), all live, and
-            // libcpg only reads them. One thread at a time (A4): the caller waits for the one that runs this.
-            unsafe { sys::cpg_mcast_joined(handle, code_of(guarantee), slices.as_ptr().cast(), count) }
-        };
-        let code = if len > self.open.max_atomic { quietly(mcast) } else { mcast() };
+        let code = quietly(|| mcast(handle, guarantee, slices));
         // send_fragments takes the result of a part from a reply that it did not get when the daemon dies half-way: what it
         // says of a long message is not to be believed then.
-        if len > self.open.max_atomic && self.hung_up() {
+        if self.hung_up() {
             return check("cpg_mcast_joined", sys::CS_ERR_LIBRARY);
         }
         self.check("cpg_mcast_joined", code)
     }
 }
 
+/// Sends at most [`MAX_SLICES`], on a thread that alone makes requests on the handle meanwhile.
+#[inline]
+fn mcast(handle: sys::cpg_handle_t, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> sys::cs_error_t {
+    debug_assert!(slices.len() <= MAX_SLICES);
+    #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SLICES")]
+    let count = slices.len() as u32;
+    // SAFETY: IoSlice has the layout of iovec (its documentation), there are at most 63 (A3), all live, and libcpg only
+    // reads them. One thread at a time (A4): a caller that has another one run this waits for it.
+    unsafe { sys::cpg_mcast_joined(handle, code_of(guarantee), slices.as_ptr().cast(), count) }
+}
+
 impl Events {
+    #[inline]
     pub(crate) fn own_process(&self) -> Result<()> {
         self.open.own_process()
     }
@@ -421,12 +462,6 @@ impl Events {
     #[inline]
     pub(crate) fn is_of(&self, handle: sys::cpg_handle_t) -> bool {
         self.open.handle == handle
-    }
-
-    pub(crate) fn context_set(&self, context: *mut c_void) -> Result<()> {
-        // SAFETY: libcpg stores the pointer and does not follow it (lib/cpg.c, cpg_context_set).
-        let code = unsafe { sys::cpg_context_set(self.open.handle, context) };
-        check("cpg_context_set", code)
     }
 }
 
@@ -474,15 +509,6 @@ pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'
             },
         }
     }
-}
-
-/// The context of a handle; null for a handle that is not open.
-#[inline]
-pub(crate) fn context_get(handle: sys::cpg_handle_t) -> *mut c_void {
-    let mut context = std::ptr::null_mut();
-    // SAFETY: libcpg looks the handle up, and writes one pointer if there is such a handle (lib/cpg.c).
-    let code = unsafe { sys::cpg_context_get(handle, &raw mut context) };
-    if code == sys::CS_OK { context } else { std::ptr::null_mut() }
 }
 
 const fn code_of(guarantee: Guarantee) -> sys::cpg_guarantee_t {

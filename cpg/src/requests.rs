@@ -47,6 +47,7 @@ impl Joined {
         Self { handle, generation, gate: Cell::new(gate) }
     }
 
+    #[inline]
     fn handle(&self) -> Result<&Handle> {
         self.handle.as_ref().ok_or(Error::Away)
     }
@@ -56,6 +57,7 @@ impl Joined {
     }
 
     /// Makes a request that sends, and refuses what libcpg would lose without a word (B1).
+    #[inline]
     fn send<R>(&self, call: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
         match self.gate.get() {
             Gate::Open => call(self.connection()?),
@@ -340,6 +342,7 @@ impl Requests {
     }
 
     /// Sends a message; `own` makes the request where there is no queue.
+    #[inline]
     pub(crate) fn send(
         &self,
         slices: &[IoSlice<'_>],

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::time::Instant;
 
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Source as _};
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::Group;
@@ -127,7 +127,28 @@ impl Group {
         wait: Wait<'_>,
         mut handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
     ) -> Result<Ended<T>> {
-        let (value, broke) = (Cell::new(None), Cell::new(false));
+        let mut value = None;
+        let ended = self.run_to(wait, &mut |link, event| match handler(link, event) {
+            ControlFlow::Break(end) => {
+                value = Some(end);
+                true
+            }
+            ControlFlow::Continue(()) => false,
+        })?;
+        Ok(match ended {
+            Ended::Broke(()) => Ended::Broke(value.expect("it broke with one")),
+            Ended::Woken => Ended::Woken,
+            Ended::TimedOut => Ended::TimedOut,
+        })
+    }
+
+    /// The same for a handler that says whether it breaks; not generic, as what [`dispatch`](Self::dispatch) is made of is not.
+    fn run_to(
+        &mut self,
+        wait: Wait<'_>,
+        handler: &mut dyn FnMut(&Link, Event<'_>) -> bool,
+    ) -> Result<Ended<()>> {
+        let broke = Cell::new(false);
         // Looked at after each message of a packet, and again before the next event of libcpg's.
         let woken = Cell::new(false);
         let over = || {
@@ -138,18 +159,15 @@ impl Group {
             waker || wait.is_late()
         };
         self.pump(
-            |link, event| {
-                if let ControlFlow::Break(end) = handler(link, event) {
-                    value.set(Some(end));
+            &mut |link, event| {
+                if handler(link, event) {
                     broke.set(true);
                 }
             },
-            |_| !broke.get() && !over(),
+            &|_| !broke.get() && !over(),
             |source| loop {
                 if broke.get() {
-                    if let Some(value) = value.take() {
-                        return Ok(Ended::Broke(value));
-                    }
+                    return Ok(Ended::Broke(()));
                 }
                 if over() {
                     return Ok(if woken.get() { Ended::Woken } else { Ended::TimedOut });

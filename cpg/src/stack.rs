@@ -17,17 +17,25 @@ thread_local! {
 }
 
 /// Refuses a thread that has too little stack left.
+#[inline]
 pub(crate) fn check() -> Result<()> {
     let remaining = remaining();
     if remaining >= NEEDED { Ok(()) } else { Err(Error::StackTooSmall { needed: NEEDED, remaining }) }
 }
 
 /// Bytes from here to the end of this thread's stack; 0 on a stack that is not the thread's own, or unknown.
+#[inline]
 fn remaining() -> usize {
-    let Some((low, end)) = BOUNDS.get().or_else(raw::stack_bounds) else { return 0 };
-    BOUNDS.set(Some((low, end)));
+    let Some((low, end)) = BOUNDS.get().or_else(look_up) else { return 0 };
     let here = raw::stack_pointer();
     if here < end { here.saturating_sub(low) } else { 0 }
+}
+
+#[cold]
+fn look_up() -> Option<(usize, usize)> {
+    let bounds = raw::stack_bounds();
+    BOUNDS.set(bounds);
+    bounds
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! The functions that libcpg calls, and the way from them to the caller's closure.
 //!
-//! libcpg gives a callback nothing but the handle. For the length of one dispatch, and no longer, the handle's context
-//! points at a [`Frame`] on the stack of the thread that dispatches. It is followed only on that thread, and while no other
-//! dispatch runs in a handler there: nothing that C does at another time reaches a frame. A Rust panic must not go through C
-//! (A6): it is kept in the frame and goes on when C has returned.
+//! libcpg gives a callback nothing but the handle. For the length of one dispatch, and no longer, the thread that dispatches
+//! has a [`Frame`] on its stack, and a pointer to that. A callback follows it if it is for the frame's handle: nothing that C
+//! does at another time, on another thread or for another handle reaches a frame. libcpg's own place for such a pointer, the
+//! context of the handle, would cost two calls a dispatch and one an event, each of which looks the handle up under a lock:
+//! together a twentieth of what a C program pays for a small message. A Rust panic must not go through C (A6): it is kept in
+//! the frame and goes on when C has returned.
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use cpg_sys as sys;
@@ -39,14 +41,14 @@ pub(crate) fn model(initial_totem: bool) -> sys::cpg_model_v1_data_t {
 }
 
 thread_local! {
-    /// The address of the frame whose dispatch is under way on this thread, the innermost if there are several; 0 for none.
-    static RUNNING: Cell<usize> = const { Cell::new(0) };
+    /// The frame whose dispatch is under way on this thread, the innermost if there are several; null for none.
+    static RUNNING: Cell<*const ()> = const { Cell::new(std::ptr::null()) };
 }
 
 /// What one dispatch has in hand.
 struct Frame<'f> {
     from: &'f Events,
-    handler: RefCell<&'f mut dyn FnMut(Event<'_>)>,
+    handler: &'f dyn Fn(Event<'_>),
     me: Member,
     /// Whether there is one of the two that follow.
     failed: Cell<bool>,
@@ -59,10 +61,11 @@ struct Frame<'f> {
 ///
 /// `me` is the member that the connection is; `check` runs before each event that is taken of a full group (A8). A panic of the
 /// handler goes on from here.
+#[inline]
 pub(crate) fn with<R>(
     events: &Events,
     me: Member,
-    handler: &mut dyn FnMut(Event<'_>),
+    handler: &dyn Fn(Event<'_>),
     check: &dyn Fn() -> Result<()>,
     work: impl FnOnce(&Pump<'_>) -> Result<R>,
 ) -> Result<R> {
@@ -70,14 +73,13 @@ pub(crate) fn with<R>(
     stack::check()?;
     let frame = Frame {
         from: events,
-        handler: RefCell::new(handler),
+        handler,
         me,
         failed: Cell::new(false),
         panic: Cell::new(None),
         overflow: Cell::new(None),
     };
-    events.context_set(std::ptr::from_ref(&frame).cast_mut().cast())?;
-    let outer = RUNNING.replace(std::ptr::from_ref(&frame).addr());
+    let outer = RUNNING.replace(std::ptr::from_ref(&frame).cast());
     work(&Pump { frame: &frame, check, outer })
 }
 
@@ -86,7 +88,7 @@ pub(crate) struct Pump<'f> {
     frame: &'f Frame<'f>,
     check: &'f dyn Fn() -> Result<()>,
     /// The one that was under way before.
-    outer: usize,
+    outer: *const (),
 }
 
 impl Pump<'_> {
@@ -122,10 +124,9 @@ impl Pump<'_> {
 }
 
 impl Drop for Pump<'_> {
+    #[inline]
     fn drop(&mut self) {
         RUNNING.set(self.outer);
-        // The handle is open, so this cannot fail; if it did, the context would not be followed.
-        let _ = self.frame.from.context_set(std::ptr::null_mut());
     }
 }
 
@@ -133,11 +134,9 @@ impl Frame<'_> {
     /// The frame of the dispatch that is under way on `handle`.
     ///
     /// The lifetimes are the caller's to keep within the callback.
+    #[inline]
     fn of<'f>(handle: sys::cpg_handle_t) -> Option<&'f Frame<'f>> {
-        let frame = raw::context_get(handle).cast::<Frame<'f>>();
-        if frame.addr() != RUNNING.get() {
-            return None;
-        }
+        let frame = RUNNING.get().cast::<Frame<'f>>();
         // SAFETY: null, or the frame of the dispatch that is under way on this thread: `with` says which one that is, and
         // its Pump takes that back before the frame goes.
         unsafe { frame.as_ref() }.filter(|frame| frame.from.is_of(handle))
@@ -150,11 +149,15 @@ impl Frame<'_> {
 
     #[inline]
     fn handle(&self, event: Event<'_>) {
-        let handled = catch_unwind(AssertUnwindSafe(|| (self.handler.borrow_mut())(event)));
-        if let Err(panic) = handled {
-            self.panic.set(Some(panic));
-            self.failed.set(true);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (self.handler)(event))) {
+            self.panicked(panic);
         }
+    }
+
+    #[cold]
+    fn panicked(&self, panic: Box<dyn Any + Send>) {
+        self.panic.set(Some(panic));
+        self.failed.set(true);
     }
 }
 

@@ -13,6 +13,7 @@ use futures_core::stream::FusedStream;
 
 use super::thread;
 use crate::cause::Cause;
+use crate::dispatch::Source as _;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::inbox::Inbox;
@@ -165,7 +166,7 @@ impl Receiver {
             // One at a time, each after a count.
             let (full, most) = (full.is_some(), if full.is_some() { 1 } else { most });
             let more = |handled| handled < most;
-            let (count, drained) = inbox.pump(false, &mut *handler, more, |source| {
+            let (count, drained) = inbox.pump(false, handler, &more, |source| {
                 let mut drained = false;
                 // One that becomes full ends the batch.
                 while source.events() < most && !drained && (full || !source.is_full()?) {
