@@ -1,5 +1,6 @@
 //! From what libcpg delivers to what the handler gets: message by message, out of packets where they travel in some.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use crate::event::{Deliver, Event, Malformed};
@@ -51,25 +52,19 @@ pub(crate) struct Delivery<'d> {
     /// Whether the handler is to get another one, after so many.
     more: &'d dyn Fn(usize) -> bool,
     stash: &'d mut Stash,
-    handled: usize,
+    /// How many events the handler has got.
+    count: &'d Cell<usize>,
 }
 
 impl<'d> Delivery<'d> {
-    /// The handler has got so many already.
     pub(crate) fn new(
         link: &'d Link,
         handler: &'d mut Handler<'d>,
         more: &'d dyn Fn(usize) -> bool,
         stash: &'d mut Stash,
-        count: usize,
+        count: &'d Cell<usize>,
     ) -> Self {
-        Self { link, handler, more, stash, handled: count }
-    }
-
-    /// How many events the handler has got.
-    #[inline]
-    pub(crate) fn handled(&self) -> usize {
-        self.handled
+        Self { link, handler, more, stash, count }
     }
 
     /// Whether there is something to handle that libcpg does not know of.
@@ -90,7 +85,7 @@ impl<'d> Delivery<'d> {
 
     #[inline]
     fn handle(&mut self, event: Event<'_>) {
-        self.handled += 1;
+        self.count.set(self.count.get() + 1);
         (self.handler)(self.link, event);
     }
 
@@ -114,7 +109,7 @@ impl<'d> Delivery<'d> {
         }
         let frames = Frames::resume(&mut payload[packet::HEADER_LEN..]);
         let mut unread = Unread { frames, from, failed: false, link: self.link, keep: Keep::In(self.stash) };
-        Self::unpack(&mut unread, self.handler, self.more, &mut self.handled);
+        Self::unpack(&mut unread, self.handler, self.more, self.count);
     }
 
     /// Handles what is left of the last packet.
@@ -124,17 +119,17 @@ impl<'d> Delivery<'d> {
         let frames = Frames::resume(&mut bytes[*at..]);
         let mut unread =
             Unread { frames, from, failed: false, link: self.link, keep: Keep::From { at, len } };
-        Self::unpack(&mut unread, self.handler, self.more, &mut self.handled);
+        Self::unpack(&mut unread, self.handler, self.more, self.count);
     }
 
     fn unpack(
         unread: &mut Unread<'_, '_>,
         handler: &mut Handler<'_>,
         more: &dyn Fn(usize) -> bool,
-        count: &mut usize,
+        count: &Cell<usize>,
     ) {
         while let Some(frame) = unread.frames.next() {
-            *count += 1;
+            count.set(count.get() + 1);
             if let Some(numbers) = &mut unread.from.numbers {
                 numbers.start += 1;
             }
@@ -150,7 +145,7 @@ impl<'d> Delivery<'d> {
                     handler(unread.link, Event::Malformed(malformed));
                 }
             }
-            if !more(*count) {
+            if !more(count.get()) {
                 break;
             }
         }

@@ -1,48 +1,9 @@
 //! How long a dispatch goes on.
 
-use std::cell::Cell;
-use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::trampoline::Pump;
-
-/// Where events come from.
-pub(crate) trait Source {
-    /// Has the next event handled, or takes a part of one; false when there is none.
-    fn one(&self) -> Result<bool>;
-    /// Events handled so far.
-    fn events(&self) -> usize;
-    /// Whether the next event could be a view that libcpg has no room for (A8).
-    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for executors, which count elsewhere"))]
-    fn is_full(&self) -> Result<bool>;
-    /// Waits until there may be one, or the waker is readable; false when the deadline passed.
-    fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool>;
-}
-
-/// libcpg's events alone, which the handler counts.
-pub(crate) struct Counted<'c, 'p> {
-    pub(crate) pump: &'c Pump<'p>,
-    pub(crate) count: &'c Cell<usize>,
-}
-
-impl Source for Counted<'_, '_> {
-    fn one(&self) -> Result<bool> {
-        self.pump.one()
-    }
-
-    fn events(&self) -> usize {
-        self.count.get()
-    }
-
-    fn is_full(&self) -> Result<bool> {
-        self.pump.from().is_full()
-    }
-
-    fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool> {
-        self.pump.from().wait_readable(deadline, [waker, None])
-    }
-}
+use crate::source::Source;
 
 /// Which events a dispatch handles, and whether it waits for them.
 ///
@@ -90,22 +51,24 @@ impl Dispatch {
 
     /// Waits for the next event; false when it is not to be waited for any longer.
     #[inline]
-    fn wait(self, source: &impl Source) -> Result<bool> {
+    fn wait(self, source: &Source<'_, '_>) -> Result<bool> {
+        if matches!(self, Self::OneNonBlocking | Self::All | Self::AtMost(_)) {
+            return Ok(false);
+        }
         match self {
-            Self::One => source.wait(None, None),
             Self::OneUntil(deadline) | Self::Until(deadline) => source.wait(Some(deadline), None),
-            Self::OneNonBlocking | Self::All | Self::AtMost(_) => Ok(false),
+            _ => source.wait(None, None),
         }
     }
 
     #[inline]
-    pub(crate) fn run(self, source: &impl Source) -> Result<usize> {
-        while !self.is_over(source.events()) {
+    pub(crate) fn run(self, source: &Source<'_, '_>) -> Result<usize> {
+        while !self.is_over(source.handled()) {
             let go_on = if source.one()? { !self.is_late() } else { self.wait(source)? };
             if !go_on {
                 break;
             }
         }
-        Ok(source.events())
+        Ok(source.handled())
     }
 }

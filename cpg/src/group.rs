@@ -11,11 +11,12 @@ use crate::dispatch::Dispatch;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::handle::Handle;
-use crate::inbox::{Feed, Inbox};
+use crate::inbox::Inbox;
 use crate::join::{PATIENCE, PAUSES};
 use crate::link::{Link, retry};
 use crate::name::GroupName;
 use crate::requests::Shared;
+use crate::source::Source;
 use crate::types::Member;
 
 /// The longest wait for events before a leave that flow control refused is tried again, or the queue looked at.
@@ -127,7 +128,7 @@ impl Group {
         &mut self,
         handler: &mut Handler<'_>,
         more: &dyn Fn(usize) -> bool,
-        work: impl FnMut(&Feed<'_, '_>) -> Result<R>,
+        work: impl FnMut(&Source<'_, '_>) -> Result<R>,
     ) -> Result<R> {
         self.0.pump(true, handler, more, work)
     }

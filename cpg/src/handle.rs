@@ -4,12 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::connect::Connect;
-use crate::dispatch::{Counted, Dispatch};
+use crate::dispatch::Dispatch;
 use crate::error::Result;
 use crate::event::{Event, TotemConfChg};
 use crate::iteration::{Groups, Processes};
 use crate::name::GroupName;
 use crate::raw::{Connection, Events, Kind};
+use crate::source::Source;
 use crate::trampoline;
 use crate::types::{FlowControl, Member, NodeId};
 
@@ -165,7 +166,7 @@ impl Handle {
             }
         };
         trampoline::with(&this.events, nobody, &take, &|| Ok(()), |pump| {
-            how.run(&Counted { pump, count: &count })
+            how.run(&Source::plain(pump, &count))
         })
     }
 

@@ -3,24 +3,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
 
 use crate::cause::Cause;
 use crate::delivery::{Delivery, Handler, Stash};
-use crate::dispatch::Source;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::handle::Handle;
 use crate::link::Link;
 use crate::name::GroupName;
-use crate::outbox::Look;
-use crate::raw::{self, Events, Process};
+use crate::raw::{Events, Process};
 use crate::readiness::Readiness;
 use crate::reconnect::Lost;
-use crate::recovery::{Recovery, Step};
+use crate::recovery::Recovery;
 use crate::requests::Shared;
 use crate::search::Found;
-use crate::trampoline::{self, Pump};
+use crate::source::{Change, Scope, Source, Turn};
+use crate::trampoline;
 use crate::types::Member;
 
 #[derive(Debug)]
@@ -35,13 +33,6 @@ pub(crate) struct Inbox {
     recovery: Option<Recovery>,
     /// An error that comes after the messages that it has handed back.
     put_off: Cell<Option<Cause>>,
-}
-
-/// What ends a turn of dispatching before the caller is done.
-#[derive(Debug)]
-enum Change {
-    Lost(Cause),
-    Found(Box<Result<Found>>),
 }
 
 impl Inbox {
@@ -105,20 +96,57 @@ impl Inbox {
         self.link.requests().shared().map(|shared| shared.outbox().readiness()).or(self.readiness.as_ref())
     }
 
-    /// Lets `work` take events and hand them to `handler`, while `more` says so of those handled. It begins anew, with what was
-    /// handled kept in mind, when one membership follows another. With `counting`, members are counted before each event of a full
-    /// group (A8).
+    /// Lets `work` take events and hand them to `handler`, while `more` says so of those handled. With `counting`, members are
+    /// counted before each event of a full group (A8).
+    #[inline]
     pub(crate) fn pump<R>(
         &mut self,
         counting: bool,
         handler: &mut Handler<'_>,
         more: &dyn Fn(usize) -> bool,
-        mut work: impl FnMut(&Feed<'_, '_>) -> Result<R>,
+        work: impl FnMut(&Source<'_, '_>) -> Result<R>,
+    ) -> Result<R> {
+        match &self.events {
+            Some(events) if self.link.requests().shared().is_none() && self.readiness.is_none() => {
+                Self::pump_plain(&self.link, events, counting, handler, work)
+            }
+            _ => self.pump_all(counting, handler, more, work),
+        }
+    }
+
+    /// The same where nothing but libcpg's events can come, and none in packets: what every message passes through, and so
+    /// without what only others need.
+    #[inline]
+    fn pump_plain<R>(
+        link: &Link,
+        events: &Events,
+        counting: bool,
+        handler: &mut Handler<'_>,
+        mut work: impl FnMut(&Source<'_, '_>) -> Result<R>,
+    ) -> Result<R> {
+        let (count, handler) = (Cell::new(0), RefCell::new(handler));
+        let take = |event: Event<'_>| {
+            count.set(count.get() + 1);
+            let event = link.notice(event);
+            (handler.borrow_mut())(link, event);
+        };
+        let check = || if counting { link.check_size(events) } else { Ok(()) };
+        trampoline::with(events, link.me(), &take, &check, |pump| work(&Source::plain(pump, &count)))
+    }
+
+    /// The same in any group. It begins anew, with what was handled kept in mind, when one membership follows another.
+    #[inline(never)]
+    fn pump_all<R>(
+        &mut self,
+        counting: bool,
+        handler: &mut Handler<'_>,
+        more: &dyn Fn(usize) -> bool,
+        mut work: impl FnMut(&Source<'_, '_>) -> Result<R>,
     ) -> Result<R> {
         self.process.check()?;
-        let (mut count, change) = (0, Cell::new(None));
+        let (count, change) = (Cell::new(0), Cell::new(None));
         loop {
-            let result = self.turn(counting, &mut count, handler, more, &change, &mut work);
+            let result = self.turn(counting, &count, handler, more, &change, &mut work);
             match change.take() {
                 None => return result,
                 Some(Change::Lost(cause)) => self.lose(cause)?,
@@ -128,39 +156,33 @@ impl Inbox {
     }
 
     /// Dispatches in one membership, or without one.
-    #[inline]
     fn turn<R>(
         &mut self,
         counting: bool,
-        count: &mut usize,
+        count: &Cell<usize>,
         handler: &mut Handler<'_>,
         more: &dyn Fn(usize) -> bool,
         change: &Cell<Option<Change>>,
-        work: &mut impl FnMut(&Feed<'_, '_>) -> Result<R>,
+        work: &mut impl FnMut(&Source<'_, '_>) -> Result<R>,
     ) -> Result<R> {
         let Self { link, events, stash, readiness, recovery, put_off, .. } = self;
         let (link, readiness, recovery) = (&*link, readiness.as_ref(), recovery.as_ref());
         let shared = link.requests().shared();
         let scope = Scope::enter(shared, readiness);
-        let delivery = RefCell::new(Delivery::new(link, handler, more, stash, *count));
-        let plain = shared.is_none() && readiness.is_none();
-        let turn = Turn { plain, shared, readiness, recovery, delivery: &delivery, change, put_off };
+        let delivery = RefCell::new(Delivery::new(link, handler, more, stash, count));
+        let turn = Turn { shared, readiness, recovery, delivery: &delivery, change, put_off };
         let take = |event: Event<'_>| delivery.borrow_mut().event(event);
         let result = match events {
             Some(events) => {
                 let check = || if counting { link.check_size(events) } else { Ok(()) };
                 trampoline::with(events, link.me(), &take, &check, |pump| {
-                    work(&Feed { pump: Some(pump), turn: &turn })
+                    work(&Source::of(Some(pump), &turn, count))
                 })
             }
-            None => work(&Feed { pump: None, turn: &turn }),
+            None => work(&Source::of(None, &turn, count)),
         };
-        let delivery = delivery.borrow();
-        *count = delivery.handled();
-        if !plain {
-            let news = recovery.is_some_and(Recovery::has_news) || put_off.get().is_some();
-            scope.more.set(delivery.has_rest() || news);
-        }
+        let news = recovery.is_some_and(Recovery::has_news) || put_off.get().is_some();
+        scope.say(delivery.borrow().has_rest() || news);
         result
     }
 
@@ -240,169 +262,5 @@ impl AsFd for Inbox {
         readiness
             .or(self.events.as_ref().map(Events::as_fd))
             .expect("a group that loses its handle has another one")
-    }
-}
-
-/// While it lasts, this thread is the one that dispatches. When it goes, the descriptor says whether there is more.
-struct Scope<'s> {
-    shared: Option<&'s Shared>,
-    readiness: Option<&'s Readiness>,
-    /// Whether something is left that libcpg does not tell of. If the handler panics it can be.
-    more: Cell<bool>,
-}
-
-impl<'s> Scope<'s> {
-    #[inline]
-    fn enter(shared: Option<&'s Shared>, readiness: Option<&'s Readiness>) -> Self {
-        if let Some(shared) = shared {
-            shared.outbox().dispatching(true);
-        }
-        Self { shared, readiness, more: Cell::new(true) }
-    }
-}
-
-impl Drop for Scope<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let more = self.more.get();
-        match (self.shared, self.readiness) {
-            (Some(shared), _) => {
-                shared.outbox().set_timer(more);
-                shared.outbox().dispatching(false);
-            }
-            (None, Some(readiness)) => readiness.set(more.then_some(Duration::ZERO)),
-            (None, None) => {}
-        }
-    }
-}
-
-/// One turn of dispatching.
-struct Turn<'t, 'd> {
-    /// Whether libcpg's events are all that there can be.
-    plain: bool,
-    shared: Option<&'t Shared>,
-    readiness: Option<&'t Readiness>,
-    recovery: Option<&'t Recovery>,
-    delivery: &'t RefCell<Delivery<'d>>,
-    change: &'t Cell<Option<Change>>,
-    put_off: &'t Cell<Option<Cause>>,
-}
-
-impl Turn<'_, '_> {
-    /// Ends the turn; its error is not the caller's.
-    fn change(&self, change: Change) -> Result<bool> {
-        self.change.set(Some(change));
-        Err(Error::Away)
-    }
-
-    /// The next event of libcpg's.
-    #[inline]
-    fn take(&self, pump: &Pump<'_>) -> Result<bool> {
-        match pump.one() {
-            Ok(taken) => Ok(taken),
-            Err(error) => self.failed(error),
-        }
-    }
-
-    #[cold]
-    fn failed(&self, error: Error) -> Result<bool> {
-        let Some(cause) = Cause::of(&error) else { return Err(error) };
-        if cause.is_connection_lost() && self.recovery.and_then(Recovery::follows).is_some() {
-            return self.change(Change::Lost(cause));
-        }
-        if let Some(shared) = self.shared {
-            shared.outbox().end(cause);
-            if shared.outbox().has_returned() {
-                // Not all errors of libcpg come again.
-                self.put_off.set(Some(cause));
-                return Ok(true);
-            }
-        }
-        Err(error)
-    }
-
-    /// What there is to do without a membership.
-    #[cold]
-    fn step(&self) -> Result<bool> {
-        match self.recovery.map_or(Step::Wait, Recovery::step) {
-            Step::Tell(lost) => {
-                self.delivery.borrow_mut().lost(lost);
-                Ok(true)
-            }
-            Step::Take(found) => self.change(Change::Found(found)),
-            Step::Fail(error) => Err(error),
-            Step::Wait => Ok(false),
-        }
-    }
-}
-
-/// Where a turn takes events from.
-pub(crate) struct Feed<'f, 'd> {
-    /// None without a membership.
-    pump: Option<&'f Pump<'f>>,
-    turn: &'f Turn<'f, 'd>,
-}
-
-impl Feed<'_, '_> {
-    /// The next event of a group that can have others than libcpg's.
-    fn one_of_all(&self) -> Result<bool> {
-        let turn = self.turn;
-        let mut delivery = turn.delivery.borrow_mut();
-        if delivery.has_rest() {
-            delivery.rest();
-            return Ok(true);
-        }
-        if let Some(shared) = turn.shared {
-            let outbox = shared.outbox();
-            outbox.retry(&|bytes| shared.send_now(bytes));
-            match outbox.look() {
-                Look::Returned(returned) => {
-                    delivery.returned(returned);
-                    return Ok(true);
-                }
-                Look::Lost(cause) => return turn.change(Change::Lost(cause)),
-                Look::On => {}
-            }
-            if let Some(cause) = turn.put_off.take() {
-                return Err(cause.into());
-            }
-        } else if let Some(readiness) = turn.readiness {
-            // It was set for a rest that has been handled.
-            readiness.set(None);
-        }
-        drop(delivery);
-        match self.pump {
-            Some(pump) => turn.take(pump),
-            None => turn.step(),
-        }
-    }
-}
-
-impl Source for Feed<'_, '_> {
-    #[inline]
-    fn one(&self) -> Result<bool> {
-        match self.pump {
-            Some(pump) if self.turn.plain => self.turn.take(pump),
-            _ => self.one_of_all(),
-        }
-    }
-
-    #[inline]
-    fn events(&self) -> usize {
-        self.turn.delivery.borrow().handled()
-    }
-
-    fn is_full(&self) -> Result<bool> {
-        self.pump.map_or(Ok(false), |pump| pump.from().is_full())
-    }
-
-    fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool> {
-        let Turn { shared, readiness, recovery, .. } = *self.turn;
-        let readiness = shared.map(|shared| shared.outbox().readiness()).or(readiness);
-        let timer = readiness.map(Readiness::timer);
-        match self.pump {
-            Some(pump) => pump.from().wait_readable(deadline, [waker, timer]),
-            None => raw::wait_readable(deadline, [waker, timer, recovery.map(Recovery::ready)]),
-        }
     }
 }

@@ -116,6 +116,7 @@ mod requests;
 mod room;
 mod run;
 mod search;
+mod source;
 mod split;
 mod stack;
 mod ticket;

@@ -170,6 +170,19 @@ impl Link {
         None
     }
 
+    /// Keeps up with an event of a group that has no queue and no packets, and gives what the handler gets.
+    #[inline]
+    pub(crate) fn notice<'e>(&self, event: Event<'e>) -> Event<'e> {
+        match event {
+            Event::Deliver(message) => {
+                let _ = self.arrived(&message);
+                Event::Deliver(message)
+            }
+            Event::ConfChg(view) => self.note(view),
+            event => event,
+        }
+    }
+
     /// Own messages below this number have been handled.
     #[inline]
     pub(crate) fn settle(&self, number: u64) {
@@ -330,6 +343,7 @@ impl Link {
 }
 
 /// Sends a packet with one message.
+#[inline(never)]
 fn mcast_packed(connection: &Connection, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
     const MOST: usize = 63;
     let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));

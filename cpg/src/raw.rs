@@ -91,9 +91,14 @@ impl Process {
     pub(crate) fn check(self) -> Result<()> {
         let own = match self.page {
             Some(page) => page.load(Ordering::Relaxed) == self.birth,
-            None => std::process::id() == self.pid,
+            None => self.is_current(),
         };
         if own { Ok(()) } else { Err(self.forked()) }
+    }
+
+    #[cold]
+    fn is_current(self) -> bool {
+        std::process::id() == self.pid
     }
 
     #[cold]
@@ -375,7 +380,11 @@ impl Connection {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a return over a system call is mispredicted, and costs more than the rest"
+    )]
     pub(crate) fn mcast(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
         self.own_process()?;
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::time::Instant;
 
-use crate::dispatch::{Dispatch, Source as _};
+use crate::dispatch::Dispatch;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::Group;

@@ -13,7 +13,8 @@ const NEEDED: usize = 1152 * 1024;
 
 thread_local! {
     // The lookup reads /proc/self/maps on a main thread, too slow for each dispatch.
-    static BOUNDS: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+    /// The lowest address and the end; both 0 before the first lookup.
+    static BOUNDS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
 /// Refuses a thread that has too little stack left.
@@ -26,14 +27,17 @@ pub(crate) fn check() -> Result<()> {
 /// Bytes from here to the end of this thread's stack; 0 on a stack that is not the thread's own, or unknown.
 #[inline]
 fn remaining() -> usize {
-    let Some((low, end)) = BOUNDS.get().or_else(look_up) else { return 0 };
+    let (low, end) = match BOUNDS.get() {
+        (_, 0) => look_up(),
+        bounds => bounds,
+    };
     let here = raw::stack_pointer();
     if here < end { here.saturating_sub(low) } else { 0 }
 }
 
 #[cold]
-fn look_up() -> Option<(usize, usize)> {
-    let bounds = raw::stack_bounds();
+fn look_up() -> (usize, usize) {
+    let bounds = raw::stack_bounds().unwrap_or_default();
     BOUNDS.set(bounds);
     bounds
 }

@@ -93,7 +93,11 @@ pub(crate) struct Pump<'f> {
 
 impl Pump<'_> {
     /// Takes one event, or one part of a long message, from libcpg; false when there is none.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a return over a system call is mispredicted, and costs more than the rest"
+    )]
     pub(crate) fn one(&self) -> Result<bool> {
         let Frame { from, failed, .. } = self.frame;
         if from.is_full()? {

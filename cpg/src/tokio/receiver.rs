@@ -13,7 +13,6 @@ use futures_core::stream::FusedStream;
 
 use super::thread;
 use crate::cause::Cause;
-use crate::dispatch::Source as _;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::inbox::Inbox;
@@ -169,10 +168,10 @@ impl Receiver {
             let (count, drained) = inbox.pump(false, handler, &more, |source| {
                 let mut drained = false;
                 // One that becomes full ends the batch.
-                while source.events() < most && !drained && (full || !source.is_full()?) {
+                while source.handled() < most && !drained && (full || !source.is_full()?) {
                     drained = !source.one()?;
                 }
-                Ok((source.events(), drained))
+                Ok((source.handled(), drained))
             })?;
             // libcpg has said that there is nothing, so that the reactor will say when there is.
             if drained {

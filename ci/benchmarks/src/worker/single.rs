@@ -98,6 +98,7 @@ fn paced(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64
 }
 
 /// Sends a message, at once again when it is refused, as upstream's program does; says how often it was refused.
+#[inline]
 fn send(member: &mut impl Member, message: &[u8], tally: &mut Tally) -> Result<u64> {
     let mut retries = 0;
     while !member.send(message, tally)? {
