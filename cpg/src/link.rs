@@ -271,6 +271,7 @@ impl Link {
     /// message that a membership change has stopped (B8); [`Error::MessageTooLong`](crate::Error::MessageTooLong) above 2 GiB;
     /// [`Error::Left`](crate::Error::Left) after leaving.
     #[doc(alias = "cpg_mcast_joined")]
+    #[inline]
     pub fn send(&self, message: &[u8]) -> Result<()> {
         self.send_with(Guarantee::Agreed, &[IoSlice::new(message)])
     }

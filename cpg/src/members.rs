@@ -56,8 +56,13 @@ impl Events {
         Err(Error::GroupTooLarge { members, limit: MEMBERS_MAX })
     }
 
-    /// Whether the next event could be a view that libcpg has no room for (A8); an error if it was so already.
+    /// Whether the next event could be a view that libcpg has no room for, or one was (A8).
     #[inline]
+    pub(crate) fn could_overflow(&self) -> bool {
+        self.view_size().load(Ordering::Relaxed) >= MEMBERS_MAX
+    }
+
+    /// The same; an error if one was.
     pub(crate) fn is_full(&self) -> Result<bool> {
         match self.view_size().load(Ordering::Relaxed) {
             ..MEMBERS_MAX => Ok(false),

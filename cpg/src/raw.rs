@@ -153,6 +153,19 @@ pub(crate) struct Events {
     not_sync: PhantomData<Cell<()>>,
 }
 
+/// What a dispatch of one event has come to. An [`Error`] is made of a code where it is wanted, off the path of messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Taken {
+    One,
+    None,
+    Failed(sys::cs_error_t),
+}
+
+#[cold]
+pub(crate) fn dispatch_error(code: sys::cs_error_t) -> Error {
+    Error::cs("cpg_dispatch", code)
+}
+
 impl Open {
     /// Refuses a handle that the parent of this process made (A7).
     #[inline]
@@ -453,18 +466,19 @@ impl Events {
         wait_readable(deadline, [Some(self.as_fd()), one, other])
     }
 
-    /// Dispatches one event, or part of one, into the trampolines; false when there is none.
+    /// Dispatches one event, or part of one, into the trampolines.
     ///
-    /// For `trampoline.rs` alone, which has put the context in place and checked the stack (A1).
+    /// For `trampoline.rs` alone, which has put the frame in place and checked the stack (A1).
     #[inline]
-    pub(crate) fn dispatch_one(&self) -> Result<bool> {
+    pub(crate) fn dispatch_one(&self) -> Taken {
         // SAFETY: the thread has the stack that this needs and no dispatch of this handle is under way (A1, A2): the
         // caller sees to both. It neither blocks nor loops (B6), and calls the trampolines alone.
         let code = unsafe { sys::cpg_dispatch(self.open.handle, sys::CS_DISPATCH_ONE_NONBLOCKING) };
-        if code == sys::CS_ERR_TRY_AGAIN {
-            return Ok(false);
+        match code {
+            sys::CS_OK => Taken::One,
+            sys::CS_ERR_TRY_AGAIN => Taken::None,
+            code => Taken::Failed(code),
         }
-        check("cpg_dispatch", code).map(|()| true)
     }
 
     /// Whether they are those of `handle`.

@@ -17,7 +17,7 @@ use cpg_sys as sys;
 use crate::error::{Error, Result};
 use crate::event::{ConfChg, Deliver, Event, TotemConfChg};
 use crate::name::GroupName;
-use crate::raw::{self, Events};
+use crate::raw::{self, Events, Taken};
 use crate::stack;
 use crate::types::{Member, NodeId, RingId};
 
@@ -100,11 +100,20 @@ impl Pump<'_> {
     )]
     pub(crate) fn one(&self) -> Result<bool> {
         let Frame { from, failed, .. } = self.frame;
-        if from.is_full()? {
-            (self.check)()?;
+        if from.could_overflow() {
+            self.count()?;
         }
-        let result = from.dispatch_one();
-        if failed.get() { self.fail() } else { result }
+        match from.dispatch_one() {
+            _ if failed.get() => self.fail(),
+            Taken::One => Ok(true),
+            Taken::None => Ok(false),
+            Taken::Failed(code) => Err(raw::dispatch_error(code)),
+        }
+    }
+
+    #[cold]
+    fn count(&self) -> Result<()> {
+        if self.frame.from.is_full()? { (self.check)() } else { Ok(()) }
     }
 
     #[cold]

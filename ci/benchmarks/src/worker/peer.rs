@@ -45,6 +45,7 @@ fn deliver(_: &Handle, _: String, _: NodeId, _: u32, message: &[u8], _: usize) {
 }
 
 impl Member for Peer {
+    #[inline]
     fn send(&mut self, message: &[u8], _: &mut Tally) -> Result<bool> {
         match mcast_joined(&self.handle, Guarantee::TypeAgreed, message) {
             Ok(()) => Ok(true),
@@ -53,6 +54,7 @@ impl Member for Peer {
         }
     }
 
+    #[inline]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
         // A tally is small; the swaps are nothing beside a dispatch.
         let swap = |tally: &mut Tally| TALLY.with_borrow_mut(|slot| std::mem::swap(slot, tally));

@@ -16,6 +16,7 @@ pub fn run(task: &Task) -> Result<Outcome> {
 }
 
 impl Member for Group {
+    #[inline]
     fn send(&mut self, message: &[u8], _: &mut Tally) -> Result<bool> {
         match cpg::Link::send(self, message) {
             Ok(()) => Ok(true),
@@ -24,6 +25,7 @@ impl Member for Group {
         }
     }
 
+    #[inline]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
         Group::dispatch(self, Dispatch::All, |_, event| tally.event(&event))?;
         Ok(())

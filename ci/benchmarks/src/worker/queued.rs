@@ -42,6 +42,7 @@ struct Alone {
 }
 
 impl Member for Alone {
+    #[inline]
     fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool> {
         match self.sender.try_send(message) {
             Ok(()) => Ok(true),
@@ -59,6 +60,7 @@ impl Member for Alone {
         Ok(())
     }
 
+    #[inline]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
         self.receiver.dispatch(Dispatch::All, |_, event| tally.event(&event))?;
         Ok(())
