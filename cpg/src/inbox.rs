@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::cause::Cause;
 use crate::delivery::{Delivery, Handler, Stash};
-use crate::error::{Error, Result};
+#[cfg(feature = "tokio")]
+use crate::error::Error;
+use crate::error::Result;
 use crate::event::Event;
 use crate::handle::Handle;
 use crate::link::Link;
@@ -127,7 +129,7 @@ impl Inbox {
         let (count, handler) = (Cell::new(0), RefCell::new(handler));
         let take = |event: Event<'_>| {
             count.set(count.get() + 1);
-            let event = link.notice(event);
+            link.notice(&event);
             (handler.borrow_mut())(link, event);
         };
         let check = || if counting { link.check_size(events) } else { Ok(()) };

@@ -166,21 +166,23 @@ impl Link {
         if let Some(shared) = self.requests.shared() {
             return shared.outbox().arrived(message.payload, &|bytes| shared.send_now(bytes));
         }
-        self.under_way.set(self.under_way.get().saturating_sub(1));
+        self.own_arrived();
         None
     }
 
-    /// Keeps up with an event of a group that has no queue and no packets, and gives what the handler gets.
+    /// Keeps up with an event of a group that has neither a queue nor packets, and does not come back.
     #[inline]
-    pub(crate) fn notice<'e>(&self, event: Event<'e>) -> Event<'e> {
+    pub(crate) fn notice(&self, event: &Event<'_>) {
         match event {
-            Event::Deliver(message) => {
-                let _ = self.arrived(&message);
-                Event::Deliver(message)
-            }
-            Event::ConfChg(view) => self.note(view),
-            event => event,
+            Event::Deliver(message) if message.sender == self.me => self.own_arrived(),
+            Event::ConfChg(view) => self.note_leave(view),
+            _ => {}
         }
+    }
+
+    #[inline]
+    fn own_arrived(&self) {
+        self.under_way.set(self.under_way.get().saturating_sub(1));
     }
 
     /// Own messages below this number have been handled.
@@ -197,12 +199,16 @@ impl Link {
             self.requests.reopen(self.generation);
             return Event::Rejoined(Rejoined { generation: self.generation, view });
         }
+        self.note_leave(&view);
+        Event::ConfChg(view)
+    }
+
+    fn note_leave(&self, view: &ConfChg<'_>) {
         // An earlier membership of this process that was given up can end within this one (B5).
         let own_leave = |member: &Member| *member == self.me && member.reason() == Reason::Leave;
         if self.leaving.get() && view.left().iter().any(own_leave) {
             self.left.set(true);
         }
-        Event::ConfChg(view)
     }
 
     /// Refuses to take the next event of a group that has grown past what libcpg has room for (A8).
@@ -292,6 +298,7 @@ impl Link {
     /// # Errors
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
+    #[inline]
     pub fn send_with(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
         self.requests.send(slices, |connection| {
             if self.flow.coalesce {

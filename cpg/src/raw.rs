@@ -385,7 +385,8 @@ impl Connection {
     #[cold]
     fn look_for_room(&self, call: &'static str) -> Result<()> {
         match self.open.room() {
-            0 => Err(self.failed(call, sys::CS_ERR_TRY_AGAIN)),
+            // A daemon that has gone leaves nothing in the socket.
+            0 => Err(Error::cs(call, sys::CS_ERR_TRY_AGAIN)),
             room => {
                 self.room.set(room - 1);
                 Ok(())

@@ -47,8 +47,7 @@ impl Member for Alone {
         match self.sender.try_send(message) {
             Ok(()) => Ok(true),
             Err(Error::QueueFull) => {
-                self.hear(tally)?;
-                self.dispatch(tally)?;
+                self.hear_all(tally)?;
                 Ok(false)
             }
             Err(error) => Err(error.into()),
@@ -69,6 +68,11 @@ impl Member for Alone {
     fn hear(&mut self, tally: &mut Tally) -> Result<()> {
         self.receiver.dispatch(Dispatch::One, |_, event| tally.event(&event))?;
         Ok(())
+    }
+
+    fn hear_all(&mut self, tally: &mut Tally) -> Result<()> {
+        self.hear(tally)?;
+        self.dispatch(tally)
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

@@ -33,6 +33,11 @@ pub trait Member: Sized {
         self.dispatch(tally)
     }
 
+    /// Waits for events, and hands all that are there to the tally.
+    fn hear_all(&mut self, tally: &mut Tally) -> Result<()> {
+        self.hear(tally)
+    }
+
     /// What is readable while events wait.
     fn fd(&self) -> BorrowedFd<'_>;
 }
@@ -48,8 +53,7 @@ pub fn run(task: &Task, member: &mut impl Member) -> Result<Outcome> {
         Job::Receive => 0,
     };
     while !tally.is_done() {
-        member.hear(&mut tally)?;
-        member.dispatch(&mut tally)?;
+        member.hear_all(&mut tally)?;
     }
     Ok(start.outcome(&tally, retries))
 }
