@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use crate::dispatch::Work;
 use crate::event::{Deliver, Event, Malformed};
 use crate::link::Link;
 use crate::name::GroupName;
@@ -45,42 +46,79 @@ impl Stash {
 /// What events are handed to.
 pub(crate) type Handler<'h> = dyn FnMut(&Link, Event<'_>) + 'h;
 
-/// A handler with what it needs, for the length of one dispatch.
-pub(crate) struct Delivery<'d> {
+/// What a turn of dispatching hands its events to.
+pub(crate) trait Sink {
+    /// Handles an event of libcpg's; there is no rest.
+    fn event(&mut self, event: Event<'_>);
+    /// Whether there is something to handle that libcpg does not know of.
+    fn has_rest(&self) -> bool;
+    /// Handles what is left of the last packet.
+    fn rest(&mut self);
+    /// Hands back a message that was not delivered.
+    fn returned(&mut self, message: Returned);
+    /// Says that the membership has ended.
+    fn lost(&mut self, lost: Lost);
+}
+
+/// A handler with what it needs, for the length of one dispatch. It is made for each handler, so that messages out of a packet
+/// reach it without a call between.
+pub(crate) struct Delivery<'d, H, W> {
     link: &'d Link,
-    handler: &'d mut Handler<'d>,
-    /// Whether the handler is to get another one, after so many.
-    more: &'d dyn Fn(usize) -> bool,
+    handler: &'d mut H,
+    work: &'d W,
     stash: &'d mut Stash,
     /// How many events the handler has got.
     count: &'d Cell<usize>,
 }
 
-impl<'d> Delivery<'d> {
-    pub(crate) fn new(
-        link: &'d Link,
-        handler: &'d mut Handler<'d>,
-        more: &'d dyn Fn(usize) -> bool,
-        stash: &'d mut Stash,
-        count: &'d Cell<usize>,
-    ) -> Self {
-        Self { link, handler, more, stash, count }
-    }
-
-    /// Whether there is something to handle that libcpg does not know of.
-    #[inline]
-    pub(crate) fn has_rest(&self) -> bool {
-        !self.stash.is_empty()
-    }
-
-    /// Handles an event of libcpg's; there is no rest.
-    #[inline]
-    pub(crate) fn event(&mut self, event: Event<'_>) {
+impl<H, W> Sink for Delivery<'_, H, W>
+where
+    H: FnMut(&Link, Event<'_>),
+    W: Work,
+{
+    fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Deliver(message) => self.message(message),
             Event::ConfChg(view) => self.handle(self.link.note(view)),
             event => self.handle(event),
         }
+    }
+
+    fn has_rest(&self) -> bool {
+        !self.stash.is_empty()
+    }
+
+    fn rest(&mut self) {
+        let Stash { bytes, at, from: Some(from) } = &mut *self.stash else { return };
+        let len = bytes.len();
+        let frames = Frames::resume(&mut bytes[*at..]);
+        let mut unread =
+            Unread { frames, from, failed: false, link: self.link, keep: Keep::From { at, len } };
+        Self::unpack(&mut unread, self.handler, self.work, self.count);
+    }
+
+    fn returned(&mut self, message: Returned) {
+        self.handle(Event::Undelivered(message.into()));
+    }
+
+    fn lost(&mut self, lost: Lost) {
+        self.handle(Event::Lost(lost));
+    }
+}
+
+impl<'d, H, W> Delivery<'d, H, W>
+where
+    H: FnMut(&Link, Event<'_>),
+    W: Work,
+{
+    pub(crate) fn new(
+        link: &'d Link,
+        handler: &'d mut H,
+        work: &'d W,
+        stash: &'d mut Stash,
+        count: &'d Cell<usize>,
+    ) -> Self {
+        Self { link, handler, work, stash, count }
     }
 
     #[inline]
@@ -109,25 +147,10 @@ impl<'d> Delivery<'d> {
         }
         let frames = Frames::resume(&mut payload[packet::HEADER_LEN..]);
         let mut unread = Unread { frames, from, failed: false, link: self.link, keep: Keep::In(self.stash) };
-        Self::unpack(&mut unread, self.handler, self.more, self.count);
+        Self::unpack(&mut unread, self.handler, self.work, self.count);
     }
 
-    /// Handles what is left of the last packet.
-    pub(crate) fn rest(&mut self) {
-        let Stash { bytes, at, from: Some(from) } = &mut *self.stash else { return };
-        let len = bytes.len();
-        let frames = Frames::resume(&mut bytes[*at..]);
-        let mut unread =
-            Unread { frames, from, failed: false, link: self.link, keep: Keep::From { at, len } };
-        Self::unpack(&mut unread, self.handler, self.more, self.count);
-    }
-
-    fn unpack(
-        unread: &mut Unread<'_, '_>,
-        handler: &mut Handler<'_>,
-        more: &dyn Fn(usize) -> bool,
-        count: &Cell<usize>,
-    ) {
+    fn unpack(unread: &mut Unread<'_, '_>, handler: &mut H, work: &W, count: &Cell<usize>) {
         while let Some(frame) = unread.frames.next() {
             count.set(count.get() + 1);
             if let Some(numbers) = &mut unread.from.numbers {
@@ -145,20 +168,10 @@ impl<'d> Delivery<'d> {
                     handler(unread.link, Event::Malformed(malformed));
                 }
             }
-            if !more(count.get()) {
+            if !work.more(count.get()) {
                 break;
             }
         }
-    }
-
-    /// Hands back a message that was not delivered.
-    pub(crate) fn returned(&mut self, message: Returned) {
-        self.handle(Event::Undelivered(message.into()));
-    }
-
-    /// Says that the membership has ended.
-    pub(crate) fn lost(&mut self, lost: Lost) {
-        self.handle(Event::Lost(lost));
     }
 }
 

@@ -5,6 +5,15 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::source::Source;
 
+/// How long a dispatch goes on.
+pub(crate) trait Work {
+    type Output;
+    /// Whether the handler is to get another event after so many, of those that came in one packet.
+    fn more(&self, handled: usize) -> bool;
+    /// Takes events from where they come.
+    fn run(&self, source: &Source<'_, '_>) -> Result<Self::Output>;
+}
+
 /// Which events a dispatch handles, and whether it waits for them.
 ///
 /// Waiting is `poll` on the [descriptor](crate::Group#impl-AsFd-for-Group) of the handle, never a wait in libcpg, which
@@ -34,7 +43,7 @@ pub enum Dispatch {
 
 impl Dispatch {
     #[inline]
-    pub(crate) fn is_over(self, handled: usize) -> bool {
+    fn is_over(self, handled: usize) -> bool {
         match self {
             Self::One | Self::OneUntil(_) | Self::OneNonBlocking => handled > 0,
             Self::All => false,
@@ -60,9 +69,18 @@ impl Dispatch {
             _ => source.wait(None, None),
         }
     }
+}
+
+impl Work for Dispatch {
+    type Output = usize;
 
     #[inline]
-    pub(crate) fn run(self, source: &Source<'_, '_>) -> Result<usize> {
+    fn more(&self, handled: usize) -> bool {
+        !self.is_over(handled)
+    }
+
+    #[inline]
+    fn run(&self, source: &Source<'_, '_>) -> Result<usize> {
         while !self.is_over(source.handled()) {
             let go_on = if source.one()? { !self.is_late() } else { self.wait(source)? };
             if !go_on {

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cause::Cause;
 use crate::connect::Connect;
-use crate::delivery::Handler;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Work};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::handle::Handle;
@@ -16,7 +15,6 @@ use crate::join::{PATIENCE, PAUSES};
 use crate::link::{Link, retry};
 use crate::name::GroupName;
 use crate::requests::Shared;
-use crate::source::Source;
 use crate::types::Member;
 
 /// The longest wait for events before a leave that flow control refused is tried again, or the queue looked at.
@@ -114,23 +112,17 @@ impl Group {
     #[doc(alias = "cpg_context_get")]
     #[doc(alias = "cpg_context_set")]
     pub fn dispatch(&mut self, how: Dispatch, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
-        self.dispatch_to(how, &mut handler)
+        self.pump(&mut handler, &how)
     }
 
-    /// Not generic, so that it is compiled once, and is warm whichever handler runs.
-    fn dispatch_to(&mut self, how: Dispatch, handler: &mut Handler<'_>) -> Result<usize> {
-        self.pump(handler, &|handled| !how.is_over(handled), |source| how.run(source))
-    }
-
-    /// Lets `work` take events and hand them to `handler`, while `more` says so of those handled.
+    /// Does `work`, which takes events, and hands those to `handler`.
     #[inline]
-    pub(crate) fn pump<R>(
+    pub(crate) fn pump<W: Work>(
         &mut self,
-        handler: &mut Handler<'_>,
-        more: &dyn Fn(usize) -> bool,
-        work: impl FnMut(&Source<'_, '_>) -> Result<R>,
-    ) -> Result<R> {
-        self.0.pump(true, handler, more, work)
+        handler: &mut impl FnMut(&Link, Event<'_>),
+        work: &W,
+    ) -> Result<W::Output> {
+        self.0.pump(true, handler, work)
     }
 
     /// Leaves the group and closes the handle, passing over the events that come until then.

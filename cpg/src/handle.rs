@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::connect::Connect;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Work as _};
 use crate::error::Result;
 use crate::event::{Event, TotemConfChg};
 use crate::iteration::{Groups, Processes};

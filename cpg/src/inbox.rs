@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::cause::Cause;
 use crate::delivery::{Delivery, Handler, Stash};
+use crate::dispatch::Work;
 #[cfg(feature = "tokio")]
 use crate::error::Error;
 use crate::error::Result;
@@ -19,7 +20,7 @@ use crate::reconnect::Lost;
 use crate::recovery::Recovery;
 use crate::requests::Shared;
 use crate::search::Found;
-use crate::source::{Change, Scope, Source, Turn};
+use crate::source::{Change, Source, Turn};
 use crate::trampoline;
 use crate::types::Member;
 
@@ -98,34 +99,32 @@ impl Inbox {
         self.link.requests().shared().map(|shared| shared.outbox().readiness()).or(self.readiness.as_ref())
     }
 
-    /// Lets `work` take events and hand them to `handler`, while `more` says so of those handled. With `counting`, members are
-    /// counted before each event of a full group (A8).
+    /// Does `work`, which takes events, and hands those to `handler`. With `counting`, members are counted before each event of a
+    /// full group (A8).
     #[inline]
-    pub(crate) fn pump<R>(
+    pub(crate) fn pump<W: Work>(
         &mut self,
         counting: bool,
-        handler: &mut Handler<'_>,
-        more: &dyn Fn(usize) -> bool,
-        work: impl FnMut(&Source<'_, '_>) -> Result<R>,
-    ) -> Result<R> {
+        handler: &mut impl FnMut(&Link, Event<'_>),
+        work: &W,
+    ) -> Result<W::Output> {
         match &self.events {
             Some(events) if self.link.requests().shared().is_none() && self.readiness.is_none() => {
                 Self::pump_plain(&self.link, events, counting, handler, work)
             }
-            _ => self.pump_all(counting, handler, more, work),
+            _ => self.pump_all(counting, handler, work),
         }
     }
 
-    /// The same where nothing but libcpg's events can come, and none in packets: what every message passes through, and so
-    /// without what only others need.
-    #[inline]
-    fn pump_plain<R>(
+    /// The same where nothing but libcpg's events can come, and none in packets: without what only other groups need, and
+    /// compiled once for all handlers.
+    fn pump_plain<W: Work>(
         link: &Link,
         events: &Events,
         counting: bool,
         handler: &mut Handler<'_>,
-        mut work: impl FnMut(&Source<'_, '_>) -> Result<R>,
-    ) -> Result<R> {
+        work: &W,
+    ) -> Result<W::Output> {
         let (count, handler) = (Cell::new(0), RefCell::new(handler));
         let take = |event: Event<'_>| {
             count.set(count.get() + 1);
@@ -133,59 +132,30 @@ impl Inbox {
             (handler.borrow_mut())(link, event);
         };
         let check = || if counting { link.check_size(events) } else { Ok(()) };
-        trampoline::with(events, link.me(), &take, &check, |pump| work(&Source::plain(pump, &count)))
+        trampoline::with(events, link.me(), &take, &check, |pump| work.run(&Source::plain(pump, &count)))
     }
 
     /// The same in any group. It begins anew, with what was handled kept in mind, when one membership follows another.
-    #[inline(never)]
-    fn pump_all<R>(
+    fn pump_all<W: Work>(
         &mut self,
         counting: bool,
-        handler: &mut Handler<'_>,
-        more: &dyn Fn(usize) -> bool,
-        mut work: impl FnMut(&Source<'_, '_>) -> Result<R>,
-    ) -> Result<R> {
+        handler: &mut impl FnMut(&Link, Event<'_>),
+        work: &W,
+    ) -> Result<W::Output> {
         self.process.check()?;
         let (count, change) = (Cell::new(0), Cell::new(None));
         loop {
-            let result = self.turn(counting, &count, handler, more, &change, &mut work);
+            let Self { link, events, stash, readiness, recovery, put_off, .. } = &mut *self;
+            let sink = &RefCell::new(Delivery::new(link, handler, work, stash, &count));
+            let (readiness, recovery) = (readiness.as_ref(), recovery.as_ref());
+            let turn = Turn { link, readiness, recovery, sink, change: &change, put_off };
+            let result = turn.run(events.as_ref(), counting, &count, work);
             match change.take() {
                 None => return result,
                 Some(Change::Lost(cause)) => self.lose(cause)?,
                 Some(Change::Found(found)) => self.find(*found)?,
             }
         }
-    }
-
-    /// Dispatches in one membership, or without one.
-    fn turn<R>(
-        &mut self,
-        counting: bool,
-        count: &Cell<usize>,
-        handler: &mut Handler<'_>,
-        more: &dyn Fn(usize) -> bool,
-        change: &Cell<Option<Change>>,
-        work: &mut impl FnMut(&Source<'_, '_>) -> Result<R>,
-    ) -> Result<R> {
-        let Self { link, events, stash, readiness, recovery, put_off, .. } = self;
-        let (link, readiness, recovery) = (&*link, readiness.as_ref(), recovery.as_ref());
-        let shared = link.requests().shared();
-        let scope = Scope::enter(shared, readiness);
-        let delivery = RefCell::new(Delivery::new(link, handler, more, stash, count));
-        let turn = Turn { shared, readiness, recovery, delivery: &delivery, change, put_off };
-        let take = |event: Event<'_>| delivery.borrow_mut().event(event);
-        let result = match events {
-            Some(events) => {
-                let check = || if counting { link.check_size(events) } else { Ok(()) };
-                trampoline::with(events, link.me(), &take, &check, |pump| {
-                    work(&Source::of(Some(pump), &turn, count))
-                })
-            }
-            None => work(&Source::of(None, &turn, count)),
-        };
-        let news = recovery.is_some_and(Recovery::has_news) || put_off.get().is_some();
-        scope.say(delivery.borrow().has_rest() || news);
-        result
     }
 
     /// The membership has ended, and the next one is sought.

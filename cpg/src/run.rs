@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 use std::time::Instant;
 
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Work};
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::Group;
 use crate::link::Link;
 use crate::owned::OwnedEvent;
+use crate::source::Source;
 use crate::waker::Waker;
 
 /// How long a [`run`](Group::run_with) goes on, if its handler does not end it.
@@ -81,6 +82,55 @@ pub enum Ended<T> {
     TimedOut,
 }
 
+/// A run that is under way.
+struct Run<'w> {
+    wait: Wait<'w>,
+    /// Whether the handler has ended it.
+    broke: Cell<bool>,
+    /// Looked at after each message of a packet, and again before the next event of libcpg's.
+    woken: Cell<bool>,
+}
+
+impl Run<'_> {
+    fn is_over(&self) -> bool {
+        let woken = self.wait.waker.is_some_and(|waker| {
+            self.woken.set(self.woken.get() || waker.take_hinted());
+            self.woken.get()
+        });
+        woken || self.wait.is_late()
+    }
+}
+
+impl Work for Run<'_> {
+    type Output = Ended<()>;
+
+    #[inline]
+    fn more(&self, _: usize) -> bool {
+        !self.broke.get() && !self.is_over()
+    }
+
+    fn run(&self, source: &Source<'_, '_>) -> Result<Ended<()>> {
+        let Wait { none, deadline, waker } = self.wait;
+        loop {
+            if self.broke.get() {
+                return Ok(Ended::Broke(()));
+            }
+            if self.is_over() {
+                return Ok(if self.woken.get() { Ended::Woken } else { Ended::TimedOut });
+            }
+            if source.one()? {
+                continue;
+            }
+            if none || !source.wait(deadline, waker.map(Waker::as_fd))? {
+                return Ok(Ended::TimedOut);
+            }
+            if waker.is_some_and(Waker::take) {
+                return Ok(Ended::Woken);
+            }
+        }
+    }
+}
+
 impl Group {
     /// Handles events, waiting for them, until the handler breaks with a value.
     ///
@@ -127,62 +177,21 @@ impl Group {
         wait: Wait<'_>,
         mut handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
     ) -> Result<Ended<T>> {
-        let mut value = None;
-        let ended = self.run_to(wait, &mut |link, event| match handler(link, event) {
-            ControlFlow::Break(end) => {
-                value = Some(end);
-                true
-            }
-            ControlFlow::Continue(()) => false,
-        })?;
+        let (run, mut value) = (Run { wait, broke: Cell::new(false), woken: Cell::new(false) }, None);
+        let ended = self.pump(
+            &mut |link: &Link, event: Event<'_>| {
+                if let ControlFlow::Break(end) = handler(link, event) {
+                    value = Some(end);
+                    run.broke.set(true);
+                }
+            },
+            &run,
+        )?;
         Ok(match ended {
             Ended::Broke(()) => Ended::Broke(value.expect("it broke with one")),
             Ended::Woken => Ended::Woken,
             Ended::TimedOut => Ended::TimedOut,
         })
-    }
-
-    /// The same for a handler that says whether it breaks; not generic, as what [`dispatch`](Self::dispatch) is made of is not.
-    fn run_to(
-        &mut self,
-        wait: Wait<'_>,
-        handler: &mut dyn FnMut(&Link, Event<'_>) -> bool,
-    ) -> Result<Ended<()>> {
-        let broke = Cell::new(false);
-        // Looked at after each message of a packet, and again before the next event of libcpg's.
-        let woken = Cell::new(false);
-        let over = || {
-            let waker = wait.waker.is_some_and(|waker| {
-                woken.set(woken.get() || waker.take_hinted());
-                woken.get()
-            });
-            waker || wait.is_late()
-        };
-        self.pump(
-            &mut |link, event| {
-                if handler(link, event) {
-                    broke.set(true);
-                }
-            },
-            &|_| !broke.get() && !over(),
-            |source| loop {
-                if broke.get() {
-                    return Ok(Ended::Broke(()));
-                }
-                if over() {
-                    return Ok(if woken.get() { Ended::Woken } else { Ended::TimedOut });
-                }
-                if source.one()? {
-                    continue;
-                }
-                if wait.none || !source.wait(wait.deadline, wait.waker.map(Waker::as_fd))? {
-                    return Ok(Ended::TimedOut);
-                }
-                if wait.waker.is_some_and(Waker::take) {
-                    return Ok(Ended::Woken);
-                }
-            },
-        )
     }
 
     /// Waits for the next event, and returns a copy that can be kept.

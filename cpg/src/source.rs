@@ -5,15 +5,18 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use crate::cause::Cause;
-use crate::delivery::Delivery;
+use crate::delivery::Sink;
+use crate::dispatch::Work;
 use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::link::Link;
 use crate::outbox::Look;
-use crate::raw;
+use crate::raw::{self, Events};
 use crate::readiness::Readiness;
 use crate::recovery::{Recovery, Step};
 use crate::requests::Shared;
 use crate::search::Found;
-use crate::trampoline::Pump;
+use crate::trampoline::{self, Pump};
 
 /// What a dispatch asks for events, one by one.
 pub(crate) struct Source<'s, 'd> {
@@ -25,16 +28,11 @@ pub(crate) struct Source<'s, 'd> {
     count: &'s Cell<usize>,
 }
 
-impl<'s, 'd> Source<'s, 'd> {
+impl<'s> Source<'s, '_> {
     /// libcpg's events alone, which the handler counts.
     #[inline]
     pub(crate) fn plain(pump: &'s Pump<'s>, count: &'s Cell<usize>) -> Self {
         Self { pump: Some(pump), turn: None, count }
-    }
-
-    /// All that a group can have.
-    pub(crate) fn of(pump: Option<&'s Pump<'s>>, turn: &'s Turn<'s, 'd>, count: &'s Cell<usize>) -> Self {
-        Self { pump, turn: Some(turn), count }
     }
 
     /// Has the next event handled, or takes a part of one; false when there is none.
@@ -117,15 +115,44 @@ impl Drop for Scope<'_> {
 
 /// One turn of dispatching in a group that can have other events than libcpg's.
 pub(crate) struct Turn<'t, 'd> {
-    pub(crate) shared: Option<&'t Shared>,
+    pub(crate) link: &'t Link,
     pub(crate) readiness: Option<&'t Readiness>,
     pub(crate) recovery: Option<&'t Recovery>,
-    pub(crate) delivery: &'t RefCell<Delivery<'d>>,
+    pub(crate) sink: &'t RefCell<dyn Sink + 'd>,
     pub(crate) change: &'t Cell<Option<Change>>,
     pub(crate) put_off: &'t Cell<Option<Cause>>,
 }
 
 impl Turn<'_, '_> {
+    /// Dispatches in one membership, or without one.
+    pub(crate) fn run<W: Work>(
+        &self,
+        events: Option<&Events>,
+        counting: bool,
+        count: &Cell<usize>,
+        work: &W,
+    ) -> Result<W::Output> {
+        let scope = Scope::enter(self.shared(), self.readiness);
+        let result = match events {
+            Some(events) => {
+                let take = |event: Event<'_>| self.sink.borrow_mut().event(event);
+                let check = || if counting { self.link.check_size(events) } else { Ok(()) };
+                let me = self.link.me();
+                trampoline::with(events, me, &take, &check, |pump| {
+                    work.run(&Source { pump: Some(pump), turn: Some(self), count })
+                })
+            }
+            None => work.run(&Source { pump: None, turn: Some(self), count }),
+        };
+        let news = self.recovery.is_some_and(Recovery::has_news) || self.put_off.get().is_some();
+        scope.say(self.sink.borrow().has_rest() || news);
+        result
+    }
+
+    fn shared(&self) -> Option<&Shared> {
+        self.link.requests().shared()
+    }
+
     /// Ends the turn; its error is not the caller's.
     fn change(&self, change: Change) -> Result<bool> {
         self.change.set(Some(change));
@@ -134,17 +161,17 @@ impl Turn<'_, '_> {
 
     /// The next event of the group.
     fn one(&self, pump: Option<&Pump<'_>>) -> Result<bool> {
-        let mut delivery = self.delivery.borrow_mut();
-        if delivery.has_rest() {
-            delivery.rest();
+        let mut sink = self.sink.borrow_mut();
+        if sink.has_rest() {
+            sink.rest();
             return Ok(true);
         }
-        if let Some(shared) = self.shared {
+        if let Some(shared) = self.shared() {
             let outbox = shared.outbox();
             outbox.retry(&|bytes| shared.send_now(bytes));
             match outbox.look() {
                 Look::Returned(returned) => {
-                    delivery.returned(returned);
+                    sink.returned(returned);
                     return Ok(true);
                 }
                 Look::Lost(cause) => return self.change(Change::Lost(cause)),
@@ -157,7 +184,7 @@ impl Turn<'_, '_> {
             // It was set for a rest that has been handled.
             readiness.set(None);
         }
-        drop(delivery);
+        drop(sink);
         match pump {
             Some(pump) => self.take(pump),
             None => self.step(),
@@ -179,7 +206,7 @@ impl Turn<'_, '_> {
         if cause.is_connection_lost() && self.recovery.and_then(Recovery::follows).is_some() {
             return self.change(Change::Lost(cause));
         }
-        if let Some(shared) = self.shared {
+        if let Some(shared) = self.shared() {
             shared.outbox().end(cause);
             if shared.outbox().has_returned() {
                 // Not all errors of libcpg come again.
@@ -195,7 +222,7 @@ impl Turn<'_, '_> {
     fn step(&self) -> Result<bool> {
         match self.recovery.map_or(Step::Wait, Recovery::step) {
             Step::Tell(lost) => {
-                self.delivery.borrow_mut().lost(lost);
+                self.sink.borrow_mut().lost(lost);
                 Ok(true)
             }
             Step::Take(found) => self.change(Change::Found(found)),
@@ -206,7 +233,7 @@ impl Turn<'_, '_> {
 
     /// What can say that there is something to handle, beside the descriptor of the handle.
     fn others(&self, pump: Option<&Pump<'_>>) -> [Option<BorrowedFd<'_>>; 2] {
-        let readiness = self.shared.map(|shared| shared.outbox().readiness()).or(self.readiness);
+        let readiness = self.shared().map(|shared| shared.outbox().readiness()).or(self.readiness);
         let found = if pump.is_none() { self.recovery.map(Recovery::ready) } else { None };
         [readiness.map(Readiness::timer), found]
     }

@@ -13,6 +13,7 @@ use futures_core::stream::FusedStream;
 
 use super::thread;
 use crate::cause::Cause;
+use crate::dispatch::Work;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::inbox::Inbox;
@@ -22,6 +23,7 @@ use crate::link::Link;
 use crate::name::GroupName;
 use crate::owned::OwnedEvent;
 use crate::requests::{Closes, Shared};
+use crate::source::Source;
 use crate::types::Member;
 
 /// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
@@ -75,6 +77,31 @@ pub struct Receiver {
 struct Parts {
     inbox: Inbox,
     ready: AsyncFd<Descriptor>,
+}
+
+/// What one poll handles.
+struct Batch {
+    most: usize,
+    /// Whether the group is full, and its members have been counted.
+    full: bool,
+}
+
+impl Work for Batch {
+    /// How many were handled, and whether there were no more.
+    type Output = (usize, bool);
+
+    fn more(&self, handled: usize) -> bool {
+        handled < self.most
+    }
+
+    fn run(&self, source: &Source<'_, '_>) -> Result<(usize, bool)> {
+        let mut drained = false;
+        // One that becomes full ends the batch.
+        while self.more(source.handled()) && !drained && (self.full || !source.is_full()?) {
+            drained = !source.one()?;
+        }
+        Ok((source.handled(), drained))
+    }
 }
 
 /// A count of members that a thread waits for.
@@ -164,15 +191,7 @@ impl Receiver {
             }
             // One at a time, each after a count.
             let (full, most) = (full.is_some(), if full.is_some() { 1 } else { most });
-            let more = |handled| handled < most;
-            let (count, drained) = inbox.pump(false, handler, &more, |source| {
-                let mut drained = false;
-                // One that becomes full ends the batch.
-                while source.handled() < most && !drained && (full || !source.is_full()?) {
-                    drained = !source.one()?;
-                }
-                Ok((source.handled(), drained))
-            })?;
+            let (count, drained) = inbox.pump(false, &mut &mut *handler, &Batch { most, full })?;
             // libcpg has said that there is nothing, so that the reactor will say when there is.
             if drained {
                 guard.clear_ready();
