@@ -79,7 +79,11 @@ impl Work for Dispatch {
         !self.is_over(handled)
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a return over a system call is mispredicted, and costs more than the rest"
+    )]
     fn run(&self, source: &Source<'_, '_>) -> Result<usize> {
         while !self.is_over(source.handled()) {
             let go_on = if source.one()? { !self.is_late() } else { self.wait(source)? };

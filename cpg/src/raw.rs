@@ -88,7 +88,7 @@ impl Process {
 
     /// Refuses what belongs to the parent of this process.
     #[inline]
-    pub(crate) fn check(self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let own = match self.page {
             Some(page) => page.load(Ordering::Relaxed) == self.birth,
             None => self.is_current(),
@@ -97,12 +97,12 @@ impl Process {
     }
 
     #[cold]
-    fn is_current(self) -> bool {
+    fn is_current(&self) -> bool {
         std::process::id() == self.pid
     }
 
     #[cold]
-    fn forked(self) -> Error {
+    fn forked(&self) -> Error {
         Error::Forked { owner: self.pid }
     }
 }

@@ -45,7 +45,8 @@ fn deliver(_: &Handle, _: String, _: NodeId, _: u32, message: &[u8], _: usize) {
 }
 
 impl Member for Peer {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn send(&mut self, message: &[u8], _: &mut Tally) -> Result<bool> {
         match mcast_joined(&self.handle, Guarantee::TypeAgreed, message) {
             Ok(()) => Ok(true),
@@ -54,7 +55,8 @@ impl Member for Peer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
         // A tally is small; the swaps are nothing beside a dispatch.
         let swap = |tally: &mut Tally| TALLY.with_borrow_mut(|slot| std::mem::swap(slot, tally));

@@ -16,7 +16,8 @@ pub fn run(task: &Task) -> Result<Outcome> {
 }
 
 impl Member for Group {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn send(&mut self, message: &[u8], _: &mut Tally) -> Result<bool> {
         match cpg::Link::send(self, message) {
             Ok(()) => Ok(true),
@@ -25,7 +26,8 @@ impl Member for Group {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
         Group::dispatch(self, Dispatch::All, |_, event| tally.event(&event))?;
         Ok(())

@@ -42,7 +42,8 @@ struct Alone {
 }
 
 impl Member for Alone {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool> {
         match self.sender.try_send(message) {
             Ok(()) => Ok(true),
@@ -59,7 +60,8 @@ impl Member for Alone {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
         self.receiver.dispatch(Dispatch::All, |_, event| tally.event(&event))?;
         Ok(())
