@@ -98,7 +98,7 @@ impl Group {
     /// # }
     /// ```
     ///
-    /// This is where libcpg's context pointer is used: it points at the handler for as long as this runs.
+    /// What a C program keeps behind libcpg's context pointer the handler borrows, and no pointer is left behind.
     ///
     /// # Panics
     /// A panic of the handler goes on here, when libcpg has returned (A6). The event that it was given counts as handled, those

@@ -1,11 +1,13 @@
 //! The functions that libcpg calls, and the way from them to the caller's closure.
 //!
 //! libcpg gives a callback nothing but the handle. For the length of one dispatch, and no longer, the thread that dispatches
-//! has a [`Frame`] on its stack, and a pointer to that. A callback follows it if it is for the frame's handle: nothing that C
-//! does at another time, on another thread or for another handle reaches a frame. libcpg's own place for such a pointer, the
-//! context of the handle, would cost two calls a dispatch and one an event, each of which looks the handle up under a lock:
-//! together a twentieth of what a C program pays for a small message. A Rust panic must not go through C (A6): it is kept in
-//! the frame and goes on when C has returned.
+//! has a [`Frame`] on its stack, and a pointer to it in a variable of the thread. A callback follows that if the frame is one of
+//! its handle: nothing that C does at another time, on another thread or for another handle reaches a frame. A Rust panic must
+//! not go through C (A6): it is kept in the frame and goes on when C has returned.
+//!
+//! libcpg's own place for such a pointer is the context of the handle. To set it, take it back and ask for it in the callback
+//! is three calls a message, each of which looks the handle up under a lock: a twentieth of all that a small message costs in
+//! C. And the pointer would be the same: one to follow on this thread alone, and only while the dispatch lasts.
 #![allow(unsafe_code)]
 
 use std::any::Any;
@@ -83,7 +85,7 @@ pub(crate) fn with<R>(
     work(&Pump { frame: &frame, check, outer })
 }
 
-/// One dispatch, while the context is in place.
+/// One dispatch, while its frame is in place.
 pub(crate) struct Pump<'f> {
     frame: &'f Frame<'f>,
     check: &'f dyn Fn() -> Result<()>,

@@ -171,3 +171,17 @@ fn b16_more_sends_than_a_paused_daemon_has_room_for_are_refused() {
         assert_eq!(payloads(&mut group, sent + 1), expected);
     });
 }
+
+#[test]
+fn b16_a_send_that_had_no_room_says_when_the_daemon_has_gone() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = join("b16 gone");
+        cluster.pause(1).unwrap();
+        let refused = wait_for("a refusal", || group.send(b"small").err());
+        assert!(refused.is_retryable(), "{refused}");
+        cluster.kill(1).unwrap();
+        let gone = group.send(b"small").unwrap_err();
+        assert!(gone.is_connection_lost() && !gone.is_retryable(), "{gone}");
+    });
+}

@@ -37,7 +37,6 @@ static size_t message_len = 64;
 static enum { NOTHING, JOIN, LEAVE } change;
 static struct cpg_name group;
 static cpg_model_v1_data_t callbacks;
-static void *context;
 /* Readable while something is there. */
 static int sockets[2] = { -1, -1 };
 static int is_readable;
@@ -84,7 +83,7 @@ cs_error_t cpg_model_initialize(cpg_handle_t *handle, cpg_model_t model, cpg_mod
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sockets) != 0)
 		return CS_ERR_NO_RESOURCES;
 	callbacks = *(cpg_model_v1_data_t *)data;
-	context = ctx;
+	(void)ctx;
 	echoes = getenv("CPG_STUB_ECHO") != NULL;
 	deliveries = count ? strtoul(count, NULL, 10) : 0;
 	if (path)
@@ -122,20 +121,6 @@ cs_error_t cpg_max_atomic_msgsize_get(cpg_handle_t handle, uint32_t *size)
 {
 	(void)handle;
 	*size = MAX_ATOMIC;
-	return CS_OK;
-}
-
-cs_error_t cpg_context_get(cpg_handle_t handle, void **ctx)
-{
-	(void)handle;
-	*ctx = context;
-	return CS_OK;
-}
-
-cs_error_t cpg_context_set(cpg_handle_t handle, void *ctx)
-{
-	(void)handle;
-	context = ctx;
 	return CS_OK;
 }
 

@@ -22,8 +22,6 @@ type Plan = Box<dyn FnOnce(Stub) -> cs_error_t + Send>;
 
 struct State {
     callbacks: cpg_model_v1_data_t,
-    /// An address: it is followed by nobody here.
-    context: usize,
     plans: VecDeque<Plan>,
     on_send: Option<Plan>,
     group: cpg_name,
@@ -43,8 +41,6 @@ pub struct Replies {
     pub max_atomic: u32,
     /// The length of the group's name in the entries of an iteration.
     pub name_length: Option<u32>,
-    /// Whether the context can be set.
-    pub sets_context: bool,
 }
 
 /// The answers that a daemon gives to the one member of a group.
@@ -54,7 +50,6 @@ pub const SOUND: Replies = Replies {
     flow_control: CPG_FLOW_CONTROL_DISABLED,
     max_atomic: 1024 * 1024 - 1024,
     name_length: None,
-    sets_context: true,
 };
 
 struct Table {
@@ -220,7 +215,6 @@ fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t) -> cs_error_t
     (&sockets.1).write_all(b"x").unwrap();
     let state = State {
         callbacks,
-        context: 0,
         plans: VecDeque::new(),
         on_send: None,
         group: c_name(b"", 0),
@@ -275,24 +269,6 @@ pub unsafe extern "C" fn cpg_fd_get(handle: cpg_handle_t, fd: *mut c_int) -> cs_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_max_atomic_msgsize_get(handle: cpg_handle_t, size: *mut u32) -> cs_error_t {
     request(handle, |state| put(size, state.replies.max_atomic))
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cpg_context_get(handle: cpg_handle_t, context: *mut *mut c_void) -> cs_error_t {
-    let table = table();
-    let Some(state) = table.handles.get(&handle) else { return CS_ERR_BAD_HANDLE };
-    put(context, std::ptr::with_exposed_provenance_mut(state.context));
-    CS_OK
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cpg_context_set(handle: cpg_handle_t, context: *mut c_void) -> cs_error_t {
-    let mut table = table();
-    let Some(state) = table.handles.get_mut(&handle) else { return CS_ERR_BAD_HANDLE };
-    if state.replies.sets_context {
-        state.context = context.expose_provenance();
-    }
-    CS_OK
 }
 
 #[unsafe(no_mangle)]
