@@ -7,6 +7,7 @@
  *                 dispatches what is there after each message
  *        sleep    the same, with a pause of 1 ms before it tries again
  *        threads  one thread sends and spins, another one dispatches
+ *        one      as spin, but dispatches one event at a time until there is none
  * JOB    flood    sends as much as it can
  *        echo     sends one message, waits until it is delivered here, sends the next
  *        paced    sends RATE messages a second, each at its time
@@ -40,7 +41,7 @@ struct head {
 
 static cpg_handle_t handle;
 static struct pollfd readable = { .events = POLLIN };
-static int joined, sleeps, timed;
+static int joined, sleeps, timed, one_at_a_time;
 static atomic_int done;
 static uint64_t delivered, first, last;
 static uint64_t *latencies;
@@ -100,6 +101,13 @@ static void confchg(cpg_handle_t h, const struct cpg_name *group, const struct c
 
 static void dispatch(void)
 {
+	cs_error_t error = CS_OK;
+
+	while (one_at_a_time && error == CS_OK)
+		error = cpg_dispatch(handle, CS_DISPATCH_ONE_NONBLOCKING);
+	if (error == CS_ERR_TRY_AGAIN)
+		return;
+	check(error, "cpg_dispatch");
 	check(cpg_dispatch(handle, CS_DISPATCH_ALL), "cpg_dispatch");
 }
 
@@ -206,6 +214,7 @@ int main(int argc, char **argv)
 		return 2;
 	threads = strcmp(argv[1], "threads") == 0;
 	sleeps = strcmp(argv[1], "sleep") == 0;
+	one_at_a_time = strcmp(argv[1], "one") == 0;
 	group.length = strlen(argv[3]);
 	memcpy(group.value, argv[3], group.length);
 	size = strtoul(argv[4], NULL, 10);

@@ -23,11 +23,13 @@ Modes:
   --quick     the ratios that are watched, in less than a minute
   --cost      instructions and allocations of a message, and the rate at which
               packets are decoded, on a stub of libcpg; needs valgrind
+  --plain     sending and dispatching without a queue beside C, closely: where
+              the sender has a CPU to itself, and sets the pace
   --styles    what each style of receiving costs beside a plain C loop
   --tune      a sweep of windows and packet sizes, to choose the defaults by
   --slow      the daemon's memory while a member does not dispatch
 
-The first takes half an hour, --tune two thirds of that.
+The first takes half an hour, --tune two thirds of that, --plain three minutes.
 
 Options, where the mode has a use for them:
   --json FILE         writes the figures
@@ -54,6 +56,7 @@ pub enum Mode {
     Full,
     Quick,
     Cost,
+    Plain,
     Styles,
     Tune,
     /// The command runs itself as one of these.
@@ -77,7 +80,7 @@ pub struct Arguments {
 pub fn parse(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
     let plan = Plan {
         nodes: vec![1, 3],
-        variants: Variant::built().collect(),
+        variants: Variant::reported().collect(),
         sizes: vec![16, 64, 256, 1024, 8192, 65_536, 1_000_000],
         latency_sizes: vec![64, 8192],
         rounds: 5,
@@ -88,6 +91,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
         match argument {
             Long("quick") => all.mode = Mode::Quick,
             Long("cost") => all.mode = Mode::Cost,
+            Long("plain") => all.mode = Mode::Plain,
             Long("styles") => all.mode = Mode::Styles,
             Long("tune") => all.mode = Mode::Tune,
             Short('h') | Long("help") => all.mode = Mode::Help,

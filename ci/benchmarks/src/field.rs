@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use testcluster::{Cluster, Transport};
 
 use crate::Result;
@@ -54,6 +56,8 @@ pub struct Field<'p> {
     programs: &'p Programs,
     /// Each task has a group of its own, so that one that failed does not spoil the next.
     groups: Cell<u32>,
+    /// What a process of a task may run on, if not everywhere.
+    cpus: Option<CpuSet>,
 }
 
 /// What one task has come to.
@@ -71,7 +75,25 @@ impl<'p> Field<'p> {
             cluster: Cluster::builder().nodes(nodes).transport(Transport::Knet).start()?,
             programs,
             groups: Cell::new(0),
+            cpus: None,
         })
+    }
+
+    /// One node, of which the daemon has a CPU to itself and the process another: nothing that the scheduler decides is
+    /// measured, and the process sets the pace, as its daemon needs less for a message.
+    pub fn start_apart(programs: &'p Programs) -> Result<Self> {
+        let field = Self::start(1, programs)?;
+        let all = sched_getaffinity(Pid::this())?;
+        let mut cpus = (0..CpuSet::count()).filter(|&cpu| all.is_set(cpu).unwrap_or(false));
+        let (Some(first), Some(second)) = (cpus.next(), cpus.next()) else {
+            return Err("the sender and the daemon need a CPU each, and there is one".into());
+        };
+        let daemon = field.cluster.daemon_pid(1);
+        for thread in std::fs::read_dir(format!("/proc/{daemon}/task"))? {
+            let thread: i32 = thread?.file_name().to_string_lossy().parse()?;
+            sched_setaffinity(Pid::from_raw(thread), &only(first)?)?;
+        }
+        Ok(Self { cpus: Some(only(second)?), ..field })
     }
 
     pub fn nodes(&self) -> u32 {
@@ -101,8 +123,19 @@ impl<'p> Field<'p> {
             command
         };
         command.args(task.arguments());
-        Process::start(&mut command, format!("{} on node {node}", task.variant))
+        let process = Process::start(&mut command, format!("{} on node {node}", task.variant))?;
+        if let Some(cpus) = &self.cpus {
+            sched_setaffinity(Pid::from_raw(i32::try_from(process.child.id())?), cpus)?;
+        }
+        Ok(process)
     }
+}
+
+/// One CPU.
+fn only(cpu: usize) -> Result<CpuSet> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu)?;
+    Ok(cpus)
 }
 
 /// A process that says things on lines.

@@ -5,6 +5,7 @@ mod clock;
 mod cost;
 mod field;
 mod measure;
+mod plain;
 mod quick;
 mod report;
 mod series;
@@ -53,6 +54,10 @@ fn run(arguments: &Arguments) -> Result<()> {
         Mode::Quick => quick(arguments)?,
         Mode::Cost => {
             let figures = cost::run()?;
+            write(arguments.json.as_deref(), || Ok(serde_json::to_string_pretty(&figures)? + "\n"))?;
+        }
+        Mode::Plain => {
+            let figures = plain::run(arguments.plan.rounds, &Programs::build()?)?;
             write(arguments.json.as_deref(), || Ok(serde_json::to_string_pretty(&figures)? + "\n"))?;
         }
         Mode::Styles => styles::run(arguments.plan.rounds, arguments.messages)?,

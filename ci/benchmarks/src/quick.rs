@@ -21,9 +21,12 @@ pub fn run(programs: &Programs) -> Result<BTreeMap<&'static str, Spread>> {
     {
         let field = Field::start(1, programs)?;
         let mut compare = Compare { field: &field, ratios: &mut ratios };
-        let small = [("nodes1.plain_vs_c_64", Plain), ("nodes1.coalesced_vs_c_64", Coalesced)];
-        // The difference from C that matters is small here, so it takes more rounds to see.
-        compare.with_c(7, &small, rate, |variant| flood(variant, SMALL))?;
+        // The difference from C is small here, so it takes many rounds to see.
+        compare.with_c(20, &[("nodes1.plain_vs_c_64", Plain)], rate, |variant| {
+            Task::flood(variant, SMALL, Duration::from_millis(200))
+        })?;
+        compare
+            .with_c(5, &[("nodes1.coalesced_vs_c_64", Coalesced)], rate, |variant| flood(variant, SMALL))?;
         compare.with_c(3, &[("nodes1.queued_vs_c_1m", Queued)], rate, |variant| flood(variant, LARGE))?;
         let p50 = |measured: &Measured| micros(measured, |all| all.p50);
         compare.with_c(5, &[("nodes1.latency_vs_c_64", Coalesced)], p50, |variant| Task {

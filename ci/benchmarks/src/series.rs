@@ -16,8 +16,8 @@ pub struct Series<K> {
 
 /// Measures each of `keys` once a round, so that a machine that changes its speed changes it for all.
 ///
-/// Each round begins with another one, as each leaves the caches and the daemon to the next. What fails is reported and left
-/// out.
+/// Each leaves the caches and the daemon to the next, so each round begins with another one, and goes on with another step from
+/// one to the next. What fails is reported and left out.
 pub fn interleaved<K: Copy + Display>(
     field: &Field<'_>,
     rounds: usize,
@@ -25,9 +25,11 @@ pub fn interleaved<K: Copy + Display>(
     task: impl Fn(K) -> Task,
 ) -> Vec<Series<K>> {
     let mut all: Vec<_> = keys.iter().map(|&key| Series { key, rounds: vec![None; rounds] }).collect();
+    let steps: Vec<usize> = (1..=keys.len()).filter(|&step| gcd(step, keys.len()) == 1).collect();
     for round in 0..rounds {
-        for step in 0..keys.len() {
-            let series = &mut all[(round + step) % keys.len()];
+        let step = steps[round / keys.len() % steps.len()];
+        for place in 0..keys.len() {
+            let series = &mut all[(round + place * step) % keys.len()];
             match field.run(&task(series.key)) {
                 Ok(measured) => series.rounds[round] = Some(measured),
                 Err(error) => eprintln!("{} on {}: {error}", series.key, table::nodes(field.nodes())),
@@ -35,6 +37,10 @@ pub fn interleaved<K: Copy + Display>(
         }
     }
     all
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl<K> Series<K> {
@@ -45,7 +51,12 @@ impl<K> Series<K> {
 
     /// As [`spread`](Self::spread), as a ratio to another's of the same round: neighbours in time.
     pub fn ratio(&self, base: &Self, figure: impl Fn(&Measured) -> f64) -> Option<Spread> {
+        Spread::of(self.ratios(base, figure))
+    }
+
+    /// The ratios round by round.
+    pub fn ratios(&self, base: &Self, figure: impl Fn(&Measured) -> f64) -> impl Iterator<Item = f64> {
         let pairs = self.rounds.iter().zip(&base.rounds);
-        Spread::of(pairs.filter_map(|(own, base)| Some(figure(own.as_ref()?) / figure(base.as_ref()?))))
+        pairs.filter_map(move |(own, base)| Some(figure(own.as_ref()?) / figure(base.as_ref()?)))
     }
 }

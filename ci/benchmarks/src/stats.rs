@@ -31,9 +31,30 @@ impl Spread {
     }
 }
 
+/// Where the median of all figures that could come is, with 95 % certainty, whatever they are distributed as: it divides them
+/// as a coin does. None of fewer than six.
+pub fn median_within(figures: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    let count = figures.len() as f64;
+    let below = (count / 2.0 - 0.98 * count.sqrt()).floor();
+    (figures.len() >= 6).then(|| {
+        let below = below.max(0.0) as usize;
+        (figures[below], figures[figures.len() - 1 - below])
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_median_is_within_what_a_coin_allows() {
+        assert_eq!(median_within((0..5).map(f64::from)), None);
+        // Of a hundred, the 41st and the 60th.
+        assert_eq!(median_within((1..=100).map(f64::from)), Some((41.0, 60.0)));
+        assert_eq!(median_within([6.0, 1.0, 5.0, 2.0, 3.0, 4.0]), Some((1.0, 6.0)));
+    }
 
     #[test]
     fn quartiles_are_between_the_figures() {

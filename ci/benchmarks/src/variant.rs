@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Variant {
     C,
+    COne,
     CSleep,
     CThreads,
     Peer,
@@ -27,8 +28,9 @@ pub enum Variant {
 }
 
 impl Variant {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::C,
+        Self::COne,
         Self::CSleep,
         Self::CThreads,
         Self::Peer,
@@ -45,10 +47,16 @@ impl Variant {
         Self::ALL.into_iter().filter(|variant| cfg!(feature = "rust-corosync") || *variant != Self::Peer)
     }
 
+    /// Those of them that a report has if it is not told which.
+    pub fn reported() -> impl Iterator<Item = Self> {
+        Self::built().filter(|variant| *variant != Self::COne)
+    }
+
     /// What tables and options call it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::C => "c",
+            Self::COne => "c-one",
             Self::CSleep => "c-sleep",
             Self::CThreads => "c-threads",
             Self::Peer => "rust-corosync",
@@ -67,7 +75,8 @@ impl Variant {
             Self::C => {
                 "C: sends, tries again at once when refused, dispatches after each message (upstream's cpgbench)"
             }
-            Self::CSleep => "C: the same, with a pause of 1 ms before it tries again",
+            Self::COne => "C: the same, but dispatches one event at a time, until there is none",
+            Self::CSleep => "C: as the first, with a pause of 1 ms before it tries again",
             Self::CThreads => "C: one thread sends and tries again at once, another one dispatches",
             Self::Peer => "rust-corosync 3.2.0, the bindings that upstream publishes: as the first",
             Self::Plain => "cpg: Group::send and Group::dispatch, as the first",
@@ -82,10 +91,16 @@ impl Variant {
         }
     }
 
+    /// Whether it is on other bindings.
+    pub fn is_peer(self) -> bool {
+        self == Self::Peer
+    }
+
     /// How the C program calls it, if it is one of that program's.
     pub const fn c_style(self) -> Option<&'static str> {
         match self {
             Self::C => Some("spin"),
+            Self::COne => Some("one"),
             Self::CSleep => Some("sleep"),
             Self::CThreads => Some("threads"),
             _ => None,
