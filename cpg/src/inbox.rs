@@ -127,9 +127,10 @@ impl Inbox {
     ) -> Result<W::Output> {
         let (count, handler) = (Cell::new(0), RefCell::new(handler));
         let take = |event: Event<'_>| {
+            let mut handler = handler.borrow_mut();
             count.set(count.get() + 1);
             link.notice(&event);
-            (handler.borrow_mut())(link, event);
+            handler(link, event);
         };
         let check = || if counting { link.check_size(events) } else { Ok(()) };
         trampoline::with(events, link.me(), &take, &check, |pump| work.run(&Source::plain(pump, &count)))

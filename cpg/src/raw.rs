@@ -385,7 +385,7 @@ impl Connection {
     #[cold]
     fn look_for_room(&self, call: &'static str) -> Result<()> {
         match self.open.room() {
-            // A daemon that has gone leaves nothing in the socket.
+            // Of a daemon that has gone nothing stays in the socket for longer than a moment, and a send then says so.
             0 => Err(Error::cs(call, sys::CS_ERR_TRY_AGAIN)),
             room => {
                 self.room.set(room - 1);
@@ -437,7 +437,9 @@ impl Connection {
 /// Sends at most [`MAX_SLICES`], on a thread that alone makes requests on the handle meanwhile.
 #[inline]
 fn mcast(handle: sys::cpg_handle_t, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> sys::cs_error_t {
-    debug_assert!(slices.len() <= MAX_SLICES);
+    if slices.len() > MAX_SLICES {
+        return sys::CS_ERR_TOO_BIG;
+    }
     #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SLICES")]
     let count = slices.len() as u32;
     // SAFETY: IoSlice has the layout of iovec (its documentation), there are at most 63 (A3), all live, and libcpg only

@@ -66,27 +66,37 @@ fn a8_a_group_of_128_is_not_joined() {
 fn a8_a_group_that_grows_past_128_is_not_dispatched_any_more() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let mut group = join("growing");
-        let group_name = group.name().clone();
-        let _members = start(&cluster, 1, &group_name, 126);
-        until_members(&mut group, 127);
-        let mut last = Members::start(&cluster, 1, &group_name, 1);
-        until_members(&mut group, 128);
-        // It works while it is full.
-        last.tell("send full");
-        let messages = pump(&mut group, |events| support::messages(events).next().is_some());
-        assert_eq!(messages.len(), 1);
-
-        let _one_more = Members::start(&cluster, 1, &group_name, 1);
-        assert_too_large(Err::<(), _>(until_error(&mut group)), 129);
-        assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
-        drop(group);
-        let handle = Handle::connect().unwrap();
-        wait_for("the handle to go", || {
-            (handle.processes_of(&group_name).unwrap().count() == 128).then_some(())
-        });
-        join("another").leave().unwrap();
+        grows_past_128(&cluster, join("growing"));
     });
+}
+
+#[test]
+fn a8_a_group_with_packets_that_grows_past_128_is_not_dispatched_any_more() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let how = cpg::Connect::new().flow(cpg::Flow::coalesced());
+        grows_past_128(&cluster, Group::join_until(how, &name("growing"), deadline()).unwrap());
+    });
+}
+
+fn grows_past_128(cluster: &Cluster, mut group: Group) {
+    let group_name = group.name().clone();
+    let _members = start(cluster, 1, &group_name, 126);
+    until_members(&mut group, 127);
+    let mut last = Members::start(cluster, 1, &group_name, 1);
+    until_members(&mut group, 128);
+    // It works while it is full.
+    last.tell("send full");
+    let messages = pump(&mut group, |events| support::messages(events).next().is_some());
+    assert_eq!(messages.len(), 1);
+
+    let _one_more = Members::start(cluster, 1, &group_name, 1);
+    assert_too_large(Err::<(), _>(until_error(&mut group)), 129);
+    assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+    drop(group);
+    let handle = Handle::connect().unwrap();
+    wait_for("the handle to go", || (handle.processes_of(&group_name).unwrap().count() == 128).then_some(()));
+    join("another").leave().unwrap();
 }
 
 #[test]

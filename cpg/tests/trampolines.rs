@@ -320,15 +320,10 @@ fn callbacks_at_odd_times_reach_nobody() {
 
 #[test]
 fn a_callback_while_the_dispatch_of_another_handle_runs_reaches_nobody() {
-    let (mut group, stub) = join();
-    stub.plan(|stub| {
-        stub.deliver(Some(&c_name(b"n", 1)), (1, 1), &mut []);
-        CS_OK
-    });
-    assert_eq!(events(&mut group).len(), 1);
+    let (_group, stub) = join();
     let (mut other, another) = join();
     another.plan(move |another| {
-        stub.deliver(Some(&c_name(b"stays", 5)), (1, 1), &mut []);
+        stub.deliver(Some(&c_name(b"one", 3)), (1, 1), &mut []);
         another.deliver(Some(&c_name(b"other", 5)), (1, 1), &mut []);
         CS_OK
     });
