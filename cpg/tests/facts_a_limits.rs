@@ -66,37 +66,27 @@ fn a8_a_group_of_128_is_not_joined() {
 fn a8_a_group_that_grows_past_128_is_not_dispatched_any_more() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        grows_past_128(&cluster, join("growing"));
+        let mut group = join("growing");
+        let group_name = group.name().clone();
+        let _members = start(&cluster, 1, &group_name, 126);
+        until_members(&mut group, 127);
+        let mut last = Members::start(&cluster, 1, &group_name, 1);
+        until_members(&mut group, 128);
+        // It works while it is full.
+        last.tell("send full");
+        let messages = pump(&mut group, |events| support::messages(events).next().is_some());
+        assert_eq!(messages.len(), 1);
+
+        let _one_more = Members::start(&cluster, 1, &group_name, 1);
+        assert_too_large(Err::<(), _>(until_error(&mut group)), 129);
+        assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+        drop(group);
+        let handle = Handle::connect().unwrap();
+        wait_for("the handle to go", || {
+            (handle.processes_of(&group_name).unwrap().count() == 128).then_some(())
+        });
+        join("another").leave().unwrap();
     });
-}
-
-#[test]
-fn a8_a_group_with_packets_that_grows_past_128_is_not_dispatched_any_more() {
-    let cluster = Cluster::start(1).unwrap();
-    cluster.on(1, || {
-        let how = cpg::Connect::new().flow(cpg::Flow::coalesced());
-        grows_past_128(&cluster, Group::join_until(how, &name("growing"), deadline()).unwrap());
-    });
-}
-
-fn grows_past_128(cluster: &Cluster, mut group: Group) {
-    let group_name = group.name().clone();
-    let _members = start(cluster, 1, &group_name, 126);
-    until_members(&mut group, 127);
-    let mut last = Members::start(cluster, 1, &group_name, 1);
-    until_members(&mut group, 128);
-    // It works while it is full.
-    last.tell("send full");
-    let messages = pump(&mut group, |events| support::messages(events).next().is_some());
-    assert_eq!(messages.len(), 1);
-
-    let _one_more = Members::start(cluster, 1, &group_name, 1);
-    assert_too_large(Err::<(), _>(until_error(&mut group)), 129);
-    assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
-    drop(group);
-    let handle = Handle::connect().unwrap();
-    wait_for("the handle to go", || (handle.processes_of(&group_name).unwrap().count() == 128).then_some(()));
-    join("another").leave().unwrap();
 }
 
 #[test]
@@ -145,25 +135,35 @@ fn a9_all_members_of_a_large_group_are_read() {
 #[test]
 fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
     let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || shrinks(&cluster, join("shrinking")));
+}
+
+#[test]
+fn a8_a_group_with_packets_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
+    let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let mut group = join("shrinking");
-        let group_name = group.name().clone();
-        let _members = start(&cluster, 1, &group_name, 126);
-        let leaves = Members::start(&cluster, 1, &group_name, 1);
-        until_members(&mut group, 128);
-        let count = |group: &Group| group.handle().unwrap().processes_of(&group_name).unwrap().count();
-        // The next view is smaller; the one that is too large comes after it.
-        drop(leaves);
-        wait_for("the first one to go", || (count(&group) == 127).then_some(()));
-        let _another = Members::start(&cluster, 1, &group_name, 1);
-        let one_more = Members::start(&cluster, 1, &group_name, 1);
-        assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
-        drop(one_more);
-        wait_for("the last one to go", || (count(&group) == 128).then_some(()));
-        for _ in 0..3 {
-            assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
-        }
+        let how = cpg::Connect::new().flow(cpg::Flow::coalesced());
+        shrinks(&cluster, Group::join_until(how, &name("shrinking"), deadline()).unwrap());
     });
+}
+
+fn shrinks(cluster: &Cluster, mut group: Group) {
+    let group_name = group.name().clone();
+    let _members = start(cluster, 1, &group_name, 126);
+    let leaves = Members::start(cluster, 1, &group_name, 1);
+    until_members(&mut group, 128);
+    let count = |group: &Group| group.handle().unwrap().processes_of(&group_name).unwrap().count();
+    // The next view is smaller; the one that is too large comes after it.
+    drop(leaves);
+    wait_for("the first one to go", || (count(&group) == 127).then_some(()));
+    let _another = Members::start(cluster, 1, &group_name, 1);
+    let one_more = Members::start(cluster, 1, &group_name, 1);
+    assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+    drop(one_more);
+    wait_for("the last one to go", || (count(&group) == 128).then_some(()));
+    for _ in 0..3 {
+        assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+    }
 }
 
 #[test]
