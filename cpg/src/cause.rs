@@ -1,6 +1,6 @@
 //! Why a message was not delivered.
 
-use crate::code::CsError;
+use crate::cs_error::CsError;
 use crate::error::Error;
 
 /// What ends a queue, or loses one message: the part of an [`Error`] that can be told to many.

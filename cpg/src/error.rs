@@ -5,8 +5,8 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::code::CsError;
-use crate::name::NameError;
+use crate::cs_error::CsError;
+use crate::group_name::NameError;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -86,75 +86,75 @@
 //!   committed ones are used: the same, and built in a second.
 #![deny(unsafe_code)]
 
-mod callbacks;
+// Each level imports from those above it alone; `ci/checks layers` sees to it.
+
+// 1. Vocabulary.
 mod cause;
-mod code;
-mod connect;
-mod delivery;
-mod dispatch;
+mod cs_error;
 mod error;
 mod event;
-mod flow;
-mod group;
-mod handle;
-mod inbox;
-mod iteration;
-mod join;
-mod lag;
-mod link;
-mod members;
-mod name;
-mod outbox;
-mod owned;
+mod flow_control;
+mod group_name;
+mod guarantee;
+mod member;
 pub mod packet;
-mod queue;
-mod raw;
-mod readiness;
-mod reconnect;
-mod recovery;
-mod requests;
-mod room;
-mod run;
-mod search;
-mod source;
-mod split;
-mod stack;
-mod ticket;
+
+// 2. Linux.
+mod os;
+
+// 3. libcpg.
+mod ffi;
+
+// 4. How long a dispatch goes on.
+mod dispatch;
+
+// 5. Connected.
+mod handle;
+
+// 6. Joined.
+mod group;
+
+// 7. With a queue.
+mod session;
+
+// 8. For tasks.
 #[cfg(feature = "tokio")]
 pub mod tokio;
-mod trampoline;
-mod types;
-mod undelivered;
-mod waker;
-mod zero_copy;
 
 #[cfg(any(doc, doctest))]
 pub mod facts;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 
-pub use callbacks::Callbacks;
-pub use code::CsError;
-pub use connect::{Connect, TotemEvents};
-pub use dispatch::Dispatch;
+pub use cs_error::CsError;
+pub use dispatch::limits::Dispatch;
+pub use dispatch::waker::Waker;
 pub use error::{Error, Result};
-pub use event::{ConfChg, Deliver, Event, Lost, Malformed, Rejoined, TotemConfChg, Undelivered};
-pub use flow::Flow;
-pub use group::Group;
-pub use handle::Handle;
-pub use iteration::{Groups, Process, Processes};
-pub use join::JoinError;
-pub use lag::Lag;
-pub use link::Link;
-pub use name::{GroupName, NameError};
-pub use owned::{MalformedPacket, Message, OwnedEvent, Ring, View};
-pub use reconnect::{Comeback, Reconnect};
-pub use run::{Ended, Events, Wait};
-pub use split::{Receiver, Sender};
-pub use ticket::Ticket;
-pub use types::{FlowControl, Guarantee, Member, NodeId, Reason, RingId};
-pub use waker::Waker;
-pub use zero_copy::ZeroCopyBuffer;
+pub use event::event::{Event, OwnedEvent};
+pub use event::malformed::{Malformed, MalformedPacket};
+pub use event::message::{Deliver, Message};
+pub use event::reconnect::{Comeback, Lost, Rejoined};
+pub use event::ring::{Ring, RingId, TotemConfChg};
+pub use event::undelivered::Undelivered;
+pub use event::view::{ConfChg, View};
+pub use flow_control::FlowControl;
+pub use group::callbacks::Callbacks;
+pub use group::group::Group;
+pub use group::join::JoinError;
+pub use group::link::Link;
+pub use group::run::{Ended, Events, Wait};
+pub use group::zero_copy::ZeroCopyBuffer;
+pub use group_name::{GroupName, NameError};
+pub use guarantee::Guarantee;
+pub use handle::handle::Handle;
+pub use handle::listing::{Groups, Process, Processes};
+pub use handle::options::{Connect, TotemEvents};
+pub use member::{Member, NodeId, Reason};
+pub use session::flow::Flow;
+pub use session::lag::Lag;
+pub use session::reconnect::Reconnect;
+pub use session::split::{Receiver, Sender};
+pub use session::ticket::Ticket;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

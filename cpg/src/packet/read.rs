@@ -3,7 +3,7 @@
 use std::iter::FusedIterator;
 use std::mem;
 
-use super::{HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, Malformed, VERSION};
+use super::format::{HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, Malformed, VERSION};
 
 /// The flags that change the meaning of what follows.
 const BINDING_FLAGS: u8 = 0x0f;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::IoSlice;
 use std::ops::Deref;
 
-use super::{HEADER, HEADER_LEN, MAX_MESSAGE, MAX_PREFIX};
+use super::format::{HEADER, HEADER_LEN, MAX_MESSAGE, MAX_PREFIX};
 
 /// Clears `packet` and writes the header: a packet with no messages.
 #[inline]

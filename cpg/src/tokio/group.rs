@@ -10,16 +10,16 @@ use futures_core::Stream;
 use super::sender::{Inner, Sender};
 use super::thread::DropOff;
 use super::{Receiver, thread};
-use crate::connect::Connect;
 use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::join::PATIENCE;
-use crate::lag::Lag;
-use crate::link::Link;
-use crate::name::GroupName;
-use crate::owned::OwnedEvent;
-use crate::ticket::Ticket;
-use crate::types::Member;
+use crate::event::event::Event;
+use crate::event::event::OwnedEvent;
+use crate::group::join::PATIENCE;
+use crate::group::link::Link;
+use crate::group_name::GroupName;
+use crate::handle::options::Connect;
+use crate::member::Member;
+use crate::session::lag::Lag;
+use crate::session::ticket::Ticket;
 
 /// A joined handle of a task: what [`cpg::Group`](crate::Group) is to a thread.
 ///

@@ -13,18 +13,18 @@ use futures_core::stream::FusedStream;
 
 use super::thread;
 use crate::cause::Cause;
-use crate::dispatch::Work;
+use crate::dispatch::limits::Work;
+use crate::dispatch::source::Source;
 use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::inbox::Inbox;
-use crate::join::PATIENCE;
-use crate::lag::Lag;
-use crate::link::Link;
-use crate::name::GroupName;
-use crate::owned::OwnedEvent;
-use crate::requests::{Closes, Shared};
-use crate::source::Source;
-use crate::types::Member;
+use crate::event::event::Event;
+use crate::event::event::OwnedEvent;
+use crate::group::inbox::Inbox;
+use crate::group::join::PATIENCE;
+use crate::group::link::Link;
+use crate::group_name::GroupName;
+use crate::member::Member;
+use crate::session::lag::Lag;
+use crate::session::requests::{Closes, Shared};
 
 /// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
 const BATCH: usize = 256;

@@ -9,12 +9,12 @@ use ::tokio::time::{sleep, timeout};
 
 use super::thread;
 use crate::error::{Error, Result};
-use crate::lag::Lag;
-use crate::name::GroupName;
-use crate::outbox::{Outbox, STALL};
-use crate::requests::Shared;
-use crate::ticket::Ticket;
-use crate::types::Member;
+use crate::group_name::GroupName;
+use crate::member::Member;
+use crate::session::lag::Lag;
+use crate::session::outbox::{Outbox, STALL};
+use crate::session::requests::Shared;
+use crate::session::ticket::Ticket;
 
 /// The pauses of a send that is refused for now grow from the first of these to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));

@@ -1,0 +1,136 @@
+//! A way to end a wait from elsewhere.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result};
+use crate::ffi::raw;
+
+/// Ends the [wait](crate::Wait) of a [`run`](crate::Group::run_with), from any thread or from a signal handler.
+///
+/// A wake stays until a run has seen it: one that comes before the run begins ends it at once, and many before it are one.
+/// Clones wake the same.
+///
+/// ```no_run
+/// use cpg::{Ended, Group, Wait, Waker};
+///
+/// let mut group = Group::join("ledger")?;
+/// let waker = Waker::new()?;
+/// std::thread::spawn({
+///     let waker = waker.clone();
+///     move || {
+///         // Something that takes its time, and then:
+///         waker.wake();
+///     }
+/// });
+/// let ended: Ended<()> = group.run_with(Wait::forever().or_woken_by(&waker), |_, event| {
+///     println!("{event:?}");
+///     std::ops::ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(ended, Ended::Woken);
+/// group.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Waker(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Has the truth: readable from a wake to the run that sees it.
+    eventfd: File,
+    /// Saves a system call between two events: true from each wake that has written to the look at the eventfd that follows.
+    hint: AtomicBool,
+}
+
+impl Waker {
+    /// A new one: one descriptor, an `eventfd`, however many clones there are.
+    ///
+    /// # Errors
+    /// [`Error::Poll`] if there are no descriptors left.
+    pub fn new() -> Result<Self> {
+        let eventfd = raw::eventfd().map_err(Error::Poll)?.into();
+        Ok(Self(Arc::new(Inner { eventfd, hint: AtomicBool::new(false) })))
+    }
+
+    /// Ends the wait, or the next one.
+    ///
+    /// It is async-signal-safe: one `write(2)` of eight bytes and one atomic store, no lock and no memory. In a signal handler
+    /// restore `errno` as usual.
+    pub fn wake(&self) {
+        // It fails only when the counter is full, and then the wake is there already.
+        let _ = (&self.0.eventfd).write(&1_u64.to_ne_bytes());
+        // Not before: whoever takes a hint looks once, and must find the wake.
+        self.0.hint.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether there was a wake, which there is no longer. Cheap when there was none.
+    pub(crate) fn take_hinted(&self) -> bool {
+        self.0.hint.load(Ordering::SeqCst) && self.0.hint.swap(false, Ordering::SeqCst) && self.take()
+    }
+
+    /// Whether there was a wake, which there is no longer.
+    ///
+    /// For loops that wait on the [descriptor](#impl-AsFd-for-Waker) themselves; a run does it by itself.
+    ///
+    /// ```
+    /// let waker = cpg::Waker::new()?;
+    /// assert!(!waker.take());
+    /// waker.wake();
+    /// waker.wake();
+    /// assert!(waker.take() && !waker.take());
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    pub fn take(&self) -> bool {
+        (&self.0.eventfd).read(&mut [0; 8]).is_ok()
+    }
+}
+
+/// Readable while there is a wake that no run has seen.
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.eventfd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn a_wake_in_the_middle_of_a_look_is_seen_by_the_next_one() {
+        const ROUNDS: usize = 20_000;
+        let (waker, woken, looked) = (Waker::new().unwrap(), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    waker.wake();
+                    waker.wake();
+                    woken.store(round, Ordering::SeqCst);
+                    while looked.load(Ordering::SeqCst) < round {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let (mut seen, mut hidden) = (0, 0);
+            for round in 1..=ROUNDS {
+                loop {
+                    let last = woken.load(Ordering::SeqCst) == round;
+                    let look = waker.take_hinted();
+                    seen += usize::from(look);
+                    if last && !look {
+                        break;
+                    }
+                }
+                hidden += usize::from(waker.take());
+                looked.store(round, Ordering::SeqCst);
+            }
+            assert_eq!(hidden, 0, "wakes that no look has seen");
+            assert!(seen >= ROUNDS);
+        });
+    }
+}

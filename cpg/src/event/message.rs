@@ -1,0 +1,152 @@
+//! A message.
+
+use std::fmt;
+
+use crate::group_name::GroupName;
+use crate::member::Member;
+
+/// A message.
+///
+/// ```no_run
+/// use cpg::{Deliver, Dispatch, Event, Group, Message};
+///
+/// /// The number in a message of a node with the other byte order, in place.
+/// fn number(deliver: &mut Deliver<'_>) -> Option<u32> {
+///     deliver.payload_mut().reverse();
+///     deliver.payload().try_into().ok().map(u32::from_ne_bytes)
+/// }
+///
+/// let mut group = Group::join("ledger")?;
+/// group.send(&42_u32.swap_bytes().to_ne_bytes())?;
+/// let (mut numbers, mut kept) = (Vec::new(), Vec::<Message>::new());
+/// while kept.is_empty() {
+///     group.dispatch(Dispatch::One, |_, event| {
+///         if let Event::Deliver(mut deliver) = event {
+///             assert!(!deliver.is_packed());
+///             numbers.extend(number(&mut deliver));
+///             kept.push(deliver.to_message());
+///         }
+///     })?;
+/// }
+/// assert_eq!(numbers, [42]);
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[doc(alias = "cpg_deliver_fn_t")]
+pub struct Deliver<'a> {
+    pub(crate) group: &'a GroupName,
+    pub(crate) sender: Member,
+    pub(crate) payload: &'a mut [u8],
+    pub(crate) packed: bool,
+}
+
+impl Deliver<'_> {
+    /// The group that it was sent to.
+    pub fn group(&self) -> &GroupName {
+        self.group
+    }
+
+    /// Who sent it; its [`reason`](Member::reason) is undefined.
+    pub fn sender(&self) -> Member {
+        self.sender
+    }
+
+    /// The bytes of the message.
+    pub fn payload(&self) -> &[u8] {
+        self.payload
+    }
+
+    /// The bytes of the message, to be changed in place: corosync's header allows it, so that a receiver can
+    /// convert the byte order of its sender. The buffer is this member's own.
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        self.payload
+    }
+
+    /// Whether it came in a [packet](crate::packet). In a [coalesced](crate::Flow::coalesced) group one that did not is from a
+    /// member that does not know of packets, and is handed over whole; in other groups none does.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
+    /// A copy that can be kept.
+    pub fn to_message(&self) -> Message {
+        Message {
+            group: self.group.clone(),
+            sender: self.sender,
+            payload: self.payload.to_vec(),
+            packed: self.packed,
+        }
+    }
+}
+
+impl fmt::Debug for Deliver<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deliver")
+            .field("group", self.group)
+            .field("sender", &self.sender)
+            .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .field("packed", &self.packed)
+            .finish()
+    }
+}
+
+/// A message that owns its bytes.
+///
+/// ```no_run
+/// use cpg::{Group, Message, OwnedEvent};
+///
+/// let mut group = Group::join("ledger")?;
+/// group.send(b"+5 alice")?;
+/// let message: Message = loop {
+///     if let OwnedEvent::Deliver(message) = group.recv()? {
+///         break message;
+///     }
+/// };
+/// println!("{} to {}, packed: {}", message.sender(), message.group(), message.is_packed());
+/// assert_eq!(message.into_payload(), b"+5 alice");
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    pub(crate) group: GroupName,
+    pub(crate) sender: Member,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) packed: bool,
+}
+
+impl Message {
+    /// The group that it was sent to.
+    pub fn group(&self) -> &GroupName {
+        &self.group
+    }
+
+    /// Who sent it.
+    pub fn sender(&self) -> Member {
+        self.sender
+    }
+
+    /// The bytes of the message.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Whether it came in a packet; see [`Deliver::is_packed`](crate::Deliver::is_packed).
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
+    /// The bytes of the message, without a copy.
+    pub fn into_payload(self) -> Vec<u8> {
+        self.payload
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("group", &self.group)
+            .field("sender", &self.sender)
+            .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .field("packed", &self.packed)
+            .finish()
+    }
+}

@@ -1,0 +1,247 @@
+//! Nodes, members, and the reasons why members come and go.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// The number of a node in the cluster (`nodeid` in `corosync.conf`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    /// The node with this number.
+    pub const fn new(id: u32) -> Self {
+        Self(id)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl From<u32> for NodeId {
+    fn from(id: u32) -> Self {
+        Self(id)
+    }
+}
+
+impl From<NodeId> for u32 {
+    fn from(node: NodeId) -> Self {
+        node.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({self})")
+    }
+}
+
+/// A process in a group: a node and a pid.
+///
+/// In the lists of those who left and joined it also says why ([`reason`](Self::reason)). The reason is
+/// not part of who a member is: members compare, order and hash by node and pid alone, so that one taken
+/// from a list of joiners is found in a list of members.
+///
+/// ```
+/// use cpg::{Member, NodeId, Reason};
+///
+/// let member = Member::new(NodeId::new(2), 4711);
+/// assert_eq!((member.node().get(), member.pid(), member.reason()), (2, 4711, Reason::Undefined));
+/// assert_eq!(member.to_string(), "2:4711");
+/// assert!(member < Member::new(NodeId::new(3), 1));
+/// ```
+#[doc(alias = "cpg_address")]
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Member {
+    node: NodeId,
+    pid: u32,
+    reason: u32,
+}
+
+impl Member {
+    /// The process `pid` on `node`.
+    pub const fn new(node: NodeId, pid: u32) -> Self {
+        Self { node, pid, reason: cpg_sys::CPG_REASON_UNDEFINED }
+    }
+
+    /// The node that it runs on.
+    pub const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Its process id on that node.
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Why it joined or left; [`Reason::Undefined`] for a member that is neither.
+    pub const fn reason(&self) -> Reason {
+        Reason::from_code(self.reason)
+    }
+
+    const fn identity(&self) -> (u32, u32) {
+        (self.node.0, self.pid)
+    }
+}
+
+impl PartialEq for Member {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Member {}
+
+impl PartialOrd for Member {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Member {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.identity().cmp(&other.identity())
+    }
+}
+
+impl Hash for Member {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+/// `NODE:PID`.
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}:{}", self.node, self.pid))
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason() {
+            Reason::Undefined => write!(f, "Member({self})"),
+            reason => write!(f, "Member({self} {reason})"),
+        }
+    }
+}
+
+/// Why a member joined or left.
+///
+/// ```
+/// use cpg::Reason;
+///
+/// assert_eq!(Reason::from_code(3), Reason::NodeDown);
+/// assert_eq!((Reason::NodeDown.code(), Reason::NodeDown.to_string()), (3, "nodedown".to_owned()));
+/// assert_eq!(Reason::from_code(42), Reason::Unknown(42));
+/// ```
+#[doc(alias = "cpg_reason_t")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Neither: the entry of a member list, or the sender of a message.
+    #[doc(alias = "CPG_REASON_UNDEFINED")]
+    Undefined,
+    /// The process joined.
+    #[doc(alias = "CPG_REASON_JOIN")]
+    Join,
+    /// The process left.
+    #[doc(alias = "CPG_REASON_LEAVE")]
+    Leave,
+    /// Its node left the cluster, or this part of it.
+    #[doc(alias = "CPG_REASON_NODEDOWN")]
+    NodeDown,
+    /// Its node joined the cluster, and the process was a member there already.
+    #[doc(alias = "CPG_REASON_NODEUP")]
+    NodeUp,
+    /// The process ended, or closed its handle, without leaving.
+    #[doc(alias = "CPG_REASON_PROCDOWN")]
+    ProcDown,
+    /// A number that `corosync/cpg.h` did not have when this was written.
+    Unknown(u32),
+}
+
+impl Reason {
+    /// The reason that C gives this number.
+    pub const fn from_code(code: u32) -> Self {
+        match code {
+            cpg_sys::CPG_REASON_UNDEFINED => Self::Undefined,
+            cpg_sys::CPG_REASON_JOIN => Self::Join,
+            cpg_sys::CPG_REASON_LEAVE => Self::Leave,
+            cpg_sys::CPG_REASON_NODEDOWN => Self::NodeDown,
+            cpg_sys::CPG_REASON_NODEUP => Self::NodeUp,
+            cpg_sys::CPG_REASON_PROCDOWN => Self::ProcDown,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// The number that C gives it.
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Undefined => cpg_sys::CPG_REASON_UNDEFINED,
+            Self::Join => cpg_sys::CPG_REASON_JOIN,
+            Self::Leave => cpg_sys::CPG_REASON_LEAVE,
+            Self::NodeDown => cpg_sys::CPG_REASON_NODEDOWN,
+            Self::NodeUp => cpg_sys::CPG_REASON_NODEUP,
+            Self::ProcDown => cpg_sys::CPG_REASON_PROCDOWN,
+            Self::Unknown(code) => code,
+        }
+    }
+}
+
+/// One word: `join`, `leave`, `nodedown`, `nodeup`, `procdown`, `undefined`, or `reason 42`.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Undefined => "undefined",
+            Self::Join => "join",
+            Self::Leave => "leave",
+            Self::NodeDown => "nodedown",
+            Self::NodeUp => "nodeup",
+            Self::ProcDown => "procdown",
+            Self::Unknown(code) => return f.pad(&format!("reason {code}")),
+        })
+    }
+}
+
+// `ffi/trampoline.rs` takes libcpg's lists of addresses and nodes as slices of these.
+const _: () = {
+    assert!(size_of::<Member>() == size_of::<cpg_sys::cpg_address>());
+    assert!(align_of::<Member>() == align_of::<cpg_sys::cpg_address>());
+    assert!(std::mem::offset_of!(Member, node) == std::mem::offset_of!(cpg_sys::cpg_address, nodeid));
+    assert!(std::mem::offset_of!(Member, pid) == std::mem::offset_of!(cpg_sys::cpg_address, pid));
+    assert!(std::mem::offset_of!(Member, reason) == std::mem::offset_of!(cpg_sys::cpg_address, reason));
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_keep_their_number() {
+        for code in 0..10 {
+            assert_eq!(Reason::from_code(code).code(), code);
+        }
+        assert_eq!(Reason::from_code(42), Reason::Unknown(42));
+        assert_eq!(Reason::Unknown(42).to_string(), "reason 42");
+    }
+
+    #[test]
+    fn a_member_is_its_node_and_pid() {
+        let listed = Member::new(NodeId::new(1), 7);
+        let joiner = Member { reason: cpg_sys::CPG_REASON_JOIN, ..listed };
+        assert_eq!(listed, joiner);
+        assert_eq!(joiner.reason(), Reason::Join);
+        assert_eq!(format!("{listed} {listed:?} {joiner:?}"), "1:7 Member(1:7) Member(1:7 join)");
+        assert!(listed < Member::new(NodeId::new(2), 1));
+    }
+}

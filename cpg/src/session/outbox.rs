@@ -1,0 +1,471 @@
+//! The sending queue of a split group: what its senders and its receiver share.
+//!
+//! One lock is on the queue, another on the requests (A4). A message goes from the one to libcpg under both, the queue's taken
+//! first; whoever holds that of the requests alone, because it waits for the daemon (B16), sends what was put off meanwhile.
+
+mod ends;
+mod fate;
+mod long;
+
+use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+#[cfg(feature = "tokio")]
+use std::task::{Context, Poll};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::cause::Cause;
+use crate::error::{Error, Result};
+use crate::ffi::raw::Process;
+use crate::os::readiness::Readiness;
+use crate::session::flow::Flow;
+use crate::session::lag::Lag;
+use crate::session::queue::{Full, Queue, Returned};
+
+pub(crate) use ends::Look;
+
+/// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
+/// these to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
+
+/// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
+/// that was in flight (B17), its delivery says so.
+pub(crate) const STALL: Duration = Duration::from_secs(5);
+
+/// Sends a message; None if another has the lock on the requests, who then sees to [`Outbox::go_on`].
+pub(crate) type Send<'s> = &'s dyn Fn(&[u8]) -> Option<Result<()>>;
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    process: Process,
+    state: Mutex<State>,
+    /// There is room in the queue, or a long message has its turn.
+    room: Condvar,
+    /// Messages were settled.
+    settled: Condvar,
+    readiness: Readiness,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// No more messages are accepted.
+    Closing,
+    /// Nobody dispatches any more.
+    Unheard,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    stage: Stage,
+    /// The thread that dispatches now: it cannot wait for what only its dispatch brings.
+    dispatching: Option<ThreadId>,
+    /// Whether another membership follows when this one is lost, and if so, whether that gets what waits.
+    comeback: Option<bool>,
+    /// What a sender has met, and what the receiver will end the membership or the queue for.
+    fault: Option<Cause>,
+    /// There is no membership, and the next one is sought.
+    away: bool,
+    /// Counts memberships, from 1.
+    generation: u64,
+    /// A long message is being sent.
+    busy: bool,
+    /// The lock on the requests was held by another when the queue wanted to send.
+    put_off: bool,
+    /// When to try again what flow control has refused, and the pause before that.
+    retry: Option<(Instant, Duration)>,
+    last_arrival: Instant,
+    /// When the receiver last looked for an event.
+    last_look: Instant,
+    room_waiters: usize,
+    settled_waiters: usize,
+    /// Tasks that wait for room, by numbers of their own.
+    room_wakers: BTreeMap<u64, Waker>,
+    /// The number of the next one.
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for tasks that wait for room"))]
+    next_task: u64,
+    settled_wakers: BTreeMap<u64, Waker>,
+    /// Who is woken when the lock is given back.
+    woken: Vec<Waker>,
+}
+
+/// The state, under its lock.
+///
+/// Tasks are woken when the lock has been given back: a waker may drop what takes the lock, or poll it.
+#[derive(Debug)]
+struct Locked<'s>(Option<MutexGuard<'s, State>>);
+
+const LOCKED: &str = "taken by waiting and dropping alone";
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    #[inline]
+    fn deref(&self) -> &State {
+        self.0.as_ref().expect(LOCKED)
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_mut().expect(LOCKED)
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(mut state) = self.0.take().filter(|state| !state.woken.is_empty()) {
+            let woken = std::mem::take(&mut state.woken);
+            drop(state);
+            woken.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Outbox {
+    /// `earlier` own messages were sent before, and have not come back. `comeback` is whether another membership follows when
+    /// one is lost, and if so, whether that gets what waits.
+    pub(crate) fn new(
+        process: Process,
+        flow: Flow,
+        comeback: Option<bool>,
+        generation: u64,
+        earlier: u64,
+        readiness: Readiness,
+    ) -> Self {
+        let state = State {
+            queue: Queue::new(flow, earlier),
+            stage: Stage::Open,
+            dispatching: None,
+            comeback,
+            fault: None,
+            away: false,
+            generation,
+            busy: false,
+            put_off: false,
+            retry: None,
+            last_arrival: Instant::now(),
+            last_look: Instant::now(),
+            room_waiters: 0,
+            settled_waiters: 0,
+            room_wakers: BTreeMap::new(),
+            next_task: 0,
+            settled_wakers: BTreeMap::new(),
+            woken: Vec::new(),
+        };
+        let (room, settled) = (Condvar::new(), Condvar::new());
+        Self { process, state: Mutex::new(state), room, settled, readiness }
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    fn lock(&self) -> Result<Locked<'_>> {
+        // A child may have a copy of the lock that nobody will give back (A7).
+        self.process.check()?;
+        Ok(self.lock_own())
+    }
+
+    fn lock_own(&self) -> Locked<'_> {
+        Locked(Some(self.state.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Queues a message that is not long, and sends what may be sent; gives its number.
+    #[inline]
+    pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: Send<'_>) -> Result<u64> {
+        self.push_to(&mut *self.lock()?, slices, len, send)
+    }
+
+    #[inline]
+    fn push_to(&self, state: &mut State, slices: &[IoSlice<'_>], len: usize, send: Send<'_>) -> Result<u64> {
+        if let Some(cause) = state.refusal() {
+            return Err(cause.into());
+        }
+        if state.stage == Stage::Unheard {
+            return self.push_unheard(state, slices, len, send);
+        }
+        let Ok(number) = state.queue.push(slices, len) else {
+            let stopped = state.busy || state.is_stopped();
+            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() && !stopped {
+                state.last_arrival = Instant::now();
+                self.send_front(state, send);
+            }
+            return Err(Error::QueueFull);
+        };
+        // What flow control has refused is tried again when its time has come.
+        if state.queue.is_open() && state.retry.is_none() {
+            self.flush(state, send);
+            state.accepted(number, len)?;
+        }
+        Ok(number)
+    }
+
+    /// Without a receiver nothing clocks the queue, so that a message goes out at once or not at all.
+    fn push_unheard(
+        &self,
+        state: &mut State,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        send: Send<'_>,
+    ) -> Result<u64> {
+        self.flush(state, send);
+        if !state.queue.is_waiting() {
+            let number = state.queue.push(slices, len).map_err(|Full| Error::QueueFull)?;
+            self.flush(state, send);
+            state.accepted(number, len)?;
+            if !state.queue.withdraw(number) {
+                return Ok(number);
+            }
+        }
+        Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))
+    }
+
+    /// As [`push`](Self::push), and waits for room.
+    pub(crate) fn push_waiting(
+        &self,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        deadline: Option<Instant>,
+        send: Send<'_>,
+    ) -> Result<u64> {
+        let mut state = self.lock()?;
+        let mut pause = PAUSES.0;
+        loop {
+            let error = match self.push_to(&mut state, slices, len, send) {
+                Err(error) if error.is_retryable() => error,
+                result => return result,
+            };
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(error);
+            }
+            let most = if state.stage == Stage::Open { STALL } else { pause };
+            pause = (pause * 2).min(PAUSES.1);
+            let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
+            state.may_wait("cpg_mcast_joined")?;
+            state = self.wait_room(state, until);
+        }
+    }
+
+    /// Waits until there may be room.
+    fn wait_room<'s>(&'s self, mut state: Locked<'s>, until: Instant) -> Locked<'s> {
+        if !state.woken.is_empty() {
+            // They come first.
+            drop(state);
+            return self.lock_own();
+        }
+        state.room_waiters += 1;
+        let left = until.saturating_duration_since(Instant::now());
+        let guard = state.0.take().expect(LOCKED);
+        let (mut guard, _) = self.room.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
+        guard.room_waiters -= 1;
+        Locked(Some(guard))
+    }
+
+    /// As [`push`](Self::push), and has the task woken when there is room: the one that `task` then numbers, until
+    /// [`forget_task`](Self::forget_task).
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_push(
+        &self,
+        cx: &Context<'_>,
+        task: &mut Option<u64>,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        send: Send<'_>,
+    ) -> Poll<Result<u64>> {
+        let mut state = self.lock()?;
+        match self.push_to(&mut state, slices, len, send) {
+            Err(Error::QueueFull) => {
+                let next = state.next_task;
+                let task = *task.get_or_insert(next);
+                state.next_task += u64::from(task == next);
+                let before = state.room_wakers.insert(task, cx.waker().clone());
+                drop(state);
+                drop(before);
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// That task waits for room no more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn forget_task(&self, task: u64) {
+        // The waker is dropped without the lock.
+        drop(self.lock().ok().and_then(|mut state| state.room_wakers.remove(&task)));
+    }
+
+    /// Sends what waits while the window is open.
+    fn flush(&self, state: &mut State, send: Send<'_>) {
+        let unheard = state.stage == Stage::Unheard;
+        while !state.busy
+            && !state.is_stopped()
+            && (unheard || state.queue.is_open())
+            && self.send_front(state, send)
+        {}
+        if unheard {
+            state.queue.forget_flying();
+        }
+        self.announce_room(state);
+    }
+
+    /// Sends the front of the queue; false if it could not be sent, or there is none.
+    fn send_front(&self, state: &mut State, send: Send<'_>) -> bool {
+        let Some(bytes) = state.queue.front() else { return false };
+        match send(bytes) {
+            None => state.put_off = true,
+            Some(Ok(())) => {
+                state.retry = None;
+                state.queue.sent();
+                return true;
+            }
+            Some(Err(error)) => match Cause::of(&error) {
+                Some(cause) => self.fail(state, cause),
+                // What is in flight will come back, and lets this be tried again.
+                None if state.queue.is_flying() => {}
+                None => {
+                    let pause = state.retry.map_or(PAUSES.0, |(_, pause)| (pause * 2).min(PAUSES.1));
+                    state.retry = Some((Instant::now() + pause, pause));
+                    self.readiness.set(Some(pause));
+                }
+            },
+        }
+        false
+    }
+
+    fn announce_room(&self, state: &mut State) {
+        if state.room_waiters + state.room_wakers.len() > 0
+            && (state.queue.is_half_empty() || state.queue.is_long_next())
+        {
+            self.room.notify_all();
+            let tasks = std::mem::take(&mut state.room_wakers);
+            state.woken.extend(tasks.into_values());
+        }
+    }
+
+    /// Sends what could not be sent while another waited for the daemon.
+    pub(crate) fn go_on(&self, send: Send<'_>) {
+        let Ok(mut state) = self.lock() else { return };
+        if std::mem::take(&mut state.put_off) {
+            self.flush(&mut state, send);
+        }
+    }
+
+    /// A message of this member has come back: the window opens. Gives the numbers of what is in it.
+    pub(crate) fn arrived(&self, bytes: &[u8], send: Send<'_>) -> Option<Range<u64>> {
+        let mut state = self.lock().ok()?;
+        let arrived = state.queue.arrived(bytes);
+        state.last_arrival = Instant::now();
+        if state.queue.is_waiting() && state.queue.is_wide_open() {
+            self.flush(&mut state, send);
+        }
+        arrived
+    }
+
+    /// Whether anything has still to be sent.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.lock().is_ok_and(|state| state.queue.is_waiting() || state.busy)
+    }
+
+    /// This thread begins to dispatch, or has done so.
+    pub(crate) fn dispatching(&self, begins: bool) {
+        if let Ok(mut state) = self.lock() {
+            state.dispatching = begins.then(|| thread::current().id());
+        }
+    }
+
+    /// Tries again what flow control has refused, if its time has come.
+    pub(crate) fn retry(&self, send: Send<'_>) {
+        if self.readiness.is_set() {
+            let Ok(mut state) = self.lock() else { return };
+            let due = state.retry.is_some_and(|(at, _)| Instant::now() >= at);
+            if due {
+                self.flush(&mut state, send);
+            }
+            // To set it is a system call and an interrupt: not for each of many messages that are handed back.
+            if due || !state.has_news() {
+                self.set_timer_locked(&state, false);
+            }
+        }
+    }
+
+    /// Sets the timer for what the receiver has to do next, apart from libcpg's events; `more` if there is something now.
+    pub(crate) fn set_timer(&self, more: bool) {
+        if let Ok(state) = self.lock() {
+            self.set_timer_locked(&state, more);
+        }
+    }
+
+    fn set_timer_locked(&self, state: &State, more: bool) {
+        let more = more || state.has_news();
+        let retry = state.retry.map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
+    }
+
+    /// The next message that is to be handed back.
+    pub(crate) fn take_returned(&self) -> Option<Returned> {
+        self.lock().ok()?.queue.take_returned()
+    }
+
+    /// How far this member is behind.
+    pub(crate) fn lag(&self) -> Lag {
+        // A child of the process is behind nothing.
+        let Ok(state) = self.lock() else { return Lag::default() };
+        let ([(in_flight, in_flight_bytes), (waiting, waiting_bytes)], oldest) = state.queue.load();
+        Lag {
+            in_flight,
+            in_flight_bytes,
+            oldest: oldest.map(|sent| sent.elapsed()),
+            waiting,
+            waiting_bytes,
+            since_dispatch: state.last_look.elapsed(),
+        }
+    }
+
+    /// Which membership this is, or was the last.
+    pub(crate) fn generation(&self) -> u64 {
+        self.lock().map_or(0, |state| state.generation)
+    }
+
+    pub(crate) fn has_returned(&self) -> bool {
+        self.lock().is_ok_and(|state| state.queue.has_returned())
+    }
+}
+
+impl State {
+    /// Why no message is accepted, if none is.
+    fn refusal(&self) -> Option<Cause> {
+        let closing = (self.stage == Stage::Closing).then_some(Cause::Left);
+        closing.or(self.queue.ended()).or_else(|| self.refusal_by_fault())
+    }
+
+    /// Whether the receiver has something to handle that is not libcpg's.
+    fn has_news(&self) -> bool {
+        self.queue.has_returned() || self.fault.is_some()
+    }
+
+    /// An error if sending the message ended the queue or the membership; it is then not handed back.
+    fn accepted(&mut self, number: u64, len: usize) -> Result<()> {
+        match self.queue.ended().or_else(|| self.refusal_by_fault()) {
+            Some(cause) if self.queue.keep(number) || self.queue.retract(number, len) => {
+                Err(self.fault.unwrap_or(cause).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses to wait where nothing could end that.
+    fn may_wait(&self, call: &'static str) -> Result<()> {
+        if self.dispatching == Some(thread::current().id()) { Err(Error::Waits { call }) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::*;
+use crate::cs_error::CsError;
+use crate::packet;
+
+const LOST: Cause = Cause::Cs { call: "cpg_mcast_joined", code: CsError::Library };
+
+fn outbox(comeback: Option<bool>) -> Outbox {
+    let readiness = Readiness::new(None, None).unwrap();
+    Outbox::new(Process::this(), Flow::coalesced(), comeback, 1, 0, readiness)
+}
+
+fn push(outbox: &Outbox, message: &[u8], send: Send<'_>) -> Result<u64> {
+    outbox.push(&[IoSlice::new(message)], message.len(), send)
+}
+
+/// What a receiver has to do, in short.
+fn look(outbox: &Outbox) -> String {
+    match outbox.look() {
+        Look::Returned(message) => format!("returned {}", String::from_utf8_lossy(&message.payload)),
+        Look::Lost(_) => "lost".to_owned(),
+        Look::On => "on".to_owned(),
+    }
+}
+
+#[test]
+fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() {
+    for comeback in [None, Some(false), Some(true)] {
+        let outbox = outbox(comeback);
+        let sent = RefCell::new(Vec::new());
+        let works = |bytes: &[u8]| {
+            sent.borrow_mut().push(bytes.to_vec());
+            Some(Ok(()))
+        };
+        let fails = |_: &[u8]| Some(Err(LOST.into()));
+        let first = push(&outbox, b"first", &works).unwrap();
+        let second = push(&outbox, b"second", &works).unwrap();
+        // libcpg hands the first one over at this moment, and a sender finds out that the daemon has gone.
+        let third = push(&outbox, b"third", &fails);
+        assert_eq!(outbox.arrived(&sent.borrow()[0], &fails), Some(first..first + 1));
+        outbox.settle(first + 1);
+        if comeback.is_some() {
+            assert_eq!(look(&outbox), "lost");
+            outbox.lose(LOST);
+        }
+        assert_eq!(look(&outbox), "returned second");
+        assert_eq!(look(&outbox), "on", "the third was refused, or is kept");
+        assert!(matches!(outbox.outcome(first), Some(Ok(()))));
+        assert!(outbox.outcome(second).unwrap().unwrap_err().is_connection_lost());
+        assert_eq!(third.is_ok(), comeback == Some(true));
+    }
+}
+
+#[test]
+fn a_message_that_is_refused_leaves_its_packet() {
+    let outbox = outbox(Some(false));
+    // One is put off, and the next travels with it.
+    let first = push(&outbox, b"first", &|_| None).unwrap();
+    let error = push(&outbox, b"second", &|_| Some(Err(LOST.into()))).unwrap_err();
+    assert_eq!(error.code(), Some(CsError::Library));
+    assert!(matches!(push(&outbox, b"third", &|_| None), Err(Error::Away)));
+    outbox.lose(LOST);
+    assert_eq!(look(&outbox), "returned first");
+    assert_eq!(look(&outbox), "on");
+    assert!(outbox.outcome(first).unwrap().unwrap_err().is_connection_lost());
+    // Nothing of it is sent in the next membership.
+    let sent = RefCell::new(Vec::new());
+    outbox.reopen(2, &|bytes| {
+        sent.borrow_mut().push(bytes.to_vec());
+        Some(Ok(()))
+    });
+    assert!(sent.borrow().is_empty());
+}
+
+#[test]
+fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
+    let outbox = outbox(Some(true));
+    let sent = RefCell::new(Vec::new());
+    let works = |bytes: &[u8]| {
+        sent.borrow_mut().push(bytes.to_vec());
+        Some(Ok(()))
+    };
+    let first = push(&outbox, b"first", &works).unwrap();
+    push(&outbox, b"second", &|_| Some(Err(LOST.into()))).unwrap();
+    // The receiver has not heard of it, and libcpg would take more: it would be lost with the membership, or come too early in
+    // the next one.
+    let everybody = |number: u8| {
+        push(&outbox, &[number], &works).unwrap();
+        outbox.lock().unwrap().put_off = true;
+        outbox.go_on(&works);
+        assert_eq!(sent.borrow().len(), 1);
+    };
+    everybody(3);
+    assert_eq!(outbox.arrived(&sent.borrow().clone()[0], &works), Some(first..first + 1));
+    everybody(4);
+    outbox.lose(LOST);
+    everybody(5);
+    assert_eq!(look(&outbox), "on", "nothing is handed back");
+    outbox.reopen(2, &works);
+    assert!(!outbox.is_waiting());
+    let payloads: Vec<_> = sent.borrow()[1..]
+        .iter()
+        .flat_map(|packet| {
+            packet::messages(packet).map(|message| message.unwrap().to_vec()).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(payloads, [&b"second"[..], &[3], &[4], &[5]]);
+}
+
+#[test]
+fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
+    let outbox = outbox(None);
+    let sent = RefCell::new(0);
+    let works = |_: &[u8]| {
+        *sent.borrow_mut() += 1;
+        Some(Ok(()))
+    };
+    let long: Arc<[u8]> = vec![7; 2 << 20].into();
+    let call = |_: &[u8], _| {
+        // Its parts are under way, and nothing has come back for long.
+        while push(&outbox, &[1; 10_000], &works).is_ok() {}
+        outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
+        assert!(matches!(push(&outbox, &[1; 10_000], &works), Err(Error::QueueFull)));
+        assert_eq!(*sent.borrow(), 0, "it would be taken for later than the long one");
+        Ok(())
+    };
+    let number = outbox.send_long(&long, None, &works, call).unwrap();
+    assert_eq!(outbox.arrived(&long, &works), Some(number..number + 1));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_task_that_gives_up_waiting_for_room_leaves_nothing_behind() {
+    let outbox = outbox(None);
+    while push(&outbox, &[1; 10_000], &|_| None).is_ok() {}
+    for _ in 0..3 {
+        let mut number = None;
+        for _ in 0..2 {
+            let cx = Context::from_waker(Waker::noop());
+            let slices = [IoSlice::new(&[1; 10_000])];
+            assert!(outbox.poll_push(&cx, &mut number, &slices, 10_000, &|_| None).is_pending());
+        }
+        assert_eq!(outbox.lock().unwrap().room_wakers.len(), 1);
+        outbox.forget_task(number.unwrap());
+        assert!(outbox.lock().unwrap().room_wakers.is_empty());
+    }
+}

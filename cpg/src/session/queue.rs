@@ -1,0 +1,433 @@
+//! What waits to be sent and what is in flight: the state of a sending queue, which calls nobody.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::cause::Cause;
+use crate::packet;
+use crate::session::flow::Flow;
+
+/// Buffers that are kept for the next packets, and what they take: more are given back.
+const SPARE: usize = 512;
+const SPARE_BYTES: usize = 4 << 20;
+
+/// The messages of a sender, by numbers that count up: accepted, delivered, settled.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    flow: Flow,
+    waiting: VecDeque<Packet>,
+    waiting_bytes: usize,
+    flying: VecDeque<Packet>,
+    flying_cost: usize,
+    /// The number of the next message.
+    next: u64,
+    /// Messages below this have come back.
+    arrived: u64,
+    /// Messages below this have been handled, or are in `lost`.
+    settled: u64,
+    lost: Vec<(Range<u64>, Cause)>,
+    returned: VecDeque<Returned>,
+    ended: Option<Cause>,
+    /// Own messages that were sent before there was a queue and have not come back.
+    earlier: u64,
+    spare: Vec<Vec<u8>>,
+    spare_bytes: usize,
+}
+
+/// One message of libcpg's, with one or more of the program's in it.
+#[derive(Debug)]
+struct Packet {
+    bytes: Bytes,
+    /// What it counts for in the queue.
+    weight: usize,
+    messages: Range<u64>,
+    /// When it was sent.
+    sent: Option<Instant>,
+}
+
+/// The bytes of a packet.
+#[derive(Debug)]
+enum Bytes {
+    Own(Vec<u8>),
+    /// Of a message that its sender sends past the queue, and hands back itself until it has been sent.
+    Long {
+        bytes: Arc<[u8]>,
+        held: bool,
+    },
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Long { bytes, .. } => bytes,
+        }
+    }
+}
+
+/// A message that was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Returned {
+    number: u64,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) sent: bool,
+    pub(crate) cause: Cause,
+}
+
+/// There is no room for a message now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Queue {
+    pub(crate) fn new(flow: Flow, earlier: u64) -> Self {
+        Self {
+            flow,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            flying: VecDeque::new(),
+            flying_cost: 0,
+            next: 0,
+            arrived: 0,
+            settled: 0,
+            lost: Vec::new(),
+            returned: VecDeque::new(),
+            ended: None,
+            earlier,
+            spare: Vec::new(),
+            spare_bytes: 0,
+        }
+    }
+
+    pub(crate) fn ended(&self) -> Option<Cause> {
+        self.ended
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(crate) fn is_flying(&self) -> bool {
+        !self.flying.is_empty()
+    }
+
+    /// Puts a message of `len` bytes at the end, and gives it a number.
+    #[inline]
+    pub(crate) fn push(&mut self, slices: &[IoSlice<'_>], len: usize) -> Result<u64, Full> {
+        // The memory of a packet is shared by its messages.
+        let weight = if self.flow.coalesce { len + 1 } else { len + size_of::<Packet>() };
+        if self.waiting_bytes + weight > self.flow.queue && self.is_waiting() {
+            return Err(Full);
+        }
+        let number = self.next;
+        self.next += 1;
+        self.waiting_bytes += weight;
+        if self.flow.coalesce {
+            if let Some(last) = self.waiting.back_mut() {
+                if let Bytes::Own(bytes) = &mut last.bytes {
+                    if bytes.len() + packet::frame_len(len) <= self.flow.packet {
+                        packet::push_slices(bytes, slices, len);
+                        last.weight += weight;
+                        last.messages.end = self.next;
+                        return Ok(number);
+                    }
+                }
+            }
+        }
+        // The last one's memory is warm.
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= bytes.capacity();
+        if self.flow.coalesce {
+            packet::begin(&mut bytes);
+            packet::push_slices(&mut bytes, slices, len);
+        } else {
+            bytes.clear();
+            bytes.reserve(len);
+            for slice in slices {
+                bytes.extend_from_slice(slice);
+            }
+        }
+        let messages = number..self.next;
+        self.waiting.push_back(Packet { bytes: Bytes::Own(bytes), weight, messages, sent: None });
+        Ok(number)
+    }
+
+    /// Puts a long message at the end, which its sender takes in its turn.
+    pub(crate) fn push_long(&mut self, bytes: Arc<[u8]>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        let bytes = Bytes::Long { bytes, held: true };
+        self.waiting.push_back(Packet { bytes, weight: 0, messages: number..self.next, sent: None });
+        number
+    }
+
+    /// Takes the last message back, of `len` bytes, if it has that number and waits.
+    pub(crate) fn retract(&mut self, number: u64, len: usize) -> bool {
+        let Some(last) = self.waiting.back_mut() else { return false };
+        let Bytes::Own(bytes) = &mut last.bytes else { return false };
+        if last.messages.end != number + 1 {
+            return false;
+        }
+        if last.messages.start == number {
+            return self.withdraw(number);
+        }
+        // A packet that others are in.
+        bytes.truncate(bytes.len() - packet::frame_len(len));
+        last.weight -= len + 1;
+        last.messages.end = number;
+        self.waiting_bytes -= len + 1;
+        self.unnumber(number..number + 1);
+        true
+    }
+
+    /// Puts a long message in flight, if it is its turn.
+    pub(crate) fn take_turn(&mut self, number: u64) -> bool {
+        let turn = self.waiting.front().is_some_and(|packet| packet.messages.start == number);
+        if turn {
+            self.sent();
+        }
+        turn
+    }
+
+    /// A long message has been sent.
+    pub(crate) fn release(&mut self, number: u64) {
+        let flying = self.flying.iter_mut().rev().find(|packet| packet.messages.start == number);
+        if let Some(Packet { bytes: Bytes::Long { held, .. }, .. }) = flying {
+            *held = false;
+        }
+    }
+
+    /// Takes a message back that waits in a packet of its own; false if it does not wait.
+    pub(crate) fn withdraw(&mut self, number: u64) -> bool {
+        let own = |packet: &Packet| packet.messages == (number..number + 1);
+        let Some(index) = self.waiting.iter().rposition(own) else { return false };
+        if let Some(packet) = self.waiting.remove(index) {
+            self.waiting_bytes -= packet.weight;
+            self.unnumber(packet.messages);
+        }
+        true
+    }
+
+    /// A message is not sent after all, and its sender knows.
+    fn unnumber(&mut self, messages: Range<u64>) {
+        if messages.end == self.next {
+            self.next = messages.start;
+        } else {
+            self.note_lost(messages, Cause::Dropped);
+        }
+    }
+
+    /// Whether the window is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.flying_cost < self.flow.window || self.flying.is_empty()
+    }
+
+    /// Whether the window is to be filled again after an arrival. With packets that is when half of it is free: one at a time
+    /// they would be small, and the daemon would wake up for each.
+    pub(crate) fn is_wide_open(&self) -> bool {
+        if self.flow.coalesce { self.flying_cost <= self.flow.window / 2 } else { self.is_open() }
+    }
+
+    /// What is to be sent next, if anything waits and it is not a long message's turn.
+    pub(crate) fn front(&self) -> Option<&[u8]> {
+        match &self.waiting.front()?.bytes {
+            Bytes::Own(bytes) => Some(bytes),
+            Bytes::Long { .. } => None,
+        }
+    }
+
+    /// Whether it is a long message's turn.
+    pub(crate) fn is_long_next(&self) -> bool {
+        matches!(self.waiting.front(), Some(Packet { bytes: Bytes::Long { .. }, .. }))
+    }
+
+    /// Whether there is room enough to wake those who wait for some.
+    pub(crate) fn is_half_empty(&self) -> bool {
+        self.waiting_bytes <= self.flow.queue / 2
+    }
+
+    /// The front is in flight.
+    pub(crate) fn sent(&mut self) {
+        let Some(packet) = self.waiting.pop_front() else { return };
+        self.waiting_bytes -= packet.weight;
+        self.fly(packet);
+    }
+
+    fn fly(&mut self, packet: Packet) {
+        self.flying_cost += self.flow.cost(packet.bytes.len());
+        self.flying.push_back(Packet { sent: Some(Instant::now()), ..packet });
+    }
+
+    /// How many messages, and how many bytes, are in flight and wait, and when the oldest was sent.
+    pub(crate) fn load(&self) -> ([(usize, usize); 2], Option<Instant>) {
+        let load = |packets: &VecDeque<Packet>| {
+            packets.iter().fold((0, 0), |(messages, bytes), packet| {
+                let more = packet.messages.end - packet.messages.start;
+                (messages + usize::try_from(more).unwrap_or(0), bytes + packet.bytes.len())
+            })
+        };
+        ([&self.flying, &self.waiting].map(load), self.flying.front().and_then(|packet| packet.sent))
+    }
+
+    fn land(&mut self) -> Option<Packet> {
+        let packet = self.flying.pop_front()?;
+        self.flying_cost -= self.flow.cost(packet.bytes.len());
+        Some(packet)
+    }
+
+    /// Takes back the long message in flight that was not sent after all; false if it is not in flight.
+    pub(crate) fn recall(&mut self, number: u64) -> bool {
+        let Some(index) = self.flying.iter().rposition(|packet| packet.messages.start == number) else {
+            return false;
+        };
+        if let Some(packet) = self.flying.remove(index) {
+            self.flying_cost -= self.flow.cost(packet.bytes.len());
+            self.note_lost(packet.messages, Cause::Dropped);
+        }
+        true
+    }
+
+    /// Whatever is sent from now on is not heard of again.
+    pub(crate) fn forget_flying(&mut self) {
+        self.flying.clear();
+        self.flying_cost = 0;
+    }
+
+    /// An own message has come back; gives the numbers of what is in it. None if it was sent before there was a queue.
+    ///
+    /// Those in flight before it are lost: the order is that of sending (facts, C), and the daemon can drop one (B17).
+    pub(crate) fn arrived(&mut self, bytes: &[u8]) -> Option<Range<u64>> {
+        if self.earlier > 0 {
+            self.earlier -= 1;
+            return None;
+        }
+        let index = self.flying.iter().position(|packet| *packet.bytes == *bytes)?;
+        for _ in 0..index {
+            let packet = self.land()?;
+            self.lose(packet, true, Cause::Dropped);
+        }
+        let packet = self.land()?;
+        self.arrived = packet.messages.end;
+        if let Bytes::Own(bytes) = packet.bytes {
+            let capacity = bytes.capacity();
+            if self.spare.len() < SPARE && self.spare_bytes + capacity <= SPARE_BYTES {
+                self.spare_bytes += capacity;
+                self.spare.push(bytes);
+            }
+        }
+        Some(packet.messages)
+    }
+
+    /// Whether a message has come back.
+    pub(crate) fn has_arrived(&self, number: u64) -> bool {
+        number < self.arrived
+    }
+
+    /// Whether a message has come back and been handled.
+    pub(crate) fn is_settled(&self, number: u64) -> bool {
+        number < self.settled
+    }
+
+    /// All messages below `number` have been handled.
+    pub(crate) fn settle(&mut self, number: u64) {
+        self.settled = self.settled.max(number);
+    }
+
+    /// What has become of a message; None while that is open.
+    pub(crate) fn outcome(&self, number: u64) -> Option<Result<(), Cause>> {
+        if let Some((_, cause)) = self.lost.iter().find(|(range, _)| range.contains(&number)) {
+            return Some(Err(*cause));
+        }
+        if number < self.settled {
+            return Some(Ok(()));
+        }
+        self.ended.filter(|_| number >= self.arrived).map(Err)
+    }
+
+    /// Ends the queue: nothing more is accepted, and what has not come back is to be handed back.
+    pub(crate) fn end(&mut self, cause: Cause) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(cause);
+        self.flying_cost = 0;
+        self.waiting_bytes = 0;
+        for packet in std::mem::take(&mut self.flying) {
+            self.give_back(packet, true, cause);
+        }
+        for packet in std::mem::take(&mut self.waiting) {
+            self.give_back(packet, false, cause);
+        }
+    }
+
+    /// The membership has ended, and another one follows: what was in flight is lost, and what waits as well, unless it is
+    /// kept.
+    pub(crate) fn end_generation(&mut self, cause: Cause, keep: bool) {
+        self.earlier = 0;
+        self.flying_cost = 0;
+        for packet in std::mem::take(&mut self.flying) {
+            self.lose(packet, true, cause);
+        }
+        if !keep {
+            self.waiting_bytes = 0;
+            for packet in std::mem::take(&mut self.waiting) {
+                self.lose(packet, false, cause);
+            }
+        }
+    }
+
+    fn lose(&mut self, packet: Packet, sent: bool, cause: Cause) {
+        self.note_lost(packet.messages.clone(), cause);
+        self.give_back(packet, sent, cause);
+    }
+
+    fn note_lost(&mut self, messages: Range<u64>, cause: Cause) {
+        match self.lost.last_mut() {
+            // One entry for all that a membership loses.
+            Some((last, same)) if last.end == messages.start && *same == cause => last.end = messages.end,
+            _ => self.lost.push((messages, cause)),
+        }
+    }
+
+    /// Nobody will handle what has come back and was not handled.
+    pub(crate) fn abandon(&mut self) {
+        self.arrived = self.settled;
+    }
+
+    fn give_back(&mut self, packet: Packet, sent: bool, cause: Cause) {
+        let number = packet.messages.start;
+        let mut give = |number, payload| self.returned.push_back(Returned { number, payload, sent, cause });
+        match packet.bytes {
+            // Its sender has it.
+            Bytes::Long { held: true, .. } => {}
+            bytes if self.flow.coalesce => {
+                let payloads = packet::messages(&bytes).map_while(Result::ok);
+                (number..).zip(payloads).for_each(|(number, payload)| give(number, payload.to_vec()));
+            }
+            Bytes::Own(bytes) => give(number, bytes),
+            Bytes::Long { bytes, .. } => give(number, bytes.to_vec()),
+        }
+    }
+
+    /// Takes a message out of those that are to be handed back, if it is the last of them.
+    pub(crate) fn keep(&mut self, number: u64) -> bool {
+        let last = self.returned.back().is_some_and(|last| last.number == number);
+        last && self.returned.pop_back().is_some()
+    }
+
+    /// The next message that is to be handed back.
+    pub(crate) fn take_returned(&mut self) -> Option<Returned> {
+        self.returned.pop_front()
+    }
+
+    pub(crate) fn has_returned(&self) -> bool {
+        !self.returned.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

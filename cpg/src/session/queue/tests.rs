@@ -1,0 +1,186 @@
+use super::*;
+use crate::session::flow::LEAST;
+
+fn push(queue: &mut Queue, message: &[u8]) -> u64 {
+    queue.push(&[IoSlice::new(message)], message.len()).unwrap()
+}
+
+/// Sends what the window lets out; the packets as libcpg gets them.
+fn send(queue: &mut Queue) -> Vec<Vec<u8>> {
+    let mut sent = Vec::new();
+    while queue.is_open() {
+        let Some(front) = queue.front() else { break };
+        sent.push(front.to_vec());
+        queue.sent();
+    }
+    sent
+}
+
+fn returned(queue: &mut Queue) -> Vec<(Vec<u8>, bool, Cause)> {
+    std::iter::from_fn(|| queue.take_returned())
+        .map(|Returned { payload, sent, cause, .. }| (payload, sent, cause))
+        .collect()
+}
+
+#[test]
+fn what_waits_together_travels_together() {
+    let mut queue = Queue::new(Flow::coalesced().packet_size(30).window(1), 0);
+    push(&mut queue, b"first");
+    let first = send(&mut queue);
+    assert_eq!(first.len(), 1);
+    (0..5).for_each(|_| _ = push(&mut queue, b"0123456789"));
+    assert_eq!(send(&mut queue), [[0; 0]; 0], "the window is closed");
+    assert_eq!(queue.arrived(&first[0]), Some(0..1));
+    let second = send(&mut queue);
+    // Two of eleven bytes and the header fit.
+    assert_eq!(packet::messages(&second[0]).count(), 2);
+    assert_eq!(queue.arrived(&second[0]), Some(1..3));
+}
+
+#[test]
+fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
+    for flow in [Flow::new(), Flow::coalesced().packet_size(1)] {
+        let mut queue = Queue::new(flow.window(usize::MAX), 0);
+        let numbers = [b"a", b"b", b"c"].map(|message| push(&mut queue, message));
+        let sent = send(&mut queue);
+        assert_eq!(queue.arrived(&sent[2]), Some(2..3));
+        queue.settle(3);
+        assert_eq!(
+            returned(&mut queue),
+            [b"a", b"b"].map(|message| (message.to_vec(), true, Cause::Dropped))
+        );
+        let dropped = Some(Err(Cause::Dropped));
+        assert_eq!(numbers.map(|number| queue.outcome(number)), [dropped, dropped, Some(Ok(()))]);
+        // One that was dropped and comes all the same is nobody's.
+        assert_eq!(queue.arrived(&sent[0]), None);
+        assert!(queue.is_open() && !queue.is_flying());
+    }
+}
+
+#[test]
+fn messages_from_before_the_queue_are_not_taken_for_its_own() {
+    let mut queue = Queue::new(Flow::new(), 1);
+    let number = push(&mut queue, b"the same");
+    let sent = send(&mut queue);
+    assert_eq!(queue.arrived(&sent[0]), None);
+    assert_eq!(queue.outcome(number), None);
+    assert_eq!(queue.arrived(&sent[0]), Some(0..1));
+    assert_eq!(queue.outcome(number), None, "it has not been handled");
+    queue.settle(1);
+    assert_eq!(queue.outcome(number), Some(Ok(())));
+}
+
+#[test]
+fn the_end_gives_back_what_has_not_arrived() {
+    for flow in [Flow::new().window(1), Flow::coalesced().window(1)] {
+        let mut queue = Queue::new(flow, 0);
+        push(&mut queue, b"arrived");
+        let sent = send(&mut queue);
+        let numbers = [b"flying", b"waits1", b"waits2"].map(|message| push(&mut queue, message));
+        queue.arrived(&sent[0]);
+        if flow.coalesce {
+            send(&mut queue);
+        } else {
+            assert_eq!(send(&mut queue).len(), 1);
+        }
+        queue.end(Cause::Left);
+        queue.end(Cause::Unheard);
+        let all = returned(&mut queue);
+        assert_eq!(
+            all.iter().map(|(message, ..)| &message[..]).collect::<Vec<_>>(),
+            [b"flying", b"waits1", b"waits2"]
+        );
+        assert_eq!(
+            all.iter().map(|&(_, sent, _)| sent).collect::<Vec<_>>(),
+            [true, flow.coalesce, flow.coalesce]
+        );
+        assert_eq!(numbers.map(|number| queue.outcome(number)), [Some(Err(Cause::Left)); 3]);
+        assert_eq!(queue.outcome(0), None, "it has arrived, and is being handled");
+        queue.settle(1);
+        assert_eq!(queue.outcome(0), Some(Ok(())));
+    }
+}
+
+#[test]
+fn a_long_message_has_its_turn() {
+    let mut queue = Queue::new(Flow::new(), 0);
+    push(&mut queue, b"before");
+    let long = queue.push_long(Arc::from(&b"long"[..]));
+    push(&mut queue, b"after");
+    assert!(!queue.take_turn(long));
+    assert_eq!(send(&mut queue), [b"before"]);
+    assert!(queue.is_long_next() && queue.take_turn(long));
+    assert_eq!(send(&mut queue), [b"after"]);
+    // Its sender has it until it is sent.
+    queue.end(Cause::Left);
+    assert_eq!(returned(&mut queue).len(), 2);
+
+    let mut queue = Queue::new(Flow::new(), 0);
+    let long = queue.push_long(Arc::from(&b"long"[..]));
+    assert!(queue.take_turn(long));
+    queue.release(long);
+    queue.end(Cause::Left);
+    assert_eq!(returned(&mut queue), [(b"long".to_vec(), true, Cause::Left)]);
+}
+
+#[test]
+fn the_limit_is_of_what_waits_and_one_may_always() {
+    let mut queue = Queue::new(Flow::coalesced().window(1).queue(10), 0);
+    push(&mut queue, &[0; 100]);
+    assert_eq!(queue.push(&[], 0), Err(Full));
+    send(&mut queue);
+    push(&mut queue, b"12345");
+    assert!(!queue.is_half_empty());
+    assert_eq!(queue.push(&[IoSlice::new(b"12345")], 5), Err(Full));
+    push(&mut queue, b"123");
+}
+
+#[test]
+fn messages_that_are_taken_back_leave_no_trace() {
+    let mut queue = Queue::new(Flow::new().window(usize::MAX), 0);
+    let mut last = None;
+    for _ in 0..3 {
+        let refused = push(&mut queue, b"refused");
+        assert!(queue.withdraw(refused));
+        last = Some(push(&mut queue, b"taken"));
+        send(&mut queue);
+    }
+    assert_eq!(last, Some(2), "the numbers go to others");
+    assert_eq!(queue.lost, []);
+
+    // One that others have been put behind has to be accounted for.
+    let between = queue.push_long(Arc::from(&b"long"[..]));
+    push(&mut queue, b"behind");
+    assert!(queue.withdraw(between));
+    assert_eq!(queue.outcome(between), Some(Err(Cause::Dropped)));
+    assert_eq!(queue.outcome(between + 1), None);
+
+    // In a packet.
+    let mut queue = Queue::new(Flow::coalesced(), 0);
+    push(&mut queue, b"one");
+    let two = push(&mut queue, b"two");
+    assert!(queue.retract(two, 3));
+    assert_eq!(push(&mut queue, b"2"), two);
+    let packet = send(&mut queue).remove(0);
+    assert_eq!(queue.arrived(&packet), Some(0..2));
+    assert_eq!(queue.lost, []);
+}
+
+#[test]
+fn the_window_is_filled_again_at_each_arrival_and_with_packets_when_half_of_it_is_free() {
+    let packets = Flow::coalesced().packet_size(9);
+    for (flow, arrivals) in [(Flow::new().window(4 * LEAST), 1), (packets.window(4 * 9), 2)] {
+        let mut queue = Queue::new(flow, 0);
+        for number in 0..5 {
+            push(&mut queue, &[number]);
+        }
+        let sent = send(&mut queue);
+        assert_eq!(sent.len(), 4);
+        assert!(queue.is_waiting() && !queue.is_wide_open());
+        let until = sent.iter().position(|packet| {
+            queue.arrived(packet);
+            queue.is_wide_open()
+        });
+        assert_eq!(until, Some(arrivals - 1));
+    }
+}

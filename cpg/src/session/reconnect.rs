@@ -1,0 +1,102 @@
+//! The option to come back after the daemon has gone.
+
+use std::time::Duration;
+
+/// That a group comes back by itself when it has lost the daemon, and how.
+///
+/// A membership ends when its daemon dies or restarts (B9). Without this, [`dispatch`](crate::Group::dispatch) then returns the
+/// error, for good. With it, given to [`Connect::reconnect`](crate::Connect::reconnect), the group connects and joins anew, again
+/// and again with pauses that grow, until that succeeds. A thread of its own does it, which begins with the loss and ends
+/// with the success: connecting can wait for the daemon (B16). The handler hears, in this order:
+///
+/// 1. [`Event::Undelivered`](crate::Event::Undelivered) for each message of a [`Sender`](crate::Sender) that has not come back;
+/// 2. [`Event::Lost`](crate::Event::Lost): the generation of the membership that has ended, and why. Events that had not been
+///    dispatched by then are lost (B9);
+/// 3. [`Event::Rejoined`](crate::Event::Rejoined): the generation that begins, and its first view. **What the program knew
+///    of the group is stale**: others went on without it.
+///
+/// From the loss until the handler gets `Rejoined`, nothing can be sent: [`Error::Away`] says so. (A
+/// [`Sender`](crate::Sender) may be told to [keep](Self::keep_queue) messages.) Tickets of messages that were under way fail.
+///
+/// The [descriptor](crate::Group#impl-AsFd-for-Group) of the group stays the same, so that event loops need not hear of it.
+///
+/// Errors that waiting does not mend end it, and are returned by the dispatch, for good: the daemon refuses this user
+/// ([`CsError::Access`](crate::CsError::Access)), this process is in the group by another handle
+/// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`]). Leaving or dropping the group ends it
+/// at any time.
+/// A thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
+/// anew (B5).
+///
+/// That thread connects at times that the program does not know, and may hold a lock of libqb's or of this crate's (A12) when
+/// another thread forks: the child has a copy of it that nobody gives back (A7). A program that forks while a group is away must
+/// not connect in the child before it has called `exec`, or it may wait for ever; see [`Error::Forked`].
+///
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use std::time::{Duration, Instant};
+/// use cpg::{Connect, Event, Group, GroupName, Reconnect};
+///
+/// let how = Connect::new().reconnect(Reconnect::new());
+/// let deadline = Instant::now() + Duration::from_secs(10);
+/// let mut group = Group::join_until(how, &GroupName::new("ledger")?, deadline)?;
+/// group.send(b"+5 alice")?;
+/// let mut entries = Vec::new();
+/// group.run(|link, event| {
+///     match event {
+///         Event::Deliver(message) if message.payload() == b"+5 alice" => return Break(()),
+///         Event::Deliver(message) => entries.push(message.payload().to_vec()),
+///         Event::Lost(lost) => eprintln!("{}", lost.error()),
+///         Event::Rejoined(back) => {
+///             entries.clear();
+///             println!("generation {}: {:?}", back.generation(), back.view().members());
+///             // Whoever has the entries may send them again.
+///             link.send(b"?").ok();
+///         }
+///         _ => {}
+///     }
+///     Continue(())
+/// })?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "it has no effect before it is given to Connect::reconnect"]
+pub struct Reconnect {
+    pub(crate) keep: bool,
+    pub(crate) pauses: (Duration, Duration),
+}
+
+impl Reconnect {
+    /// Pauses from 20 to 500 milliseconds, and messages that wait to be sent are handed back.
+    pub fn new() -> Self {
+        Self { keep: false, pauses: (Duration::from_millis(20), Duration::from_millis(500)) }
+    }
+
+    /// Messages of a [`Sender`](crate::Sender) that wait to be sent are kept, and sent when the group has come back; until then
+    /// the queue takes more. Their tickets stay good.
+    ///
+    /// Those that the daemon had taken are handed back all the same: nobody can tell whether they were delivered.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cpg::{Connect, Reconnect};
+    ///
+    /// let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
+    /// let how = Connect::new().reconnect(Reconnect::new().keep_queue().pauses(first, longest));
+    /// # drop(how);
+    /// ```
+    pub fn keep_queue(self) -> Self {
+        Self { keep: true, ..self }
+    }
+
+    /// The pause before the first attempt, and the longest between two. Each is double the one before, less a random part of
+    /// up to half of it, so that the programs of a node do not come all at once.
+    pub fn pauses(self, first: Duration, longest: Duration) -> Self {
+        Self { pauses: (first, longest.max(first)), ..self }
+    }
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,215 @@
+//! The way back to a daemon, by a thread of its own: connecting and joining can wait for it without a limit (B16).
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use crate::cs_error::CsError;
+use crate::dispatch::waker::Waker;
+use crate::error::{Error, Result};
+use crate::ffi::raw::Process;
+use crate::group::join::PATIENCE;
+use crate::group_name::GroupName;
+use crate::handle::handle::Handle;
+use crate::handle::options::Connect;
+use crate::member::Member;
+
+/// A joined handle, and the member that it is.
+pub(crate) type Found = (Handle, Member);
+
+/// A search that is under way, or has ended. Dropping it ends it: what it finds after that is closed by its thread.
+#[derive(Debug)]
+pub(crate) struct Search {
+    process: Process,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    given_up: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    given_up: bool,
+    found: Option<Result<Found>>,
+}
+
+impl Search {
+    /// Closes what is left of the old handle, then connects and joins until that succeeds; rings the bell when it has.
+    pub(crate) fn start(
+        process: Process,
+        how: Connect,
+        name: GroupName,
+        pauses: (Duration, Duration),
+        bell: Waker,
+        close_old: impl FnOnce() + Send + 'static,
+    ) -> Result<Self> {
+        let inner = Arc::new(Inner::default());
+        let search = Arc::clone(&inner);
+        let work = move || {
+            close_old();
+            search.work(how, &name, pauses, &bell);
+        };
+        Builder::new().name("cpg".to_owned()).spawn(work).map_err(Error::Thread)?;
+        Ok(Self { process, inner })
+    }
+
+    /// What it has found, or the error that has ended it; None while it goes on.
+    pub(crate) fn take(&self) -> Option<Result<Found>> {
+        self.inner.lock().found.take()
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        if self.process.check().is_err() {
+            // A child has neither the thread nor, it may be, the lock.
+            return;
+        }
+        let found = {
+            let mut state = self.inner.lock();
+            state.given_up = true;
+            state.found.take()
+        };
+        self.inner.given_up.notify_all();
+        drop(found);
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, how: Connect, name: &GroupName, (first, longest): (Duration, Duration), bell: &Waker) {
+        let mut pause = first;
+        let found = loop {
+            if !self.rest(jittered(pause)) {
+                return;
+            }
+            pause = (pause * 2).min(longest);
+            match join(how, name) {
+                Err(error) if passes(&error) => {}
+                found => break found,
+            }
+        };
+        let mut state = self.lock();
+        // It is closed here, and not by whoever gives up: that waits for the daemon.
+        if !state.given_up {
+            state.found = Some(found);
+            // Under the lock: rung after the group has taken it, the bell would stay readable.
+            bell.wake();
+        }
+    }
+
+    /// Waits for so long; false if the search has been given up.
+    fn rest(&self, pause: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.given_up.wait_timeout_while(state, pause, |state| !state.given_up);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.given_up
+    }
+}
+
+fn join(how: Connect, name: &GroupName) -> Result<Found> {
+    let handle = how.open()?;
+    let me = handle.become_member(name, Instant::now() + PATIENCE)?;
+    Ok((handle, me))
+}
+
+/// Between half of a pause and all of it.
+fn jittered(pause: Duration) -> Duration {
+    // The standard library's keys are random.
+    let random = u32::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(0);
+    pause / 2 + pause / 2 * random / 0xffff
+}
+
+/// Whether waiting can mend what kept a group from coming back.
+///
+/// It was a member, so that much of what else could be wrong is not: a file of a daemon that dies while it is connected to is
+/// not there either ([`CsError::NotExist`]).
+fn passes(error: &Error) -> bool {
+    const PASSING: [CsError; 6] = [
+        CsError::NotExist,
+        CsError::NoMemory,
+        CsError::NoResources,
+        CsError::Init,
+        CsError::Busy,
+        CsError::Timeout,
+    ];
+    error.is_retryable()
+        || error.is_connection_lost()
+        || error.code().is_some_and(|code| PASSING.contains(&code))
+        || matches!(
+            error,
+            Error::TimedOut { .. }
+                | Error::NoDescriptors(_)
+                | Error::TooManyHandles { .. }
+                | Error::TooManyIterations { .. }
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::group_name::NameError;
+
+    fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !done() {
+            assert!(Instant::now() < deadline, "waited for {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn the_thread_of_a_search_that_is_given_up_ends_in_the_middle_of_its_pause() {
+        let pause = Duration::from_secs(100 * 3600);
+        let name = GroupName::new("search").unwrap();
+        let bell = Waker::new().unwrap();
+        let (say, thread) = std::sync::mpsc::channel();
+        let tell = move || say.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+        let search =
+            Search::start(Process::this(), Connect::new(), name, (pause, pause), bell, tell).unwrap();
+        let stat = Path::new("/proc").join(thread.recv().unwrap()).join("stat");
+        let mut asleep = 0;
+        wait_for("the thread to rest", || {
+            let rests = std::fs::read_to_string(&stat).unwrap().contains(") S ");
+            asleep = if rests { asleep + 1 } else { 0 };
+            asleep == 5
+        });
+        // The thread has the other one of two.
+        let inner = Arc::downgrade(&search.inner);
+        assert_eq!(inner.strong_count(), 2);
+        drop(search);
+        wait_for("the thread to end, which would join a group that was left", || inner.strong_count() == 0);
+    }
+
+    #[test]
+    fn a_jittered_pause_is_between_half_and_all_of_it() {
+        let pause = Duration::from_millis(100);
+        let pauses: Vec<_> = (0..1000).map(|_| jittered(pause)).collect();
+        assert!(pauses.iter().all(|&jittered| (pause / 2..=pause).contains(&jittered)));
+        // All in one half would be no jitter.
+        assert!(pauses.iter().any(|&jittered| jittered < pause * 3 / 4));
+        assert!(pauses.iter().any(|&jittered| jittered > pause * 3 / 4));
+    }
+
+    #[test]
+    fn what_a_person_has_to_mend_is_not_waited_for() {
+        for code in [cpg_sys::CS_ERR_ACCESS, cpg_sys::CS_ERR_EXIST, cpg_sys::CS_ERR_INVALID_PARAM] {
+            assert!(!passes(&Error::cs("cpg_join", code)), "{code}");
+        }
+        assert!(!passes(&Error::Name(NameError::Empty)));
+        assert!(!passes(&Error::GroupTooLarge { members: 128, limit: 128 }));
+        for code in [cpg_sys::CS_ERR_LIBRARY, cpg_sys::CS_ERR_TRY_AGAIN, cpg_sys::CS_ERR_NOT_EXIST] {
+            assert!(passes(&Error::cs("cpg_model_initialize", code)), "{code}");
+        }
+        assert!(passes(&Error::TooManyHandles { open: 47 }));
+    }
+}
