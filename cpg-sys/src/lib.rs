@@ -10,7 +10,7 @@
 //!   libcpg before 3.1.10 calls a deliver callback without looking whether there is one.
 //! * `iovec` is [`libc::iovec`].
 //! * `cs_strerror` is not here, because it is in another library, `libcorosync_common`.
-//! * The crate is `no_std`.
+//! * libcpg is not thread-safe where handles and iterations are made and ended; [`Tables`] is the lock for that.
 //!
 //! ```no_run
 //! use cpg_sys::{CPG_MODEL_V1, CS_OK, cpg_finalize, cpg_local_get, cpg_model_initialize};
@@ -71,7 +71,9 @@
 //! [`corosync-cpg`]: https://docs.rs/corosync-cpg
 //! [`pkg-config`]: https://docs.rs/pkg-config
 
-#![no_std]
+mod tables;
+
+pub use tables::{Tables, TablesGuard};
 
 /// The oldest libcpg that this crate can be built with.
 pub const MINIMUM_VERSION: &str = env!("CPG_SYS_MINIMUM_VERSION");

@@ -1,7 +1,9 @@
 //! What can go wrong, and what to do about it.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -30,7 +32,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// # Ok::<(), cpg::Error>(())
 /// ```
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A C function returned something other than `CS_OK`.
@@ -126,7 +128,7 @@ pub enum Error {
     ///
     /// libqb closes descriptor 0 when it gets none, so they are tried first.
     #[error("too few file descriptors are left to connect: {0}")]
-    NoDescriptors(#[source] io::Error),
+    NoDescriptors(#[source] SystemError),
 
     /// No memory can be shared with the daemon for a zero-copy buffer.
     ///
@@ -137,7 +139,7 @@ pub enum Error {
         /// Bytes asked for.
         len: usize,
         /// What trying it gave.
-        source: io::Error,
+        source: SystemError,
     },
 
     /// A send after the group has been left, from the handler that sees the rest of its events.
@@ -185,14 +187,74 @@ pub enum Error {
 
     /// No thread could be had for what waits for the daemon, or it panicked.
     #[error("a thread to wait for the daemon: {0}")]
-    Thread(#[source] io::Error),
+    Thread(#[source] SystemError),
 
     /// The operating system refused to wait for events.
     #[error("poll: {0}")]
-    Poll(#[source] io::Error),
+    Poll(#[source] SystemError),
+}
+
+/// An error of the operating system, which can be cloned and compared.
+///
+/// ```
+/// use std::io;
+/// use cpg::SystemError;
+///
+/// let error: SystemError = io::Error::from(io::ErrorKind::NotFound).into();
+/// assert_eq!((error.kind(), error.clone()), (io::ErrorKind::NotFound, error));
+/// ```
+#[derive(Debug, Clone)]
+pub struct SystemError(Arc<io::Error>);
+
+impl From<io::Error> for SystemError {
+    fn from(error: io::Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl Deref for SystemError {
+    type Target = io::Error;
+
+    fn deref(&self) -> &io::Error {
+        &self.0
+    }
+}
+
+impl PartialEq for SystemError {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind(), self.raw_os_error()) == (other.kind(), other.raw_os_error())
+    }
+}
+
+impl Eq for SystemError {}
+
+impl fmt::Display for SystemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for SystemError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)
+    }
 }
 
 impl Error {
+    /// Makes the error of a call that the operating system refused while events are waited for.
+    pub(crate) fn poll(error: io::Error) -> Self {
+        Self::Poll(error.into())
+    }
+
+    /// True for an error that ends a membership or a queue: it does not pass, and has to do with more than one call.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Cs { .. } => !self.is_retryable(),
+            Self::GroupTooLarge { .. } | Self::Left => true,
+            _ => false,
+        }
+    }
+
     pub(crate) const fn cs(call: &'static str, code: u32) -> Self {
         Self::Cs { call, code: CsError::from_code(code) }
     }
@@ -240,38 +302,28 @@ impl Error {
     }
 }
 
-/// So that [`Group::join`](crate::Group::join) takes a [`GroupName`](crate::GroupName) that is one already.
-impl From<Infallible> for Error {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
-
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Poll(error) => error,
-            error => Self::new(error.kind(), error),
-        }
+        Self::new(error.kind(), error)
     }
 }
 
 /// What to do, with the punctuation that joins it to the error; empty where there is nothing to say.
 fn remedy(call: &str, code: CsError) -> &'static str {
     match (call, code) {
-        ("cpg_initialize" | "cpg_model_initialize", CsError::Library) => {
+        ("cpg_model_initialize", CsError::Library) => {
             ": is corosync running? A client sees its daemon only in the same network namespace"
         }
-        ("cpg_initialize" | "cpg_model_initialize", CsError::Access) => {
+        ("cpg_model_initialize", CsError::Access) => {
             ": allow this user or group with uidgid { uid: … } in a file in /etc/corosync/uidgid.d/"
         }
-        ("cpg_initialize" | "cpg_model_initialize", CsError::NotExist) => {
+        ("cpg_model_initialize", CsError::NotExist) => {
             ": this process does not see the daemon's /dev/shm; a container must share it"
         }
-        ("cpg_initialize" | "cpg_model_initialize", CsError::NoMemory) => {
+        ("cpg_model_initialize", CsError::NoMemory) => {
             ": file descriptors, memory or room in /dev/shm ran out"
         }
-        ("cpg_initialize" | "cpg_model_initialize", CsError::TryAgain) => ": corosync is starting; try again",
+        ("cpg_model_initialize", CsError::TryAgain) => ": corosync is starting; try again",
         (_, CsError::Library) => ": the connection to corosync is lost; close the handle and connect anew",
         ("cpg_join", CsError::Exist) => {
             ": this process is in the group already; one process can join it once"

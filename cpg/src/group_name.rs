@@ -1,5 +1,6 @@
 //! Names of groups.
 
+use std::borrow::Borrow;
 use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 
@@ -167,48 +168,93 @@ impl Hash for GroupName {
     }
 }
 
+/// Its order and hash are those of its bytes, so that maps can be asked by these.
+impl Borrow<[u8]> for GroupName {
+    fn borrow(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
 impl AsRef<[u8]> for GroupName {
     fn as_ref(&self) -> &[u8] {
         self.as_bytes()
     }
 }
 
-impl TryFrom<&str> for GroupName {
-    type Error = NameError;
+/// What a group can be joined by: text, bytes, or a [`GroupName`].
+///
+/// ```no_run
+/// use cpg::{Group, GroupName, Session};
+///
+/// let name = GroupName::with_nul("pcmk")?;
+/// let groups = [Group::join("ledger")?, Group::join(b"bytes")?, Group::join(&name)?];
+/// let session = Session::join(String::from("chat"))?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+pub trait IntoGroupName: sealed::Sealed {
+    /// Makes the name.
+    ///
+    /// # Errors
+    /// As [`GroupName::new`].
+    fn into_group_name(self) -> Result<GroupName, NameError>;
+}
 
-    fn try_from(name: &str) -> Result<Self, NameError> {
-        Self::new(name)
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for GroupName {}
+
+impl IntoGroupName for GroupName {
+    fn into_group_name(self) -> Result<GroupName, NameError> {
+        Ok(self)
     }
 }
 
-impl TryFrom<&[u8]> for GroupName {
-    type Error = NameError;
+impl sealed::Sealed for &GroupName {}
 
-    fn try_from(name: &[u8]) -> Result<Self, NameError> {
-        Self::new(name)
+impl IntoGroupName for &GroupName {
+    fn into_group_name(self) -> Result<GroupName, NameError> {
+        Ok(self.clone())
     }
 }
+
+impl<const N: usize> sealed::Sealed for &[u8; N] {}
+
+impl<const N: usize> IntoGroupName for &[u8; N] {
+    fn into_group_name(self) -> Result<GroupName, NameError> {
+        GroupName::new(self)
+    }
+}
+
+/// Each of these is bytes; a blanket implementation would take [`GroupName`] too.
+macro_rules! from_bytes {
+    ($($bytes:ty),*) => {$(
+        impl sealed::Sealed for $bytes {}
+
+        impl IntoGroupName for $bytes {
+            fn into_group_name(self) -> Result<GroupName, NameError> {
+                GroupName::new(self)
+            }
+        }
+
+        impl TryFrom<$bytes> for GroupName {
+            type Error = NameError;
+
+            fn try_from(name: $bytes) -> Result<Self, NameError> {
+                Self::new(name)
+            }
+        }
+    )*};
+}
+
+from_bytes!(&str, &String, String, &[u8], &Vec<u8>, Vec<u8>);
 
 impl<const N: usize> TryFrom<&[u8; N]> for GroupName {
     type Error = NameError;
 
     fn try_from(name: &[u8; N]) -> Result<Self, NameError> {
         Self::new(name)
-    }
-}
-
-impl TryFrom<String> for GroupName {
-    type Error = NameError;
-
-    fn try_from(name: String) -> Result<Self, NameError> {
-        Self::new(name)
-    }
-}
-
-/// So that what takes a name takes one that is kept.
-impl From<&GroupName> for GroupName {
-    fn from(name: &GroupName) -> Self {
-        name.clone()
     }
 }
 
@@ -248,7 +294,7 @@ impl fmt::Debug for GroupName {
     }
 }
 
-// raw.rs hands pointers to names to libcpg and takes its pointers as names.
+// `ffi` hands pointers to names to libcpg and takes its pointers as names.
 const _: () = {
     assert!(size_of::<GroupName>() == size_of::<cpg_sys::cpg_name>());
     assert!(align_of::<GroupName>() == align_of::<cpg_sys::cpg_name>());
@@ -280,7 +326,7 @@ mod tests {
             GroupName::try_from(b"ledger"),
             GroupName::try_from(&b"ledger"[..]),
             "ledger".parse(),
-            Ok(GroupName::from(&name)),
+            (&name).into_group_name(),
         ];
         assert!(made.into_iter().all(|made| made.as_ref() == Ok(&name)));
     }

@@ -89,7 +89,6 @@
 // Each level imports from those above it alone; `ci/checks layers` sees to it.
 
 // 1. Vocabulary.
-mod cause;
 mod cs_error;
 mod error;
 mod event;
@@ -127,33 +126,36 @@ pub mod facts;
 pub mod guide;
 
 pub use cs_error::CsError;
-pub use dispatch::limits::Dispatch;
+pub use dispatch::limits::{Ended, Limits};
 pub use dispatch::waker::Waker;
-pub use error::{Error, Result};
+pub use error::{Error, Result, SystemError};
 pub use event::event::{Event, OwnedEvent};
 pub use event::malformed::{Malformed, MalformedPacket};
 pub use event::message::{Deliver, Message};
 pub use event::reconnect::{Comeback, Lost, Rejoined};
-pub use event::ring::{Ring, RingId, TotemConfChg};
+pub use event::ring::{Ring, RingId, TotemConfChg, TotemEvents};
 pub use event::undelivered::Undelivered;
 pub use event::view::{ConfChg, View};
+pub use ffi::options::Connect;
 pub use flow_control::FlowControl;
 pub use group::callbacks::Callbacks;
 pub use group::group::Group;
 pub use group::join::JoinError;
 pub use group::link::Link;
-pub use group::run::{Ended, Events, Wait};
 pub use group::zero_copy::ZeroCopyBuffer;
 pub use group_name::{GroupName, NameError};
 pub use guarantee::Guarantee;
+pub use handle::daemon::Daemon;
 pub use handle::handle::Handle;
 pub use handle::listing::{Groups, Process, Processes};
-pub use handle::options::{Connect, TotemEvents};
 pub use member::{Member, NodeId, Reason};
 pub use session::flow::Flow;
 pub use session::lag::Lag;
+pub use session::options::SessionOptions;
+pub use session::receiver::Receiver;
 pub use session::reconnect::Reconnect;
-pub use session::split::{Receiver, Sender};
+pub use session::sender::Sender;
+pub use session::session::Session;
 pub use session::ticket::Ticket;
 
 #[cfg(doctest)]

@@ -2,95 +2,102 @@
 
 use std::time::Instant;
 
-use crate::dispatch::source::Source;
-use crate::error::Result;
+use crate::dispatch::waker::Waker;
 
-/// How long a dispatch goes on.
-pub(crate) trait Work {
-    type Output;
-    /// Whether the handler is to get another event after so many, of those that came in one packet.
-    fn more(&self, handled: usize) -> bool;
-    /// Takes events from where they come.
-    fn run(&self, source: &Source<'_, '_>) -> Result<Self::Output>;
+/// How long a dispatch goes on: how many events it handles, and how long it waits for them.
+///
+/// Waiting is `poll` on the [descriptor](crate::Group#impl-AsFd-for-Group), never a wait in libcpg, which nothing could stop
+/// (B6). A signal does not end it (B11). Between two events all limits are looked at, so that a stream of events keeps none of
+/// them off.
+///
+/// | C | here |
+/// |---|---|
+/// | `CS_DISPATCH_ALL` | [`available()`](Self::available) |
+/// | `CS_DISPATCH_ONE` | [`one()`](Self::one) |
+/// | `CS_DISPATCH_ONE_NONBLOCKING` | [`available()`](Self::available)[`.at_most(1)`](Self::at_most) |
+/// | `CS_DISPATCH_BLOCKING` | [`forever()`](Self::forever), which a [`Waker`] or the handler can stop |
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::{Group, Limits};
+///
+/// let mut group = Group::join("ledger")?;
+/// let soon = Instant::now() + Duration::from_millis(100);
+/// group.dispatch(Limits::one().until(soon), |_, event| println!("{event:?}"))?;
+/// group.dispatch(Limits::available().at_most(64), |_, event| println!("{event:?}"))?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[doc(alias = "cs_dispatch_flags_t")]
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct Limits<'w> {
+    pub(super) most: usize,
+    pub(super) waits: bool,
+    pub(super) deadline: Option<Instant>,
+    pub(super) waker: Option<&'w Waker>,
 }
 
-/// Which events a dispatch handles, and whether it waits for them.
-///
-/// Waiting is `poll` on the [descriptor](crate::Group#impl-AsFd-for-Group) of the handle, never a wait in libcpg, which
-/// nothing could stop (B6). A signal does not end a wait (B11).
-#[doc(alias = "cs_dispatch_flags_t")]
+impl<'w> Limits<'w> {
+    /// Handles events until none is there, without waiting.
+    ///
+    /// A stream of events can keep it for as long as the stream lasts: loops that have other things to do add
+    /// [`at_most`](Self::at_most) or [`until`](Self::until).
+    #[doc(alias = "CS_DISPATCH_ALL")]
+    #[doc(alias = "CS_DISPATCH_ONE_NONBLOCKING")]
+    pub const fn available() -> Self {
+        Self { most: usize::MAX, waits: false, deadline: None, waker: None }
+    }
+
+    /// Waits for one event, and handles it.
+    #[doc(alias = "CS_DISPATCH_ONE")]
+    pub const fn one() -> Self {
+        Self { most: 1, ..Self::forever() }
+    }
+
+    /// Handles events, and waits for more, until something else ends it.
+    #[doc(alias = "CS_DISPATCH_BLOCKING")]
+    pub const fn forever() -> Self {
+        Self { waits: true, ..Self::available() }
+    }
+
+    /// Handles so many events at most.
+    pub const fn at_most(self, events: usize) -> Self {
+        Self { most: events, ..self }
+    }
+
+    /// Ends at the deadline. One that has passed already still takes one event that is there.
+    pub const fn until(self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// Ends when `waker` is woken.
+    pub const fn woken_by(self, waker: &'w Waker) -> Self {
+        Self { waker: Some(waker), ..self }
+    }
+}
+
+/// The reason why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Dispatch {
-    /// Waits for one event and handles it.
-    #[doc(alias = "CS_DISPATCH_ONE")]
-    One,
-    /// As [`One`](Self::One), but gives up at the deadline.
-    OneUntil(Instant),
-    /// Handles one event if one is there.
-    #[doc(alias = "CS_DISPATCH_ONE_NONBLOCKING")]
-    OneNonBlocking,
-    /// Handles events until none is there.
-    #[doc(alias = "CS_DISPATCH_ALL")]
-    All,
-    /// As [`All`](Self::All), but so many events at most: for loops that have other things to do, since a stream of events
-    /// can keep `All` for as long as it lasts.
-    AtMost(usize),
-    /// Handles events, and waits for more, until the deadline.
-    #[doc(alias = "CS_DISPATCH_BLOCKING")]
-    Until(Instant),
+pub enum Ended<T> {
+    /// The handler broke with this value.
+    Broke(T),
+    /// The [`Waker`] was woken.
+    Woken,
+    /// The deadline passed.
+    TimedOut,
+    /// No event was there, and the limits do not wait for one.
+    Idle,
+    /// As many events as the limits allow were handled.
+    Enough,
 }
 
-impl Dispatch {
-    #[inline]
-    fn is_over(self, handled: usize) -> bool {
+impl<T> Ended<T> {
+    /// Returns the value that the handler broke with, if it did.
+    pub fn broke(self) -> Option<T> {
         match self {
-            Self::One | Self::OneUntil(_) | Self::OneNonBlocking => handled > 0,
-            Self::All => false,
-            Self::AtMost(most) => handled >= most,
-            Self::Until(deadline) => Instant::now() >= deadline,
+            Self::Broke(value) => Some(value),
+            _ => None,
         }
-    }
-
-    /// Whether the deadline has passed: parts of a long message can keep coming without being an event.
-    #[inline]
-    fn is_late(self) -> bool {
-        matches!(self, Self::OneUntil(deadline) if Instant::now() >= deadline)
-    }
-
-    /// Waits for the next event; false when it is not to be waited for any longer.
-    #[inline]
-    fn wait(self, source: &Source<'_, '_>) -> Result<bool> {
-        if matches!(self, Self::OneNonBlocking | Self::All | Self::AtMost(_)) {
-            return Ok(false);
-        }
-        match self {
-            Self::OneUntil(deadline) | Self::Until(deadline) => source.wait(Some(deadline), None),
-            _ => source.wait(None, None),
-        }
-    }
-}
-
-impl Work for Dispatch {
-    type Output = usize;
-
-    #[inline]
-    fn more(&self, handled: usize) -> bool {
-        !self.is_over(handled)
-    }
-
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "a return over a system call is mispredicted, and costs more than the rest"
-    )]
-    fn run(&self, source: &Source<'_, '_>) -> Result<usize> {
-        while !self.is_over(source.handled()) {
-            let go_on = if source.one()? { !self.is_late() } else { self.wait(source)? };
-            if !go_on {
-                break;
-            }
-        }
-        Ok(source.handled())
     }
 }

@@ -1,5 +1,6 @@
-//! How long a dispatch goes on, and what ends it.
+//! Dispatching: how long it goes on, and what ends it.
 
 pub(crate) mod limits;
-pub(crate) mod source;
+pub(crate) mod plain;
+pub(crate) mod run;
 pub(crate) mod waker;

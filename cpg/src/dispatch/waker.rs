@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
-use crate::ffi::raw;
+use crate::os::fd;
 
 /// Ends the [wait](crate::Wait) of a [`run`](crate::Group::run_with), from any thread or from a signal handler.
 ///
@@ -51,7 +51,7 @@ impl Waker {
     /// # Errors
     /// [`Error::Poll`] if there are no descriptors left.
     pub fn new() -> Result<Self> {
-        let eventfd = raw::eventfd().map_err(Error::Poll)?.into();
+        let eventfd = fd::eventfd().map_err(Error::poll)?.into();
         Ok(Self(Arc::new(Inner { eventfd, hint: AtomicBool::new(false) })))
     }
 

@@ -50,7 +50,7 @@ impl Event<'_> {
             Self::TotemConfChg(change) => OwnedEvent::TotemConfChg(change.to_ring()),
             Self::Malformed(packet) => OwnedEvent::Malformed(packet.to_packet()),
             Self::Undelivered(message) => OwnedEvent::Undelivered(message.clone()),
-            Self::Lost(lost) => OwnedEvent::Lost(*lost),
+            Self::Lost(lost) => OwnedEvent::Lost(lost.clone()),
             Self::Rejoined(back) => OwnedEvent::Rejoined(back.to_comeback()),
         }
     }

@@ -1,25 +1,24 @@
 //! The end of a membership with its connection, and the beginning of the next one.
 
-use crate::cause::Cause;
 use crate::error::Error;
 use crate::event::view::{ConfChg, View};
 
 /// A membership has ended with the connection to its daemon; the group is on its way back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     pub(crate) generation: u64,
-    pub(crate) cause: Cause,
+    pub(crate) error: Error,
 }
 
 impl Lost {
     /// Which membership has ended: 1 for the first, and one more for each that follows.
-    pub fn generation(self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.generation
     }
 
     /// What said so.
-    pub fn error(self) -> Error {
-        self.cause.into()
+    pub fn error(&self) -> &Error {
+        &self.error
     }
 }
 

@@ -96,6 +96,20 @@ impl Ring {
     }
 }
 
+/// Which [`TotemConfChg`](crate::TotemConfChg) events a handle gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TotemEvents {
+    /// None: the handle of the older `cpg_initialize`.
+    None,
+    /// One for each new ring.
+    #[default]
+    Changes,
+    /// One for each new ring, and after the own join one for the ring that is there.
+    #[doc(alias = "CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF")]
+    InitialAndChanges,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

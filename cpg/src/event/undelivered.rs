@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::error::Error;
-use crate::session::queue::Returned;
 
 /// A message of this member that was accepted and will not be delivered, handed back.
 ///
@@ -26,10 +25,21 @@ use crate::session::queue::Returned;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered(
     // An event is moved about for each message, and these are rare.
-    Box<Returned>,
+    Box<Inner>,
 );
 
+#[derive(Clone, PartialEq, Eq)]
+struct Inner {
+    payload: Vec<u8>,
+    sent: bool,
+    error: Error,
+}
+
 impl Undelivered {
+    pub(crate) fn new(payload: Vec<u8>, sent: bool, error: Error) -> Self {
+        Self(Box::new(Inner { payload, sent, error }))
+    }
+
     /// The bytes of the message.
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
@@ -47,23 +57,18 @@ impl Undelivered {
     }
 
     /// Why it was not delivered.
-    pub fn error(&self) -> Error {
-        self.0.cause.into()
-    }
-}
-
-impl From<Returned> for Undelivered {
-    fn from(message: Returned) -> Self {
-        Self(Box::new(message))
+    pub fn error(&self) -> &Error {
+        &self.0.error
     }
 }
 
 impl fmt::Debug for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { payload, sent, error } = &*self.0;
         f.debug_struct("Undelivered")
-            .field("payload", &format_args!("{} bytes", self.0.payload.len()))
-            .field("sent", &self.0.sent)
-            .field("cause", &self.0.cause)
+            .field("payload", &format_args!("{} bytes", payload.len()))
+            .field("sent", sent)
+            .field("error", error)
             .finish()
     }
 }

@@ -1,5 +1,16 @@
-//! libcpg: each function made safe.
+//! libcpg: each function as a safe one that checks what the C function takes on trust.
+//!
+//! Beside `os`, the only folder with `unsafe` in it. A1, B1, … are facts that the crate's documentation lists.
+#![allow(unsafe_code)]
 
-pub(crate) mod raw;
-pub(crate) mod room;
+pub(crate) mod connection;
+pub(crate) mod context;
+pub(crate) mod events;
+pub(crate) mod iteration;
+pub(crate) mod open;
+pub(crate) mod options;
+pub(crate) mod requests;
+pub(crate) mod send;
+pub(crate) mod slice;
 pub(crate) mod trampoline;
+pub(crate) mod zero_copy;

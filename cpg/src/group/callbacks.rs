@@ -1,11 +1,8 @@
 //! One closure a kind of event, the form that C programs know.
 
 use crate::event::event::Event;
-use crate::event::malformed::Malformed;
 use crate::event::message::Deliver;
-use crate::event::reconnect::{Lost, Rejoined};
 use crate::event::ring::TotemConfChg;
-use crate::event::undelivered::Undelivered;
 use crate::event::view::ConfChg;
 use crate::group::link::Link;
 
@@ -16,19 +13,14 @@ use crate::group::link::Link;
 /// closure that matches on the [`Event`] is shorter, and lets its arms share what they change.
 ///
 /// ```no_run
-/// use cpg::{Callbacks, Dispatch, Group};
+/// use cpg::{Callbacks, Group, Limits};
 ///
 /// let mut group = Group::join("chat")?;
 /// let mut lines = Vec::new();
 /// let mut callbacks = Callbacks::new()
 ///     .on_deliver(|_, message| lines.push(message.payload().to_vec()))
-///     .on_confchg(|_, change| println!("{} members", change.members().len()))
-///     // Those that not every group gets.
-///     .on_malformed(|_, packet| eprintln!("{}: {}", packet.sender(), packet.reason()))
-///     .on_undelivered(|_, message| eprintln!("{:?}: {}", message.payload(), message.error()))
-///     .on_lost(|_, lost| eprintln!("{}", lost.error()))
-///     .on_rejoined(|_, back| eprintln!("{:?}", back.view().members()));
-/// group.dispatch(Dispatch::One, |link, event| callbacks.handle(link, event))?;
+///     .on_confchg(|_, change| println!("{} members", change.members().len()));
+/// group.dispatch(Limits::one(), |link, event| callbacks.handle(link, event))?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_callbacks_t")]
@@ -38,19 +30,11 @@ pub struct Callbacks<'f> {
     deliver: Option<DeliverFn<'f>>,
     confchg: Option<ConfChgFn<'f>>,
     totem_confchg: Option<TotemConfChgFn<'f>>,
-    malformed: Option<MalformedFn<'f>>,
-    undelivered: Option<UndeliveredFn<'f>>,
-    lost: Option<LostFn<'f>>,
-    rejoined: Option<RejoinedFn<'f>>,
 }
 
 type DeliverFn<'f> = Box<dyn FnMut(&Link, Deliver<'_>) + 'f>;
 type ConfChgFn<'f> = Box<dyn FnMut(&Link, ConfChg<'_>) + 'f>;
 type TotemConfChgFn<'f> = Box<dyn FnMut(&Link, TotemConfChg<'_>) + 'f>;
-type MalformedFn<'f> = Box<dyn FnMut(&Link, Malformed<'_>) + 'f>;
-type UndeliveredFn<'f> = Box<dyn FnMut(&Link, Undelivered) + 'f>;
-type LostFn<'f> = Box<dyn FnMut(&Link, Lost) + 'f>;
-type RejoinedFn<'f> = Box<dyn FnMut(&Link, Rejoined<'_>) + 'f>;
 
 impl<'f> Callbacks<'f> {
     /// No closures yet.
@@ -79,34 +63,6 @@ impl<'f> Callbacks<'f> {
         self
     }
 
-    /// Calls `f` for each packet that cannot be read.
-    #[must_use]
-    pub fn on_malformed(mut self, f: impl FnMut(&Link, Malformed<'_>) + 'f) -> Self {
-        self.malformed = Some(Box::new(f));
-        self
-    }
-
-    /// Calls `f` for each own message that was not delivered.
-    #[must_use]
-    pub fn on_undelivered(mut self, f: impl FnMut(&Link, Undelivered) + 'f) -> Self {
-        self.undelivered = Some(Box::new(f));
-        self
-    }
-
-    /// Calls `f` when the membership has ended, and the group is on its way back.
-    #[must_use]
-    pub fn on_lost(mut self, f: impl FnMut(&Link, Lost) + 'f) -> Self {
-        self.lost = Some(Box::new(f));
-        self
-    }
-
-    /// Calls `f` when the group has come back.
-    #[must_use]
-    pub fn on_rejoined(mut self, f: impl FnMut(&Link, Rejoined<'_>) + 'f) -> Self {
-        self.rejoined = Some(Box::new(f));
-        self
-    }
-
     /// Hands the event to the closure for its kind.
     pub fn handle(&mut self, link: &Link, event: Event<'_>) {
         match event {
@@ -125,26 +81,8 @@ impl<'f> Callbacks<'f> {
                     f(link, change);
                 }
             }
-            Event::Malformed(packet) => {
-                if let Some(f) = &mut self.malformed {
-                    f(link, packet);
-                }
-            }
-            Event::Undelivered(message) => {
-                if let Some(f) = &mut self.undelivered {
-                    f(link, message);
-                }
-            }
-            Event::Lost(lost) => {
-                if let Some(f) = &mut self.lost {
-                    f(link, lost);
-                }
-            }
-            Event::Rejoined(back) => {
-                if let Some(f) = &mut self.rejoined {
-                    f(link, back);
-                }
-            }
+            // A group gets no others.
+            _ => {}
         }
     }
 }
@@ -155,10 +93,6 @@ impl std::fmt::Debug for Callbacks<'_> {
             .field("deliver", &self.deliver.is_some())
             .field("confchg", &self.confchg.is_some())
             .field("totem_confchg", &self.totem_confchg.is_some())
-            .field("malformed", &self.malformed.is_some())
-            .field("undelivered", &self.undelivered.is_some())
-            .field("lost", &self.lost.is_some())
-            .field("rejoined", &self.rejoined.is_some())
             .finish()
     }
 }

@@ -1,23 +1,23 @@
 //! A membership.
 
-use std::ops::Deref;
+use std::iter::FusedIterator;
+use std::ops::{ControlFlow, Deref};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use crate::cause::Cause;
-use crate::dispatch::limits::{Dispatch, Work};
+use crate::dispatch::limits::{Ended, Limits};
+use crate::dispatch::plain::Plain;
+use crate::dispatch::run::{Progress, Stopped, run, until_broken, until_error};
 use crate::error::{Error, Result};
-use crate::event::event::Event;
-use crate::group::inbox::Inbox;
-use crate::group::join::{PATIENCE, PAUSES};
-use crate::group::link::{Link, retry};
+use crate::event::event::{Event, OwnedEvent};
+use crate::ffi::events::EventHalf;
+use crate::group::backoff::PATIENCE;
+use crate::group::link::Link;
 use crate::group_name::GroupName;
-use crate::handle::handle::Handle;
-use crate::handle::options::Connect;
+use crate::handle::daemon::Daemon;
 use crate::member::Member;
-use crate::session::requests::Shared;
 
-/// The longest wait for events before a leave that flow control refused is tried again, or the queue looked at.
+/// The longest wait for events before a leave that flow control refused is tried again.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// A joined handle: it sends, through the [`Link`] that it dereferences to, hears what happens in the group, and leaves.
@@ -32,53 +32,20 @@ const RETRY: Duration = Duration::from_millis(10);
 /// Dropping it closes the handle, and the others see this member leave with
 /// [`Reason::ProcDown`](crate::Reason::ProcDown).
 #[derive(Debug)]
-pub struct Group(Inbox);
+pub struct Group {
+    link: Link,
+    events: EventHalf,
+}
 
 impl Group {
-    /// `handle` has joined, and is the member `me`.
-    pub(crate) fn new(handle: Handle, name: &GroupName, me: Member) -> Result<Self> {
-        Inbox::new(handle, name.clone(), me).map(Self)
+    /// The handle of these halves has joined, and is the member `me`.
+    pub(super) fn new(daemon: Daemon, events: EventHalf, name: GroupName, me: Member) -> Self {
+        Self { link: Link::new(daemon, name, me), events }
     }
 
-    #[cfg(feature = "tokio")]
-    pub(crate) fn into_inbox(self) -> Inbox {
-        self.0
-    }
-
-    /// The same membership, with a queue and requests that several threads can make.
-    pub(crate) fn share(self) -> Result<(Self, Shared)> {
-        self.0.share().map(|(inbox, shared)| (Self(inbox), shared))
-    }
-
-    /// The handle under the membership, for what can be asked of the whole cluster.
-    ///
-    /// # Errors
-    /// [`Error::Away`] while the group is on its way [back](crate::Reconnect).
-    pub fn handle(&self) -> Result<&Handle> {
-        self.0.link().requests().handle()
-    }
-
-    /// Connects and joins in one step, also to a daemon that is just starting.
-    ///
-    /// # Errors
-    /// Those of making the name, and of [`join_until`](Self::join_until) with a deadline 10 seconds away.
-    #[doc(alias = "cpg_join")]
-    pub fn join<N>(name: N) -> Result<Self>
-    where
-        N: TryInto<GroupName>,
-        Error: From<N::Error>,
-    {
-        Self::join_until(Connect::new(), &name.try_into()?, Instant::now() + PATIENCE)
-    }
-
-    /// As [`join`](Self::join), with options and another deadline. A daemon that is just starting is waited for.
-    ///
-    /// # Errors
-    /// Those of [`Connect::open`] and of [`Handle::join_until`].
-    #[doc(alias = "cpg_join")]
-    pub fn join_until(how: Connect, name: &GroupName, deadline: Instant) -> Result<Self> {
-        let handle = retry(deadline, PAUSES, || how.open())?;
-        Ok(handle.join_until(name, deadline)?)
+    /// The daemon, for what can be asked of the whole cluster.
+    pub fn daemon(&self) -> &Daemon {
+        &self.link.daemon
     }
 
     /// Hands events to `handler`, in the order in which they happened, and returns how many it has handled; 0 if none came
@@ -89,16 +56,17 @@ impl Group {
     ///
     /// ```compile_fail,E0499
     /// # fn f(mut group: cpg::Group) -> cpg::Result<()> {
-    /// use cpg::Dispatch;
+    /// use cpg::Limits;
     ///
-    /// group.dispatch(Dispatch::All, |_, _| {
-    ///     group.dispatch(Dispatch::All, |_, _| {}).unwrap();
+    /// group.dispatch(Limits::available(), |_, _| {
+    ///     group.dispatch(Limits::available(), |_, _| {}).unwrap();
     /// })?;
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// What a C program keeps behind libcpg's context pointer the handler borrows, and no pointer is left behind.
+    /// What a C program keeps behind libcpg's context pointer the handler borrows: that pointer is how it is found, and belongs
+    /// to this crate.
     ///
     /// # Panics
     /// A panic of the handler goes on here, when libcpg has returned (A6). The event that it was given counts as handled, those
@@ -107,22 +75,141 @@ impl Group {
     /// # Errors
     /// [`Error::StackTooSmall`] on a thread with less than 1152 KiB of stack left (A1), [`Error::GroupTooLarge`] if the group
     /// has grown past 128 members (A8), [`Error::is_connection_lost`] when the daemon has gone: events that had not been
-    /// dispatched by then are lost (B9). A group that [reconnects](crate::Reconnect) goes on instead.
+    /// dispatched by then are lost (B9).
     #[doc(alias = "cpg_dispatch")]
     #[doc(alias = "cpg_context_get")]
     #[doc(alias = "cpg_context_set")]
-    pub fn dispatch(&mut self, how: Dispatch, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
-        self.pump(&mut handler, &how)
+    pub fn dispatch(
+        &mut self,
+        limits: Limits<'_>,
+        mut handler: impl FnMut(&Link, Event<'_>),
+    ) -> Result<usize> {
+        let progress = Progress::new(limits);
+        self.pump(&progress, &mut handler)?;
+        Ok(progress.handled())
     }
 
-    /// Does `work`, which takes events, and hands those to `handler`.
+    /// Dispatches until the limits of `progress` end it.
     #[inline]
-    pub(crate) fn pump<W: Work>(
+    fn pump(
         &mut self,
-        handler: &mut impl FnMut(&Link, Event<'_>),
-        work: &W,
-    ) -> Result<W::Output> {
-        self.0.pump(true, handler, work)
+        progress: &Progress<'_>,
+        handler: &mut dyn FnMut(&Link, Event<'_>),
+    ) -> Result<Stopped> {
+        let Self { link, events } = self;
+        let (link, me) = (&*link, link.me());
+        let take = |event: Event<'_>| {
+            progress.count();
+            if let Event::ConfChg(view) = &event {
+                link.leave.note(view);
+            }
+            handler(link, event);
+        };
+        let mut source = Plain { events, me, counted: None, take };
+        loop {
+            match run(&mut source, progress)? {
+                // One join away from a view that libcpg has no room for (A8): the daemon is asked before each event.
+                Stopped::Full => source.counted = Some(link.daemon.half().count(link.name())?),
+                stopped => return Ok(stopped),
+            }
+        }
+    }
+
+    /// Handles events, waiting for them, until the handler breaks with a value.
+    ///
+    /// ```no_run
+    /// use std::ops::ControlFlow::{Break, Continue};
+    /// use cpg::{Event, Group};
+    ///
+    /// let mut group = Group::join("election")?;
+    /// group.send(b"I stand")?;
+    /// let first = group.run(|_, event| match event {
+    ///     Event::Deliver(message) => Break(message.sender()),
+    ///     _ => Continue(()),
+    /// })?;
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    ///
+    /// The event that the handler breaks at is handled, those after it have not been taken. Waiting costs no CPU time, and a
+    /// signal does not end it (B6, B11); [`run_with`](Self::run_with) takes a deadline and a [`Waker`].
+    ///
+    /// # Panics
+    /// As [`dispatch`](Self::dispatch).
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn run<T>(&mut self, handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>) -> Result<T> {
+        let ended = self.run_with(Limits::forever(), handler)?;
+        Ok(ended.broke().expect("nothing else ends it"))
+    }
+
+    /// As [`run`](Self::run), with other things that can end it. Between two events they are looked at, so a stream of events
+    /// does not keep them off.
+    ///
+    /// # Panics
+    /// As [`dispatch`](Self::dispatch).
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn run_with<T>(
+        &mut self,
+        limits: Limits<'_>,
+        handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
+    ) -> Result<Ended<T>> {
+        until_broken(limits, handler, |progress, handler| self.pump(progress, handler))
+    }
+
+    /// Waits for the next event, and returns a copy that can be kept.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn recv(&mut self) -> Result<OwnedEvent> {
+        self.run(|_, event| ControlFlow::Break(event.to_owned()))
+    }
+
+    /// As [`recv`](Self::recv), but gives up at the deadline, with `None`. A deadline in the past takes what is there.
+    ///
+    /// ```no_run
+    /// use std::time::Instant;
+    /// use cpg::Group;
+    ///
+    /// let mut group = Group::join("ledger")?;
+    /// while let Some(event) = group.recv_until(Instant::now())? {
+    ///     println!("{event:?}");
+    /// }
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn recv_until(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
+        let limits = Limits::one().until(deadline);
+        Ok(self.run_with(limits, |_, event| ControlFlow::Break(event.to_owned()))?.broke())
+    }
+
+    /// The events, one [`recv`](Self::recv) after the other, until an error, which is the last item.
+    ///
+    /// No event is taken before it is asked for, so none is lost when the iterator is dropped.
+    ///
+    /// ```no_run
+    /// use cpg::{Group, OwnedEvent};
+    ///
+    /// let mut group = Group::join("ledger")?;
+    /// group.send(b"+5 alice")?;
+    /// for event in group.events() {
+    ///     if let OwnedEvent::Deliver(message) = event? {
+    ///         println!("{}: {:?}", message.sender(), message.payload());
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    pub fn events(&mut self) -> impl FusedIterator<Item = Result<OwnedEvent>> {
+        until_error(|| self.recv())
     }
 
     /// Leaves the group and closes the handle, passing over the events that come until then.
@@ -144,59 +231,30 @@ impl Group {
     /// As [`dispatch`](Self::dispatch); the handle is closed.
     ///
     /// # Errors
-    /// The handle is closed in any case, and with it the membership ends; a group that is on its way
-    /// [back](crate::Reconnect) has none to end. [`Error::TimedOut`] if the own leave was not
+    /// The handle is closed in any case, and with it the membership ends. [`Error::TimedOut`] if the own leave was not
     /// delivered by the deadline; those of [`dispatch`](Self::dispatch), and of a request.
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
-        // Where there is no membership nothing else would look.
-        self.0.own_process()?;
-        let (here, _) = self.0.leaving();
-        let left = if here { self.leave_in_place(deadline, &mut handler) } else { Ok(()) };
-        if let Some(shared) = self.requests().shared() {
-            shared.outbox().close();
-            // What has not come back by now does not come.
-            shared.outbox().end(if here && left.is_ok() { Cause::Dropped } else { Cause::Left });
-            while let Some(message) = shared.outbox().take_returned() {
-                handler(&self, Event::Undelivered(message.into()));
-            }
-        }
-        left?;
-        self.0.close()
-    }
-
-    fn leave_in_place(
-        &mut self,
-        deadline: Instant,
-        handler: &mut impl FnMut(&Link, Event<'_>),
-    ) -> Result<()> {
-        if let Some(shared) = self.requests().shared().cloned() {
-            shared.outbox().close();
-            while shared.outbox().is_waiting() {
-                let now = Instant::now();
-                if now >= deadline {
-                    return Err(Error::TimedOut { waiting_for: "the queue to be sent" });
-                }
-                // A long message that is given up makes no event.
-                self.dispatch(Dispatch::OneUntil(deadline.min(now + RETRY)), &mut *handler)?;
-            }
-        }
-        while let Err(error) = self.requests().leave(self.name()) {
+        self.link.leave.begin();
+        while let Err(error) = self.link.daemon.half().leave(self.link.name()) {
             let now = Instant::now();
             if !error.is_retryable() || now >= deadline {
                 return Err(error);
             }
-            self.dispatch(Dispatch::OneUntil(deadline.min(now + RETRY)), &mut *handler)?;
+            self.dispatch(Limits::one().until(deadline.min(now + RETRY)), &mut handler)?;
         }
-        while !self.has_left() {
-            let count = self.dispatch(Dispatch::OneUntil(deadline), &mut *handler)?;
+        self.link.leave.told();
+        while !self.link.leave.is_over() {
+            let count = self.dispatch(Limits::one().until(deadline), &mut handler)?;
             // Others may send without end, and what they send comes first.
-            if count == 0 || (Instant::now() >= deadline && !self.has_left()) {
+            if count == 0 || (Instant::now() >= deadline && !self.link.leave.is_over()) {
                 return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
             }
         }
-        Ok(())
+        let Self { link, events } = self;
+        drop(events);
+        link.daemon.close()
     }
 }
 
@@ -204,7 +262,7 @@ impl Deref for Group {
     type Target = Link;
 
     fn deref(&self) -> &Link {
-        self.0.link()
+        &self.link
     }
 }
 
@@ -213,12 +271,12 @@ impl Deref for Group {
 /// It is readable (level-triggered) while events wait, and when the daemon has gone, which the next dispatch then says.
 ///
 /// A level-triggered loop may dispatch as much as it likes at a time. An edge-triggered one (mio) dispatches
-/// [`Dispatch::All`], or until it returns 0, before it waits again. Where the loop asks for conditions (glib), hang-up and
+/// [`Limits::available`], or until it returns 0, before it waits again. Where the loop asks for conditions (glib), hang-up and
 /// error are wanted too. A wait for it to be writable has no meaning: nothing announces the end of flow control (B7).
 impl AsFd for Group {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.events.as_fd()
     }
 }
 

@@ -1,21 +1,18 @@
 //! From connected to joined.
 
-use std::time::{Duration, Instant};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::ffi::options::Connect;
 use crate::ffi::trampoline::MEMBERS_MAX;
+use crate::group::backoff::{PATIENCE, Pauses, retry};
 use crate::group::group::Group;
-use crate::group::link::retry;
-use crate::group_name::GroupName;
+use crate::group_name::{GroupName, IntoGroupName};
 use crate::handle::handle::Handle;
 use crate::member::Member;
-
-/// How long joining and leaving wait where no deadline is given: longer than a ring takes to form with corosync's default
-/// timeouts.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Pauses between two requests while the daemon says that it is not yet time.
-pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+use crate::os::fd;
 
 /// A join that failed, with the handle where it can still join.
 ///
@@ -32,7 +29,7 @@ pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Durat
 /// let join_error: JoinError = Handle::connect()?.join_until(&taken, deadline).unwrap_err();
 /// assert_eq!(join_error.error().code(), Some(CsError::Exist));
 /// let handle = join_error.into_handle().unwrap();
-/// handle.join(&GroupName::new("free")?)?.leave()?;
+/// handle.join("free")?.leave()?;
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
@@ -57,15 +54,59 @@ impl JoinError {
     }
 }
 
+impl JoinError {
+    /// The error of a join after which the handle has been closed.
+    pub(crate) fn without_handle(error: Error) -> Self {
+        Self { error, handle: None }
+    }
+}
+
 impl From<JoinError> for Error {
     fn from(error: JoinError) -> Self {
         error.error
     }
 }
 
-impl From<JoinError> for std::io::Error {
+impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> Self {
         error.error.into()
+    }
+}
+
+impl Group {
+    /// Connects and joins in one step, also to a daemon that is just starting. [`Connect::join`] does it with options.
+    ///
+    /// # Errors
+    /// As [`Connect::join`].
+    #[doc(alias = "cpg_join")]
+    pub fn join(name: impl IntoGroupName) -> Result<Self> {
+        Connect::new().join(name)
+    }
+}
+
+impl Connect {
+    /// Connects and joins, for up to 10 seconds. [`join_until`](Self::join_until) takes another deadline.
+    ///
+    /// # Errors
+    /// Those of making the name, and of [`join_until`](Self::join_until).
+    #[doc(alias = "cpg_join")]
+    pub fn join(self, name: impl IntoGroupName) -> Result<Group> {
+        self.join_until(name, Instant::now() + PATIENCE)
+    }
+
+    /// As [`join`](Self::join), with another deadline. A daemon that is just starting is waited for.
+    ///
+    /// # Errors
+    /// Those of making the name, of [`open`](Self::open) and of [`Handle::join_until`].
+    #[doc(alias = "cpg_join")]
+    pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group> {
+        let name = name.into_group_name()?;
+        Ok(self.open_until(deadline)?.join_until(&name, deadline)?)
+    }
+
+    /// Connects, also to a daemon that is just starting.
+    pub(crate) fn open_until(self, deadline: Instant) -> Result<Handle> {
+        retry(deadline, Pauses::REQUEST, || self.open_by(Some(deadline)))
     }
 }
 
@@ -76,8 +117,8 @@ impl Handle {
     /// # Errors
     /// As [`join_until`](Self::join_until).
     #[doc(alias = "cpg_join")]
-    pub fn join(self, group: &GroupName) -> Result<Group, JoinError> {
-        self.join_until(group, Instant::now() + PATIENCE)
+    pub fn join(self, name: impl IntoGroupName) -> Result<Group, JoinError> {
+        self.join_until(name, Instant::now() + PATIENCE)
     }
 
     /// Joins a group, and waits until the daemon counts this process among the members. The first event of the group is
@@ -92,30 +133,42 @@ impl Handle {
     /// [`Error::TooManyIterations`], [`CsError::TryAgain`](crate::CsError::TryAgain) or [`Error::TimedOut`] when the deadline
     /// passes first.
     #[doc(alias = "cpg_join")]
-    pub fn join_until(self, group: &GroupName, deadline: Instant) -> Result<Group, JoinError> {
-        let me = match self.request_membership(group, deadline) {
-            Ok(me) => me,
-            Err(error) => return Err(JoinError { error, handle: Some(Box::new(self)) }),
-        };
-        let joined = self.await_membership(group, me, deadline);
-        joined.and_then(|()| Group::new(self, group, me)).map_err(|error| JoinError { error, handle: None })
+    pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group, JoinError> {
+        let (name, member) = self.into_member(name, deadline)?;
+        let (handle, me) = member;
+        let (daemon, events) = handle.into_halves();
+        Ok(Group::new(daemon, events, name, me))
     }
 
-    /// Joins a group; gives the member that the handle is then.
-    pub(crate) fn become_member(&self, group: &GroupName, deadline: Instant) -> Result<Member> {
-        let me = self.request_membership(group, deadline)?;
-        self.await_membership(group, me, deadline)?;
-        Ok(me)
+    /// Joins a group; gives its name, and the handle with the member that it is now.
+    pub(crate) fn into_member(
+        self,
+        name: impl IntoGroupName,
+        deadline: Instant,
+    ) -> Result<(GroupName, (Self, Member)), JoinError> {
+        let asked = name.into_group_name().map_err(Error::from).and_then(|name| {
+            let me = self.request_membership(&name, deadline)?;
+            Ok((name, me))
+        });
+        let (name, me) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return Err(JoinError { error, handle: Some(Box::new(self)) }),
+        };
+        match self.await_membership(&name, me, deadline) {
+            Ok(()) => Ok((name, (self, me))),
+            Err(error) => Err(JoinError::without_handle(error)),
+        }
     }
 
     fn request_membership(&self, group: &GroupName, deadline: Instant) -> Result<Member> {
         group.check_joinable()?;
-        let node = retry(deadline, PAUSES, || self.local_node())?;
-        let members = retry(deadline, PAUSES, || self.connection().first_members(group, MEMBERS_MAX))?.len();
+        let node = retry(deadline, Pauses::REQUEST, || self.local_node())?;
+        let members =
+            retry(deadline, Pauses::REQUEST, || self.half().first_members(group, MEMBERS_MAX))?.len();
         if members == MEMBERS_MAX {
             return Err(Error::GroupTooLarge { members, limit: MEMBERS_MAX });
         }
-        retry(deadline, PAUSES, || self.connection().join(group))?;
+        retry(deadline, Pauses::REQUEST, || self.half().join(group))?;
         Ok(Member::new(node, std::process::id()))
     }
 
@@ -123,11 +176,11 @@ impl Handle {
     /// are not counted yet.
     fn await_membership(&self, group: &GroupName, me: Member, deadline: Instant) -> Result<()> {
         // The own view makes the handle readable; so can a new ring, which is why the count decides.
-        self.connection().events().wait_readable(Some(deadline), [None; 2])?;
-        let mut pause = PAUSES.0;
+        fd::wait_readable(Some(deadline), [Some(self.as_fd()), None, None])?;
+        let mut pause = Pauses::REQUEST.first;
         loop {
             let members =
-                retry(deadline, PAUSES, || self.connection().first_members(group, MEMBERS_MAX + 1))?;
+                retry(deadline, Pauses::REQUEST, || self.half().first_members(group, MEMBERS_MAX + 1))?;
             if members.len() > MEMBERS_MAX {
                 return Err(Error::GroupTooLarge { members: members.len(), limit: MEMBERS_MAX });
             }
@@ -139,7 +192,7 @@ impl Handle {
                 return Err(Error::TimedOut { waiting_for: "the own join to be delivered" });
             }
             std::thread::sleep(pause.min(left));
-            pause = (pause * 2).min(PAUSES.1);
+            pause = Pauses::REQUEST.after(pause);
         }
     }
 }

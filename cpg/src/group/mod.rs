@@ -1,9 +1,9 @@
-//! Joined: one membership on one connection.
+//! Joined: one membership on one connection, used by one thread.
 
+pub(crate) mod backoff;
 pub(crate) mod callbacks;
 pub(crate) mod group;
-pub(crate) mod inbox;
 pub(crate) mod join;
+pub(crate) mod leave;
 pub(crate) mod link;
-pub(crate) mod run;
 pub(crate) mod zero_copy;

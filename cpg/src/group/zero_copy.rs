@@ -2,11 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::error::{Error, Result};
-use crate::ffi::raw::Buffer;
+use crate::error::Result;
+use crate::ffi::zero_copy::Buffer;
 use crate::group::link::Link;
 use crate::guarantee::Guarantee;
-use crate::packet;
 
 /// A buffer from [`Link::zero_copy`](crate::Link::zero_copy): bytes to fill in, all zero at first, and to send as often as wanted.
 ///
@@ -31,35 +30,28 @@ pub struct ZeroCopyBuffer<'l> {
     len: usize,
 }
 
+impl Link {
+    /// Memory shared with the daemon for a message of `len` bytes, which is then sent without a copy.
+    ///
+    /// Up to corosync 3.1 it is worth its cost for large messages only, as each buffer is a file that both sides map; after
+    /// that it is ordinary memory and a plain send (B12).
+    ///
+    /// # Errors
+    /// [`Error::MessageTooLong`](crate::Error::MessageTooLong) above [`Handle::max_atomic_message_size`], [`Error::NoSharedMemory`](crate::Error::NoSharedMemory), and those of a request.
+    #[doc(alias = "cpg_zcb_alloc")]
+    pub fn zero_copy(&self, len: usize) -> Result<ZeroCopyBuffer<'_>> {
+        ZeroCopyBuffer::alloc(self, len)
+    }
+}
+
 impl<'l> ZeroCopyBuffer<'l> {
-    pub(crate) fn alloc(link: &'l Link, len: usize) -> Result<Self> {
-        let limit = link.max_atomic_message_size();
-        if len > limit {
-            return Err(Error::MessageTooLong { len, limit });
-        }
-        let size = link.flow().overhead() + len;
-        let buffer = link.requests().wait("cpg_zcb_alloc", |connection| Buffer::alloc(connection, size))?;
-        let mut buffer = Self { link, buffer, len };
-        buffer.write_head();
-        Ok(buffer)
-    }
-
-    /// Where the message begins: behind the head of a packet, if there are packets.
-    fn start(&self) -> usize {
-        self.link.flow().overhead()
-    }
-
-    fn write_head(&mut self) {
-        if self.link.flow().coalesce {
-            let head = packet::padded_head(self.len);
-            self.buffer.bytes_mut()[..head.len()].copy_from_slice(&head);
-        }
+    fn alloc(link: &'l Link, len: usize) -> Result<Self> {
+        Ok(Self { link, buffer: Buffer::alloc(link.daemon.half(), len)?, len })
     }
 
     /// Makes the message shorter; longer has no effect.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
-        self.write_head();
     }
 
     /// Sends the bytes as one message, and waits for the daemon to take it (B16).
@@ -78,9 +70,7 @@ impl<'l> ZeroCopyBuffer<'l> {
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_zcb_mcast_joined")]
     pub fn send_with(&self, guarantee: Guarantee) -> Result<()> {
-        let len = self.start() + self.len;
-        let mcast = |connection: &_| self.buffer.mcast(connection, guarantee, len);
-        self.link.send_past("cpg_zcb_mcast_joined", &self.buffer.bytes()[..len], mcast)
+        self.buffer.mcast(self.link.sending()?, guarantee, self.len)
     }
 }
 
@@ -88,20 +78,19 @@ impl Deref for ZeroCopyBuffer<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer.bytes()[self.start()..][..self.len]
+        &self.buffer.bytes()[..self.len]
     }
 }
 
 impl DerefMut for ZeroCopyBuffer<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        let start = self.start();
-        &mut self.buffer.bytes_mut()[start..][..self.len]
+        &mut self.buffer.bytes_mut()[..self.len]
     }
 }
 
 impl Drop for ZeroCopyBuffer<'_> {
     fn drop(&mut self) {
         // Without the daemon, or after leaving, nobody takes it back.
-        let _ = self.link.requests().wait("cpg_zcb_free", |connection| self.buffer.free(connection));
+        let _: Result<()> = self.buffer.free(self.link.daemon.half());
     }
 }

@@ -1,23 +1,23 @@
 //! A connection that has not joined a group.
 
-use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Instant;
 
-use crate::dispatch::limits::{Dispatch, Work as _};
-use crate::dispatch::source::Source;
+use crate::dispatch::limits::Limits;
+use crate::dispatch::plain::Plain;
+use crate::dispatch::run::{Progress, run};
 use crate::error::Result;
 use crate::event::event::Event;
 use crate::event::ring::TotemConfChg;
-use crate::ffi::raw::{Connection, Events, Kind};
-use crate::ffi::trampoline;
-use crate::flow_control::FlowControl;
-use crate::group_name::GroupName;
-use crate::handle::listing::{Groups, Processes};
-use crate::handle::options::Connect;
+use crate::ffi::connection::connect;
+use crate::ffi::events::EventHalf;
+use crate::ffi::options::Connect;
+use crate::handle::daemon::Daemon;
 use crate::member::{Member, NodeId};
 
-/// A connection to corosync: what is known of nodes and groups can be asked, and one group can be
-/// [joined](Self::join).
+/// A connection to corosync: what is known of nodes and groups can be asked, as of the [`Daemon`] that it dereferences to, and
+/// one group can be [joined](Self::join).
 ///
 /// Each request waits for the daemon's answer without a limit (B16); under flow control it is refused with
 /// [`CsError::TryAgain`](crate::CsError::TryAgain). A handle can move to another thread, and cannot be used by two at once
@@ -46,24 +46,14 @@ use crate::member::{Member, NodeId};
 #[doc(alias = "cpg_handle_t")]
 #[derive(Debug)]
 pub struct Handle {
-    connection: Connection,
-    events: Events,
-    how: Connect,
+    daemon: Daemon,
+    events: EventHalf,
 }
 
 impl Handle {
-    pub(crate) fn new(connection: Connection, how: Connect) -> Self {
-        let events = connection.events();
-        Self { connection, events, how }
-    }
-
-    /// The options that it was made with.
-    pub(crate) fn how(&self) -> Connect {
-        self.how
-    }
-
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+    /// Takes the handle apart.
+    pub(crate) fn into_halves(self) -> (Daemon, EventHalf) {
+        (self.daemon, self.events)
     }
 
     /// Connects to the corosync daemon of this machine; [`Connect`] has the options.
@@ -72,75 +62,6 @@ impl Handle {
     /// Those of [`Connect::open`].
     pub fn connect() -> Result<Self> {
         Connect::new().open()
-    }
-
-    /// The node that this machine is.
-    ///
-    /// # Errors
-    /// Those of a request: the connection is lost, or flow control refuses it for now.
-    #[doc(alias = "cpg_local_get")]
-    pub fn local_node(&self) -> Result<NodeId> {
-        self.connection.local_get()
-    }
-
-    /// The longest message, in bytes, that is sent in one piece: a mebibyte less a kibibyte.
-    ///
-    /// Longer ones are sent in parts, and are delivered whole or not at all (B8).
-    #[doc(alias = "cpg_max_atomic_msgsize_get")]
-    pub fn max_atomic_message_size(&self) -> usize {
-        self.connection.max_atomic()
-    }
-
-    /// What libcpg says of flow control, which is always [`FlowControl::Disabled`] (B12).
-    ///
-    /// # Errors
-    /// If the handle belongs to the parent of this process.
-    #[doc(alias = "cpg_flow_control_state_get")]
-    pub fn flow_control(&self) -> Result<FlowControl> {
-        self.connection.flow_control()
-    }
-
-    /// The names of all groups in the cluster, each once.
-    ///
-    /// # Errors
-    /// Those of a request, and [`Error::TooManyIterations`](crate::Error::TooManyIterations).
-    #[doc(alias = "cpg_iteration_initialize")]
-    #[doc(alias = "CPG_ITERATION_NAME_ONLY")]
-    pub fn groups(&self) -> Result<Groups<'_>> {
-        Groups::open(&self.connection)
-    }
-
-    /// The processes of all groups in the cluster.
-    ///
-    /// # Errors
-    /// As [`groups`](Self::groups).
-    #[doc(alias = "cpg_iteration_initialize")]
-    #[doc(alias = "CPG_ITERATION_ALL")]
-    pub fn processes(&self) -> Result<Processes<'_>> {
-        Processes::open(&self.connection, Kind::All)
-    }
-
-    /// The processes of one group, one by one: however many there are.
-    ///
-    /// # Errors
-    /// As [`groups`](Self::groups).
-    #[doc(alias = "cpg_iteration_initialize")]
-    #[doc(alias = "CPG_ITERATION_ONE_GROUP")]
-    pub fn processes_of(&self, group: &GroupName) -> Result<Processes<'_>> {
-        Processes::open(&self.connection, Kind::OneGroup(group))
-    }
-
-    /// The members of a group, joined or not, however many there are; none if there is no such group.
-    ///
-    /// They are read one by one, as [`processes_of`](Self::processes_of) does it. `cpg_membership_get` asks once, but a group of
-    /// more than 384 then ends the daemon, whose reply has room for no more (`exec/cpg.c`); it is used where a group is
-    /// known to be small, by [`Link::members`](crate::Link::members).
-    ///
-    /// # Errors
-    /// As [`processes_of`](Self::processes_of).
-    #[doc(alias = "cpg_membership_get")]
-    pub fn members_of(&self, group: &GroupName) -> Result<Vec<Member>> {
-        self.connection.members(group)
     }
 
     /// Handles the events of a handle that is in no group: changes of the ring.
@@ -156,20 +77,19 @@ impl Handle {
     #[doc(alias = "cpg_dispatch")]
     pub fn dispatch(
         &mut self,
-        how: Dispatch,
-        mut handler: impl FnMut(&Handle, TotemConfChg<'_>),
+        limits: Limits<'_>,
+        mut handler: impl FnMut(&Daemon, TotemConfChg<'_>),
     ) -> Result<usize> {
-        let nobody = Member::new(NodeId::new(0), 0);
-        let (this, count, handler) = (&*self, Cell::new(0), RefCell::new(&mut handler));
+        let Self { daemon, events } = self;
+        let (nobody, progress) = (Member::new(NodeId::new(0), 0), Progress::new(limits));
         let take = |event: Event<'_>| {
-            count.set(count.get() + 1);
+            progress.count();
             if let Event::TotemConfChg(change) = event {
-                (handler.borrow_mut())(this, change);
+                handler(daemon, change);
             }
         };
-        trampoline::with(&this.events, nobody, &take, &|| Ok(()), |pump| {
-            how.run(&Source::plain(pump, &count))
-        })
+        run(&mut Plain { events, me: nobody, counted: None, take }, &progress)?;
+        Ok(progress.handled())
     }
 
     /// Closes the connection, as dropping it does, and says how that went.
@@ -179,7 +99,41 @@ impl Handle {
     #[doc(alias = "cpg_finalize")]
     pub fn close(self) -> Result<()> {
         drop(self.events);
-        self.connection.close()
+        self.daemon.close()
+    }
+}
+
+impl Connect {
+    /// Connects to the corosync daemon of this machine.
+    ///
+    /// A paused daemon makes this wait until it goes on (B16), and the making and closing of other handles with it.
+    ///
+    /// # Errors
+    /// [`CsError::Library`](crate::CsError::Library) if there is no daemon, [`Access`](crate::CsError::Access) if this user
+    /// may not talk to it, [`NotExist`](crate::CsError::NotExist) if its shared memory cannot be seen from here,
+    /// [`NoMemory`](crate::CsError::NoMemory) if there is none, [`TryAgain`](crate::CsError::TryAgain) while the daemon is
+    /// starting, which [`Group::join`](crate::Group::join) waits out.
+    /// [`Error::TooManyHandles`](crate::Error::TooManyHandles) for the 48th handle of the process, and
+    /// [`Error::NoDescriptors`](crate::Error::NoDescriptors).
+    #[doc(alias = "cpg_initialize")]
+    #[doc(alias = "cpg_model_initialize")]
+    #[doc(alias = "CPG_MODEL_V1")]
+    pub fn open(self) -> Result<Handle> {
+        self.open_by(None)
+    }
+
+    /// As [`open`](Self::open); other threads that connect or close are waited for until the deadline.
+    pub(crate) fn open_by(self, deadline: Option<Instant>) -> Result<Handle> {
+        let (half, events) = connect(self, deadline)?;
+        Ok(Handle { daemon: Daemon { half }, events })
+    }
+}
+
+impl Deref for Handle {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.daemon
     }
 }
 
@@ -189,7 +143,7 @@ impl Handle {
 impl AsFd for Handle {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.connection.as_fd()
+        self.events.as_fd()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::iter::FusedIterator;
 
 use crate::error::Result;
-use crate::ffi::raw::{Connection, Iteration, Kind};
+use crate::ffi::iteration::{Iteration, Kind};
+use crate::ffi::requests::RequestHalf;
 use crate::group_name::GroupName;
 use crate::member::Member;
 
@@ -40,7 +41,7 @@ impl Entries<'_> {
     }
 }
 
-/// The names of groups, from [`Handle::groups`](crate::Handle::groups).
+/// The names of groups, from [`Handle::groups`](crate::Daemon::groups).
 ///
 /// They are those of the moment when the iteration was made: the daemon keeps a copy, until this is dropped. An error is an
 /// item and not the end, unless the next call could only repeat it.
@@ -60,8 +61,8 @@ impl Entries<'_> {
 pub struct Groups<'h>(Entries<'h>);
 
 impl<'h> Groups<'h> {
-    pub(crate) fn open(connection: &'h Connection) -> Result<Self> {
-        Iteration::open(connection, Kind::Names).map(|iteration| Self(Entries(Some(iteration))))
+    pub(crate) fn open(half: &'h RequestHalf) -> Result<Self> {
+        Iteration::open(half, Kind::Names).map(|iteration| Self(Entries(Some(iteration))))
     }
 }
 
@@ -75,8 +76,8 @@ impl Iterator for Groups<'_> {
 
 impl FusedIterator for Groups<'_> {}
 
-/// The processes of groups, from [`Handle::processes`](crate::Handle::processes) and
-/// [`Handle::processes_of`](crate::Handle::processes_of).
+/// The processes of groups, from [`Handle::processes`](crate::Daemon::processes) and
+/// [`Handle::processes_of`](crate::Daemon::processes_of).
 ///
 /// See [`Groups`] for when they are of and how errors come.
 ///
@@ -95,8 +96,8 @@ impl FusedIterator for Groups<'_> {}
 pub struct Processes<'h>(Entries<'h>);
 
 impl<'h> Processes<'h> {
-    pub(crate) fn open(connection: &'h Connection, kind: Kind<'_>) -> Result<Self> {
-        Iteration::open(connection, kind).map(|iteration| Self(Entries(Some(iteration))))
+    pub(crate) fn open(half: &'h RequestHalf, kind: Kind<'_>) -> Result<Self> {
+        Iteration::open(half, kind).map(|iteration| Self(Entries(Some(iteration))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connected: options, and what the daemon can be asked.
 
+pub(crate) mod daemon;
 pub(crate) mod handle;
 pub(crate) mod listing;
 pub(crate) mod members;
-pub(crate) mod options;

@@ -1,4 +1,12 @@
-//! What the crate needs of Linux.
+//! Linux: descriptors, stacks, forks, and threads with tables of their own.
+//!
+//! Beside `ffi`, the only folder with `unsafe` in it.
+#![allow(unsafe_code)]
 
+pub(crate) mod fd;
+pub(crate) mod fork;
+pub(crate) mod lock;
 pub(crate) mod readiness;
+pub(crate) mod shared_memory;
 pub(crate) mod stack;
+pub(crate) mod thread;

@@ -5,9 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::dispatch::waker::Waker;
 use crate::error::{Error, Result};
-use crate::ffi::raw::{self, Events};
+use crate::os::fd;
 
 /// An epoll instance over the handle's descriptor and a timer, which says that a dispatch has something to do without an event
 /// of libcpg's: the rest of a packet, messages to hand back, a send to try again.
@@ -21,34 +20,34 @@ pub(crate) struct Readiness {
 }
 
 impl Readiness {
-    pub(crate) fn new(events: Option<&Events>, bell: Option<&Waker>) -> Result<Self> {
+    /// Makes one that looks at these.
+    pub(crate) fn new(fds: &[BorrowedFd<'_>]) -> Result<Self> {
         let make = || -> io::Result<Self> {
-            let timer = raw::timerfd()?;
-            let epoll = raw::epoll()?;
-            let fds = [events.map(Events::as_fd), Some(timer.as_fd()), bell.map(Waker::as_fd)];
-            for fd in fds.into_iter().flatten() {
-                raw::epoll_add(epoll.as_fd(), fd)?;
+            let timer = fd::timerfd()?;
+            let epoll = fd::epoll()?;
+            for &fd in fds.iter().chain([&timer.as_fd()]) {
+                fd::epoll_add(epoll.as_fd(), fd)?;
             }
             Ok(Self { timer, epoll, set: AtomicBool::new(false) })
         };
-        make().map_err(Error::Poll)
+        make().map_err(Error::poll)
     }
 
-    /// Looks at a new handle.
-    pub(crate) fn add(&self, events: &Events) -> Result<()> {
-        raw::epoll_add(self.as_fd(), events.as_fd()).map_err(Error::Poll)
+    /// Looks at the descriptor of a new handle.
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        fd::epoll_add(self.as_fd(), fd).map_err(Error::poll)
     }
 
-    /// Looks at a handle no more, which is about to be closed.
-    pub(crate) fn remove(&self, events: &Events) {
+    /// Looks no more at the descriptor of a handle that is about to be closed.
+    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
         // It was added, and so can be removed.
-        let _ = raw::epoll_remove(self.as_fd(), events.as_fd());
+        let _ = fd::epoll_remove(self.as_fd(), fd);
     }
 
     /// Makes it readable after this time, or not by itself.
     pub(crate) fn set(&self, after: Option<Duration>) {
         if self.set.swap(after.is_some(), Ordering::Relaxed) || after.is_some() {
-            raw::set_timer(self.timer.as_fd(), after);
+            fd::set_timer(self.timer.as_fd(), after);
         }
     }
 

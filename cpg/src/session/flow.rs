@@ -4,11 +4,11 @@ use crate::packet;
 
 /// How the sending queue of a group works, and whether its messages travel in packets.
 ///
-/// Part of [`Connect`](crate::Connect), since it is chosen when joining. All sizes are in bytes.
+/// Part of [`SessionOptions`](crate::SessionOptions). All sizes are in bytes.
 ///
 /// # The queue
 ///
-/// A group that is [split](crate::Group::split) sends through a queue. What has been sent and not yet come back is *in
+/// A [`Session`](crate::Session) sends through a queue. What has been sent and not yet come back is *in
 /// flight*: a message goes out at once while that is less than the [window](Self::window), and waits else. As own deliveries
 /// are dispatched it is filled again; with packets when half of it is free, so that these are full. Own deliveries say when the
 /// cluster has room, so nothing is tried in vain, and nothing waits by the clock.
@@ -38,18 +38,16 @@ use crate::packet;
 /// # An example
 ///
 /// ```no_run
-/// use std::time::{Duration, Instant};
-/// use cpg::{Connect, Flow, Group, GroupName};
+/// use cpg::{Flow, Session};
 ///
 /// // Less under way, so that a new message is not behind many old ones.
 /// let flow = Flow::coalesced().window(256 << 10).packet_size(64 << 10).queue(1 << 20);
-/// let deadline = Instant::now() + Duration::from_secs(10);
-/// let group = Group::join_until(Connect::new().flow(flow), &GroupName::new("ledger")?, deadline)?;
-/// group.leave()?;
+/// let session = Session::options().flow(flow).join("ledger")?;
+/// session.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "it has no effect before it is given to Connect::flow"]
+#[must_use = "it has no effect before it is given to SessionOptions::flow"]
 pub struct Flow {
     pub(crate) coalesce: bool,
     pub(crate) window: usize,

@@ -13,9 +13,9 @@ use std::time::Duration;
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use cpg::{Group, Lag};
+/// use cpg::{Lag, Session};
 ///
-/// let (sender, mut receiver) = Group::join("ledger")?.split()?;
+/// let (sender, mut receiver) = Session::join("ledger")?.split();
 /// std::thread::spawn(move || receiver.run(|_, _| std::ops::ControlFlow::<()>::Continue(())));
 /// for reading in 0..1000_u32 {
 ///     // Readings are worth something while they are new.

@@ -1,13 +1,20 @@
-//! What programs with traffic need: a queue, tickets, packets, reconnecting.
+//! What programs with traffic need on top of a membership: a queue, tickets, packets, long messages, reconnecting.
 
-pub(crate) mod delivery;
+pub(crate) mod end;
 pub(crate) mod flow;
+pub(crate) mod incoming;
 pub(crate) mod lag;
+pub(crate) mod long;
+pub(crate) mod options;
 pub(crate) mod outbox;
+pub(crate) mod outcome;
 pub(crate) mod queue;
+pub(crate) mod receiver;
 pub(crate) mod reconnect;
-pub(crate) mod recovery;
 pub(crate) mod rejoin;
-pub(crate) mod requests;
-pub(crate) mod split;
+pub(crate) mod sender;
+pub(crate) mod session;
+pub(crate) mod shared;
 pub(crate) mod ticket;
+pub(crate) mod turn;
+pub(crate) mod unpack;

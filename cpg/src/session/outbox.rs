@@ -1,56 +1,54 @@
-//! The sending queue of a split group: what its senders and its receiver share.
+//! The sending queue of a session: what its senders and its receiver share.
 //!
-//! One lock is on the queue, another on the requests (A4). A message goes from the one to libcpg under both, the queue's taken
-//! first; whoever holds that of the requests alone, because it waits for the daemon (B16), sends what was put off meanwhile.
-
-mod ends;
-mod fate;
-mod long;
+//! One lock is on the queue, another on the connection's requests (A4). A message goes from the queue to libcpg under both, the
+//! queue's taken first, and the requests' only if nobody has it: whoever has that one alone waits for the daemon (B16), and
+//! sends afterwards what was put off meanwhile ([`Outbox::go_on`]).
+//!
+//! The files beside this one are parts of it: [`outcome`](super::outcome) for those who wait to know what became of a message,
+//! [`end`](super::end) for the end of a membership or of the queue, [`long`](super::long) for messages above the atomic size.
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::ops::{Deref, DerefMut, Range};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::task::Waker;
 #[cfg(feature = "tokio")]
 use std::task::{Context, Poll};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::cause::Cause;
 use crate::error::{Error, Result};
-use crate::ffi::raw::Process;
+use crate::event::undelivered::Undelivered;
+use crate::group::backoff::Pauses;
+use crate::os::lock::Lock;
 use crate::os::readiness::Readiness;
 use crate::session::flow::Flow;
 use crate::session::lag::Lag;
-use crate::session::queue::{Full, Queue, Returned};
-
-pub(crate) use ends::Look;
+use crate::session::queue::{Full, Queue};
 
 /// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
 /// these to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
+const PAUSES: Pauses = Pauses { first: Duration::from_micros(200), longest: Duration::from_millis(20) };
 
 /// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
 /// that was in flight (B17), its delivery says so.
 pub(crate) const STALL: Duration = Duration::from_secs(5);
 
-/// Sends a message; None if another has the lock on the requests, who then sees to [`Outbox::go_on`].
-pub(crate) type Send<'s> = &'s dyn Fn(&[u8]) -> Option<Result<()>>;
+/// Sends a message now; None if another has the lock on the requests, who then sees to [`Outbox::go_on`].
+pub(crate) type SendNow<'s> = &'s dyn Fn(&[u8]) -> Option<Result<()>>;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    process: Process,
-    state: Mutex<State>,
-    /// There is room in the queue, or a long message has its turn.
-    room: Condvar,
+    state: Lock<State>,
+    /// There is space in the queue, or a long message has its turn.
+    pub(super) space: Condvar,
     /// Messages were settled.
-    settled: Condvar,
+    pub(super) settled: Condvar,
     readiness: Readiness,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Open,
     /// No more messages are accepted.
     Closing,
@@ -59,47 +57,47 @@ enum Stage {
 }
 
 #[derive(Debug)]
-struct State {
-    queue: Queue,
-    stage: Stage,
+pub(super) struct State {
+    pub(super) queue: Queue,
+    pub(super) stage: Stage,
     /// The thread that dispatches now: it cannot wait for what only its dispatch brings.
-    dispatching: Option<ThreadId>,
+    pub(super) dispatching: Option<ThreadId>,
     /// Whether another membership follows when this one is lost, and if so, whether that gets what waits.
-    comeback: Option<bool>,
-    /// What a sender has met, and what the receiver will end the membership or the queue for.
-    fault: Option<Cause>,
-    /// There is no membership, and the next one is sought.
-    away: bool,
+    pub(super) comeback: Option<bool>,
+    /// A fatal error met by a sender. The receiver ends the membership or the queue with it at its next turn.
+    pub(super) fault: Option<Error>,
+    /// There is no membership, and the next one is sought: a copy of what the receiver knows.
+    pub(super) away: bool,
     /// Counts memberships, from 1.
-    generation: u64,
+    pub(super) generation: u64,
     /// A long message is being sent.
-    busy: bool,
+    pub(super) busy: bool,
     /// The lock on the requests was held by another when the queue wanted to send.
-    put_off: bool,
+    pub(super) put_off: bool,
     /// When to try again what flow control has refused, and the pause before that.
-    retry: Option<(Instant, Duration)>,
-    last_arrival: Instant,
+    pub(super) retry: Option<(Instant, Duration)>,
+    pub(super) last_arrival: Instant,
     /// When the receiver last looked for an event.
-    last_look: Instant,
-    room_waiters: usize,
-    settled_waiters: usize,
-    /// Tasks that wait for room, by numbers of their own.
-    room_wakers: BTreeMap<u64, Waker>,
+    pub(super) last_look: Instant,
+    pub(super) space_waiters: usize,
+    pub(super) settled_waiters: usize,
+    /// Tasks that wait for space, by numbers of their own.
+    pub(super) space_wakers: BTreeMap<u64, Waker>,
     /// The number of the next one.
-    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for tasks that wait for room"))]
-    next_task: u64,
-    settled_wakers: BTreeMap<u64, Waker>,
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for tasks that wait for space"))]
+    pub(super) next_task: u64,
+    pub(super) settled_wakers: BTreeMap<u64, Waker>,
     /// Who is woken when the lock is given back.
-    woken: Vec<Waker>,
+    pub(super) woken: Vec<Waker>,
 }
 
 /// The state, under its lock.
 ///
 /// Tasks are woken when the lock has been given back: a waker may drop what takes the lock, or poll it.
 #[derive(Debug)]
-struct Locked<'s>(Option<MutexGuard<'s, State>>);
+pub(super) struct Locked<'s>(pub(super) Option<MutexGuard<'s, State>>);
 
-const LOCKED: &str = "taken by waiting and dropping alone";
+pub(super) const LOCKED: &str = "taken by waiting and dropping alone";
 
 impl Deref for Locked<'_> {
     type Target = State;
@@ -129,64 +127,55 @@ impl Drop for Locked<'_> {
 }
 
 impl Outbox {
-    /// `earlier` own messages were sent before, and have not come back. `comeback` is whether another membership follows when
-    /// one is lost, and if so, whether that gets what waits.
-    pub(crate) fn new(
-        process: Process,
-        flow: Flow,
-        comeback: Option<bool>,
-        generation: u64,
-        earlier: u64,
-        readiness: Readiness,
-    ) -> Self {
+    /// `comeback` is whether another membership follows when one is lost, and if so, whether that gets what waits.
+    pub(crate) fn new(flow: Flow, comeback: Option<bool>, readiness: Readiness) -> Self {
         let state = State {
-            queue: Queue::new(flow, earlier),
+            queue: Queue::new(flow),
             stage: Stage::Open,
             dispatching: None,
             comeback,
             fault: None,
             away: false,
-            generation,
+            generation: 1,
             busy: false,
             put_off: false,
             retry: None,
             last_arrival: Instant::now(),
             last_look: Instant::now(),
-            room_waiters: 0,
+            space_waiters: 0,
             settled_waiters: 0,
-            room_wakers: BTreeMap::new(),
+            space_wakers: BTreeMap::new(),
             next_task: 0,
             settled_wakers: BTreeMap::new(),
             woken: Vec::new(),
         };
-        let (room, settled) = (Condvar::new(), Condvar::new());
-        Self { process, state: Mutex::new(state), room, settled, readiness }
+        Self { state: Lock::new(state), space: Condvar::new(), settled: Condvar::new(), readiness }
     }
 
     pub(crate) fn readiness(&self) -> &Readiness {
         &self.readiness
     }
 
-    fn lock(&self) -> Result<Locked<'_>> {
-        // A child may have a copy of the lock that nobody will give back (A7).
-        self.process.check()?;
-        Ok(self.lock_own())
-    }
-
-    fn lock_own(&self) -> Locked<'_> {
-        Locked(Some(self.state.lock().unwrap_or_else(PoisonError::into_inner)))
+    pub(super) fn lock(&self) -> Result<Locked<'_>> {
+        self.state.lock().map(|state| Locked(Some(state)))
     }
 
     /// Queues a message that is not long, and sends what may be sent; gives its number.
     #[inline]
-    pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: Send<'_>) -> Result<u64> {
+    pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: SendNow<'_>) -> Result<u64> {
         self.push_to(&mut *self.lock()?, slices, len, send)
     }
 
     #[inline]
-    fn push_to(&self, state: &mut State, slices: &[IoSlice<'_>], len: usize, send: Send<'_>) -> Result<u64> {
-        if let Some(cause) = state.refusal() {
-            return Err(cause.into());
+    fn push_to(
+        &self,
+        state: &mut State,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        send: SendNow<'_>,
+    ) -> Result<u64> {
+        if let Some(error) = state.refusal() {
+            return Err(error);
         }
         if state.stage == Stage::Unheard {
             return self.push_unheard(state, slices, len, send);
@@ -213,7 +202,7 @@ impl Outbox {
         state: &mut State,
         slices: &[IoSlice<'_>],
         len: usize,
-        send: Send<'_>,
+        send: SendNow<'_>,
     ) -> Result<u64> {
         self.flush(state, send);
         if !state.queue.is_waiting() {
@@ -227,16 +216,16 @@ impl Outbox {
         Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))
     }
 
-    /// As [`push`](Self::push), and waits for room.
+    /// As [`push`](Self::push), and waits for space.
     pub(crate) fn push_waiting(
         &self,
         slices: &[IoSlice<'_>],
         len: usize,
         deadline: Option<Instant>,
-        send: Send<'_>,
+        send: SendNow<'_>,
     ) -> Result<u64> {
         let mut state = self.lock()?;
-        let mut pause = PAUSES.0;
+        let mut pause = PAUSES.first;
         loop {
             let error = match self.push_to(&mut state, slices, len, send) {
                 Err(error) if error.is_retryable() => error,
@@ -247,29 +236,29 @@ impl Outbox {
                 return Err(error);
             }
             let most = if state.stage == Stage::Open { STALL } else { pause };
-            pause = (pause * 2).min(PAUSES.1);
+            pause = PAUSES.after(pause);
             let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
             state.may_wait("cpg_mcast_joined")?;
-            state = self.wait_room(state, until);
+            state = self.wait_space(state, until)?;
         }
     }
 
-    /// Waits until there may be room.
-    fn wait_room<'s>(&'s self, mut state: Locked<'s>, until: Instant) -> Locked<'s> {
+    /// Waits until there may be space.
+    pub(super) fn wait_space<'s>(&'s self, mut state: Locked<'s>, until: Instant) -> Result<Locked<'s>> {
         if !state.woken.is_empty() {
             // They come first.
             drop(state);
-            return self.lock_own();
+            return self.lock();
         }
-        state.room_waiters += 1;
+        state.space_waiters += 1;
         let left = until.saturating_duration_since(Instant::now());
         let guard = state.0.take().expect(LOCKED);
-        let (mut guard, _) = self.room.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
-        guard.room_waiters -= 1;
-        Locked(Some(guard))
+        let (mut guard, _) = self.space.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
+        guard.space_waiters -= 1;
+        Ok(Locked(Some(guard)))
     }
 
-    /// As [`push`](Self::push), and has the task woken when there is room: the one that `task` then numbers, until
+    /// As [`push`](Self::push), and has the task woken when there is space: the one that `task` then numbers, until
     /// [`forget_task`](Self::forget_task).
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_push(
@@ -278,7 +267,7 @@ impl Outbox {
         task: &mut Option<u64>,
         slices: &[IoSlice<'_>],
         len: usize,
-        send: Send<'_>,
+        send: SendNow<'_>,
     ) -> Poll<Result<u64>> {
         let mut state = self.lock()?;
         match self.push_to(&mut state, slices, len, send) {
@@ -286,7 +275,7 @@ impl Outbox {
                 let next = state.next_task;
                 let task = *task.get_or_insert(next);
                 state.next_task += u64::from(task == next);
-                let before = state.room_wakers.insert(task, cx.waker().clone());
+                let before = state.space_wakers.insert(task, cx.waker().clone());
                 drop(state);
                 drop(before);
                 Poll::Pending
@@ -295,15 +284,15 @@ impl Outbox {
         }
     }
 
-    /// That task waits for room no more.
+    /// That task waits for space no more.
     #[cfg(feature = "tokio")]
     pub(crate) fn forget_task(&self, task: u64) {
         // The waker is dropped without the lock.
-        drop(self.lock().ok().and_then(|mut state| state.room_wakers.remove(&task)));
+        drop(self.lock().ok().and_then(|mut state| state.space_wakers.remove(&task)));
     }
 
     /// Sends what waits while the window is open.
-    fn flush(&self, state: &mut State, send: Send<'_>) {
+    pub(super) fn flush(&self, state: &mut State, send: SendNow<'_>) {
         let unheard = state.stage == Stage::Unheard;
         while !state.busy
             && !state.is_stopped()
@@ -313,11 +302,11 @@ impl Outbox {
         if unheard {
             state.queue.forget_flying();
         }
-        self.announce_room(state);
+        self.announce_space(state);
     }
 
     /// Sends the front of the queue; false if it could not be sent, or there is none.
-    fn send_front(&self, state: &mut State, send: Send<'_>) -> bool {
+    fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
         let Some(bytes) = state.queue.front() else { return false };
         match send(bytes) {
             None => state.put_off = true,
@@ -326,32 +315,30 @@ impl Outbox {
                 state.queue.sent();
                 return true;
             }
-            Some(Err(error)) => match Cause::of(&error) {
-                Some(cause) => self.fail(state, cause),
-                // What is in flight will come back, and lets this be tried again.
-                None if state.queue.is_flying() => {}
-                None => {
-                    let pause = state.retry.map_or(PAUSES.0, |(_, pause)| (pause * 2).min(PAUSES.1));
-                    state.retry = Some((Instant::now() + pause, pause));
-                    self.readiness.set(Some(pause));
-                }
-            },
+            Some(Err(error)) if error.is_final() => self.fail(state, error),
+            // What is in flight will come back, and lets this be tried again.
+            Some(Err(_)) if state.queue.is_flying() => {}
+            Some(Err(_)) => {
+                let pause = state.retry.map_or(PAUSES.first, |(_, pause)| PAUSES.after(pause));
+                state.retry = Some((Instant::now() + pause, pause));
+                self.readiness.set(Some(pause));
+            }
         }
         false
     }
 
-    fn announce_room(&self, state: &mut State) {
-        if state.room_waiters + state.room_wakers.len() > 0
+    fn announce_space(&self, state: &mut State) {
+        if state.space_waiters + state.space_wakers.len() > 0
             && (state.queue.is_half_empty() || state.queue.is_long_next())
         {
-            self.room.notify_all();
-            let tasks = std::mem::take(&mut state.room_wakers);
+            self.space.notify_all();
+            let tasks = std::mem::take(&mut state.space_wakers);
             state.woken.extend(tasks.into_values());
         }
     }
 
     /// Sends what could not be sent while another waited for the daemon.
-    pub(crate) fn go_on(&self, send: Send<'_>) {
+    pub(crate) fn go_on(&self, send: SendNow<'_>) {
         let Ok(mut state) = self.lock() else { return };
         if std::mem::take(&mut state.put_off) {
             self.flush(&mut state, send);
@@ -359,7 +346,7 @@ impl Outbox {
     }
 
     /// A message of this member has come back: the window opens. Gives the numbers of what is in it.
-    pub(crate) fn arrived(&self, bytes: &[u8], send: Send<'_>) -> Option<Range<u64>> {
+    pub(crate) fn arrived(&self, bytes: &[u8], send: SendNow<'_>) -> Option<Range<u64>> {
         let mut state = self.lock().ok()?;
         let arrived = state.queue.arrived(bytes);
         state.last_arrival = Instant::now();
@@ -382,7 +369,7 @@ impl Outbox {
     }
 
     /// Tries again what flow control has refused, if its time has come.
-    pub(crate) fn retry(&self, send: Send<'_>) {
+    pub(crate) fn retry(&self, send: SendNow<'_>) {
         if self.readiness.is_set() {
             let Ok(mut state) = self.lock() else { return };
             let due = state.retry.is_some_and(|(at, _)| Instant::now() >= at);
@@ -403,14 +390,14 @@ impl Outbox {
         }
     }
 
-    fn set_timer_locked(&self, state: &State, more: bool) {
+    pub(super) fn set_timer_locked(&self, state: &State, more: bool) {
         let more = more || state.has_news();
         let retry = state.retry.map(|(at, _)| at.saturating_duration_since(Instant::now()));
         self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
     }
 
     /// The next message that is to be handed back.
-    pub(crate) fn take_returned(&self) -> Option<Returned> {
+    pub(crate) fn take_returned(&self) -> Option<Undelivered> {
         self.lock().ok()?.queue.take_returned()
     }
 
@@ -433,36 +420,34 @@ impl Outbox {
     pub(crate) fn generation(&self) -> u64 {
         self.lock().map_or(0, |state| state.generation)
     }
-
-    pub(crate) fn has_returned(&self) -> bool {
-        self.lock().is_ok_and(|state| state.queue.has_returned())
-    }
 }
 
 impl State {
-    /// Why no message is accepted, if none is.
-    fn refusal(&self) -> Option<Cause> {
-        let closing = (self.stage == Stage::Closing).then_some(Cause::Left);
-        closing.or(self.queue.ended()).or_else(|| self.refusal_by_fault())
+    /// Returns why no message is accepted, if none is.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        if self.stage == Stage::Closing {
+            return Some(Error::Left);
+        }
+        self.queue.ended().cloned().or_else(|| self.refusal_by_fault())
     }
 
-    /// Whether the receiver has something to handle that is not libcpg's.
-    fn has_news(&self) -> bool {
+    /// True if the receiver has something to handle that is not libcpg's.
+    pub(super) fn has_news(&self) -> bool {
         self.queue.has_returned() || self.fault.is_some()
     }
 
     /// An error if sending the message ended the queue or the membership; it is then not handed back.
     fn accepted(&mut self, number: u64, len: usize) -> Result<()> {
-        match self.queue.ended().or_else(|| self.refusal_by_fault()) {
-            Some(cause) if self.queue.keep(number) || self.queue.retract(number, len) => {
-                Err(self.fault.unwrap_or(cause).into())
+        match self.queue.ended().cloned().or_else(|| self.refusal_by_fault()) {
+            Some(error) if self.queue.keep(number) || self.queue.retract(number, len) => {
+                Err(self.fault.clone().unwrap_or(error))
             }
             _ => Ok(()),
         }
     }
 
     /// Refuses to wait where nothing could end that.
-    fn may_wait(&self, call: &'static str) -> Result<()> {
+    pub(super) fn may_wait(&self, call: &'static str) -> Result<()> {
         if self.dispatching == Some(thread::current().id()) { Err(Error::Waits { call }) } else { Ok(()) }
     }
 }

@@ -6,7 +6,8 @@ use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cause::Cause;
+use crate::error::Error;
+use crate::event::undelivered::Undelivered;
 use crate::packet;
 use crate::session::flow::Flow;
 
@@ -28,11 +29,9 @@ pub(crate) struct Queue {
     arrived: u64,
     /// Messages below this have been handled, or are in `lost`.
     settled: u64,
-    lost: Vec<(Range<u64>, Cause)>,
-    returned: VecDeque<Returned>,
-    ended: Option<Cause>,
-    /// Own messages that were sent before there was a queue and have not come back.
-    earlier: u64,
+    lost: Vec<(Range<u64>, Error)>,
+    returned: VecDeque<(u64, Undelivered)>,
+    ended: Option<Error>,
     spare: Vec<Vec<u8>>,
     spare_bytes: usize,
 }
@@ -70,21 +69,12 @@ impl Deref for Bytes {
     }
 }
 
-/// A message that was not delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Returned {
-    number: u64,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) sent: bool,
-    pub(crate) cause: Cause,
-}
-
 /// There is no room for a message now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl Queue {
-    pub(crate) fn new(flow: Flow, earlier: u64) -> Self {
+    pub(crate) fn new(flow: Flow) -> Self {
         Self {
             flow,
             waiting: VecDeque::new(),
@@ -97,14 +87,13 @@ impl Queue {
             lost: Vec::new(),
             returned: VecDeque::new(),
             ended: None,
-            earlier,
             spare: Vec::new(),
             spare_bytes: 0,
         }
     }
 
-    pub(crate) fn ended(&self) -> Option<Cause> {
-        self.ended
+    pub(crate) fn ended(&self) -> Option<&Error> {
+        self.ended.as_ref()
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -217,7 +206,7 @@ impl Queue {
         if messages.end == self.next {
             self.next = messages.start;
         } else {
-            self.note_lost(messages, Cause::Dropped);
+            self.note_lost(messages, &Error::Dropped);
         }
     }
 
@@ -286,7 +275,7 @@ impl Queue {
         };
         if let Some(packet) = self.flying.remove(index) {
             self.flying_cost -= self.flow.cost(packet.bytes.len());
-            self.note_lost(packet.messages, Cause::Dropped);
+            self.note_lost(packet.messages, &Error::Dropped);
         }
         true
     }
@@ -297,18 +286,14 @@ impl Queue {
         self.flying_cost = 0;
     }
 
-    /// An own message has come back; gives the numbers of what is in it. None if it was sent before there was a queue.
+    /// An own message has come back; gives the numbers of what is in it. None if this queue has not sent it.
     ///
     /// Those in flight before it are lost: the order is that of sending (facts, C), and the daemon can drop one (B17).
     pub(crate) fn arrived(&mut self, bytes: &[u8]) -> Option<Range<u64>> {
-        if self.earlier > 0 {
-            self.earlier -= 1;
-            return None;
-        }
         let index = self.flying.iter().position(|packet| *packet.bytes == *bytes)?;
         for _ in 0..index {
             let packet = self.land()?;
-            self.lose(packet, true, Cause::Dropped);
+            self.lose(packet, true, &Error::Dropped);
         }
         let packet = self.land()?;
         self.arrived = packet.messages.end;
@@ -338,58 +323,57 @@ impl Queue {
     }
 
     /// What has become of a message; None while that is open.
-    pub(crate) fn outcome(&self, number: u64) -> Option<Result<(), Cause>> {
-        if let Some((_, cause)) = self.lost.iter().find(|(range, _)| range.contains(&number)) {
-            return Some(Err(*cause));
+    pub(crate) fn outcome(&self, number: u64) -> Option<Result<(), Error>> {
+        if let Some((_, error)) = self.lost.iter().find(|(range, _)| range.contains(&number)) {
+            return Some(Err(error.clone()));
         }
         if number < self.settled {
             return Some(Ok(()));
         }
-        self.ended.filter(|_| number >= self.arrived).map(Err)
+        self.ended.clone().filter(|_| number >= self.arrived).map(Err)
     }
 
     /// Ends the queue: nothing more is accepted, and what has not come back is to be handed back.
-    pub(crate) fn end(&mut self, cause: Cause) {
+    pub(crate) fn end(&mut self, error: &Error) {
         if self.ended.is_some() {
             return;
         }
-        self.ended = Some(cause);
+        self.ended = Some(error.clone());
         self.flying_cost = 0;
         self.waiting_bytes = 0;
         for packet in std::mem::take(&mut self.flying) {
-            self.give_back(packet, true, cause);
+            self.give_back(packet, true, error);
         }
         for packet in std::mem::take(&mut self.waiting) {
-            self.give_back(packet, false, cause);
+            self.give_back(packet, false, error);
         }
     }
 
     /// The membership has ended, and another one follows: what was in flight is lost, and what waits as well, unless it is
     /// kept.
-    pub(crate) fn end_generation(&mut self, cause: Cause, keep: bool) {
-        self.earlier = 0;
+    pub(crate) fn end_generation(&mut self, error: &Error, keep: bool) {
         self.flying_cost = 0;
         for packet in std::mem::take(&mut self.flying) {
-            self.lose(packet, true, cause);
+            self.lose(packet, true, error);
         }
         if !keep {
             self.waiting_bytes = 0;
             for packet in std::mem::take(&mut self.waiting) {
-                self.lose(packet, false, cause);
+                self.lose(packet, false, error);
             }
         }
     }
 
-    fn lose(&mut self, packet: Packet, sent: bool, cause: Cause) {
-        self.note_lost(packet.messages.clone(), cause);
-        self.give_back(packet, sent, cause);
+    fn lose(&mut self, packet: Packet, sent: bool, error: &Error) {
+        self.note_lost(packet.messages.clone(), error);
+        self.give_back(packet, sent, error);
     }
 
-    fn note_lost(&mut self, messages: Range<u64>, cause: Cause) {
+    fn note_lost(&mut self, messages: Range<u64>, error: &Error) {
         match self.lost.last_mut() {
             // One entry for all that a membership loses.
-            Some((last, same)) if last.end == messages.start && *same == cause => last.end = messages.end,
-            _ => self.lost.push((messages, cause)),
+            Some((last, same)) if last.end == messages.start && same == error => last.end = messages.end,
+            _ => self.lost.push((messages, error.clone())),
         }
     }
 
@@ -398,9 +382,11 @@ impl Queue {
         self.arrived = self.settled;
     }
 
-    fn give_back(&mut self, packet: Packet, sent: bool, cause: Cause) {
+    fn give_back(&mut self, packet: Packet, sent: bool, error: &Error) {
         let number = packet.messages.start;
-        let mut give = |number, payload| self.returned.push_back(Returned { number, payload, sent, cause });
+        let mut give = |number, payload| {
+            self.returned.push_back((number, Undelivered::new(payload, sent, error.clone())));
+        };
         match packet.bytes {
             // Its sender has it.
             Bytes::Long { held: true, .. } => {}
@@ -415,13 +401,13 @@ impl Queue {
 
     /// Takes a message out of those that are to be handed back, if it is the last of them.
     pub(crate) fn keep(&mut self, number: u64) -> bool {
-        let last = self.returned.back().is_some_and(|last| last.number == number);
+        let last = self.returned.back().is_some_and(|(last, _)| *last == number);
         last && self.returned.pop_back().is_some()
     }
 
     /// The next message that is to be handed back.
-    pub(crate) fn take_returned(&mut self) -> Option<Returned> {
-        self.returned.pop_front()
+    pub(crate) fn take_returned(&mut self) -> Option<Undelivered> {
+        self.returned.pop_front().map(|(_, message)| message)
     }
 
     pub(crate) fn has_returned(&self) -> bool {

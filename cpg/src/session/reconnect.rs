@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use crate::group::backoff::Pauses;
+
 /// That a group comes back by itself when it has lost the daemon, and how.
 ///
-/// A membership ends when its daemon dies or restarts (B9). Without this, [`dispatch`](crate::Group::dispatch) then returns the
-/// error, for good. With it, given to [`Connect::reconnect`](crate::Connect::reconnect), the group connects and joins anew, again
+/// A membership ends when its daemon dies or restarts (B9). Without this, [`dispatch`](crate::Session::dispatch) then returns the
+/// error, for good. With it, given to [`SessionOptions::reconnect`](crate::SessionOptions::reconnect), the session connects and joins anew, again
 /// and again with pauses that grow, until that succeeds. A thread of its own does it, which begins with the loss and ends
 /// with the success: connecting can wait for the daemon (B16). The handler hears, in this order:
 ///
@@ -18,7 +20,7 @@ use std::time::Duration;
 /// From the loss until the handler gets `Rejoined`, nothing can be sent: [`Error::Away`] says so. (A
 /// [`Sender`](crate::Sender) may be told to [keep](Self::keep_queue) messages.) Tickets of messages that were under way fail.
 ///
-/// The [descriptor](crate::Group#impl-AsFd-for-Group) of the group stays the same, so that event loops need not hear of it.
+/// The [descriptor](crate::Session#impl-AsFd-for-Session) of the group stays the same, so that event loops need not hear of it.
 ///
 /// Errors that waiting does not mend end it, and are returned by the dispatch, for good: the daemon refuses this user
 /// ([`CsError::Access`](crate::CsError::Access)), this process is in the group by another handle
@@ -33,15 +35,12 @@ use std::time::Duration;
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
-/// use std::time::{Duration, Instant};
-/// use cpg::{Connect, Event, Group, GroupName, Reconnect};
+/// use cpg::{Event, Reconnect, Session};
 ///
-/// let how = Connect::new().reconnect(Reconnect::new());
-/// let deadline = Instant::now() + Duration::from_secs(10);
-/// let mut group = Group::join_until(how, &GroupName::new("ledger")?, deadline)?;
-/// group.send(b"+5 alice")?;
+/// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger")?;
+/// session.send(b"+5 alice")?;
 /// let mut entries = Vec::new();
-/// group.run(|link, event| {
+/// session.run(|sender, event| {
 ///     match event {
 ///         Event::Deliver(message) if message.payload() == b"+5 alice" => return Break(()),
 ///         Event::Deliver(message) => entries.push(message.payload().to_vec()),
@@ -50,7 +49,7 @@ use std::time::Duration;
 ///             entries.clear();
 ///             println!("generation {}: {:?}", back.generation(), back.view().members());
 ///             // Whoever has the entries may send them again.
-///             link.send(b"?").ok();
+///             sender.try_send(b"?").ok();
 ///         }
 ///         _ => {}
 ///     }
@@ -59,16 +58,17 @@ use std::time::Duration;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "it has no effect before it is given to Connect::reconnect"]
+#[must_use = "it has no effect before it is given to SessionOptions::reconnect"]
 pub struct Reconnect {
     pub(crate) keep: bool,
-    pub(crate) pauses: (Duration, Duration),
+    pub(crate) pauses: Pauses,
 }
 
 impl Reconnect {
     /// Pauses from 20 to 500 milliseconds, and messages that wait to be sent are handed back.
     pub fn new() -> Self {
-        Self { keep: false, pauses: (Duration::from_millis(20), Duration::from_millis(500)) }
+        let (first, longest) = (Duration::from_millis(20), Duration::from_millis(500));
+        Self { keep: false, pauses: Pauses { first, longest } }
     }
 
     /// Messages of a [`Sender`](crate::Sender) that wait to be sent are kept, and sent when the group has come back; until then
@@ -78,11 +78,11 @@ impl Reconnect {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use cpg::{Connect, Reconnect};
+    /// use cpg::{Reconnect, Session};
     ///
     /// let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
-    /// let how = Connect::new().reconnect(Reconnect::new().keep_queue().pauses(first, longest));
-    /// # drop(how);
+    /// let options = Session::options().reconnect(Reconnect::new().keep_queue().pauses(first, longest));
+    /// # drop(options);
     /// ```
     pub fn keep_queue(self) -> Self {
         Self { keep: true, ..self }
@@ -91,7 +91,7 @@ impl Reconnect {
     /// The pause before the first attempt, and the longest between two. Each is double the one before, less a random part of
     /// up to half of it, so that the programs of a node do not come all at once.
     pub fn pauses(self, first: Duration, longest: Duration) -> Self {
-        Self { pauses: (first, longest.max(first)), ..self }
+        Self { pauses: Pauses { first, longest: longest.max(first) }, ..self }
     }
 }
 

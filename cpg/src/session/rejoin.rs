@@ -2,33 +2,32 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Builder;
+use std::sync::{Arc, Condvar, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cs_error::CsError;
 use crate::dispatch::waker::Waker;
 use crate::error::{Error, Result};
-use crate::ffi::raw::Process;
-use crate::group::join::PATIENCE;
+use crate::ffi::events::EventHalf;
+use crate::ffi::options::Connect;
+use crate::group::backoff::{PATIENCE, Pauses};
 use crate::group_name::GroupName;
-use crate::handle::handle::Handle;
-use crate::handle::options::Connect;
+use crate::handle::daemon::Daemon;
 use crate::member::Member;
+use crate::os::lock::Lock;
+use crate::os::thread;
 
-/// A joined handle, and the member that it is.
-pub(crate) type Found = (Handle, Member);
+/// A connection that has joined, and the member that it is.
+pub(super) type Found = (Daemon, EventHalf, Member);
 
-/// A search that is under way, or has ended. Dropping it ends it: what it finds after that is closed by its thread.
+/// A thread that connects and joins anew, until that succeeds. Dropping this ends it: what it finds after that is closed by the
+/// thread.
 #[derive(Debug)]
-pub(crate) struct Search {
-    process: Process,
-    inner: Arc<Inner>,
-}
+pub(crate) struct Rejoin(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    state: Mutex<State>,
+    state: Lock<State>,
     given_up: Condvar,
 }
 
@@ -38,96 +37,89 @@ struct State {
     found: Option<Result<Found>>,
 }
 
-impl Search {
-    /// Closes what is left of the old handle, then connects and joins until that succeeds; rings the bell when it has.
-    pub(crate) fn start(
-        process: Process,
-        how: Connect,
+impl Rejoin {
+    /// Starts the thread: it closes what is left of the old connection, then connects and joins until that succeeds, and rings
+    /// the bell when it has.
+    pub(super) fn start(
+        connect: Connect,
         name: GroupName,
-        pauses: (Duration, Duration),
+        pauses: Pauses,
         bell: Waker,
         close_old: impl FnOnce() + Send + 'static,
     ) -> Result<Self> {
-        let inner = Arc::new(Inner::default());
+        let inner = Arc::new(Inner { state: Lock::new(State::default()), given_up: Condvar::new() });
         let search = Arc::clone(&inner);
         let work = move || {
             close_old();
-            search.work(how, &name, pauses, &bell);
+            search.work(connect, &name, pauses, &bell);
         };
-        Builder::new().name("cpg".to_owned()).spawn(work).map_err(Error::Thread)?;
-        Ok(Self { process, inner })
+        thread::spawn(work).map_err(|error| Error::Thread(error.into()))?;
+        Ok(Self(inner))
     }
 
-    /// What it has found, or the error that has ended it; None while it goes on.
-    pub(crate) fn take(&self) -> Option<Result<Found>> {
-        self.inner.lock().found.take()
+    /// Takes what it has found, or the error that has ended it; None while it goes on.
+    pub(super) fn take(&self) -> Option<Result<Found>> {
+        self.0.state.lock().ok()?.found.take()
     }
 }
 
-impl Drop for Search {
+impl Drop for Rejoin {
     fn drop(&mut self) {
-        if self.process.check().is_err() {
-            // A child has neither the thread nor, it may be, the lock.
-            return;
-        }
-        let found = {
-            let mut state = self.inner.lock();
-            state.given_up = true;
-            state.found.take()
-        };
-        self.inner.given_up.notify_all();
+        // A child has neither the thread nor, it may be, the lock.
+        let Ok(mut state) = self.0.state.lock() else { return };
+        state.given_up = true;
+        let found = state.found.take();
+        drop(state);
+        self.0.given_up.notify_all();
         drop(found);
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work(&self, how: Connect, name: &GroupName, (first, longest): (Duration, Duration), bell: &Waker) {
-        let mut pause = first;
+    fn work(&self, connect: Connect, name: &GroupName, pauses: Pauses, bell: &Waker) {
+        let mut pause = pauses.first;
         let found = loop {
             if !self.rest(jittered(pause)) {
                 return;
             }
-            pause = (pause * 2).min(longest);
-            match join(how, name) {
+            pause = pauses.after(pause);
+            match join(connect, name) {
                 Err(error) if passes(&error) => {}
                 found => break found,
             }
         };
-        let mut state = self.lock();
+        let Ok(mut state) = self.state.lock() else { return };
         // It is closed here, and not by whoever gives up: that waits for the daemon.
         if !state.given_up {
             state.found = Some(found);
-            // Under the lock: rung after the group has taken it, the bell would stay readable.
+            // Under the lock: rung after the session has taken it, the bell would stay readable.
             bell.wake();
         }
     }
 
     /// Waits for so long; false if the search has been given up.
     fn rest(&self, pause: Duration) -> bool {
-        let state = self.lock();
+        let Ok(state) = self.state.lock() else { return false };
         let waited = self.given_up.wait_timeout_while(state, pause, |state| !state.given_up);
         !waited.unwrap_or_else(PoisonError::into_inner).0.given_up
     }
 }
 
-fn join(how: Connect, name: &GroupName) -> Result<Found> {
-    let handle = how.open()?;
-    let me = handle.become_member(name, Instant::now() + PATIENCE)?;
-    Ok((handle, me))
+fn join(connect: Connect, name: &GroupName) -> Result<Found> {
+    let deadline = Instant::now() + PATIENCE;
+    let (_, (handle, me)) = connect.open_by(None)?.into_member(name, deadline)?;
+    let (daemon, events) = handle.into_halves();
+    Ok((daemon, events, me))
 }
 
-/// Between half of a pause and all of it.
+/// Returns a pause between half of this one and all of it.
 fn jittered(pause: Duration) -> Duration {
     // The standard library's keys are random.
     let random = u32::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(0);
     pause / 2 + pause / 2 * random / 0xffff
 }
 
-/// Whether waiting can mend what kept a group from coming back.
+/// True if waiting can mend what kept a group from coming back.
 ///
 /// It was a member, so that much of what else could be wrong is not: a file of a daemon that dies while it is connected to is
 /// not there either ([`CsError::NotExist`]).
@@ -175,7 +167,7 @@ mod tests {
         let (say, thread) = std::sync::mpsc::channel();
         let tell = move || say.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
         let search =
-            Search::start(Process::this(), Connect::new(), name, (pause, pause), bell, tell).unwrap();
+            Rejoin::start(Connect::new(), name, Pauses { first: pause, longest: pause }, bell, tell).unwrap();
         let stat = Path::new("/proc").join(thread.recv().unwrap()).join("stat");
         let mut asleep = 0;
         wait_for("the thread to rest", || {
@@ -184,7 +176,7 @@ mod tests {
             asleep == 5
         });
         // The thread has the other one of two.
-        let inner = Arc::downgrade(&search.inner);
+        let inner = Arc::downgrade(&search.0);
         assert_eq!(inner.strong_count(), 2);
         drop(search);
         wait_for("the thread to end, which would join a group that was left", || inner.strong_count() == 0);

@@ -22,9 +22,9 @@ use crate::session::outbox::Outbox;
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
-/// use cpg::{Error, Group, Ticket};
+/// use cpg::{Error, Session, Ticket};
 ///
-/// let (sender, mut receiver) = Group::join("ledger")?.split()?;
+/// let (sender, mut receiver) = Session::join("ledger")?.split();
 /// let ticket: Ticket = sender.send_tracked(b"+5 alice")?;
 /// // Nobody has dispatched yet.
 /// assert!(ticket.outcome().is_none());

@@ -1,20 +1,20 @@
-//! Groups for tasks on tokio.
+//! Sessions for tasks on tokio.
 //!
 //! ```no_run
 //! use cpg::OwnedEvent;
-//! use cpg::tokio::Group;
+//! use cpg::tokio::Session;
 //!
 //! # #[tokio::main]
 //! # async fn main() -> cpg::Result<()> {
-//! let mut group = Group::join("ledger").await?;
-//! group.send(b"+5 alice").await?;
+//! let mut session = Session::join("ledger").await?;
+//! session.send(b"+5 alice").await?;
 //! // Made once: a signal that comes between two turns counts.
 //! let stop = tokio::signal::ctrl_c();
 //! tokio::pin!(stop);
 //! loop {
 //!     tokio::select! {
-//!         event = group.recv() => match event? {
-//!             OwnedEvent::Deliver(message) if message.sender() == group.me() => break,
+//!         event = session.recv() => match event? {
+//!             OwnedEvent::Deliver(message) if message.sender() == session.me() => break,
 //!             OwnedEvent::Deliver(message) => println!("{:?}", message.payload()),
 //!             OwnedEvent::ConfChg(view) => println!("{:?}", view.members()),
 //!             OwnedEvent::TotemConfChg(ring) => println!("{:?}", ring.members()),
@@ -23,7 +23,7 @@
 //!         _ = &mut stop => break,
 //!     }
 //! }
-//! group.leave().await
+//! session.leave().await
 //! # }
 //! ```
 //!
@@ -35,24 +35,26 @@
 //! Joining, leaving, asking for members and sending a message above the atomic size wait for an answer of the daemon without a
 //! limit (B16), which libcpg cannot do without blocking its thread. Each is done by a thread of its own that ends with the
 //! answer, so that a daemon that is stopped holds up the task that asked and not its executor. So is closing, when the last half
-//! is dropped. Wrap them in [`tokio::time::timeout`] for a deadline. A handler, which runs on the
-//! executor, is [refused](crate::Error::Waits) what waits.
+//! is dropped. Wrap them in [`tokio::time::timeout`] for a deadline. A handler runs on the
+//! executor, and sends by [`Sender::try_send`], which does not wait.
 //!
 //! # Cancelling
 //!
 //! Each future says what dropping it before its end loses. Those that take events lose none. What was sent right before the
-//! process ends is safe once [`Group::leave`] has returned.
+//! process ends is safe once [`Session::leave`] has returned.
 //!
 //! # Runtimes
 //!
 //! Any with the I/O and time drivers enabled, of one thread or many; none is started here. Dispatching needs 1152 KiB of
 //! stack (A1): the 2 MiB that worker threads have by default will do.
 
-mod group;
+mod options;
 mod receiver;
 mod sender;
+mod session;
 mod thread;
 
-pub use group::Group;
+pub use options::SessionOptions;
 pub use receiver::Receiver;
 pub use sender::Sender;
+pub use session::Session;

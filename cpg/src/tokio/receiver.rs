@@ -1,8 +1,10 @@
 //! The receiving half.
 
-use std::future::Future;
+use std::fmt;
+use std::future::{Future, poll_fn};
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -11,20 +13,20 @@ use ::tokio::time::{sleep, timeout, timeout_at};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
-use super::thread;
-use crate::cause::Cause;
-use crate::dispatch::limits::Work;
-use crate::dispatch::source::Source;
+use crate::dispatch::limits::Limits;
+use crate::dispatch::run::{Progress, Stopped};
 use crate::error::{Error, Result};
-use crate::event::event::Event;
-use crate::event::event::OwnedEvent;
-use crate::group::inbox::Inbox;
-use crate::group::join::PATIENCE;
-use crate::group::link::Link;
+use crate::event::event::{Event, OwnedEvent};
+use crate::ffi::requests::Counted;
+use crate::group::backoff::PATIENCE;
 use crate::group_name::GroupName;
 use crate::member::Member;
+use crate::session;
+use crate::session::incoming::Leaving;
 use crate::session::lag::Lag;
-use crate::session::requests::{Closes, Shared};
+use crate::session::shared::{Closes, Shared};
+use crate::tokio::sender::Sender;
+use crate::tokio::thread::{self, DropOff};
 
 /// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
 const BATCH: usize = 256;
@@ -32,18 +34,18 @@ const BATCH: usize = 256;
 /// The pause before a leave that flow control refused is tried again, or the queue looked at.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// The receiving half of a group, from [`Group::split`](super::Group::split).
+/// The receiving half of a session, from [`Session::split`](super::Session::split).
 ///
 /// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
 /// use cpg::OwnedEvent;
-/// use cpg::tokio::{Group, Receiver};
+/// use cpg::tokio::{Receiver, Session};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> cpg::Result<()> {
-/// let (sender, mut receiver): (_, Receiver) = Group::join("ledger").await?.split();
+/// let (sender, mut receiver): (_, Receiver) = Session::join("ledger").await?.split();
 /// sender.send(b"+5 alice").await?;
 /// loop {
 ///     match receiver.recv().await? {
@@ -52,68 +54,57 @@ const RETRY: Duration = Duration::from_millis(10);
 ///     }
 /// }
 /// sender.send(b"-5 alice").await?;
-/// receiver.dispatch(|link, event| println!("{}: {event:?}", link.me())).await?;
+/// receiver.dispatch(|sender, event| println!("{}: {event:?}", sender.me())).await?;
 /// println!("{} in {}, membership {}", receiver.me(), receiver.name(), receiver.generation());
 /// println!("dispatched {:?} ago", receiver.lag().since_dispatch());
 /// receiver.leave_until(Instant::now() + Duration::from_secs(10), |_, _| {}).await?;
 ///
-/// let (_, receiver) = Group::join("ledger").await?.split();
+/// let (_, receiver) = Session::join("ledger").await?.split();
 /// receiver.leave().await
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Receiver {
-    /// None only while it is dropped.
-    parts: Option<Parts>,
+    // They go in this order: the senders are told, the reactor gives the descriptor back, and a thread closes the rest.
+    unheard: Unheard,
+    ready: Ready,
+    receiver: DropOff<session::receiver::Receiver>,
+    sender: Sender,
     /// The members of a full group are being counted, before its next event is taken (A8).
     counting: Option<Counting>,
-    /// Whether the stream has given an error.
+    /// True once the stream has given an error.
     ended: bool,
-    /// Whether dropping it ends the membership, though there are senders.
-    leaving: bool,
 }
 
+/// Tells the queue that nobody dispatches any more, when it goes: at once, while the rest is closed by a thread.
 #[derive(Debug)]
-struct Parts {
-    inbox: Inbox,
-    ready: AsyncFd<Descriptor>,
-}
+struct Unheard(Sender);
 
-/// What one poll handles.
-struct Batch {
-    most: usize,
-    /// Whether the group is full, and its members have been counted.
-    full: bool,
-}
-
-impl Work for Batch {
-    /// How many were handled, and whether there were no more.
-    type Output = (usize, bool);
-
-    fn more(&self, handled: usize) -> bool {
-        handled < self.most
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        self.0.shared().unheard();
     }
+}
 
-    fn run(&self, source: &Source<'_, '_>) -> Result<(usize, bool)> {
-        let mut drained = false;
-        // One that becomes full ends the batch.
-        while self.more(source.handled()) && !drained && (self.full || !source.is_full()?) {
-            drained = !source.one()?;
+/// The registration of the session's descriptor with the reactor.
+#[derive(Debug)]
+struct Ready {
+    /// None only while it is dropped.
+    registered: Option<AsyncFd<Descriptor>>,
+    sender: Sender,
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        let registered = self.registered.take();
+        if self.sender.shared().check_owner().is_err() {
+            // A child has its parent's reactor too, and would take the descriptor out of that.
+            std::mem::forget(registered);
         }
-        Ok((source.handled(), drained))
     }
 }
 
-/// A count of members that a thread waits for.
-struct Counting(Pin<Box<dyn Future<Output = Result<usize>> + Send + Sync>>);
-
-impl std::fmt::Debug for Counting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Counting")
-    }
-}
-
-/// The descriptor of the queue's readiness, registered with the reactor; the inbox keeps it open.
+/// The descriptor of the queue's readiness; the session keeps it open.
 #[derive(Debug)]
 struct Descriptor(RawFd);
 
@@ -123,43 +114,30 @@ impl AsRawFd for Descriptor {
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        if let Some(Parts { inbox, ready }) = self.parts.take() {
-            let shared = inbox.link().requests().shared();
-            if let Some(shared) = shared {
-                shared.unheard();
-            }
-            if inbox.own_process().is_ok() {
-                drop(ready);
-            } else {
-                // A child has its parent's reactor too, and would take the descriptor out of that.
-                std::mem::forget(ready);
-            }
-            let closes = shared.filter(|_| self.leaving).cloned().map(Closes);
-            thread::drop_off((inbox, closes));
-        }
+/// A count of members that a thread waits for.
+struct Counting(Pin<Box<dyn Future<Output = Result<Counted>> + Send + Sync>>);
+
+impl fmt::Debug for Counting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counting")
     }
 }
 
 impl Counting {
-    fn start(link: &Link) -> Self {
-        let (shared, name) = (link.requests().shared().cloned(), link.name().clone());
-        Self(Box::pin(thread::run(move || shared.map_or(Err(Error::Left), |shared| shared.count(&name)))))
+    fn start(shared: &Arc<Shared>) -> Self {
+        let shared = Arc::clone(shared);
+        Self(Box::pin(thread::run(move || shared.count())))
     }
 }
 
 impl Receiver {
-    pub(super) fn new(inbox: Inbox) -> Result<Self> {
-        let descriptor = Descriptor(inbox.as_fd().as_raw_fd());
+    pub(super) fn new(receiver: session::receiver::Receiver, sender: Sender) -> Result<Self> {
+        let descriptor = Descriptor(receiver.as_fd().as_raw_fd());
+        let receiver = DropOff::new(receiver);
         #[allow(deprecated, reason = "what tokio has since for it is not in the oldest version that will do")]
-        let ready = AsyncFd::new(descriptor).map_err(Error::Poll)?;
-        let parts = Some(Parts { inbox, ready });
-        Ok(Self { parts, counting: None, ended: false, leaving: false })
-    }
-
-    pub(super) fn link(&self) -> &Link {
-        self.parts.as_ref().expect("taken by drop alone").inbox.link()
+        let registered = Some(AsyncFd::new(descriptor).map_err(Error::poll)?);
+        let (unheard, ready) = (Unheard(sender.clone()), Ready { registered, sender: sender.clone() });
+        Ok(Self { unheard, ready, receiver, sender, counting: None, ended: false })
     }
 
     /// Takes up to `most` events, and hands them to `handler`; at least one, or it is not ready.
@@ -167,57 +145,51 @@ impl Receiver {
         &mut self,
         cx: &mut Context<'_>,
         most: usize,
-        handler: &mut dyn FnMut(&Link, Event<'_>),
+        handler: &mut dyn FnMut(&Sender, Event<'_>),
     ) -> Poll<Result<usize>> {
-        let Parts { inbox, ready } = self.parts.as_mut().expect("taken by drop alone");
+        let Self { ready, receiver, sender, counting, .. } = self;
+        let registered = ready.registered.as_mut().expect("taken by drop alone");
         loop {
-            let Poll::Ready(guard) = ready.poll_read_ready_mut(cx) else {
+            let Poll::Ready(guard) = registered.poll_read_ready_mut(cx) else {
                 // In a child of the process nothing would ever come.
-                inbox.own_process()?;
+                sender.shared().check_owner()?;
                 return Poll::Pending;
             };
-            let mut guard = guard.map_err(Error::Poll)?;
-            let full = inbox.events().filter(|events| !matches!(events.is_full(), Ok(false)));
-            if let Some(events) = full {
-                events.is_full()?;
-                let counting = self.counting.get_or_insert_with(|| Counting::start(inbox.link()));
-                let members = ready!(counting.0.as_mut().poll(cx));
-                self.counting = None;
-                match members {
-                    Ok(members) => events.check_count(members)?,
-                    Err(error) if inbox.loses_by(&error) => {}
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
+            let mut guard = guard.map_err(Error::poll)?;
+            if let Some(Counting(count)) = counting {
+                let counted = ready!(count.as_mut().poll(cx));
+                *counting = None;
+                receiver.counted(counted)?;
             }
-            // One at a time, each after a count.
-            let (full, most) = (full.is_some(), if full.is_some() { 1 } else { most });
-            let (count, drained) = inbox.pump(false, &mut &mut *handler, &Batch { most, full })?;
-            // libcpg has said that there is nothing, so that the reactor will say when there is.
-            if drained {
-                guard.clear_ready();
+            let progress = Progress::new(Limits::available().at_most(most));
+            match receiver.turn(&progress, &mut |_, event| handler(sender, event))? {
+                // libcpg has said that there is nothing, so that the reactor will say when there is.
+                Stopped::Idle => guard.clear_ready(),
+                Stopped::Full => *counting = Some(Counting::start(sender.shared())),
+                _ => {}
             }
-            if count > 0 {
-                return Poll::Ready(Ok(count));
+            if progress.handled() > 0 {
+                return Poll::Ready(Ok(progress.handled()));
             }
         }
     }
 
     /// Waits for events, hands those that are there to `handler`, and returns how many it has handled: at least one.
     ///
-    /// The handler is that of [`Group::dispatch`](crate::Group::dispatch): it borrows what it likes, the event's data is where
-    /// libcpg has it, and it can send through the [`Link`]. What waits for the daemon (a message above the atomic size,
-    /// members, zero-copy) is [refused](Error::Waits) there.
+    /// The handler is that of [`cpg::Receiver::dispatch`](crate::Receiver::dispatch): it borrows what it likes, the event's data is where
+    /// libcpg has it, and it can send by [`Sender::try_send`]: a handler runs on the executor, and
+    /// must not wait.
     ///
     /// Cancelling it loses nothing: events are handled to their end or not taken.
     ///
     /// # Panics
-    /// A panic of the handler goes on in the task, and ends that alone; see [`Group::dispatch`](crate::Group::dispatch).
+    /// A panic of the handler goes on in the task, and ends that alone; see [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
     ///
     /// # Errors
-    /// As [`Group::dispatch`](crate::Group::dispatch).
+    /// As [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
     #[doc(alias = "cpg_dispatch")]
-    pub async fn dispatch(&mut self, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
-        std::future::poll_fn(|cx| self.poll_dispatch(cx, BATCH, &mut handler)).await
+    pub async fn dispatch(&mut self, mut handler: impl FnMut(&Sender, Event<'_>)) -> Result<usize> {
+        poll_fn(|cx| self.poll_dispatch(cx, BATCH, &mut handler)).await
     }
 
     /// Waits for the next event, and returns a copy that can be kept.
@@ -225,10 +197,10 @@ impl Receiver {
     /// Cancelling it loses nothing.
     ///
     /// # Errors
-    /// As [`Group::dispatch`](crate::Group::dispatch).
+    /// As [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub async fn recv(&mut self) -> Result<OwnedEvent> {
-        std::future::poll_fn(|cx| self.poll_recv(cx)).await
+        poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<OwnedEvent>> {
@@ -237,25 +209,29 @@ impl Receiver {
         Poll::Ready(Ok(next.expect("one event was handled")))
     }
 
+    /// The sending half.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
     /// The group.
     pub fn name(&self) -> &GroupName {
-        self.link().name()
+        self.sender.name()
     }
 
     /// This member: this node and this process.
     pub fn me(&self) -> Member {
-        self.link().me()
+        self.sender.me()
     }
 
-    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the group is away
-    /// it is still the one that was lost.
+    /// As [`cpg::Sender::generation`](crate::Sender::generation).
     pub fn generation(&self) -> u64 {
-        self.link().generation()
+        self.sender.generation()
     }
 
     /// How far this member is behind what it has sent.
     pub fn lag(&self) -> Lag {
-        self.shared().outbox().lag()
+        self.sender.lag()
     }
 
     /// Leaves the group, passing over the events that come until the own leave has been delivered, and closes the handle. It
@@ -265,7 +241,7 @@ impl Receiver {
     /// has been told, else as dropping does. So does an error.
     ///
     /// # Errors
-    /// As [`Group::leave_until`](crate::Group::leave_until).
+    /// As [`cpg::Receiver::leave_until`](crate::Receiver::leave_until).
     #[doc(alias = "cpg_leave")]
     pub async fn leave(self) -> Result<()> {
         self.leave_until(Instant::now() + PATIENCE, |_, _| {}).await
@@ -284,55 +260,68 @@ impl Receiver {
     pub async fn leave_until(
         mut self,
         deadline: Instant,
-        mut handler: impl FnMut(&Link, Event<'_>),
+        mut handler: impl FnMut(&Sender, Event<'_>),
     ) -> Result<()> {
-        self.leaving = true;
-        let shared = self.shared();
-        shared.outbox().close();
-        let leaving = self.parts.as_mut().map(|parts| parts.inbox.leaving());
-        let (here, search) = leaving.unwrap_or_default();
-        let left = async {
-            if !here {
+        let shared = Arc::clone(self.sender.shared());
+        // Also when this is cancelled, fails or panics, and though there are senders.
+        let closes = DropOff::new(Closes(Arc::clone(&shared)));
+        let left = match self.receiver.begin_leave() {
+            Leaving::Here => {
+                let left = self.leave_here(&shared, &mut handler);
+                let waiting_for = "the own leave to be delivered";
+                let left = timeout_at(deadline.into(), left).await;
+                left.unwrap_or(Err(Error::TimedOut { waiting_for })).map(|()| Error::Dropped)
+            }
+            Leaving::Away(rejoin) => {
                 // It may have found the daemon, and be in the group by now.
-                return thread::run(move || {
-                    drop(search);
+                let dropped = thread::run(move || {
+                    drop(rejoin);
                     Ok(())
-                })
-                .await;
+                });
+                let waiting_for = "the search for the daemon to end";
+                let dropped = timeout_at(deadline.into(), dropped).await;
+                dropped.unwrap_or(Err(Error::TimedOut { waiting_for })).map(|()| Error::Left)
             }
-            while shared.outbox().is_waiting() {
-                // A long message that is given up makes no event.
-                timeout(RETRY, self.dispatch(&mut handler)).await.unwrap_or(Ok(0))?;
-            }
-            loop {
-                let (shared, name) = (shared.clone(), self.link().name().clone());
-                match thread::run(move || shared.leave(&name)).await {
-                    Err(error) if error.is_retryable() => sleep(RETRY).await,
-                    Err(error) => return Err(error),
-                    Ok(()) => break,
-                }
-            }
-            while !self.link().has_left() {
-                // One at a time: the daemon goes on telling of the group, which this member is no longer in.
-                std::future::poll_fn(|cx| self.poll_dispatch(cx, 1, &mut handler)).await?;
-            }
-            Ok(())
+            Leaving::Over(error) => Err(error),
         };
-        let waiting_for = "the own leave to be delivered";
-        let left = timeout_at(deadline.into(), left).await.unwrap_or(Err(Error::TimedOut { waiting_for }));
-        // What has not come back by now does not come.
-        shared.outbox().end(if here && left.is_ok() { Cause::Dropped } else { Cause::Left });
-        while let Some(message) = shared.outbox().take_returned() {
-            handler(self.link(), Event::Undelivered(message.into()));
-        }
+        let Self { receiver, sender, .. } = &mut self;
+        receiver.end_leave(&left, &mut |_, event| handler(sender, event));
         left?;
-        let Some(Parts { inbox, ready }) = self.parts.take() else { return Ok(()) };
+        let Self { unheard, ready, receiver, .. } = self;
         drop(ready);
-        thread::run(move || inbox.close()).await
+        let receiver = receiver.into_inner();
+        thread::run(move || {
+            drop(receiver);
+            let closed = shared.take().map_or(Ok(()), |daemon| daemon.close());
+            drop((closes.into_inner(), unheard));
+            closed
+        })
+        .await
     }
 
-    fn shared(&self) -> Shared {
-        self.link().requests().shared().cloned().expect("a receiver shares its requests")
+    async fn leave_here(
+        &mut self,
+        shared: &Arc<Shared>,
+        handler: &mut impl FnMut(&Sender, Event<'_>),
+    ) -> Result<()> {
+        while shared.outbox().is_waiting() {
+            // A long message that is given up makes no event.
+            timeout(RETRY, self.dispatch(&mut *handler)).await.unwrap_or(Ok(0))?;
+        }
+        loop {
+            let leaving = Arc::clone(shared);
+            match thread::run(move || leaving.leave()).await {
+                Err(error) if error.is_retryable() => sleep(RETRY).await,
+                Err(error) => return Err(error),
+                Ok(()) => break,
+            }
+        }
+        self.receiver.leave_told();
+        while !self.receiver.has_left() {
+            // One at a time: the daemon goes on telling of the group, which this member is no longer in.
+            poll_fn(|cx| self.poll_dispatch(cx, 1, handler)).await?;
+        }
+        Ok(())
     }
 }
 

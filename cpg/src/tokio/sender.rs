@@ -7,29 +7,31 @@ use std::time::Duration;
 
 use ::tokio::time::{sleep, timeout};
 
-use super::thread;
 use crate::error::{Error, Result};
+use crate::group::backoff::Pauses;
 use crate::group_name::GroupName;
 use crate::member::Member;
+use crate::session;
 use crate::session::lag::Lag;
 use crate::session::outbox::{Outbox, STALL};
-use crate::session::requests::Shared;
+use crate::session::shared::Shared;
 use crate::session::ticket::Ticket;
+use crate::tokio::thread::{self, DropOff};
 
-/// The pauses of a send that is refused for now grow from the first of these to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
+/// The pauses while flow control refuses a message that nobody will hear of.
+const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Duration::from_millis(20) };
 
-/// The sending half of a group, from [`Group::split`](super::Group::split): for any number of tasks.
+/// The sending half of a session, from [`Session::split`](super::Session::split): for any number of tasks.
 ///
 /// The membership ends when the [`Receiver`](super::Receiver) and all senders are gone, or when the receiver leaves: then
 /// every call here is refused with [`Error::Left`](crate::Error::Left).
 ///
 /// ```no_run
-/// use cpg::tokio::{Group, Sender};
+/// use cpg::tokio::{Sender, Session};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> cpg::Result<()> {
-/// let (sender, mut receiver): (Sender, _) = Group::join("ledger").await?.split();
+/// let (sender, mut receiver): (Sender, _) = Session::join("ledger").await?.split();
 /// let receiving = tokio::spawn(async move {
 ///     while receiver.recv().await.is_ok() {}
 /// });
@@ -47,55 +49,40 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Sender(Arc<Inner>);
-
-#[derive(Debug)]
-pub(super) struct Inner {
-    /// None only while it is dropped.
-    pub(super) shared: Option<Shared>,
-    pub(super) name: GroupName,
-    pub(super) max_atomic: usize,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        thread::drop_off(self.shared.take());
-    }
-}
+pub struct Sender(Arc<DropOff<session::sender::Sender>>);
 
 impl Sender {
-    pub(super) fn new(inner: Inner) -> Self {
-        Self(Arc::new(inner))
+    pub(super) fn new(sender: session::sender::Sender) -> Self {
+        Self(Arc::new(DropOff::new(sender)))
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        self.0.shared.as_ref().expect("taken by drop alone")
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        self.0.shared()
     }
 
     /// The group.
     pub fn name(&self) -> &GroupName {
-        &self.0.name
+        self.0.name()
     }
 
     /// This member: this node and this process.
     pub fn me(&self) -> Member {
-        self.shared().me()
+        self.0.me()
     }
 
-    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the group is away
-    /// it is still the one that was lost. In a child of the process, 0.
+    /// As [`cpg::Sender::generation`](crate::Sender::generation).
     pub fn generation(&self) -> u64 {
-        self.shared().generation()
+        self.0.generation()
     }
 
     /// How far this member is behind what it has sent.
     pub fn lag(&self) -> Lag {
-        self.shared().outbox().lag()
+        self.0.lag()
     }
 
     /// The longest message, in bytes, that is sent in one piece.
     pub fn max_atomic_message_size(&self) -> usize {
-        self.0.max_atomic
+        self.0.max_atomic_message_size()
     }
 
     /// The members of the group as the daemon knows them now.
@@ -106,8 +93,8 @@ impl Sender {
     /// As [`Link::members`](crate::Link::members).
     #[doc(alias = "cpg_membership_get")]
     pub async fn members(&self) -> Result<Vec<Member>> {
-        let (shared, name) = (self.shared().clone(), self.name().clone());
-        thread::run(move || shared.wait(|connection| connection.own_members(&name))).await
+        let shared = Arc::clone(self.shared());
+        thread::run(move || shared.members()).await
     }
 
     /// Sends a message if the queue has room for it.
@@ -116,7 +103,7 @@ impl Sender {
     /// As [`cpg::Sender::try_send`](crate::Sender::try_send).
     #[doc(alias = "cpg_mcast_joined")]
     pub fn try_send(&self, message: &[u8]) -> Result<()> {
-        self.shared().queue(&[IoSlice::new(message)]).map(drop)
+        self.0.try_send(message)
     }
 
     /// As [`try_send`](Self::try_send), with a ticket.
@@ -125,7 +112,7 @@ impl Sender {
     /// As [`try_send`](Self::try_send).
     #[doc(alias = "cpg_mcast_joined")]
     pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        self.ticket(self.shared().queue(&[IoSlice::new(message)])?)
+        self.0.try_send_tracked(message)
     }
 
     /// Sends a message, and waits while the queue is full; see [`cpg::Sender`](crate::Sender) for the queue.
@@ -148,12 +135,7 @@ impl Sender {
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     pub async fn send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        self.ticket(self.accept(message).await?)
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "its callers have a result")]
-    fn ticket(&self, number: u64) -> Result<Ticket> {
-        Ok(self.shared().ticket(number))
+        Ok(self.0.ticket_of(self.accept(message).await?))
     }
 
     async fn accept(&self, message: &[u8]) -> Result<u64> {
@@ -161,25 +143,25 @@ impl Sender {
         let slices = [IoSlice::new(message)];
         let (len, long) = shared.len(&slices)?;
         if long {
-            let (shared, bytes) = (shared.clone(), shared.gather(&slices, len));
+            let (shared, bytes) = (Arc::clone(shared), shared.gather(&slices, len));
             return thread::run(move || shared.send_long(&bytes, None)).await;
         }
-        let mut pause = PAUSES.0;
-        let mut room = Room { outbox: shared.outbox(), task: None };
+        let mut pause = PAUSES.first;
+        let mut space = Space { outbox: shared.outbox(), task: None };
         loop {
-            let send = |bytes: &[u8]| shared.send_now(bytes);
+            let send = shared.wire();
             match shared.outbox().push(&slices, len, &send) {
                 Err(Error::QueueFull) => {}
                 // Only without a receiver.
                 Err(error) if error.is_retryable() => {
                     sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES.1);
+                    pause = PAUSES.after(pause);
                     continue;
                 }
                 result => return result,
             }
             // When nothing has come back for so long, trying again helps the queue on.
-            let push = poll_fn(|cx| room.outbox.poll_push(cx, &mut room.task, &slices, len, &send));
+            let push = poll_fn(|cx| space.outbox.poll_push(cx, &mut space.task, &slices, len, &send));
             match timeout(STALL, push).await {
                 Err(_) => {}
                 Ok(Err(error)) if error.is_retryable() => {}
@@ -189,13 +171,13 @@ impl Sender {
     }
 }
 
-/// A task that may be waiting for room, until this goes.
-struct Room<'o> {
+/// A task that may be waiting for space, until this goes.
+struct Space<'o> {
     outbox: &'o Outbox,
     task: Option<u64>,
 }
 
-impl Drop for Room<'_> {
+impl Drop for Space<'_> {
     fn drop(&mut self) {
         if let Some(task) = self.task {
             self.outbox.forget_task(task);

@@ -1,11 +1,12 @@
 //! What waits for the daemon, off the executor.
 
 use std::io;
-use std::thread::Builder;
+use std::ops::{Deref, DerefMut};
 
 use ::tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::os::thread;
 
 /// Has `work` done by a thread that ends with it. Dropping the future leaves the work going on, and drops what it gives.
 pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -14,14 +15,17 @@ pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Se
         // Nobody may be waiting any more.
         let _ = done.send(work());
     };
-    Builder::new().name("cpg".to_owned()).spawn(work).map_err(Error::Thread)?;
-    result
-        .await
-        .unwrap_or_else(|_| Err(Error::Thread(io::Error::other("the thread that waited for it panicked"))))
+    thread::spawn(work).map_err(|error| Error::Thread(error.into()))?;
+    result.await.unwrap_or_else(|_| {
+        Err(Error::Thread(io::Error::other("the thread that waited for it panicked").into()))
+    })
 }
 
 /// A value that is dropped by a thread if nobody takes it out.
+#[derive(Debug)]
 pub(super) struct DropOff<T: Send + 'static>(Option<T>);
+
+const TAKEN: &str = "taken by into_inner and by drop alone";
 
 impl<T: Send + 'static> DropOff<T> {
     pub(super) fn new(value: T) -> Self {
@@ -29,7 +33,21 @@ impl<T: Send + 'static> DropOff<T> {
     }
 
     pub(super) fn into_inner(mut self) -> T {
-        self.0.take().expect("taken by this and by drop alone")
+        self.0.take().expect(TAKEN)
+    }
+}
+
+impl<T: Send + 'static> Deref for DropOff<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect(TAKEN)
+    }
+}
+
+impl<T: Send + 'static> DerefMut for DropOff<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect(TAKEN)
     }
 }
 
@@ -44,5 +62,5 @@ impl<T: Send + 'static> Drop for DropOff<T> {
 /// Drops what may close a handle, which waits for the daemon too.
 pub(super) fn drop_off(what: impl Send + 'static) {
     // Without threads it is dropped here, by the failure.
-    let _ = Builder::new().name("cpg".to_owned()).spawn(move || drop(what));
+    let _: io::Result<_> = thread::spawn(move || drop(what));
 }

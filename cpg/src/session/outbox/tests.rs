@@ -4,22 +4,22 @@ use std::sync::Arc;
 use super::*;
 use crate::cs_error::CsError;
 use crate::packet;
+use crate::session::end::Look;
 
-const LOST: Cause = Cause::Cs { call: "cpg_mcast_joined", code: CsError::Library };
+const LOST: Error = Error::Cs { call: "cpg_mcast_joined", code: CsError::Library };
 
 fn outbox(comeback: Option<bool>) -> Outbox {
-    let readiness = Readiness::new(None, None).unwrap();
-    Outbox::new(Process::this(), Flow::coalesced(), comeback, 1, 0, readiness)
+    Outbox::new(Flow::coalesced(), comeback, Readiness::new(&[]).unwrap())
 }
 
-fn push(outbox: &Outbox, message: &[u8], send: Send<'_>) -> Result<u64> {
+fn push(outbox: &Outbox, message: &[u8], send: SendNow<'_>) -> Result<u64> {
     outbox.push(&[IoSlice::new(message)], message.len(), send)
 }
 
 /// What a receiver has to do, in short.
 fn look(outbox: &Outbox) -> String {
     match outbox.look() {
-        Look::Returned(message) => format!("returned {}", String::from_utf8_lossy(&message.payload)),
+        Look::Returned(message) => format!("returned {}", String::from_utf8_lossy(message.payload())),
         Look::Lost(_) => "lost".to_owned(),
         Look::On => "on".to_owned(),
     }
@@ -34,7 +34,7 @@ fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() 
             sent.borrow_mut().push(bytes.to_vec());
             Some(Ok(()))
         };
-        let fails = |_: &[u8]| Some(Err(LOST.into()));
+        let fails = |_: &[u8]| Some(Err(LOST));
         let first = push(&outbox, b"first", &works).unwrap();
         let second = push(&outbox, b"second", &works).unwrap();
         // libcpg hands the first one over at this moment, and a sender finds out that the daemon has gone.
@@ -43,7 +43,7 @@ fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() 
         outbox.settle(first + 1);
         if comeback.is_some() {
             assert_eq!(look(&outbox), "lost");
-            outbox.lose(LOST);
+            outbox.lose(&LOST);
         }
         assert_eq!(look(&outbox), "returned second");
         assert_eq!(look(&outbox), "on", "the third was refused, or is kept");
@@ -58,10 +58,10 @@ fn a_message_that_is_refused_leaves_its_packet() {
     let outbox = outbox(Some(false));
     // One is put off, and the next travels with it.
     let first = push(&outbox, b"first", &|_| None).unwrap();
-    let error = push(&outbox, b"second", &|_| Some(Err(LOST.into()))).unwrap_err();
+    let error = push(&outbox, b"second", &|_| Some(Err(LOST))).unwrap_err();
     assert_eq!(error.code(), Some(CsError::Library));
     assert!(matches!(push(&outbox, b"third", &|_| None), Err(Error::Away)));
-    outbox.lose(LOST);
+    outbox.lose(&LOST);
     assert_eq!(look(&outbox), "returned first");
     assert_eq!(look(&outbox), "on");
     assert!(outbox.outcome(first).unwrap().unwrap_err().is_connection_lost());
@@ -83,7 +83,7 @@ fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
         Some(Ok(()))
     };
     let first = push(&outbox, b"first", &works).unwrap();
-    push(&outbox, b"second", &|_| Some(Err(LOST.into()))).unwrap();
+    push(&outbox, b"second", &|_| Some(Err(LOST))).unwrap();
     // The receiver has not heard of it, and libcpg would take more: it would be lost with the membership, or come too early in
     // the next one.
     let everybody = |number: u8| {
@@ -95,7 +95,7 @@ fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
     everybody(3);
     assert_eq!(outbox.arrived(&sent.borrow().clone()[0], &works), Some(first..first + 1));
     everybody(4);
-    outbox.lose(LOST);
+    outbox.lose(&LOST);
     everybody(5);
     assert_eq!(look(&outbox), "on", "nothing is handed back");
     outbox.reopen(2, &works);
@@ -132,7 +132,7 @@ fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
 
 #[cfg(feature = "tokio")]
 #[test]
-fn a_task_that_gives_up_waiting_for_room_leaves_nothing_behind() {
+fn a_task_that_gives_up_waiting_for_space_leaves_nothing_behind() {
     let outbox = outbox(None);
     while push(&outbox, &[1; 10_000], &|_| None).is_ok() {}
     for _ in 0..3 {
@@ -142,8 +142,8 @@ fn a_task_that_gives_up_waiting_for_room_leaves_nothing_behind() {
             let slices = [IoSlice::new(&[1; 10_000])];
             assert!(outbox.poll_push(&cx, &mut number, &slices, 10_000, &|_| None).is_pending());
         }
-        assert_eq!(outbox.lock().unwrap().room_wakers.len(), 1);
+        assert_eq!(outbox.lock().unwrap().space_wakers.len(), 1);
         outbox.forget_task(number.unwrap());
-        assert!(outbox.lock().unwrap().room_wakers.is_empty());
+        assert!(outbox.lock().unwrap().space_wakers.is_empty());
     }
 }

@@ -16,15 +16,15 @@ fn send(queue: &mut Queue) -> Vec<Vec<u8>> {
     sent
 }
 
-fn returned(queue: &mut Queue) -> Vec<(Vec<u8>, bool, Cause)> {
+fn returned(queue: &mut Queue) -> Vec<(Vec<u8>, bool, Error)> {
     std::iter::from_fn(|| queue.take_returned())
-        .map(|Returned { payload, sent, cause, .. }| (payload, sent, cause))
+        .map(|message| (message.payload().to_vec(), message.was_sent(), message.error().clone()))
         .collect()
 }
 
 #[test]
 fn what_waits_together_travels_together() {
-    let mut queue = Queue::new(Flow::coalesced().packet_size(30).window(1), 0);
+    let mut queue = Queue::new(Flow::coalesced().packet_size(30).window(1));
     push(&mut queue, b"first");
     let first = send(&mut queue);
     assert_eq!(first.len(), 1);
@@ -40,17 +40,17 @@ fn what_waits_together_travels_together() {
 #[test]
 fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
     for flow in [Flow::new(), Flow::coalesced().packet_size(1)] {
-        let mut queue = Queue::new(flow.window(usize::MAX), 0);
+        let mut queue = Queue::new(flow.window(usize::MAX));
         let numbers = [b"a", b"b", b"c"].map(|message| push(&mut queue, message));
         let sent = send(&mut queue);
         assert_eq!(queue.arrived(&sent[2]), Some(2..3));
         queue.settle(3);
         assert_eq!(
             returned(&mut queue),
-            [b"a", b"b"].map(|message| (message.to_vec(), true, Cause::Dropped))
+            [b"a", b"b"].map(|message| (message.to_vec(), true, Error::Dropped))
         );
-        let dropped = Some(Err(Cause::Dropped));
-        assert_eq!(numbers.map(|number| queue.outcome(number)), [dropped, dropped, Some(Ok(()))]);
+        let dropped = Some(Err(Error::Dropped));
+        assert_eq!(numbers.map(|number| queue.outcome(number)), [dropped.clone(), dropped, Some(Ok(()))]);
         // One that was dropped and comes all the same is nobody's.
         assert_eq!(queue.arrived(&sent[0]), None);
         assert!(queue.is_open() && !queue.is_flying());
@@ -58,22 +58,9 @@ fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
 }
 
 #[test]
-fn messages_from_before_the_queue_are_not_taken_for_its_own() {
-    let mut queue = Queue::new(Flow::new(), 1);
-    let number = push(&mut queue, b"the same");
-    let sent = send(&mut queue);
-    assert_eq!(queue.arrived(&sent[0]), None);
-    assert_eq!(queue.outcome(number), None);
-    assert_eq!(queue.arrived(&sent[0]), Some(0..1));
-    assert_eq!(queue.outcome(number), None, "it has not been handled");
-    queue.settle(1);
-    assert_eq!(queue.outcome(number), Some(Ok(())));
-}
-
-#[test]
 fn the_end_gives_back_what_has_not_arrived() {
     for flow in [Flow::new().window(1), Flow::coalesced().window(1)] {
-        let mut queue = Queue::new(flow, 0);
+        let mut queue = Queue::new(flow);
         push(&mut queue, b"arrived");
         let sent = send(&mut queue);
         let numbers = [b"flying", b"waits1", b"waits2"].map(|message| push(&mut queue, message));
@@ -83,8 +70,8 @@ fn the_end_gives_back_what_has_not_arrived() {
         } else {
             assert_eq!(send(&mut queue).len(), 1);
         }
-        queue.end(Cause::Left);
-        queue.end(Cause::Unheard);
+        queue.end(&Error::Left);
+        queue.end(&Error::Unheard);
         let all = returned(&mut queue);
         assert_eq!(
             all.iter().map(|(message, ..)| &message[..]).collect::<Vec<_>>(),
@@ -94,7 +81,7 @@ fn the_end_gives_back_what_has_not_arrived() {
             all.iter().map(|&(_, sent, _)| sent).collect::<Vec<_>>(),
             [true, flow.coalesce, flow.coalesce]
         );
-        assert_eq!(numbers.map(|number| queue.outcome(number)), [Some(Err(Cause::Left)); 3]);
+        assert_eq!(numbers.map(|number| queue.outcome(number)), [const { Some(Err(Error::Left)) }; 3]);
         assert_eq!(queue.outcome(0), None, "it has arrived, and is being handled");
         queue.settle(1);
         assert_eq!(queue.outcome(0), Some(Ok(())));
@@ -103,7 +90,7 @@ fn the_end_gives_back_what_has_not_arrived() {
 
 #[test]
 fn a_long_message_has_its_turn() {
-    let mut queue = Queue::new(Flow::new(), 0);
+    let mut queue = Queue::new(Flow::new());
     push(&mut queue, b"before");
     let long = queue.push_long(Arc::from(&b"long"[..]));
     push(&mut queue, b"after");
@@ -112,20 +99,20 @@ fn a_long_message_has_its_turn() {
     assert!(queue.is_long_next() && queue.take_turn(long));
     assert_eq!(send(&mut queue), [b"after"]);
     // Its sender has it until it is sent.
-    queue.end(Cause::Left);
+    queue.end(&Error::Left);
     assert_eq!(returned(&mut queue).len(), 2);
 
-    let mut queue = Queue::new(Flow::new(), 0);
+    let mut queue = Queue::new(Flow::new());
     let long = queue.push_long(Arc::from(&b"long"[..]));
     assert!(queue.take_turn(long));
     queue.release(long);
-    queue.end(Cause::Left);
-    assert_eq!(returned(&mut queue), [(b"long".to_vec(), true, Cause::Left)]);
+    queue.end(&Error::Left);
+    assert_eq!(returned(&mut queue), [(b"long".to_vec(), true, Error::Left)]);
 }
 
 #[test]
 fn the_limit_is_of_what_waits_and_one_may_always() {
-    let mut queue = Queue::new(Flow::coalesced().window(1).queue(10), 0);
+    let mut queue = Queue::new(Flow::coalesced().window(1).queue(10));
     push(&mut queue, &[0; 100]);
     assert_eq!(queue.push(&[], 0), Err(Full));
     send(&mut queue);
@@ -137,7 +124,7 @@ fn the_limit_is_of_what_waits_and_one_may_always() {
 
 #[test]
 fn messages_that_are_taken_back_leave_no_trace() {
-    let mut queue = Queue::new(Flow::new().window(usize::MAX), 0);
+    let mut queue = Queue::new(Flow::new().window(usize::MAX));
     let mut last = None;
     for _ in 0..3 {
         let refused = push(&mut queue, b"refused");
@@ -152,11 +139,11 @@ fn messages_that_are_taken_back_leave_no_trace() {
     let between = queue.push_long(Arc::from(&b"long"[..]));
     push(&mut queue, b"behind");
     assert!(queue.withdraw(between));
-    assert_eq!(queue.outcome(between), Some(Err(Cause::Dropped)));
+    assert_eq!(queue.outcome(between), Some(Err(Error::Dropped)));
     assert_eq!(queue.outcome(between + 1), None);
 
     // In a packet.
-    let mut queue = Queue::new(Flow::coalesced(), 0);
+    let mut queue = Queue::new(Flow::coalesced());
     push(&mut queue, b"one");
     let two = push(&mut queue, b"two");
     assert!(queue.retract(two, 3));
@@ -170,7 +157,7 @@ fn messages_that_are_taken_back_leave_no_trace() {
 fn the_window_is_filled_again_at_each_arrival_and_with_packets_when_half_of_it_is_free() {
     let packets = Flow::coalesced().packet_size(9);
     for (flow, arrivals) in [(Flow::new().window(4 * LEAST), 1), (packets.window(4 * 9), 2)] {
-        let mut queue = Queue::new(flow, 0);
+        let mut queue = Queue::new(flow);
         for number in 0..5 {
             push(&mut queue, &[number]);
         }

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Outbox, STALL, Send, Stage, State};
-use crate::cause::Cause;
 use crate::error::{Error, Result};
+use crate::session::outbox::{Outbox, STALL, SendNow, Stage, State};
 
 impl Outbox {
     /// Sends a message by `call`, which may wait for the daemon, in its turn, for which this waits. `call` gets the generation of
@@ -15,22 +14,22 @@ impl Outbox {
         &self,
         bytes: &Arc<[u8]>,
         deadline: Option<Instant>,
-        send: Send<'_>,
+        send: SendNow<'_>,
         call: impl FnOnce(&[u8], u64) -> Result<()>,
     ) -> Result<u64> {
         let mut state = self.lock()?;
-        if let Some(cause) = state.refusal() {
-            return Err(cause.into());
+        if let Some(error) = state.refusal() {
+            return Err(error);
         }
         let number = state.queue.push_long(Arc::clone(bytes));
         self.flush(&mut state, send);
         loop {
-            if let Some(Err(cause)) = state.queue.outcome(number) {
-                return Err(cause.into());
+            if let Some(Err(error)) = state.queue.outcome(number) {
+                return Err(error);
             }
-            if let Some(cause) = state.refusal_by_fault() {
+            if let Some(error) = state.refusal_by_fault() {
                 state.queue.withdraw(number);
-                return Err(cause.into());
+                return Err(error);
             }
             let open = !state.busy
                 && !state.is_stopped()
@@ -47,7 +46,7 @@ impl Outbox {
                 return Err(error);
             }
             let until = deadline.map_or(now + STALL, |deadline| deadline.min(now + STALL));
-            state = self.wait_room(state, until);
+            state = self.wait_space(state, until)?;
         }
         state.busy = true;
         let generation = state.generation;
@@ -57,8 +56,8 @@ impl Outbox {
         state.busy = false;
         let result = state.sent_long(number, result);
         let lasts = generation == state.generation && !state.away;
-        if let (true, Err(Some(cause))) = (lasts, result.as_ref().map_err(Cause::of)) {
-            self.fail(&mut state, cause);
+        if let (true, Some(error)) = (lasts, result.as_ref().err().filter(|error| error.is_final())) {
+            self.fail(&mut state, error.clone());
         }
         self.flush(&mut state, send);
         result
@@ -68,8 +67,8 @@ impl Outbox {
 impl State {
     /// What `result` means for a long message that was in flight meanwhile.
     fn sent_long(&mut self, number: u64, result: Result<()>) -> Result<u64> {
-        if let Some(Err(cause)) = self.queue.outcome(number) {
-            return result.and(Err(cause.into()));
+        if let Some(Err(error)) = self.queue.outcome(number) {
+            return result.and(Err(error));
         }
         if self.queue.has_arrived(number) {
             return Ok(number);

@@ -6,37 +6,29 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::{Outbox, Send, Stage, State};
-use crate::cause::Cause;
-use crate::session::queue::Returned;
+use crate::error::Error;
+use crate::event::undelivered::Undelivered;
+use crate::session::outbox::{Outbox, SendNow, Stage, State};
 
 /// What a receiver has to do before it takes an event of libcpg's.
 #[derive(Debug)]
 pub(crate) enum Look {
     /// A message is to be handed back.
-    Returned(Returned),
+    Returned(Undelivered),
     /// A sender has found out that the membership has ended.
-    Lost(Cause),
+    Lost(Error),
     /// Nothing.
     On,
 }
 
 impl Outbox {
     /// A sender has met an error that does not pass.
-    pub(super) fn fail(&self, state: &mut State, cause: Cause) {
+    pub(super) fn fail(&self, state: &mut State, error: Error) {
         if state.stage == Stage::Unheard {
-            self.end_locked(state, cause);
+            self.end_locked(state, &error);
         } else {
-            state.fault.get_or_insert(cause);
+            state.fault.get_or_insert(error);
             self.changed(state);
-        }
-    }
-
-    /// A request has met an error that ends the membership, and that the receiver is to hear of.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn meet(&self, cause: Cause) {
-        if let Ok(mut state) = self.lock() {
-            self.fail(&mut state, cause);
         }
     }
 
@@ -45,45 +37,46 @@ impl Outbox {
     pub(crate) fn look(&self) -> Look {
         let Ok(mut state) = self.lock() else { return Look::On };
         state.last_look = Instant::now();
-        if let Some(cause) = state.fault {
-            if state.comes_back(cause) {
-                return Look::Lost(cause);
+        if let Some(error) = &state.fault {
+            let error = error.clone();
+            if state.comes_back(&error) {
+                return Look::Lost(error);
             }
-            self.end_locked(&mut state, cause);
+            self.end_locked(&mut state, &error);
         }
         state.queue.take_returned().map_or(Look::On, Look::Returned)
     }
 
     /// The receiver ends the queue.
-    pub(crate) fn end(&self, cause: Cause) {
+    pub(crate) fn end(&self, error: &Error) {
         if let Ok(mut state) = self.lock() {
-            self.end_locked(&mut state, cause);
+            self.end_locked(&mut state, error);
         }
     }
 
-    fn end_locked(&self, state: &mut State, cause: Cause) {
+    fn end_locked(&self, state: &mut State, error: &Error) {
         state.comeback = None;
         state.fault = None;
-        state.queue.end(cause);
+        state.queue.end(error);
         self.changed(state);
     }
 
     /// The membership has ended, and the next one is sought.
-    pub(crate) fn lose(&self, cause: Cause) {
+    pub(crate) fn lose(&self, error: &Error) {
         let Ok(mut state) = self.lock() else { return };
         match state.comeback {
             Some(keep) => {
                 state.fault = None;
                 state.away = true;
-                state.queue.end_generation(cause, keep);
+                state.queue.end_generation(error, keep);
                 self.changed(&mut state);
             }
-            None => self.end_locked(&mut state, cause),
+            None => self.end_locked(&mut state, error),
         }
     }
 
     /// Another membership has begun, with which the queue goes on.
-    pub(crate) fn reopen(&self, generation: u64, send: Send<'_>) {
+    pub(crate) fn reopen(&self, generation: u64, send: SendNow<'_>) {
         let Ok(mut state) = self.lock() else { return };
         state.away = false;
         state.fault = None;
@@ -102,7 +95,7 @@ impl Outbox {
     }
 
     /// The receiver has gone.
-    pub(crate) fn unheard(&self, send: Send<'_>) {
+    pub(crate) fn unheard(&self, send: SendNow<'_>) {
         let Ok(mut state) = self.lock() else { return };
         // After leaving it is closed, and stays so.
         if state.stage == Stage::Open {
@@ -110,8 +103,8 @@ impl Outbox {
         }
         state.queue.abandon();
         if state.is_stopped() {
-            let cause = state.fault.unwrap_or(Cause::Left);
-            self.end_locked(&mut state, cause);
+            let error = state.fault.clone().unwrap_or(Error::Left);
+            self.end_locked(&mut state, &error);
         }
         state.comeback = None;
         self.flush(&mut state, send);
@@ -126,17 +119,17 @@ impl Outbox {
     }
 
     fn wake_all(&self, state: &mut State) {
-        self.room.notify_all();
+        self.space.notify_all();
         self.settled.notify_all();
-        let tasks = [std::mem::take(&mut state.room_wakers), std::mem::take(&mut state.settled_wakers)];
+        let tasks = [std::mem::take(&mut state.space_wakers), std::mem::take(&mut state.settled_wakers)];
         state.woken.extend(tasks.into_iter().flat_map(BTreeMap::into_values));
     }
 }
 
 impl State {
     /// Whether another membership follows one that ends so.
-    fn comes_back(&self, cause: Cause) -> bool {
-        self.comeback.is_some() && cause.is_connection_lost()
+    pub(super) fn comes_back(&self, error: &Error) -> bool {
+        self.comeback.is_some() && error.is_connection_lost()
     }
 
     /// Whether nothing can be sent now, and messages wait for what the receiver makes of it.
@@ -144,13 +137,13 @@ impl State {
         self.fault.is_some() || self.away
     }
 
-    /// Why no message is accepted while nothing can be sent, if none is.
-    pub(super) fn refusal_by_fault(&self) -> Option<Cause> {
-        match (self.fault, self.comeback) {
-            (Some(cause), _) if !self.comes_back(cause) => Some(cause),
+    /// Returns why no message is accepted while nothing can be sent, if none is.
+    pub(super) fn refusal_by_fault(&self) -> Option<Error> {
+        match (&self.fault, self.comeback) {
+            (Some(error), _) if !self.comes_back(error) => Some(error.clone()),
             (_, Some(true)) => None,
-            (Some(_), _) => Some(Cause::Away),
-            (None, _) => self.away.then_some(Cause::Away),
+            (Some(_), _) => Some(Error::Away),
+            (None, _) => self.away.then_some(Error::Away),
         }
     }
 }

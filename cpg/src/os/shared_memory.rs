@@ -1,22 +1,12 @@
-//! Whether there is room for what libcpg and libqb take without looking.
+//! `/dev/shm`: room in it, and the files of zero-copy buffers there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-/// Descriptors that a connection has open at most while it is made, and one more.
-const DESCRIPTORS: usize = 8;
-
 /// Headers that libcpg puts before the buffer, and the page that it rounds to (`lib/cpg.c`, `cpg_zcb_alloc`).
 const HEADERS: usize = 8192;
-
-/// Takes the descriptors that a connection needs, and gives them back.
-///
-/// libqb closes descriptor 0 when it gets none for its socket, whatever that is of (`lib/ipc_setup.c`).
-pub(crate) fn check_descriptors() -> io::Result<()> {
-    (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<_>>>().map(drop)
-}
 
 /// Takes from `/dev/shm` what libcpg is about to take; it is given back with the file.
 ///

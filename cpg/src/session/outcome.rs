@@ -4,9 +4,8 @@ use std::sync::PoisonError;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{LOCKED, Locked, Outbox, Stage, State};
-use crate::cause::Cause;
 use crate::error::{Error, Result};
+use crate::session::outbox::{LOCKED, Locked, Outbox, Stage, State};
 
 impl Outbox {
     /// All messages below `number` have been handled.
@@ -77,9 +76,8 @@ impl Outbox {
 impl State {
     fn outcome(&self, number: u64) -> Option<Result<()>> {
         let unheard = || {
-            (self.stage == Stage::Unheard && !self.queue.is_settled(number)).then_some(Err(Cause::Unheard))
+            (self.stage == Stage::Unheard && !self.queue.is_settled(number)).then_some(Err(Error::Unheard))
         };
-        let outcome = self.queue.outcome(number).or_else(unheard)?;
-        Some(outcome.map_err(Error::from))
+        self.queue.outcome(number).or_else(unheard)
     }
 }

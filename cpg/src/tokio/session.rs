@@ -1,4 +1,4 @@
-//! A membership of a task.
+//! A session of a task.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,22 +6,20 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 
-use super::sender::{Inner, Sender};
-use super::thread::DropOff;
-use super::{Receiver, thread};
-use crate::error::{Error, Result};
-use crate::event::event::Event;
-use crate::event::event::OwnedEvent;
-use crate::group::join::PATIENCE;
-use crate::group::link::Link;
-use crate::group_name::GroupName;
-use crate::handle::options::Connect;
+use crate::error::Result;
+use crate::event::event::{Event, OwnedEvent};
+use crate::group_name::{GroupName, IntoGroupName};
 use crate::member::Member;
+use crate::session;
 use crate::session::lag::Lag;
 use crate::session::ticket::Ticket;
+use crate::tokio::options::SessionOptions;
+use crate::tokio::receiver::Receiver;
+use crate::tokio::sender::Sender;
 
-/// A joined handle of a task: what [`cpg::Group`](crate::Group) is to a thread.
+/// A session of a task: what [`cpg::Session`](crate::Session) is to a thread.
 ///
 /// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error. Dropping it ends the membership, by a
 /// thread: a process that ends before that has been done takes messages with it that the daemon had not yet read. To be sure of
@@ -29,94 +27,81 @@ use crate::session::ticket::Ticket;
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
-/// use cpg::tokio::Group;
-/// use cpg::{Connect, Event, GroupName, Reconnect};
+/// use cpg::tokio::Session;
+/// use cpg::{Event, Reconnect};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> cpg::Result<()> {
-/// let how = Connect::new().reconnect(Reconnect::new());
-/// let deadline = Instant::now() + Duration::from_secs(10);
-/// let mut group = Group::join_until(how, GroupName::new("ledger")?, deadline).await?;
-/// println!("{} in {}, generation {}", group.me(), group.name(), group.generation());
-/// println!("{:?}", group.members().await?);
-/// group.send(b"one").await?;
-/// group.try_send(b"two")?;
-/// let tickets = [group.try_send_tracked(b"three")?, group.send_tracked(b"four").await?];
+/// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger").await?;
+/// println!("{} in {}, generation {}", session.me(), session.name(), session.generation());
+/// println!("{:?}", session.members().await?);
+/// session.send(b"one").await?;
+/// session.try_send(b"two")?;
+/// let tickets = [session.try_send_tracked(b"three")?, session.send_tracked(b"four").await?];
 /// // Events where libcpg has them: as many as are there.
 /// let mut heard = 0;
 /// while heard < 4 {
-///     group.dispatch(|_, event| heard += usize::from(matches!(event, Event::Deliver(_)))).await?;
+///     session.dispatch(|_, event| heard += usize::from(matches!(event, Event::Deliver(_)))).await?;
 /// }
 /// for ticket in tickets {
 ///     ticket.await?;
 /// }
-/// assert_eq!(group.lag().in_flight(), 0);
+/// assert_eq!(session.lag().in_flight(), 0);
 /// let deadline = Instant::now() + Duration::from_secs(10);
-/// group.leave_until(deadline, |_, event| println!("{event:?}")).await?;
+/// session.leave_until(deadline, |_, event| println!("{event:?}")).await?;
 ///
-/// // A group of threads can become one of tasks.
-/// let group = Group::new(cpg::Group::join("ledger")?)?;
-/// let (sender, receiver) = group.split();
+/// // A session of threads can become one of tasks.
+/// let session = Session::new(cpg::Session::join("ledger")?)?;
+/// let (sender, receiver) = session.split();
 /// sender.send(b"five").await?;
 /// receiver.leave().await
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Group {
+pub struct Session {
     sender: Sender,
     receiver: Receiver,
 }
 
-impl Group {
-    /// Connects and joins, for up to 10 seconds.
-    ///
-    /// Cancelling it leaves the group again, when it has been joined; until it has left, this process cannot join it anew (B5).
+impl Session {
+    /// Connects and joins, for up to 10 seconds. [`options`](Self::options) has more.
     ///
     /// # Errors
-    /// As [`cpg::Group::join`](crate::Group::join).
+    /// As [`SessionOptions::join`].
     ///
     /// # Panics
-    /// Without a runtime that has its I/O driver enabled.
+    /// As [`SessionOptions::join`].
     #[doc(alias = "cpg_join")]
-    pub async fn join<N>(name: N) -> Result<Self>
-    where
-        N: TryInto<GroupName>,
-        Error: From<N::Error>,
-    {
-        Self::join_until(Connect::new(), name.try_into()?, Instant::now() + PATIENCE).await
+    pub async fn join(name: impl IntoGroupName) -> Result<Self> {
+        Self::options().join(name).await
     }
 
-    /// As [`join`](Self::join), with options and another deadline.
+    /// The options of a session, which then joins.
+    pub fn options() -> SessionOptions {
+        SessionOptions::new()
+    }
+
+    /// A session for tasks of a session for threads.
+    ///
+    /// # Errors
+    /// [`Error::Poll`](crate::Error::Poll) if the reactor refuses the descriptor; the session is dropped.
     ///
     /// # Panics
     /// Without a runtime that has its I/O driver enabled.
-    ///
-    /// # Errors
-    /// As [`cpg::Group::join_until`](crate::Group::join_until).
-    #[doc(alias = "cpg_join")]
-    pub async fn join_until(how: Connect, name: GroupName, deadline: Instant) -> Result<Self> {
-        let join = move || crate::Group::join_until(how, &name, deadline).map(DropOff::new);
-        Self::new(thread::run(join).await?.into_inner())
+    pub fn new(session: session::session::Session) -> Result<Self> {
+        let (sender, receiver) = session.split();
+        let sender = Sender::new(sender);
+        Ok(Self { receiver: Receiver::new(receiver, sender.clone())?, sender })
     }
 
-    /// A group for tasks of a group for threads.
-    ///
-    /// # Errors
-    /// [`Error::Poll`] if the reactor refuses the descriptor; the group is dropped.
-    ///
-    /// # Panics
-    /// Without a runtime that has its I/O driver enabled.
-    pub fn new(group: crate::Group) -> Result<Self> {
-        let (inbox, shared) = group.into_inbox().share()?;
-        let inbox = inbox.soon();
-        let (name, max_atomic) = (inbox.link().name().clone(), inbox.link().max_atomic_message_size());
-        let sender = Sender::new(Inner { shared: Some(shared), name, max_atomic });
-        Ok(Self { sender, receiver: Receiver::new(inbox)? })
-    }
-
-    /// Parts the group into a half for the tasks that send, and one for the task that receives.
+    /// Parts the session into a half for the tasks that send, and one for the task that receives.
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
+    }
+
+    /// The sending half, which handlers get too.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
     }
 
     /// The group.
@@ -129,8 +114,7 @@ impl Group {
         self.sender.me()
     }
 
-    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the group is away
-    /// it is still the one that was lost. In a child of the process, 0.
+    /// As [`cpg::Sender::generation`](crate::Sender::generation).
     pub fn generation(&self) -> u64 {
         self.sender.generation()
     }
@@ -173,7 +157,7 @@ impl Group {
     /// As [`Sender::send`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send(&self, message: &[u8]) -> impl Future<Output = Result<()>> + Send {
-        // The future has the sender alone: one with the group, which is not Sync, could not go to another thread.
+        // The future has the sender alone: one with the session, which is not Sync, could not go to another thread.
         self.sender.send(message)
     }
 
@@ -194,7 +178,7 @@ impl Group {
     /// # Errors
     /// As [`Receiver::dispatch`].
     #[doc(alias = "cpg_dispatch")]
-    pub async fn dispatch(&mut self, handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
+    pub async fn dispatch(&mut self, handler: impl FnMut(&Sender, Event<'_>)) -> Result<usize> {
         self.receiver.dispatch(handler).await
     }
 
@@ -224,15 +208,21 @@ impl Group {
     /// # Errors
     /// As [`Receiver::leave`].
     #[doc(alias = "cpg_leave")]
-    pub async fn leave_until(self, deadline: Instant, handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
+    pub async fn leave_until(self, deadline: Instant, handler: impl FnMut(&Sender, Event<'_>)) -> Result<()> {
         self.receiver.leave_until(deadline, handler).await
     }
 }
 
-impl Stream for Group {
+impl Stream for Session {
     type Item = Result<OwnedEvent>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Pin::new(&mut self.receiver).poll_next(cx)
+    }
+}
+
+impl FusedStream for Session {
+    fn is_terminated(&self) -> bool {
+        self.receiver.is_terminated()
     }
 }

@@ -1,0 +1,184 @@
+//! The loop that takes events one by one until a limit ends it.
+
+use std::cell::Cell;
+use std::iter::{self, FusedIterator};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Instant;
+
+use crate::dispatch::limits::{Ended, Limits};
+use crate::dispatch::waker::Waker;
+use crate::error::Result;
+use crate::event::event::{Event, OwnedEvent};
+
+/// Where a dispatch takes its events from.
+pub(crate) trait Source {
+    /// Takes the next thing that there is, and counts the events that it hands to the handler.
+    fn next(&mut self, progress: &Progress<'_>) -> Result<Step>;
+
+    /// Waits until there may be something, or `waker` is readable; false when the deadline passed.
+    fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool>;
+}
+
+/// The result of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Events were handled, or a part of a long message was taken and there is no event yet.
+    Taken,
+    /// There is nothing for now.
+    Nothing,
+    /// The members of a full group are to be counted before its next event is taken (A8).
+    Full,
+}
+
+/// The reason why a loop stopped. All but [`Full`](Self::Full) are the caller's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    Broke,
+    Woken,
+    TimedOut,
+    Idle,
+    Enough,
+    /// As [`Step::Full`]; with a count, the loop can go on.
+    Full,
+}
+
+/// How far a dispatch has come. It outlives a loop that stops to have members counted.
+pub(crate) struct Progress<'l> {
+    limits: Limits<'l>,
+    handled: Cell<usize>,
+    broke: Cell<bool>,
+    /// The waker was woken, which is looked at after each message of a packet, and told when the loop stops.
+    woken: Cell<bool>,
+}
+
+impl<'l> Progress<'l> {
+    #[inline]
+    pub(crate) fn new(limits: Limits<'l>) -> Self {
+        Self { limits, handled: Cell::new(0), broke: Cell::new(false), woken: Cell::new(false) }
+    }
+
+    /// Counts an event that the handler is about to get.
+    #[inline]
+    pub(crate) fn count(&self) {
+        self.handled.set(self.handled.get() + 1);
+    }
+
+    /// Returns how many events were handled.
+    #[inline]
+    pub(crate) fn handled(&self) -> usize {
+        self.handled.get()
+    }
+
+    /// The handler has ended it.
+    pub(crate) fn end(&self) {
+        self.broke.set(true);
+    }
+
+    /// Returns why no further event is to be taken, if none is.
+    #[inline]
+    pub(crate) fn stopped(&self) -> Option<Stopped> {
+        if self.broke.get() {
+            Some(Stopped::Broke)
+        } else if self.handled.get() >= self.limits.most {
+            Some(Stopped::Enough)
+        } else if self.limits.waker.is_some() || self.limits.deadline.is_some() {
+            self.interrupted()
+        } else {
+            None
+        }
+    }
+
+    fn interrupted(&self) -> Option<Stopped> {
+        if let Some(waker) = self.limits.waker {
+            self.woken.set(self.woken.get() || waker.take_hinted());
+            if self.woken.get() {
+                return Some(Stopped::Woken);
+            }
+        }
+        self.limits.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| Stopped::TimedOut)
+    }
+
+    /// Waits for `source`; returns why it is not to be waited for any longer.
+    #[inline]
+    fn wait(&self, source: &impl Source) -> Result<Option<Stopped>> {
+        let Limits { waits, deadline, waker, .. } = self.limits;
+        if !waits {
+            return Ok(Some(Stopped::Idle));
+        }
+        if !source.wait(deadline, waker.map(Waker::as_fd))? {
+            return Ok(Some(Stopped::TimedOut));
+        }
+        Ok(waker.is_some_and(Waker::take).then_some(Stopped::Woken))
+    }
+}
+
+/// Takes events from `source` until a limit ends it.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "a return over a system call is mispredicted, and costs more than the rest"
+)]
+pub(crate) fn run(source: &mut impl Source, progress: &Progress<'_>) -> Result<Stopped> {
+    // All limits but the deadline: one in the past takes what is there.
+    if let Some(stopped) = progress.stopped().filter(|stopped| *stopped != Stopped::TimedOut) {
+        return Ok(stopped);
+    }
+    loop {
+        match source.next(progress)? {
+            Step::Taken => {
+                if let Some(stopped) = progress.stopped() {
+                    return Ok(stopped);
+                }
+            }
+            Step::Nothing => {
+                if let Some(stopped) = progress.wait(source)? {
+                    return Ok(stopped);
+                }
+            }
+            Step::Full => return Ok(Stopped::Full),
+        }
+    }
+}
+
+/// Has `pump` dispatch until `handler` breaks, or a limit ends it.
+pub(crate) fn until_broken<L: ?Sized, T>(
+    limits: Limits<'_>,
+    mut handler: impl FnMut(&L, Event<'_>) -> ControlFlow<T>,
+    pump: impl FnOnce(&Progress<'_>, &mut dyn FnMut(&L, Event<'_>)) -> Result<Stopped>,
+) -> Result<Ended<T>> {
+    let (progress, mut value) = (Progress::new(limits), None);
+    let stopped = pump(&progress, &mut |link, event| {
+        if let ControlFlow::Break(end) = handler(link, event) {
+            value = Some(end);
+            progress.end();
+        }
+    })?;
+    Ok(stopped.into_ended(value))
+}
+
+/// Returns the events that `next` gives, until an error, which is the last item.
+pub(crate) fn until_error(
+    mut next: impl FnMut() -> Result<OwnedEvent>,
+) -> impl FusedIterator<Item = Result<OwnedEvent>> {
+    let mut failed = false;
+    iter::from_fn(move || {
+        let event = (!failed).then(&mut next)?;
+        failed = event.is_err();
+        Some(event)
+    })
+    .fuse()
+}
+
+impl Stopped {
+    /// Returns it as the caller's word for it, with the value that the handler broke with.
+    fn into_ended<T>(self, value: Option<T>) -> Ended<T> {
+        match (value, self) {
+            (Some(value), _) => Ended::Broke(value),
+            (None, Self::Woken) => Ended::Woken,
+            (None, Self::TimedOut) => Ended::TimedOut,
+            (None, Self::Idle) => Ended::Idle,
+            (None, Self::Broke | Self::Enough | Self::Full) => Ended::Enough,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The half of a connection that takes events.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use cpg_sys as sys;
+
+use crate::error::{Error, Result};
+use crate::event::event::Event;
+use crate::ffi::context::Frame;
+use crate::ffi::open::OpenHandle;
+use crate::ffi::requests::Counted;
+use crate::ffi::trampoline::MEMBERS_MAX;
+use crate::member::Member;
+use crate::os::stack;
+
+/// Bytes of stack that a dispatch must find.
+///
+/// `cpg_dispatch` has a frame of 1 054 040 bytes and no stack probe (A1; `IPC_DISPATCH_SIZE` in `ipc_cpg.h` and four arrays
+/// of 128 members). The rest is for libqb under it and the callback above it.
+const STACK: usize = 1152 * 1024;
+
+/// The half of a connection that takes events: one event, in one dispatch, on one thread at a time.
+#[derive(Debug)]
+pub(crate) struct EventHalf {
+    open: Arc<OpenHandle>,
+    not_sync: PhantomData<Cell<()>>,
+}
+
+/// The result of one dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// libcpg had something: an event that the handler has got, or a part of a long message.
+    One,
+    /// libcpg has nothing for now.
+    Nothing,
+    /// The group is full, and the next event could be a view that libcpg has no room for (A8): its members are to be
+    /// [counted](crate::ffi::requests::RequestHalf::count) first.
+    Full,
+}
+
+impl EventHalf {
+    pub(super) fn new(open: Arc<OpenHandle>) -> Self {
+        Self { open, not_sync: PhantomData }
+    }
+
+    /// Takes one event, or one part of a long message, from libcpg, and hands an event to `handler`. It does not wait.
+    ///
+    /// `me` is the member that the handle is. `counted` is used up by the one event before which a full group was counted.
+    ///
+    /// A panic of the handler goes on from here.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a return over a system call is mispredicted, and costs more than the rest"
+    )]
+    pub(crate) fn dispatch_one(
+        &mut self,
+        me: Member,
+        counted: &mut Option<Counted>,
+        handler: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Taken> {
+        let open = &*self.open;
+        // Before each event: a handler can have forked, and the child must take nothing of its parent's (A17).
+        open.check_owner()?;
+        stack::check(STACK)?;
+        if open.view_size() >= MEMBERS_MAX && !self.has_room(counted)? {
+            return Ok(Taken::Full);
+        }
+        let frame = Frame::new(me, &open.view_size, handler);
+        let Some(entered) = open.context.enter(&frame) else {
+            return Err(Error::cs("cpg_dispatch", sys::CS_ERR_BUSY));
+        };
+        // SAFETY: the thread has the stack for it (A1), no dispatch of this handle is under way (A2), and libcpg has room for
+        // the next view (A8), as was just checked. It neither blocks nor loops (B6), and calls the trampolines alone.
+        let code = unsafe { sys::cpg_dispatch(open.handle, sys::CS_DISPATCH_ONE_NONBLOCKING) };
+        drop(entered);
+        if let Some(panic) = frame.take_panic() {
+            resume_unwind(panic);
+        }
+        if open.view_size() > MEMBERS_MAX {
+            return Err(self.too_large());
+        }
+        match code {
+            sys::CS_OK => Ok(Taken::One),
+            sys::CS_ERR_TRY_AGAIN => Ok(Taken::Nothing),
+            code => Err(Self::failed(code)),
+        }
+    }
+
+    #[cold]
+    fn failed(code: sys::cs_error_t) -> Error {
+        Error::cs("cpg_dispatch", code)
+    }
+
+    #[cold]
+    fn too_large(&self) -> Error {
+        Error::GroupTooLarge { members: self.open.view_size(), limit: MEMBERS_MAX }
+    }
+
+    /// True if the next event can be taken: a full group is one join away from a view that libcpg has no room for.
+    ///
+    /// A group that was larger is refused for good, also when it has shrunk: the event with the view that is too large waits.
+    #[cold]
+    fn has_room(&self, counted: &mut Option<Counted>) -> Result<bool> {
+        if self.open.view_size() > MEMBERS_MAX {
+            return Err(self.too_large());
+        }
+        let Some(Counted(members)) = counted.take() else { return Ok(false) };
+        if members > MEMBERS_MAX {
+            self.open.view_size.store(members, Ordering::Relaxed);
+            return Err(self.too_large());
+        }
+        Ok(true)
+    }
+}
+
+impl AsFd for EventHalf {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.open.as_fd()
+    }
+}

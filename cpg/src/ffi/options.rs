@@ -1,0 +1,59 @@
+//! The options of a connection.
+
+use crate::event::ring::TotemEvents;
+
+/// The options of a connection.
+///
+/// ```no_run
+/// use cpg::{Connect, TotemEvents};
+///
+/// let group = Connect::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
+/// group.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use = "nothing is connected before open or join"]
+pub struct Connect {
+    pub(super) totem: TotemEvents,
+    pub(super) more_handles: bool,
+}
+
+impl Connect {
+    /// The options of [`Handle::connect`]: an event for each new ring, and 47 handles in a process at most.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which events about the ring the handle gets.
+    pub fn totem_events(self, totem: TotemEvents) -> Self {
+        Self { totem, ..self }
+    }
+
+    /// Lets this connection be made though 47 handles are open (A13).
+    ///
+    /// libcpg keeps its handles in a table that moves with the 48th handle, and with every 16th after that, while
+    /// other threads read it without a lock.
+    ///
+    /// # Safety
+    /// No other thread of the process may be in any function of libcpg while [`open`](Self::open) runs on the result:
+    /// neither through this crate (a send, a dispatch, a request of any handle) nor through other code.
+    ///
+    /// ```no_run
+    /// use cpg::{Connect, Handle};
+    ///
+    /// let handles = (0..47).map(|_| Handle::connect()).collect::<cpg::Result<Vec<_>>>()?;
+    /// assert!(matches!(Handle::connect(), Err(cpg::Error::TooManyHandles { open: 47 })));
+    /// // SAFETY: this is the only thread that uses libcpg.
+    /// let one_more = unsafe { Connect::new().more_handles() }.open()?;
+    /// # drop((handles, one_more));
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    pub unsafe fn more_handles(self) -> Self {
+        Self { more_handles: true, ..self }
+    }
+
+    /// The same without [`more_handles`](Self::more_handles), whose contract is about one connection.
+    pub(crate) fn again(self) -> Self {
+        Self { more_handles: false, ..self }
+    }
+}

@@ -1,0 +1,144 @@
+//! The half of a connection that makes requests, and those that are answered at once.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use cpg_sys as sys;
+
+use crate::error::{Error, Result};
+use crate::ffi::open::{OpenHandle, check};
+use crate::flow_control::FlowControl;
+use crate::group_name::GroupName;
+use crate::member::{Member, NodeId};
+use crate::os::fd;
+
+/// The entries that `cpg_membership_get` can write: those of the daemon's reply (`ipc_cpg.h`, `PROCESSOR_COUNT_MAX`), whatever
+/// the caller says (A9).
+const MAX_REPLY: usize = 384;
+
+/// The half of a connection that makes requests, one at a time: it is not `Sync`, and there is one (A4).
+///
+/// It is a value, so that a call can take it to another thread and give it back, and nobody else makes a request meanwhile.
+#[derive(Debug)]
+pub(crate) struct RequestHalf {
+    pub(super) open: Arc<OpenHandle>,
+    /// Iterations that the daemon did not take back yet, under flow control.
+    pub(super) unfinished: RefCell<Vec<sys::cpg_iteration_handle_t>>,
+    /// Messages that can be sent before the socket is looked at again.
+    pub(super) credit: Cell<libc::c_int>,
+    /// Zero-copy buffers that were not given back.
+    pub(super) buffers: Cell<usize>,
+}
+
+/// The members of a group, counted: the proof that one more event of a full group can be taken (A8).
+#[derive(Debug)]
+pub(crate) struct Counted(pub(super) usize);
+
+impl RequestHalf {
+    pub(super) fn new(open: Arc<OpenHandle>) -> Self {
+        Self { open, unfinished: RefCell::default(), credit: Cell::new(0), buffers: Cell::new(0) }
+    }
+
+    /// Refuses a connection that the parent of this process made (A7).
+    #[inline]
+    pub(crate) fn check_owner(&self) -> Result<()> {
+        self.open.check_owner()
+    }
+
+    /// As [`check`]; but flow control stays in force in the memory that a daemon shared when it died, and must not be taken
+    /// for something that passes (B9).
+    #[inline]
+    pub(super) fn check(&self, call: &'static str, code: sys::cs_error_t) -> Result<()> {
+        if code == sys::CS_OK { Ok(()) } else { Err(self.failed(call, code)) }
+    }
+
+    #[cold]
+    fn failed(&self, call: &'static str, code: sys::cs_error_t) -> Error {
+        let gone = code == sys::CS_ERR_TRY_AGAIN && fd::hung_up(self.open.fd);
+        Error::cs(call, if gone { sys::CS_ERR_LIBRARY } else { code })
+    }
+
+    /// Closes the handle and says how that went, unless the other half keeps it open.
+    pub(crate) fn close(self) -> Result<()> {
+        self.check_owner()?;
+        Arc::into_inner(self.open).map_or(Ok(()), |mut open| open.finalize())
+    }
+
+    /// Returns the members in the last view that was dispatched.
+    pub(crate) fn view_size(&self) -> usize {
+        self.open.view_size()
+    }
+
+    /// Returns the longest message that is sent in one piece.
+    pub(crate) fn max_atomic(&self) -> usize {
+        self.open.max_atomic
+    }
+
+    /// Returns the node that this machine is.
+    pub(crate) fn local_get(&self) -> Result<NodeId> {
+        self.check_owner()?;
+        let mut node = 0;
+        // SAFETY: libcpg writes one unsigned int, and no other thread makes a request on this handle, as a
+        // Connection is not Sync (A4).
+        let code = unsafe { sys::cpg_local_get(self.open.handle, &raw mut node) };
+        self.check("cpg_local_get", code)?;
+        Ok(NodeId::new(node))
+    }
+
+    pub(crate) fn flow_control(&self) -> Result<FlowControl> {
+        self.check_owner()?;
+        let mut state = 0;
+        // SAFETY: libcpg writes one enum; it asks nobody (lib/cpg.c, cpg_flow_control_state_get).
+        let code = unsafe { sys::cpg_flow_control_state_get(self.open.handle, &raw mut state) };
+        check("cpg_flow_control_state_get", code)?;
+        Ok(match state {
+            sys::CPG_FLOW_CONTROL_DISABLED => FlowControl::Disabled,
+            sys::CPG_FLOW_CONTROL_ENABLED => FlowControl::Enabled,
+            other => FlowControl::Unknown(other),
+        })
+    }
+
+    /// The members of a group of at most 384: with more the daemon writes past its own reply (A9). `handle/members.rs` sees to it.
+    pub(crate) fn membership_get(&self, group: &GroupName) -> Result<Vec<Member>> {
+        self.check_owner()?;
+        let mut name = group.clone();
+        let mut list = [Member::new(NodeId::new(0), 0); MAX_REPLY];
+        let mut entries = 0;
+        // SAFETY: GroupName and Member have the layout of cpg_name and cpg_address (asserted in their files),
+        // and the list has room for all that the reply of the daemon can hold (A9). One thread only (A4).
+        let code = unsafe {
+            sys::cpg_membership_get(
+                self.open.handle,
+                (&raw mut name).cast(),
+                (&raw mut list).cast(),
+                &raw mut entries,
+            )
+        };
+        self.check("cpg_membership_get", code)?;
+        Ok(list[..usize::try_from(entries).unwrap_or(0).min(MAX_REPLY)].to_vec())
+    }
+
+    pub(crate) fn join(&self, group: &GroupName) -> Result<()> {
+        self.check_owner()?;
+        group.check_joinable()?;
+        // SAFETY: the name has the layout of cpg_name and outlives the call, which copies it. This handle has
+        // not left a group, after which cpg_join would spin (B2): leaving consumes it.
+        let code = unsafe { sys::cpg_join(self.open.handle, std::ptr::from_ref(group).cast()) };
+        self.check("cpg_join", code)
+    }
+
+    pub(crate) fn leave(&self, group: &GroupName) -> Result<()> {
+        self.check_owner()?;
+        // SAFETY: as in join. The name is the one joined (B3), and the join has been delivered, before which
+        // cpg_leave would spin on CS_ERR_BUSY (lib/cpg.c): `group/` and `session/` see to both.
+        let code = unsafe { sys::cpg_leave(self.open.handle, std::ptr::from_ref(group).cast()) };
+        self.check("cpg_leave", code)
+    }
+}
+
+impl AsFd for RequestHalf {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.open.as_fd()
+    }
+}

@@ -1,0 +1,133 @@
+//! File descriptors: waiting for them, and making those that event loops wait for.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+/// Waits until one of these is readable or hangs up; false when the deadline passed.
+pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'_>>; 3]) -> Result<bool> {
+    // poll passes over a negative descriptor.
+    let mut fds = fds.map(|fd| {
+        let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
+        libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
+    });
+    loop {
+        let timeout = deadline.map_or(-1, |deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
+            libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
+        });
+        // SAFETY: the array has three entries, as the call is told.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), 3, timeout) };
+        match ready {
+            0 if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
+            0 => {}
+            1.. => return Ok(true),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(Error::poll(error)),
+            },
+        }
+    }
+}
+
+/// True if the peer has closed its end of a socket. Nobody is asked, so a paused daemon does not matter (B16).
+pub(crate) fn hung_up(fd: RawFd) -> bool {
+    let mut fd = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: there is one entry, as the call is told.
+    let ready = unsafe { libc::poll(&raw mut fd, 1, 0) };
+    ready > 0 && fd.revents & (libc::POLLHUP | libc::POLLERR) != 0
+}
+
+/// Returns the size of a socket's buffer for what is sent, as the kernel counts it.
+pub(crate) fn socket_buffer(fd: RawFd) -> io::Result<libc::c_int> {
+    let mut size: libc::c_int = 0;
+    let mut len = libc::socklen_t::try_from(size_of_val(&size)).unwrap_or(0);
+    // SAFETY: it writes one int, as it is told the length of.
+    let code = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, (&raw mut size).cast(), &raw mut len)
+    };
+    if code == 0 { Ok(size) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Returns the bytes in a socket that its peer has not read, as the kernel counts them: with what it needs itself.
+pub(crate) fn unread_by_peer(fd: RawFd) -> io::Result<libc::c_int> {
+    let mut queued = 0;
+    // SAFETY: TIOCOUTQ, which is SIOCOUTQ for a socket, writes one int.
+    let code = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut queued) };
+    if code == 0 { Ok(queued) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes `count` descriptors, and gives them back.
+pub(crate) fn check_free(count: usize) -> io::Result<()> {
+    (0..count).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<_>>>().map(drop)
+}
+
+/// A new eventfd, non-blocking and close-on-exec.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: it has no precondition.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A new timer, off, non-blocking and close-on-exec.
+pub(crate) fn timerfd() -> io::Result<OwnedFd> {
+    // SAFETY: it has no precondition.
+    let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets a timer, or turns it off: it is readable when so much time has passed.
+pub(crate) fn set_timer(timer: BorrowedFd<'_>, after: Option<Duration>) {
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // Zero would turn it off. The type of seconds has no name that holds for musl too.
+    let value = after.map_or(zero, |after| libc::timespec {
+        tv_sec: after.as_secs().try_into().unwrap_or(i32::MAX.into()),
+        tv_nsec: i32::try_from(after.subsec_nanos().max(1)).map_or(1, libc::c_long::from),
+    });
+    let spec = libc::itimerspec { it_interval: zero, it_value: value };
+    // SAFETY: the descriptor is a timer, and the function reads one itimerspec. It cannot fail then.
+    let _ = unsafe { libc::timerfd_settime(timer.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut()) };
+}
+
+/// `EPOLLIN`, as `epoll_event` has it.
+const INPUT: u32 = libc::EPOLLIN as u32;
+
+/// A new epoll instance, close-on-exec: it is readable while one of what is [added](epoll_add) is.
+pub(crate) fn epoll() -> io::Result<OwnedFd> {
+    // SAFETY: it has no precondition.
+    let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Has an epoll instance look at a descriptor.
+pub(crate) fn epoll_add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+    epoll_control(epoll, libc::EPOLL_CTL_ADD, fd)
+}
+
+/// Has an epoll instance look at a descriptor no more.
+pub(crate) fn epoll_remove(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+    epoll_control(epoll, libc::EPOLL_CTL_DEL, fd)
+}
+
+fn epoll_control(epoll: BorrowedFd<'_>, what: libc::c_int, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut event = libc::epoll_event { events: INPUT, u64: 0 };
+    // SAFETY: both are descriptors, and the function reads one event, or none.
+    let code = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), what, fd.as_raw_fd(), &raw mut event) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,39 @@
+//! A lock that a child of the process cannot take.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use crate::error::Result;
+use crate::os::fork::Owner;
+
+/// A mutex of the process that made it. A child may have a copy that nobody will ever give back, and is refused (A7).
+///
+/// A panic of whoever holds it does not poison it: a panic in a handler ends one dispatch, and nothing else.
+#[derive(Debug)]
+pub(crate) struct Lock<T> {
+    owner: Owner,
+    mutex: Mutex<T>,
+}
+
+impl<T> Lock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { owner: Owner::this_process(), mutex: Mutex::new(value) }
+    }
+
+    /// Waits for the lock.
+    #[inline]
+    pub(crate) fn lock(&self) -> Result<MutexGuard<'_, T>> {
+        self.owner.check()?;
+        Ok(self.mutex.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes the lock if nobody has it.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>> {
+        self.owner.check()?;
+        Ok(match self.mutex.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        })
+    }
+}

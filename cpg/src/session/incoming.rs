@@ -1,0 +1,196 @@
+//! A session from the side that dispatches: where it is, and what it has to hand over that is not libcpg's.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::dispatch::waker::Waker;
+use crate::error::{Error, Result};
+use crate::event::reconnect::Lost;
+use crate::ffi::events::EventHalf;
+use crate::ffi::options::Connect;
+use crate::ffi::requests::Counted;
+use crate::group::leave::OwnLeave;
+use crate::member::Member;
+use crate::os::fd;
+use crate::session::reconnect::Reconnect;
+use crate::session::rejoin::{Found, Rejoin};
+use crate::session::shared::Shared;
+use crate::session::unpack::Stash;
+
+/// The state of a session, which its receiver alone writes.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) membership: Membership,
+    /// Which membership this is, from 1.
+    pub(super) generation: u64,
+    pub(super) leave: OwnLeave,
+    pub(super) stash: Stash,
+    /// The count after which one more event of a full group can be taken (A8).
+    pub(super) counted: Option<Counted>,
+    /// How the next membership is found when this one is lost; none if no other one follows.
+    comeback: Option<Comeback>,
+}
+
+/// Where a session is.
+#[derive(Debug)]
+pub(super) enum Membership {
+    Here {
+        events: EventHalf,
+        me: Member,
+        /// The membership follows another one, and its first view has not come.
+        back: bool,
+    },
+    /// On the way to the next membership.
+    Away {
+        rejoin: Rejoin,
+        /// The event that the handler has not got.
+        untold: Option<Lost>,
+    },
+    /// No other membership follows.
+    Over {
+        error: Error,
+        /// A dispatch has returned the error, as each further one will.
+        told: bool,
+    },
+}
+
+/// How a session comes back.
+#[derive(Debug)]
+pub(super) struct Comeback {
+    pub(super) connect: Connect,
+    pub(super) policy: Reconnect,
+    /// Rung when a search has ended.
+    pub(super) bell: Waker,
+}
+
+/// What there is to leave.
+#[derive(Debug)]
+pub(crate) enum Leaving {
+    /// A membership.
+    Here,
+    /// Nothing but a search. Dropping it ends it, and waits for the daemon if it has found something (B16).
+    Away(Rejoin),
+    /// Nothing, for this reason.
+    Over(Error),
+}
+
+impl Incoming {
+    pub(super) fn new(events: EventHalf, me: Member, comeback: Option<Comeback>) -> Self {
+        Self {
+            membership: Membership::Here { events, me, back: false },
+            generation: 1,
+            leave: OwnLeave::default(),
+            stash: Stash::default(),
+            counted: None,
+            comeback,
+        }
+    }
+
+    /// True if there is something to handle that libcpg's descriptor does not tell of.
+    pub(super) fn has_more(&self) -> bool {
+        let news = match &self.membership {
+            Membership::Here { .. } => false,
+            Membership::Away { untold, .. } => untold.is_some(),
+            Membership::Over { told, .. } => !told,
+        };
+        news || !self.stash.is_empty()
+    }
+
+    /// An error that a dispatch or a count has met: the membership is lost, over, or neither.
+    #[cold]
+    pub(super) fn failed(&mut self, shared: &Arc<Shared>, error: Error) -> Result<()> {
+        if !error.is_final() {
+            return Err(error);
+        }
+        if error.is_connection_lost() && self.comeback.is_some() {
+            return self.lose(shared, error);
+        }
+        // It is returned after what it leaves undelivered.
+        self.give_up(shared, error);
+        Ok(())
+    }
+
+    /// The membership has ended, and the next one is sought.
+    #[cold]
+    pub(super) fn lose(&mut self, shared: &Arc<Shared>, error: Error) -> Result<()> {
+        let (Membership::Here { events, .. }, Some(comeback)) = (&self.membership, &self.comeback) else {
+            return Ok(());
+        };
+        shared.outbox().readiness().remove(events.as_fd());
+        shared.outbox().lose(&error);
+        let lost = Lost { generation: self.generation, error: error.clone() };
+        let (connect, pauses, bell) = (comeback.connect, comeback.policy.pauses, comeback.bell.clone());
+        let before =
+            std::mem::replace(&mut self.membership, Membership::Over { error: error.clone(), told: false });
+        let old = Arc::clone(shared);
+        let close_old = move || {
+            drop(before);
+            drop(old.take_lost());
+        };
+        match Rejoin::start(connect, shared.name().clone(), pauses, bell, close_old) {
+            Ok(rejoin) => self.membership = Membership::Away { rejoin, untold: Some(lost) },
+            Err(error) => self.give_up(shared, error),
+        }
+        Ok(())
+    }
+
+    /// The search has ended.
+    pub(super) fn enter(&mut self, shared: &Shared, found: Result<Found>) {
+        let entered = found.and_then(|(daemon, events, me)| {
+            shared.outbox().readiness().add(events.as_fd())?;
+            shared.replace(daemon, me, self.generation + 1)?;
+            Ok((events, me))
+        });
+        match entered {
+            Ok((events, me)) => {
+                self.generation += 1;
+                self.membership = Membership::Here { events, me, back: true };
+                if let Some(comeback) = &self.comeback {
+                    comeback.bell.take();
+                }
+            }
+            Err(error) => self.give_up(shared, error),
+        }
+    }
+
+    fn give_up(&mut self, shared: &Shared, error: Error) {
+        if let Some(comeback) = self.comeback.take() {
+            // Its descriptor stays where event loops wait for it.
+            comeback.bell.take();
+        }
+        shared.outbox().end(if error.is_final() { &error } else { &Error::Left });
+        self.membership = Membership::Over { error, told: false };
+    }
+
+    /// The session is left: no other membership follows.
+    pub(super) fn begin_leave(&mut self) -> Leaving {
+        self.comeback = None;
+        self.leave.begin();
+        if let Membership::Here { .. } = self.membership {
+            return Leaving::Here;
+        }
+        match std::mem::replace(&mut self.membership, Membership::Over { error: Error::Left, told: true }) {
+            Membership::Here { .. } => Leaving::Here,
+            Membership::Away { rejoin, .. } => Leaving::Away(rejoin),
+            Membership::Over { error, .. } => Leaving::Over(error),
+        }
+    }
+
+    /// Waits until there may be something to handle, or `waker` is readable; false when the deadline passed.
+    pub(super) fn wait(
+        &self,
+        shared: &Shared,
+        deadline: Option<Instant>,
+        waker: Option<BorrowedFd<'_>>,
+    ) -> Result<bool> {
+        let timer = shared.outbox().readiness().timer();
+        let other = match &self.membership {
+            Membership::Here { events, .. } => Some(events.as_fd()),
+            Membership::Away { .. } | Membership::Over { .. } => {
+                self.comeback.as_ref().map(|comeback| comeback.bell.as_fd())
+            }
+        };
+        fd::wait_readable(deadline, [other, Some(timer), waker])
+    }
+}

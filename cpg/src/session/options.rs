@@ -1,0 +1,130 @@
+//! The options of a session, and joining with them.
+
+use std::os::fd::AsFd as _;
+use std::time::Instant;
+
+use crate::dispatch::waker::Waker;
+use crate::error::Result;
+use crate::ffi::options::Connect;
+use crate::group::backoff::PATIENCE;
+use crate::group::join::JoinError;
+use crate::group_name::{GroupName, IntoGroupName};
+use crate::handle::handle::Handle;
+use crate::member::Member;
+use crate::os::readiness::Readiness;
+use crate::session::flow::Flow;
+use crate::session::incoming::{Comeback, Incoming};
+use crate::session::receiver::Receiver;
+use crate::session::reconnect::Reconnect;
+use crate::session::sender::Sender;
+use crate::session::session::Session;
+use crate::session::shared::Shared;
+
+/// The options of a [`Session`](crate::Session), from [`Session::options`](crate::Session::options).
+///
+/// ```no_run
+/// use cpg::{Connect, Reconnect, Session, TotemEvents};
+///
+/// let session = Session::options()
+///     .connect(Connect::new().totem_events(TotemEvents::InitialAndChanges))
+///     .coalesce()
+///     .reconnect(Reconnect::new())
+///     .join("ledger")?;
+/// session.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use = "nothing is joined before join"]
+pub struct SessionOptions {
+    connect: Connect,
+    flow: Flow,
+    reconnect: Option<Reconnect>,
+}
+
+impl SessionOptions {
+    /// A session without packets that does not reconnect.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect).
+    pub fn connect(self, connect: Connect) -> Self {
+        Self { connect, ..self }
+    }
+
+    /// How much may be under way, and whether messages travel in packets.
+    pub fn flow(self, flow: Flow) -> Self {
+        Self { flow, ..self }
+    }
+
+    /// Small messages that wait together travel together, in [packets](crate::packet): as
+    /// [`flow`](Self::flow)`(`[`Flow::coalesced`]`())`.
+    pub fn coalesce(self) -> Self {
+        self.flow(Flow::coalesced())
+    }
+
+    /// Has the session come back by itself when it has lost the daemon.
+    pub fn reconnect(self, how: Reconnect) -> Self {
+        Self { reconnect: Some(how), ..self }
+    }
+
+    /// Connects and joins, for up to 10 seconds. [`join_until`](Self::join_until) takes another deadline.
+    ///
+    /// # Errors
+    /// As [`Connect::join`], and [`Error::Poll`](crate::Error::Poll) without two descriptors more: three if it reconnects.
+    #[doc(alias = "cpg_join")]
+    pub fn join(self, name: impl IntoGroupName) -> Result<Session> {
+        self.join_until(name, Instant::now() + PATIENCE)
+    }
+
+    /// As [`join`](Self::join), with another deadline. A daemon that is just starting is waited for.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    #[doc(alias = "cpg_join")]
+    pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Session> {
+        let name = name.into_group_name()?;
+        Ok(self.join_on_until(self.connect.open_until(deadline)?, &name, deadline)?)
+    }
+
+    /// Joins on a handle that is connected, for up to 10 seconds.
+    ///
+    /// # Errors
+    /// As [`Handle::join`], and as [`join`](Self::join).
+    #[doc(alias = "cpg_join")]
+    pub fn join_on(self, handle: Handle, name: impl IntoGroupName) -> Result<Session, JoinError> {
+        self.join_on_until(handle, name, Instant::now() + PATIENCE)
+    }
+
+    /// As [`join_on`](Self::join_on), with another deadline.
+    ///
+    /// # Errors
+    /// As [`join_on`](Self::join_on).
+    #[doc(alias = "cpg_join")]
+    pub fn join_on_until(
+        self,
+        handle: Handle,
+        name: impl IntoGroupName,
+        deadline: Instant,
+    ) -> Result<Session, JoinError> {
+        let (name, (handle, me)) = handle.into_member(name, deadline)?;
+        self.begin(handle, name, me).map_err(JoinError::without_handle)
+    }
+
+    fn begin(self, handle: Handle, name: GroupName, me: Member) -> Result<Session> {
+        let Self { connect, flow, reconnect } = self;
+        let comeback = match reconnect {
+            // Its contract is about the connection that the program made.
+            Some(policy) => Some(Comeback { connect: connect.again(), policy, bell: Waker::new()? }),
+            None => None,
+        };
+        let (daemon, events) = handle.into_halves();
+        let readiness = match &comeback {
+            Some(Comeback { bell, .. }) => Readiness::new(&[events.as_fd(), bell.as_fd()])?,
+            None => Readiness::new(&[events.as_fd()])?,
+        };
+        let keep = reconnect.map(|policy| policy.keep);
+        let sender = Sender::new(Shared::new(daemon, name, me, flow, keep, readiness));
+        Ok(Session::new(Receiver::new(sender, Incoming::new(events, me, comeback))))
+    }
+}

@@ -1,0 +1,327 @@
+//! The receiving half of a session.
+
+use std::iter::FusedIterator;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::dispatch::limits::{Ended, Limits};
+use crate::dispatch::run::{Progress, Stopped, run, until_broken, until_error};
+use crate::error::{Error, Result};
+use crate::event::event::{Event, OwnedEvent};
+use crate::ffi::requests::Counted;
+use crate::group::backoff::PATIENCE;
+use crate::group_name::GroupName;
+use crate::member::Member;
+use crate::session::incoming::{Incoming, Leaving};
+use crate::session::lag::Lag;
+use crate::session::sender::Sender;
+use crate::session::shared::{Closes, Shared};
+use crate::session::turn::{Dispatching, Turn};
+
+/// The longest wait for events before a leave that flow control refused is tried again, or the queue looked at.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// The receiving half of a session, from [`Session::split`](crate::Session::split): for the one thread that dispatches.
+///
+/// Its dispatch clocks the queue of the [`Sender`]s, and hands back what was not delivered. Handlers get a `&Sender`, the same
+/// type that other threads use; in a handler, a send that would have to wait is refused with
+/// [`Error::Waits`](crate::Error::Waits).
+///
+/// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent.
+///
+/// ```no_run
+/// use std::ops::ControlFlow;
+/// use std::time::{Duration, Instant};
+/// use cpg::{Ended, Event, Limits, Session};
+///
+/// let (sender, mut receiver) = Session::join("ledger")?.split();
+/// sender.send(b"+5 alice")?;
+/// let soon = || Instant::now() + Duration::from_millis(100);
+/// receiver.dispatch(Limits::one().until(soon()), |_, event| println!("{event:?}"))?;
+/// while let Some(event) = receiver.recv_until(soon())? {
+///     println!("{event:?}");
+/// }
+/// let limits = Limits::forever().until(soon());
+/// let ended = receiver.run_with(limits, |_, _| ControlFlow::<()>::Continue(()))?;
+/// assert_eq!((ended, receiver.lag().in_flight()), (Ended::TimedOut, 0));
+/// // What was accepted is sent before it leaves, and heard.
+/// sender.send(b"-5 alice")?;
+/// let mut last = Vec::new();
+/// receiver.leave_until(Instant::now() + Duration::from_secs(10), |_, event| {
+///     if let Event::Deliver(message) = event {
+///         last = message.payload().to_vec();
+///     }
+/// })?;
+/// assert_eq!(last, b"-5 alice");
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Receiver {
+    /// First, so that it goes first.
+    heard: Heard,
+    sender: Sender,
+    incoming: Incoming,
+}
+
+/// Tells the queue that nobody dispatches any more, when it goes.
+#[derive(Debug)]
+struct Heard(Arc<Shared>);
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.0.unheard();
+    }
+}
+
+impl Receiver {
+    pub(super) fn new(sender: Sender, incoming: Incoming) -> Self {
+        Self { heard: Heard(Arc::clone(sender.shared())), sender, incoming }
+    }
+
+    /// The sending half.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// The group.
+    pub fn name(&self) -> &GroupName {
+        self.sender.name()
+    }
+
+    /// This member: this node and this process.
+    pub fn me(&self) -> Member {
+        self.sender.me()
+    }
+
+    /// As [`Sender::generation`].
+    pub fn generation(&self) -> u64 {
+        self.sender.generation()
+    }
+
+    /// How far this member is behind what it has sent.
+    pub fn lag(&self) -> Lag {
+        self.sender.lag()
+    }
+
+    /// As [`Group::dispatch`](crate::Group::dispatch); a session that [reconnects](crate::Reconnect) goes on when the daemon has
+    /// gone.
+    ///
+    /// # Panics
+    /// As [`Group::dispatch`](crate::Group::dispatch).
+    ///
+    /// # Errors
+    /// As [`Group::dispatch`](crate::Group::dispatch). Errors that end the membership come after the messages that they leave
+    /// [undelivered](crate::Event::Undelivered), and again from each further dispatch.
+    #[doc(alias = "cpg_dispatch")]
+    pub fn dispatch(
+        &mut self,
+        limits: Limits<'_>,
+        mut handler: impl FnMut(&Sender, Event<'_>),
+    ) -> Result<usize> {
+        let progress = Progress::new(limits);
+        self.pump(&progress, &mut handler)?;
+        Ok(progress.handled())
+    }
+
+    /// Dispatches until the limits of `progress` end it.
+    fn pump(
+        &mut self,
+        progress: &Progress<'_>,
+        handler: &mut impl FnMut(&Sender, Event<'_>),
+    ) -> Result<Stopped> {
+        loop {
+            match self.turn(progress, handler)? {
+                Stopped::Full => self.counted(self.sender.shared().count())?,
+                stopped => return Ok(stopped),
+            }
+        }
+    }
+
+    /// Dispatches until the limits of `progress` end it, or the members of a full group are to be [`counted`](Self::counted).
+    pub(crate) fn turn(
+        &mut self,
+        progress: &Progress<'_>,
+        handler: &mut impl FnMut(&Sender, Event<'_>),
+    ) -> Result<Stopped> {
+        let Self { sender, incoming, .. } = self;
+        let dispatching = Dispatching::begin(sender.shared().outbox());
+        let result = run(&mut Turn { sender, incoming, handler }, progress);
+        dispatching.end(incoming.has_more());
+        result
+    }
+
+    /// Lets the next event of a full group be taken; an error that a count has met can end the membership.
+    pub(crate) fn counted(&mut self, counted: Result<Counted>) -> Result<()> {
+        match counted {
+            Ok(counted) => self.incoming.counted = Some(counted),
+            Err(error) => self.incoming.failed(self.sender.shared(), error)?,
+        }
+        Ok(())
+    }
+
+    /// As [`Group::run`](crate::Group::run).
+    ///
+    /// # Panics
+    /// As [`Group::dispatch`](crate::Group::dispatch).
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn run<T>(&mut self, handler: impl FnMut(&Sender, Event<'_>) -> ControlFlow<T>) -> Result<T> {
+        let ended = self.run_with(Limits::forever(), handler)?;
+        Ok(ended.broke().expect("nothing else ends it"))
+    }
+
+    /// As [`Group::run_with`](crate::Group::run_with).
+    ///
+    /// # Panics
+    /// As [`Group::dispatch`](crate::Group::dispatch).
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn run_with<T>(
+        &mut self,
+        limits: Limits<'_>,
+        handler: impl FnMut(&Sender, Event<'_>) -> ControlFlow<T>,
+    ) -> Result<Ended<T>> {
+        until_broken(limits, handler, |progress, mut handler| self.pump(progress, &mut handler))
+    }
+
+    /// As [`Group::recv`](crate::Group::recv).
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn recv(&mut self) -> Result<OwnedEvent> {
+        self.run(|_, event| ControlFlow::Break(event.to_owned()))
+    }
+
+    /// As [`Group::recv_until`](crate::Group::recv_until).
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    #[doc(alias = "cpg_dispatch")]
+    pub fn recv_until(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
+        let limits = Limits::one().until(deadline);
+        Ok(self.run_with(limits, |_, event| ControlFlow::Break(event.to_owned()))?.broke())
+    }
+
+    /// As [`Group::events`](crate::Group::events).
+    pub fn events(&mut self) -> impl FusedIterator<Item = Result<OwnedEvent>> {
+        until_error(|| self.recv())
+    }
+
+    /// As [`Group::leave`](crate::Group::leave), when what waits in the queue has been sent; the senders are refused from the
+    /// moment that it begins.
+    ///
+    /// # Errors
+    /// As [`leave_until`](Self::leave_until).
+    #[doc(alias = "cpg_leave")]
+    pub fn leave(self) -> Result<()> {
+        self.leave_until(Instant::now() + PATIENCE, |_, _| {})
+    }
+
+    /// As [`Group::leave_until`](crate::Group::leave_until), when what waits in the queue has been sent; the senders are refused
+    /// from the moment that it begins. The handler gets back what was not delivered.
+    ///
+    /// # Panics
+    /// As [`Group::leave_until`](crate::Group::leave_until).
+    ///
+    /// # Errors
+    /// As [`Group::leave_until`](crate::Group::leave_until). A session that is on its way [back](crate::Reconnect) has no
+    /// membership to end, which is none.
+    #[doc(alias = "cpg_leave")]
+    pub fn leave_until(
+        mut self,
+        deadline: Instant,
+        mut handler: impl FnMut(&Sender, Event<'_>),
+    ) -> Result<()> {
+        let shared = Arc::clone(self.sender.shared());
+        // Where there is no membership nothing else would look.
+        shared.check_owner()?;
+        // The membership ends also when the leave fails or its handler panics, though there are senders.
+        let closes = Closes(Arc::clone(&shared));
+        let left = match self.begin_leave() {
+            Leaving::Here => self.leave_here(deadline, &mut handler).map(|()| Error::Dropped),
+            Leaving::Away(_) => Ok(Error::Left),
+            Leaving::Over(error) => Err(error),
+        };
+        self.end_leave(&left, &mut handler);
+        left?;
+        let Self { incoming, heard, .. } = self;
+        drop(incoming);
+        let closed = shared.take().map_or(Ok(()), |daemon| daemon.close());
+        drop((closes, heard));
+        closed
+    }
+
+    /// Refuses messages from now on; no other membership follows.
+    pub(crate) fn begin_leave(&mut self) -> Leaving {
+        self.sender.shared().outbox().close();
+        self.incoming.begin_leave()
+    }
+
+    /// The leave has gone as `left` says, with why what has not come back by now does not come: it is handed back.
+    pub(crate) fn end_leave(&mut self, left: &Result<Error>, handler: &mut impl FnMut(&Sender, Event<'_>)) {
+        let outbox = self.sender.shared().outbox();
+        outbox.end(left.as_ref().unwrap_or(&Error::Left));
+        while let Some(message) = outbox.take_returned() {
+            handler(&self.sender, Event::Undelivered(message));
+        }
+    }
+
+    /// The daemon has taken the leave.
+    pub(crate) fn leave_told(&self) {
+        self.incoming.leave.told();
+    }
+
+    /// True if the own leave has been dispatched.
+    pub(crate) fn has_left(&self) -> bool {
+        self.incoming.leave.is_over()
+    }
+
+    fn leave_here(&mut self, deadline: Instant, handler: &mut impl FnMut(&Sender, Event<'_>)) -> Result<()> {
+        let shared = Arc::clone(self.sender.shared());
+        while shared.outbox().is_waiting() {
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(Error::TimedOut { waiting_for: "the queue to be sent" });
+            }
+            // A long message that is given up makes no event.
+            self.dispatch(Limits::one().until(deadline.min(now + RETRY)), &mut *handler)?;
+        }
+        while let Err(error) = shared.leave() {
+            let now = Instant::now();
+            if !error.is_retryable() || now >= deadline {
+                return Err(error);
+            }
+            self.dispatch(Limits::one().until(deadline.min(now + RETRY)), &mut *handler)?;
+        }
+        self.leave_told();
+        while !self.has_left() {
+            let count = self.dispatch(Limits::one().until(deadline), &mut *handler)?;
+            // Others may send without end, and what they send comes first.
+            if count == 0 || (Instant::now() >= deadline && !self.has_left()) {
+                return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As that of a [`Group`](crate::Group); it stays the same when the session comes back with another connection.
+impl AsFd for Receiver {
+    #[doc(alias = "cpg_fd_get")]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.sender.shared().outbox().readiness().as_fd()
+    }
+}
+
+impl AsRawFd for Receiver {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}

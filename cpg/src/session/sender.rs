@@ -1,0 +1,177 @@
+//! The sending half of a session.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::group_name::GroupName;
+use crate::member::Member;
+use crate::session::lag::Lag;
+use crate::session::shared::Shared;
+use crate::session::ticket::Ticket;
+
+/// The sending half of a session, from [`Session::split`](crate::Session::split): for any number of threads, and for handlers.
+///
+/// Messages go through a queue that all clones share; [`Flow`](crate::Flow) has its sizes. A message goes out at once when
+/// nothing is in flight, and while the window is open; the rest waits, and own deliveries that the [`Receiver`](crate::Receiver)
+/// dispatches let it out (B7): **somebody must dispatch**, or what is sent stays in the queue. What the daemon refuses for now is
+/// tried again, with growing pauses.
+///
+/// When the membership ends, every message that was accepted and not delivered is handed back by the receiver, in order, as
+/// [`Event::Undelivered`](crate::Event::Undelivered), and every call here gives the reason. Without a receiver a message goes out
+/// at once or is refused, and nobody hears what became of it.
+///
+/// The membership ends when the [`Receiver`](crate::Receiver) and all senders are gone, or when the receiver leaves: then every
+/// call here is refused with [`Error::Left`](crate::Error::Left).
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::Session;
+///
+/// let (sender, mut receiver) = Session::join("ledger")?.split();
+/// std::thread::spawn(move || receiver.run(|_, event| {
+///     println!("{event:?}");
+///     std::ops::ControlFlow::<()>::Continue(())
+/// }));
+/// for entry in 0..1000 {
+///     sender.send(format!("entry {entry}").as_bytes())?;
+/// }
+/// // Without waiting, or not for long.
+/// let deadline = Instant::now() + Duration::from_secs(5);
+/// sender.try_send(b"now")?;
+/// sender.send_until(b"soon", deadline)?;
+/// // All of them have been delivered when the last one has.
+/// sender.try_send_tracked(b"nearly")?.wait()?;
+/// sender.send_tracked_until(b"the end", deadline)?.wait()?;
+/// assert_eq!((sender.generation(), sender.lag().waiting()), (1, 0));
+/// # Ok::<(), cpg::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Sender(Arc<Shared>);
+
+impl Sender {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    #[inline]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// The group.
+    pub fn name(&self) -> &GroupName {
+        self.0.name()
+    }
+
+    /// This member: this node and this process.
+    pub fn me(&self) -> Member {
+        self.0.me()
+    }
+
+    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the session is
+    /// away it is still the one that was lost. In a child of the process, 0.
+    pub fn generation(&self) -> u64 {
+        self.0.outbox().generation()
+    }
+
+    /// How far this member is behind what it has sent.
+    pub fn lag(&self) -> Lag {
+        self.0.outbox().lag()
+    }
+
+    /// The longest message, in bytes, that goes out in one piece and can be queued; with packets 11 bytes less than
+    /// [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size).
+    #[doc(alias = "cpg_max_atomic_msgsize_get")]
+    pub fn max_atomic_message_size(&self) -> usize {
+        self.0.max_atomic_message_size()
+    }
+
+    /// The members of the group as the daemon knows them now.
+    ///
+    /// # Errors
+    /// As [`Link::members`](crate::Link::members).
+    #[doc(alias = "cpg_membership_get")]
+    pub fn members(&self) -> Result<Vec<Member>> {
+        self.0.members()
+    }
+
+    /// Sends a message; see [`Link::send`](crate::Link::send) for what that means. Waits while the queue is full.
+    ///
+    /// A message above [`Self::max_atomic_message_size`] is sent by this thread when its turn has come, and waits for the daemon
+    /// to take it (B16); it is sent again from its beginning when members come or go meanwhile (B8), up to 100 times.
+    ///
+    /// # Errors
+    /// The message was not accepted. [`Error::Waits`](crate::Error::Waits) if it would have to wait in a handler, where only
+    /// further dispatching could end that. Those of [`Link::send`](crate::Link::send) that do not pass: the membership has ended.
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send(&self, message: &[u8]) -> Result<()> {
+        self.send_vectored(&[IoSlice::new(message)])
+    }
+
+    /// As [`send`](Self::send), of one message made of many slices.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<()> {
+        self.0.queue_waiting(slices, None).map(drop)
+    }
+
+    /// As [`send`](Self::send), but waits no longer than until the deadline.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); a [retryable](crate::Error::is_retryable) one when the deadline passes.
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_until(&self, message: &[u8], deadline: Instant) -> Result<()> {
+        self.0.queue_waiting(&[IoSlice::new(message)], Some(deadline)).map(drop)
+    }
+
+    /// As [`send`](Self::send), but does not wait.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). [`Error::QueueFull`](crate::Error::QueueFull) while it is, and
+    /// [`Error::Waits`](crate::Error::Waits) for a message above [`Self::max_atomic_message_size`].
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn try_send(&self, message: &[u8]) -> Result<()> {
+        self.0.queue(&[IoSlice::new(message)]).map(drop)
+    }
+
+    /// As [`send`](Self::send), with a ticket that says when the message has been delivered.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_tracked(&self, message: &[u8]) -> Result<Ticket> {
+        self.ticket(self.0.queue_waiting(&[IoSlice::new(message)], None))
+    }
+
+    /// As [`send_until`](Self::send_until), with a ticket.
+    ///
+    /// # Errors
+    /// As [`send_until`](Self::send_until).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn send_tracked_until(&self, message: &[u8], deadline: Instant) -> Result<Ticket> {
+        self.ticket(self.0.queue_waiting(&[IoSlice::new(message)], Some(deadline)))
+    }
+
+    /// As [`try_send`](Self::try_send), with a ticket.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
+        self.ticket(self.0.queue(&[IoSlice::new(message)]))
+    }
+
+    fn ticket(&self, number: Result<u64>) -> Result<Ticket> {
+        number.map(|number| Ticket::new(self.0.ticket_outbox(), number))
+    }
+
+    /// The ticket of the message with that number.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn ticket_of(&self, number: u64) -> Ticket {
+        Ticket::new(self.0.ticket_outbox(), number)
+    }
+}

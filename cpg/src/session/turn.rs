@@ -1,0 +1,172 @@
+//! One turn of dispatching in a session: libcpg's events, the rest of a packet, what the queue hands back, and the way to the
+//! next membership.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use crate::dispatch::run::{Progress, Source, Step};
+use crate::error::Result;
+use crate::event::event::Event;
+use crate::event::message::Deliver;
+use crate::event::reconnect::Rejoined;
+use crate::ffi::events::Taken;
+use crate::member::Member;
+use crate::packet;
+use crate::session::end::Look;
+use crate::session::incoming::{Incoming, Membership};
+use crate::session::outbox::Outbox;
+use crate::session::sender::Sender;
+use crate::session::unpack::Stash;
+
+/// The events of a session, each handed to `handler`.
+///
+/// It is made for each handler, so that messages out of a packet reach it without a call between.
+pub(super) struct Turn<'t, H> {
+    pub(super) sender: &'t Sender,
+    pub(super) incoming: &'t mut Incoming,
+    pub(super) handler: &'t mut H,
+}
+
+impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
+    fn next(&mut self, progress: &Progress<'_>) -> Result<Step> {
+        let Self { sender, incoming, handler } = self;
+        let shared = sender.shared();
+        // Before each event: a handler may have forked, and all that is here is the parent's (A17).
+        shared.check_owner()?;
+        if !incoming.stash.is_empty() {
+            incoming.stash.rest(sender, progress, handler);
+            return Ok(Step::Taken);
+        }
+        let outbox = shared.outbox();
+        outbox.retry(&shared.wire());
+        match outbox.look() {
+            Look::Returned(message) => {
+                progress.count();
+                handler(sender, Event::Undelivered(message));
+                return Ok(Step::Taken);
+            }
+            Look::Lost(error) => {
+                incoming.lose(shared, error)?;
+                return Ok(Step::Taken);
+            }
+            Look::On => {}
+        }
+        match &mut incoming.membership {
+            Membership::Here { .. } => self.take(progress),
+            Membership::Away { rejoin, untold } => {
+                if let Some(lost) = untold.take() {
+                    progress.count();
+                    handler(sender, Event::Lost(lost));
+                } else {
+                    let Some(found) = rejoin.take() else { return Ok(Step::Nothing) };
+                    incoming.enter(shared, found);
+                }
+                Ok(Step::Taken)
+            }
+            Membership::Over { error, told } => {
+                *told = true;
+                Err(error.clone())
+            }
+        }
+    }
+
+    fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool> {
+        self.incoming.wait(self.sender.shared(), deadline, waker)
+    }
+}
+
+impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
+    /// The next event of libcpg's.
+    #[inline]
+    fn take(&mut self, progress: &Progress<'_>) -> Result<Step> {
+        let Self { sender, incoming, handler } = self;
+        let Incoming { membership, leave, stash, counted, generation, .. } = &mut **incoming;
+        let Membership::Here { events, me, back } = membership else { return Ok(Step::Nothing) };
+        let (me, shared) = (*me, sender.shared());
+        let taken = events.dispatch_one(me, counted, &mut |event| match event {
+            Event::Deliver(message) => deliver(message, me, sender, stash, progress, *handler),
+            Event::ConfChg(view) => {
+                leave.note(&view);
+                let event = if std::mem::take(back) {
+                    shared.outbox().reopen(*generation, &shared.wire());
+                    Event::Rejoined(Rejoined { generation: *generation, view })
+                } else {
+                    Event::ConfChg(view)
+                };
+                progress.count();
+                handler(sender, event);
+            }
+            event => {
+                progress.count();
+                handler(sender, event);
+            }
+        });
+        match taken {
+            Ok(Taken::One) => Ok(Step::Taken),
+            Ok(Taken::Nothing) => Ok(Step::Nothing),
+            Ok(Taken::Full) => Ok(Step::Full),
+            Err(error) => incoming.failed(shared, error).map(|()| Step::Taken),
+        }
+    }
+}
+
+#[inline]
+fn deliver<H: FnMut(&Sender, Event<'_>)>(
+    message: Deliver<'_>,
+    me: Member,
+    sender: &Sender,
+    stash: &mut Stash,
+    progress: &Progress<'_>,
+    handler: &mut H,
+) {
+    let shared = sender.shared();
+    let numbers: Option<Range<u64>> =
+        if message.sender == me { shared.outbox().arrived(message.payload, &shared.wire()) } else { None };
+    if shared.flow().coalesce && packet::is_packet(message.payload) {
+        return stash.packet(message, numbers, sender, progress, handler);
+    }
+    // Handled also if the handler panics.
+    let _settle = numbers.map(|numbers| Settle { outbox: shared.outbox(), number: numbers.end });
+    progress.count();
+    handler(sender, Event::Deliver(message));
+}
+
+/// Says that this member's messages below the number have been handled, when it goes.
+struct Settle<'o> {
+    outbox: &'o Outbox,
+    number: u64,
+}
+
+impl Drop for Settle<'_> {
+    fn drop(&mut self) {
+        self.outbox.settle(self.number);
+    }
+}
+
+/// The time for which this thread is the one that dispatches. At its end the descriptor says whether there is more.
+pub(super) struct Dispatching<'o> {
+    outbox: &'o Outbox,
+    /// True if work remains that libcpg's descriptor does not signal. Starts as true, because a handler that panics may leave
+    /// some.
+    more: Cell<bool>,
+}
+
+impl<'o> Dispatching<'o> {
+    pub(super) fn begin(outbox: &'o Outbox) -> Self {
+        outbox.dispatching(true);
+        Self { outbox, more: Cell::new(true) }
+    }
+
+    pub(super) fn end(self, more: bool) {
+        self.more.set(more);
+    }
+}
+
+impl Drop for Dispatching<'_> {
+    fn drop(&mut self) {
+        self.outbox.set_timer(self.more.get());
+        self.outbox.dispatching(false);
+    }
+}

@@ -1,0 +1,90 @@
+//! The options of a session, and joining with them.
+
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::ffi::options::Connect;
+use crate::group::backoff::PATIENCE;
+use crate::group_name::IntoGroupName;
+use crate::session;
+use crate::session::flow::Flow;
+use crate::session::reconnect::Reconnect;
+use crate::tokio::session::Session;
+use crate::tokio::thread::{self, DropOff};
+
+/// The options of a [`Session`], from [`Session::options`]: those of [`cpg::SessionOptions`](crate::SessionOptions).
+///
+/// ```no_run
+/// use cpg::Reconnect;
+/// use cpg::tokio::Session;
+///
+/// # #[tokio::main]
+/// # async fn main() -> cpg::Result<()> {
+/// let session = Session::options().coalesce().reconnect(Reconnect::new()).join("ledger").await?;
+/// session.leave().await
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use = "nothing is joined before join"]
+pub struct SessionOptions(session::options::SessionOptions);
+
+impl From<session::options::SessionOptions> for SessionOptions {
+    fn from(options: session::options::SessionOptions) -> Self {
+        Self(options)
+    }
+}
+
+impl SessionOptions {
+    /// A session without packets that does not reconnect.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As [`cpg::SessionOptions::connect`](crate::SessionOptions::connect).
+    pub fn connect(self, connect: Connect) -> Self {
+        Self(self.0.connect(connect))
+    }
+
+    /// As [`cpg::SessionOptions::flow`](crate::SessionOptions::flow).
+    pub fn flow(self, flow: Flow) -> Self {
+        Self(self.0.flow(flow))
+    }
+
+    /// As [`cpg::SessionOptions::coalesce`](crate::SessionOptions::coalesce).
+    pub fn coalesce(self) -> Self {
+        Self(self.0.coalesce())
+    }
+
+    /// As [`cpg::SessionOptions::reconnect`](crate::SessionOptions::reconnect).
+    pub fn reconnect(self, how: Reconnect) -> Self {
+        Self(self.0.reconnect(how))
+    }
+
+    /// Connects and joins, for up to 10 seconds. [`join_until`](Self::join_until) takes another deadline.
+    ///
+    /// Cancelling it leaves the group again, when it has been joined; until it has left, this process cannot join it anew (B5).
+    ///
+    /// # Errors
+    /// As [`cpg::SessionOptions::join`](crate::SessionOptions::join).
+    ///
+    /// # Panics
+    /// Without a runtime that has its I/O driver enabled.
+    #[doc(alias = "cpg_join")]
+    pub async fn join(self, name: impl IntoGroupName) -> Result<Session> {
+        self.join_until(name, Instant::now() + PATIENCE).await
+    }
+
+    /// As [`join`](Self::join), with another deadline.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    ///
+    /// # Panics
+    /// As [`join`](Self::join).
+    #[doc(alias = "cpg_join")]
+    pub async fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Session> {
+        let (options, name) = (self.0, name.into_group_name()?);
+        let join = move || options.join_until(name, deadline).map(DropOff::new);
+        Session::new(thread::run(join).await?.into_inner())
+    }
+}
