@@ -24,12 +24,14 @@ Modes:
   --cost      instructions and allocations of a message, and the rate at which
               packets are decoded, on a stub of libcpg; needs valgrind
   --plain     sending and dispatching without a queue beside C, closely: where
-              the sender has a CPU to itself, and sets the pace
+              the sender has a CPU to itself, and sets the pace; first of all
+              beside the twin, a C program that does what the crate has to do:
+              dispatches one event at a time, its state behind the context
   --styles    what each style of receiving costs beside a plain C loop
   --tune      a sweep of windows and packet sizes, to choose the defaults by
   --slow      the daemon's memory while a member does not dispatch
 
-The first takes half an hour, --tune two thirds of that, --plain three minutes.
+The first takes half an hour, --tune two thirds of that, --plain four minutes.
 
 Options, where the mode has a use for them:
   --json FILE         writes the figures

@@ -2,7 +2,10 @@
 //!
 //! What a program pays for a message itself is a few per cent of what it pays altogether, and less than what a measurement
 //! differs by from the next. So each is short, they take turns in changing order, and there are many: the median of the ratios of
-//! neighbours is then known to a per cent. C is measured twice, to see that.
+//! neighbours is then known to a per cent. What the others are compared with is measured twice, to see that.
+//!
+//! The twin of the crate is a C program that does what the crate has to do: it dispatches one event at a time, and its callbacks
+//! find their state by `cpg_context_get`. The figure that counts is the crate's by the twin's.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +16,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::field::{Field, Programs};
 use crate::measure::rate;
-use crate::series::interleaved;
+use crate::series::{Series, interleaved};
 use crate::stats::median_within;
 use crate::task::Task;
 use crate::variant::Variant;
@@ -39,7 +42,7 @@ impl fmt::Display for Program {
     }
 }
 
-/// Messages a second by those of C.
+/// Messages a second by those of another program.
 #[derive(Debug, Serialize)]
 pub struct Ratio {
     median: f64,
@@ -48,34 +51,63 @@ pub struct Ratio {
     to: f64,
 }
 
-pub fn run(rounds: usize, programs: &Programs) -> Result<BTreeMap<String, Ratio>> {
+impl Ratio {
+    fn of(series: &Series<Program>, base: &Series<Program>) -> Option<Self> {
+        let median = series.ratio(base, rate)?.median;
+        let (from, to) = median_within(series.ratios(base, rate))?;
+        Some(Self { median, from, to })
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { median, from, to } = self;
+        f.pad(&format!("{median:.3} ({from:.3} – {to:.3})"))
+    }
+}
+
+/// By the name of the program that it is compared with.
+type Ratios = BTreeMap<&'static str, Ratio>;
+
+pub fn run(rounds: usize, programs: &Programs) -> Result<BTreeMap<String, Ratios>> {
     let field = Field::start_apart(programs)?;
-    let compared: Vec<_> = [Variant::C, Variant::C, Variant::COne, Variant::Plain]
-        .into_iter()
-        .chain(Variant::built().filter(|variant| variant.is_peer()))
-        .enumerate()
-        .map(|(place, variant)| Program { variant, again: place == 1 })
-        .collect();
+    let once = |variant| Program { variant, again: false };
+    let again = |variant| Program { variant, again: true };
+    // The first three are what all are compared with.
+    let mut compared = vec![
+        once(Variant::CTwin),
+        once(Variant::C),
+        once(Variant::COne),
+        again(Variant::CTwin),
+        again(Variant::C),
+        once(Variant::Plain),
+    ];
+    compared.extend(Variant::built().filter(|variant| variant.is_peer()).map(once));
     let rounds = rounds * ROUNDS;
     let all = interleaved(&field, rounds, &compared, |program| Task::flood(program.variant, SIZE, DURATION));
     println!("{SIZE} bytes, the sender and the daemon on a CPU each, {rounds} rounds of {DURATION:?}");
-    println!("{:<16} {:>12} {:>14} {:>8} {:>16}", "", "messages/s", "CPU s/million", "× C", "within");
-    let mut ratios = BTreeMap::new();
+    print!("{:<14} {:>10} {:>13}", "", "messages/s", "CPU s/million");
+    let bases = &all[..3];
+    for base in bases {
+        print!(" {:>22}", format!("× {} (95 %)", base.key));
+    }
+    println!();
+    let mut figures = BTreeMap::new();
     for series in &all {
         let failed = || format!("{}: too little was measured", series.key);
         let rates = series.spread(rate).ok_or_else(failed)?;
         let cpu = series.spread(|measured| measured.sender.cpu_per_million()).ok_or_else(failed)?;
-        let ratio = series.ratio(&all[0], rate).ok_or_else(failed)?;
-        let (from, to) = median_within(series.ratios(&all[0], rate)).ok_or_else(failed)?;
-        println!(
-            "{:<16} {:>12.0} {:>14.2} {:>8.3} {:>16}",
-            series.key,
-            rates.median,
-            cpu.median,
-            ratio.median,
-            format!("{from:.3} – {to:.3}")
-        );
-        ratios.insert(series.key.to_string(), Ratio { median: ratio.median, from, to });
+        print!("{:<14} {:>10.0} {:>13.2}", series.key, rates.median, cpu.median);
+        let mut ratios = Ratios::new();
+        for base in bases {
+            let ratio = Ratio::of(series, base).ok_or_else(failed)?;
+            print!(" {ratio:>22}");
+            ratios.insert(base.key.variant.name(), ratio);
+        }
+        println!();
+        figures.insert(series.key.to_string(), ratios);
     }
-    Ok(ratios)
+    let headline = &figures[Variant::Plain.name()][Variant::CTwin.name()];
+    println!("cpg by its twin in C: {headline}");
+    Ok(figures)
 }

@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 pub enum Variant {
     C,
     COne,
+    CTwin,
     CSleep,
     CThreads,
     Peer,
@@ -28,9 +29,10 @@ pub enum Variant {
 }
 
 impl Variant {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::C,
         Self::COne,
+        Self::CTwin,
         Self::CSleep,
         Self::CThreads,
         Self::Peer,
@@ -49,7 +51,7 @@ impl Variant {
 
     /// Those of them that a report has if it is not told which.
     pub fn reported() -> impl Iterator<Item = Self> {
-        Self::built().filter(|variant| *variant != Self::COne)
+        Self::built().filter(|variant| ![Self::COne, Self::CTwin].contains(variant))
     }
 
     /// What tables and options call it.
@@ -57,6 +59,7 @@ impl Variant {
         match self {
             Self::C => "c",
             Self::COne => "c-one",
+            Self::CTwin => "c-twin",
             Self::CSleep => "c-sleep",
             Self::CThreads => "c-threads",
             Self::Peer => "rust-corosync",
@@ -76,6 +79,7 @@ impl Variant {
                 "C: sends, tries again at once when refused, dispatches after each message (upstream's cpgbench)"
             }
             Self::COne => "C: the same, but dispatches one event at a time, until there is none",
+            Self::CTwin => "C: as the one before, with its state behind the context pointer: what cpg does",
             Self::CSleep => "C: as the first, with a pause of 1 ms before it tries again",
             Self::CThreads => "C: one thread sends and tries again at once, another one dispatches",
             Self::Peer => "rust-corosync 3.2.0, the bindings that upstream publishes: as the first",
@@ -101,6 +105,7 @@ impl Variant {
         match self {
             Self::C => Some("spin"),
             Self::COne => Some("one"),
+            Self::CTwin => Some("twin"),
             Self::CSleep => Some("sleep"),
             Self::CThreads => Some("threads"),
             _ => None,

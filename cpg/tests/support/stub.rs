@@ -11,6 +11,7 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cpg_sys::*;
@@ -22,6 +23,8 @@ type Plan = Box<dyn FnOnce(Stub) -> cs_error_t + Send>;
 
 struct State {
     callbacks: cpg_model_v1_data_t,
+    /// What the caller gave for its callbacks to find.
+    context: AtomicPtr<c_void>,
     plans: VecDeque<Plan>,
     on_send: Option<Plan>,
     group: cpg_name,
@@ -210,11 +213,12 @@ fn get<T: Copy>(from: *const T) -> T {
     unsafe { *from }
 }
 
-fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t) -> cs_error_t {
+fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut c_void) -> cs_error_t {
     let sockets = UnixStream::pair().unwrap();
     (&sockets.1).write_all(b"x").unwrap();
     let state = State {
         callbacks,
+        context: AtomicPtr::new(context),
         plans: VecDeque::new(),
         on_send: None,
         group: c_name(b"", 0),
@@ -233,16 +237,14 @@ fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t) -> cs_error_t
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_initialize(handle: *mut cpg_handle_t, two: *mut cpg_callbacks_t) -> cs_error_t {
     let cpg_callbacks_t { cpg_deliver_fn, cpg_confchg_fn } = get(two);
-    open(
-        handle,
-        cpg_model_v1_data_t {
-            model: CPG_MODEL_V1,
-            cpg_deliver_fn,
-            cpg_confchg_fn,
-            cpg_totem_confchg_fn: None,
-            flags: 0,
-        },
-    )
+    let callbacks = cpg_model_v1_data_t {
+        model: CPG_MODEL_V1,
+        cpg_deliver_fn,
+        cpg_confchg_fn,
+        cpg_totem_confchg_fn: None,
+        flags: 0,
+    };
+    open(handle, callbacks, std::ptr::null_mut())
 }
 
 #[unsafe(no_mangle)]
@@ -250,10 +252,19 @@ pub unsafe extern "C" fn cpg_model_initialize(
     handle: *mut cpg_handle_t,
     model: cpg_model_t,
     data: *mut cpg_model_data_t,
-    _context: *mut c_void,
+    context: *mut c_void,
 ) -> cs_error_t {
     assert_eq!(model, CPG_MODEL_V1);
-    open(handle, get(data.cast()))
+    open(handle, get(data.cast()), context)
+}
+
+/// Writes nothing for a handle that is closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cpg_context_get(handle: cpg_handle_t, context: *mut *mut c_void) -> cs_error_t {
+    let table = table();
+    let Some(state) = table.handles.get(&handle) else { return CS_ERR_BAD_HANDLE };
+    put(context, state.context.load(Ordering::Relaxed));
+    CS_OK
 }
 
 #[unsafe(no_mangle)]

@@ -1,7 +1,9 @@
 //! What the binding itself costs: instructions and allocations of a message, beside C's, without a daemon.
 //!
 //! Programs run twice on a stub of libcpg (`c/stub.c`) under valgrind, with different numbers of messages. The difference is
-//! what the messages cost; what the stub costs is in the figures of both languages.
+//! what the messages cost; what the stub costs is in the figures of both languages. There are two programs in C: one has its
+//! state in globals and dispatches all events that are there at once, the other one is the twin of this crate: it finds its state
+//! by `cpg_context_get` and dispatches one event at a time.
 
 mod case;
 mod decode;
@@ -34,21 +36,26 @@ const CASES: [(&str, &[&str]); 3] = [
 /// Measures and prints; the figures have names for a program to read.
 pub fn run() -> Result<BTreeMap<String, f64>> {
     let stub = Stub::build()?;
-    let c = [compile("cost", &["-lcpg"])?.into_os_string()];
+    let program = compile("cost", &["-lcpg"])?.into_os_string();
+    let c = [program.clone(), "all".into()];
+    let twin = [program, "twin".into()];
     let rust = [std::env::current_exe()?.into_os_string(), CASE.into()];
     let mut figures = BTreeMap::new();
     let mut rows = Vec::new();
     for (kind, cases) in CASES {
-        let base = of_one(&stub, &c, kind, kind)?;
-        rows.push((format!("{kind}: C"), cells(base, None)));
+        let bases = Bases { c: of_one(&stub, &c, kind, kind)?, twin: of_one(&stub, &twin, kind, kind)? };
+        rows.push((format!("{kind}: C"), bases.cells(bases.c)));
+        rows.push((format!("{kind}: C, the twin of cpg"), bases.cells(bases.twin)));
         for &case in cases {
             let cost = of_one(&stub, &rust, case, kind)?;
-            rows.push((format!("{kind}: cpg, {}", case::what(case)), cells(cost, Some(base))));
-            figures.insert(format!("{case}.instructions_over_c"), cost.instructions - base.instructions);
-            figures.insert(format!("{case}.allocations_over_c"), cost.allocations - base.allocations);
+            rows.push((format!("{kind}: cpg, {}", case::what(case)), bases.cells(cost)));
+            let mut insert = |name, figure| figures.insert(format!("{case}.{name}"), figure);
+            insert("instructions_over_twin", cost.instructions - bases.twin.instructions);
+            insert("instructions_over_c", cost.instructions - bases.c.instructions);
+            insert("allocations_over_c", cost.allocations - bases.c.allocations);
         }
     }
-    let columns = ["instructions", "over C", "allocations", "over C"];
+    let columns = ["instructions", "over the twin", "over C", "allocations", "over C"];
     print!("{}", table::text("one message of 64 bytes", &columns, &rows));
     println!();
     for (name, rate) in decode::run(&stub)? {
@@ -74,12 +81,22 @@ fn of_one(stub: &Stub, program: &[OsString], case: &str, kind: &str) -> Result<C
     Ok(Cost::of_one(run(FEW)?, run(MANY)?, (MANY - FEW) as f64))
 }
 
-fn cells(cost: Cost, base: Option<Cost>) -> Vec<String> {
-    let over = |figure: fn(&Cost) -> f64| base.map(|base| figure(&cost) - figure(&base));
-    vec![
-        table::number(Some(cost.instructions), 1),
-        table::number(over(|cost| cost.instructions), 1),
-        table::number(Some(cost.allocations), 3),
-        table::number(over(|cost| cost.allocations), 3),
-    ]
+/// What a message costs the programs in C.
+#[derive(Debug, Clone, Copy)]
+struct Bases {
+    c: Cost,
+    twin: Cost,
+}
+
+impl Bases {
+    /// The cells of one row.
+    fn cells(self, cost: Cost) -> Vec<String> {
+        vec![
+            table::number(Some(cost.instructions), 1),
+            table::number(Some(cost.instructions - self.twin.instructions), 1),
+            table::number(Some(cost.instructions - self.c.instructions), 1),
+            table::number(Some(cost.allocations), 3),
+            table::number(Some(cost.allocations - self.c.allocations), 3),
+        ]
+    }
 }

@@ -23,6 +23,7 @@ fn colour(variant: Variant) -> RGBColor {
     match variant {
         Variant::C => RGBColor(30, 30, 30),
         Variant::COne => RGBColor(75, 75, 75),
+        Variant::CTwin => RGBColor(150, 150, 150),
         Variant::CSleep => RGBColor(120, 120, 120),
         Variant::CThreads => RGBColor(175, 175, 175),
         Variant::Peer => RGBColor(213, 94, 0),

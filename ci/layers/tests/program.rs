@@ -1,0 +1,56 @@
+//! The program: what it prints, and how it ends.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// Writes a tree, and runs the program over it.
+fn run(name: &str, error: &str, exceptions: Option<&str>) -> Output {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("src/packet")).unwrap();
+    fs::write(folder.join("src/lib.rs"), "#![deny(unsafe_code)]\nmod error;\nmod packet;\n").unwrap();
+    fs::write(folder.join("src/error.rs"), error).unwrap();
+    fs::write(folder.join("src/packet/mod.rs"), "mod read;\n").unwrap();
+    fs::write(folder.join("src/packet/read.rs"), "use crate::error;\n").unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_cpg-layers"));
+    program.arg("src").current_dir(&folder);
+    if let Some(exceptions) = exceptions {
+        fs::write(folder.join("exceptions.txt"), exceptions).unwrap();
+        program.arg("exceptions.txt");
+    }
+    program.output().unwrap()
+}
+
+#[track_caller]
+fn ends(output: &Output, code: i32, text: &str) {
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{out}{err}");
+    assert!(out.contains(text) || err.contains(text), "no `{text}` in: {out}{err}");
+}
+
+#[test]
+fn ends_with_0_after_a_clean_tree() {
+    ends(&run("clean", "", None), 0, "4 files, 1 imports between them, 0 exceptions; wrong: 0\n");
+}
+
+#[test]
+fn ends_with_1_after_a_violation_and_says_where() {
+    ends(
+        &run("wrong", "\nuse crate::packet::read;", None),
+        1,
+        "src/error.rs:2: imports from packet/read.rs: ",
+    );
+}
+
+#[test]
+fn ends_with_1_after_an_exception_that_nothing_needs() {
+    let output = run("idle", "", Some("error.rs -> packet/read.rs: for now"));
+    ends(&output, 1, "exceptions.txt: error.rs -> packet/read.rs is no longer needed");
+}
+
+#[test]
+fn ends_with_2_if_it_cannot_check() {
+    ends(&run("unparsable", "fn", None), 2, "error.rs:1: cannot be parsed");
+    ends(&run("unlisted", "", Some("error.rs")), 2, "exceptions.txt: line 1");
+}
