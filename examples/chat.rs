@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use cpg::{ConfChg, Dispatch, Event, Group, GroupName, Handle, Member};
+use cpg::{ConfChg, Event, Group, GroupName, Handle, Limits, Member};
 use input::Lines;
 use nix::poll::PollFlags;
 use program::End;
@@ -112,7 +112,7 @@ impl Room {
         let signals = Signals::new()?;
         let mut open = true;
         loop {
-            group.dispatch(Dispatch::All, |_, event| self.hear(&event))?;
+            group.dispatch(Limits::available(), |_, event| self.hear(&event))?;
             // A line at a time, so that no more are kept than flow control lets through.
             while open && self.outgoing.is_empty() {
                 let Some(line) = input.line() else { break };

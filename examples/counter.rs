@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Ended, Event, Group, GroupName, Link, Member, Receiver, Reconnect, Sender, Wait, Waker};
+use cpg::{Connect, Ended, Event, Group, GroupName, Limits, Link, Member, Receiver, Reconnect, Sender, Waker};
 use program::End;
 
 const HELP: &str = "Usage: counter GROUP
@@ -91,7 +91,7 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
 /// Hears what the others have counted, until all is counted here.
 fn hear(mut receiver: Receiver, own: &AtomicU64, counted: &Waker) -> Result<(), End> {
     let mut counts = BTreeMap::new();
-    let ended = receiver.run_with(Wait::forever().or_woken_by(counted), |link, event| {
+    let ended = receiver.run_with(Limits::forever().woken_by(counted), |link, event| {
         match handle(link, &event, own, &mut counts) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),

@@ -18,7 +18,7 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Dispatch, Event, Flow, Group, Member};
+use cpg::{Connect, Event, Flow, Group, Limits, Member};
 use measure::{Kind, Message, Outcome, PATIENCE, Run};
 use nix::poll::PollFlags;
 use program::End;
@@ -172,7 +172,7 @@ fn listen(signals: &Signals) -> Result<(), End> {
     let mut heard = BTreeMap::new();
     let mut lines = Vec::new();
     loop {
-        group.dispatch(Dispatch::All, |_, event| hear(&mut heard, &event, &mut lines))?;
+        group.dispatch(Limits::available(), |_, event| hear(&mut heard, &event, &mut lines))?;
         for line in lines.drain(..) {
             say(&line)?;
         }

@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cpg::{ConfChg, Dispatch, Event, Group, GroupName, Handle, Link, Member};
+use cpg::{ConfChg, Event, Group, GroupName, Handle, Limits, Link, Member};
 use input::{Lines, is_passing};
 use nix::poll::PollFlags;
 use program::End;
@@ -161,7 +161,7 @@ impl Cat {
     fn receive(&mut self, group: &mut Group) -> cpg::Result<()> {
         while self.output.len() < OUTPUT && !self.is_done() {
             let handler = |link: &Link, event: Event<'_>| self.take(link.me(), &event);
-            if group.dispatch(Dispatch::OneNonBlocking, handler)? == 0 {
+            if group.dispatch(Limits::available().at_most(1), handler)? == 0 {
                 break;
             }
         }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use cpg::{Dispatch, Event, Group, Link};
+use cpg::{Event, Group, Limits, Link};
 use testcluster::Cluster;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -149,7 +149,7 @@ fn perform(group: &mut Group, task: Task, in_view: &mut usize) -> Heard {
         if done {
             return Ok(heard);
         }
-        let handled = group.dispatch(Dispatch::OneUntil(deadline), |link, event| match event {
+        let handled = group.dispatch(Limits::one().until(deadline), |link, event| match event {
             Event::Deliver(message) => {
                 heard.push(String::from_utf8_lossy(message.payload()).into_owned());
                 // The next one goes out when the last one has come back, so that the members take turns.

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use calloop::generic::{Generic, NoIoDrop};
 use calloop::ping::make_ping;
 use calloop::{Dispatcher, EventLoop, Interest, Mode, PostAction, Readiness};
-use cpg::{Dispatch, Group};
+use cpg::{Group, Limits};
 use program::End;
 use signals::Signals;
 use talk::Talk;
@@ -45,7 +45,7 @@ fn receive(_: Readiness, group: &mut NoIoDrop<Group>, state: &mut State) -> io::
     // SAFETY: a dispatch neither drops the group nor changes its descriptor.
     #[allow(unsafe_code, reason = "calloop cannot see that the descriptor stays open")]
     let group = unsafe { group.get_mut() };
-    group.dispatch(Dispatch::All, |link, event| state.talk.hear(link, &event))?;
+    group.dispatch(Limits::available(), |link, event| state.talk.hear(link, &event))?;
     Ok(PostAction::Continue)
 }
 

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cpg::{Dispatch, Group};
+use cpg::{Group, Limits};
 use glib::{ControlFlow, IOCondition, MainContext, Priority};
 use nix::sys::signal::Signal;
 use program::End;
@@ -70,7 +70,7 @@ fn run(context: &MainContext, state: &Rc<RefCell<State>>) -> Result<(), End> {
         let state = Rc::clone(state);
         move |_, _| {
             let State { group, talk, heard, .. } = &mut *state.borrow_mut();
-            *heard = group.dispatch(Dispatch::All, |link, event| talk.hear(link, &event)).map(drop);
+            *heard = group.dispatch(Limits::available(), |link, event| talk.hear(link, &event)).map(drop);
             ControlFlow::Continue
         }
     }));

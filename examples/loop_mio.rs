@@ -3,7 +3,7 @@
 //!     loop_mio GROUP
 //!
 //! It shows the group's descriptor in edge-triggered mode, the only one of mio: it is ready once, and again only for events
-//! that come after all before them have been dispatched. [`Dispatch::All`] does that; who handles fewer in one turn comes back
+//! that come after all before them have been dispatched. [`Limits::available()`] does that; who handles fewer in one turn comes back
 //! without waiting until a dispatch returns 0. The other examples of loops do the same; compare them.
 
 mod joined;
@@ -17,7 +17,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cpg::{Dispatch, Group};
+use cpg::{Group, Limits};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use program::End;
@@ -58,7 +58,7 @@ fn poll(group: &mut Group) -> Result<(), End> {
         for event in &events {
             match event.token() {
                 GROUP => {
-                    group.dispatch(Dispatch::All, |link, event| talk.hear(link, &event))?;
+                    group.dispatch(Limits::available(), |link, event| talk.hear(link, &event))?;
                 }
                 SIGNALS if signals.take()? => return Ok(()),
                 _ => (),

@@ -15,7 +15,7 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cpg::{Dispatch, Group};
+use cpg::{Group, Limits};
 use polling::{Event, Events, PollMode, Poller};
 use program::End;
 use signals::Signals;
@@ -61,7 +61,7 @@ fn turn(group: &mut Group, signals: &Signals, poller: &Arc<Poller>) -> Result<()
         for event in events.iter() {
             match event.key {
                 GROUP => {
-                    group.dispatch(Dispatch::All, |link, event| talk.hear(link, &event))?;
+                    group.dispatch(Limits::available(), |link, event| talk.hear(link, &event))?;
                 }
                 _ if signals.take()? => return Ok(()),
                 _ => (),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use cpg::{Dispatch, Event, Group, Link, Member, Receiver, Sender};
+use cpg::{Event, Group, Limits, Link, Member, Receiver, Sender};
 use nix::poll::PollFlags;
 
 use crate::program::End;
@@ -157,8 +157,8 @@ impl<'s> Run<'s> {
         self.stopped |= !signal.is_empty() && self.signals.take()?;
         let handler = |link: &Link, event: Event<'_>| self.tally.take(link.me(), &event);
         match &mut self.half {
-            Half::Whole(group) => group.dispatch(Dispatch::All, handler)?,
-            Half::Split(_, receiver) => receiver.dispatch(Dispatch::All, handler)?,
+            Half::Whole(group) => group.dispatch(Limits::available(), handler)?,
+            Half::Split(_, receiver) => receiver.dispatch(Limits::available(), handler)?,
         };
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use cpg::{Dispatch, Handle, Process};
+use cpg::{Handle, Limits, Process};
 use nix::poll::PollFlags;
 use program::End;
 use wait::wait;
@@ -77,7 +77,7 @@ fn watch(mut handle: Handle) -> Result<(), End> {
     let mut shown = None;
     loop {
         // What these events tell is in the answer. They would make the handle readable for ever.
-        handle.dispatch(Dispatch::All, |_, _| {})?;
+        handle.dispatch(Limits::available(), |_, _| {})?;
         let processes = Some(ask(&handle)?);
         if processes != shown {
             print(&format!("{before}{}{after}", table(processes.as_deref().unwrap_or_default())))?;

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cpg::{Ended, Group, Sender, Wait, Waker};
+use cpg::{Ended, Group, Limits, Sender, Waker};
 use joined::show;
 use nix::sys::signal::{SigSet, Signal};
 use program::End;
@@ -44,7 +44,7 @@ fn run(group: Group) -> Result<(), End> {
         }
     });
     let ended =
-        receiver.run_with(Wait::forever().or_woken_by(&waker), |_, event| match show(io::stdout(), &event) {
+        receiver.run_with(Limits::forever().woken_by(&waker), |_, event| match show(io::stdout(), &event) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         });

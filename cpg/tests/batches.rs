@@ -2,7 +2,7 @@
 
 mod support;
 
-use cpg::{Dispatch, Ended, Wait, Waker};
+use cpg::{Ended, Limits, Waker};
 use support::{join, pump};
 use testcluster::Cluster;
 
@@ -21,14 +21,14 @@ fn at_most_so_many_events_and_no_waiting() {
                 heard.push(message.payload()[0]);
             }
         };
-        assert_eq!(group.dispatch(Dispatch::AtMost(0), |_, event| handle(event)).unwrap(), 0);
+        assert_eq!(group.dispatch(Limits::available().at_most(0), |_, event| handle(event)).unwrap(), 0);
         let mut handled = 0;
         while handled < 5 {
-            let batch = group.dispatch(Dispatch::AtMost(2), |_, event| handle(event)).unwrap();
+            let batch = group.dispatch(Limits::available().at_most(2), |_, event| handle(event)).unwrap();
             assert!(batch <= 2);
             handled += batch;
         }
-        assert_eq!(group.dispatch(Dispatch::AtMost(2), |_, event| handle(event)).unwrap(), 0);
+        assert_eq!(group.dispatch(Limits::available().at_most(2), |_, event| handle(event)).unwrap(), 0);
         assert_eq!(heard, [0, 1, 2, 3, 4]);
     });
 }
@@ -46,7 +46,7 @@ fn a_wake_that_a_loop_takes_is_gone() {
         assert!(!waker.take());
         // What was taken does not end a run: it ends with the own view.
         let ended =
-            group.run_with(Wait::forever().or_woken_by(&waker), |_, _| std::ops::ControlFlow::Break(7));
+            group.run_with(Limits::forever().woken_by(&waker), |_, _| std::ops::ControlFlow::Break(7));
         assert_eq!(ended.unwrap(), Ended::Broke(7));
     });
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread::sleep;
 use std::time::Duration;
 
-use cpg::{Dispatch, Error, Group, GroupName, Handle, Member};
+use cpg::{Error, Group, GroupName, Handle, Limits, Member};
 use support::{Members, assert_stays_asleep, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
 
@@ -33,7 +33,7 @@ fn until_members(group: &mut Group, count: usize) {
 /// Dispatches until an error, which it returns. No event may have a list that is too long.
 fn until_error(group: &mut Group) -> Error {
     loop {
-        let result = group.dispatch(Dispatch::OneUntil(deadline()), |_, event| {
+        let result = group.dispatch(Limits::one().until(deadline()), |_, event| {
             if let cpg::Event::ConfChg(view) = event {
                 assert!(view.members().len() <= 128 && view.joined().len() <= 128, "{view:?}");
             }
@@ -79,7 +79,7 @@ fn a8_a_group_that_grows_past_128_is_not_dispatched_any_more() {
 
         let _one_more = Members::start(&cluster, 1, &group_name, 1);
         assert_too_large(Err::<(), _>(until_error(&mut group)), 129);
-        assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+        assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 129);
         drop(group);
         let handle = Handle::connect().unwrap();
         wait_for("the handle to go", || {
@@ -105,7 +105,7 @@ fn a8_a_list_that_is_too_long_is_an_error_and_not_a_view() {
         // What comes after it is not what the group was told of.
         group.send(b"after").unwrap();
         for _ in 0..3 {
-            assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 140);
+            assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 140);
         }
     });
 }
@@ -158,11 +158,11 @@ fn shrinks(cluster: &Cluster, mut group: Group) {
     wait_for("the first one to go", || (count(&group) == 127).then_some(()));
     let _another = Members::start(cluster, 1, &group_name, 1);
     let one_more = Members::start(cluster, 1, &group_name, 1);
-    assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+    assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 129);
     drop(one_more);
     wait_for("the last one to go", || (count(&group) == 128).then_some(()));
     for _ in 0..3 {
-        assert_too_large(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")), 129);
+        assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 129);
     }
 }
 

@@ -5,7 +5,7 @@ mod support;
 use std::io::IoSlice;
 use std::thread;
 
-use cpg::{Dispatch, Error, Group, Handle, Result};
+use cpg::{Error, Group, Handle, Limits, Result};
 use support::{deadline, join, messages, payloads, pump, wait_for};
 use testcluster::Cluster;
 
@@ -60,9 +60,9 @@ fn a1_dispatch_on_a_small_stack_is_refused() {
         let mut handle = Handle::connect().unwrap();
         group.send(b"kept").unwrap();
         for size in [64 * KIB, 1024 * KIB] {
-            let result = on_stack(size, || group.dispatch(Dispatch::One, |_, _| panic!("an event")));
+            let result = on_stack(size, || group.dispatch(Limits::one(), |_, _| panic!("an event")));
             assert_refused(&result, size);
-            let result = on_stack(size, || handle.dispatch(Dispatch::All, |_, _| panic!("an event")));
+            let result = on_stack(size, || handle.dispatch(Limits::available(), |_, _| panic!("an event")));
             assert_refused(&result, size);
             // A request does not take that much, and only a dispatch is refused.
             let asked = &mut handle;
@@ -71,7 +71,7 @@ fn a1_dispatch_on_a_small_stack_is_refused() {
         }
         // Nothing was taken, and nothing is broken.
         assert_eq!(on_stack(2048 * KIB, || payloads(&mut group, 1)), [b"kept"]);
-        on_stack(2048 * KIB, || handle.dispatch(Dispatch::All, |_, _| {})).unwrap();
+        on_stack(2048 * KIB, || handle.dispatch(Limits::available(), |_, _| {})).unwrap();
         on_stack(2048 * KIB, || group.leave()).unwrap();
     });
 }
@@ -85,7 +85,7 @@ fn a1_what_counts_is_the_stack_that_is_left() {
         // One thread, as deep as its caller was and then deeper.
         on_stack(4096 * KIB, || {
             for left in [1100 * KIB, 512 * KIB, 64 * KIB] {
-                let dispatch = || group.dispatch(Dispatch::All, |_, _| panic!("an event"));
+                let dispatch = || group.dispatch(Limits::available(), |_, _| panic!("an event"));
                 assert_refused(&descend(stack_end(), left, dispatch), left);
             }
             assert_eq!(descend(stack_end(), 2048 * KIB, || payloads(&mut group, 1)), [b"kept"]);
@@ -127,7 +127,7 @@ fn a2_another_group_can_be_dispatched_within_an_event() {
         let (mut outside, mut inside) = (Vec::new(), Vec::new());
         while outside.len() < 2 {
             outer
-                .dispatch(Dispatch::OneUntil(deadline()), |_, event| {
+                .dispatch(Limits::one().until(deadline()), |_, event| {
                     let cpg::Event::Deliver(message) = &event else { return };
                     inside.extend(payloads(&mut inner, 1));
                     // The outer dispatch still has its message after the inner one.
@@ -151,8 +151,8 @@ fn a2_a_dispatch_within_an_event_needs_a_stack_of_its_own() {
             let mut handled = 0;
             while handled < 2 {
                 handled += outer
-                    .dispatch(Dispatch::OneUntil(deadline()), |_, _| {
-                        results.push(inner.dispatch(Dispatch::All, |_, _| panic!("an event")));
+                    .dispatch(Limits::one().until(deadline()), |_, _| {
+                        results.push(inner.dispatch(Limits::available(), |_, _| panic!("an event")));
                     })
                     .unwrap();
             }

@@ -5,7 +5,7 @@ mod support;
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 
-use cpg::{Dispatch, Error, Group, Handle, Result};
+use cpg::{Error, Group, Handle, Limits, Result};
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::{Members, deadline, join, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
@@ -41,15 +41,15 @@ fn a7_every_call_of_a_child_is_refused() {
                 ensure!(refused(group.send_until(b"from the child", deadline())));
                 ensure!(refused(group.zero_copy(100).map(drop)));
                 ensure!(refused(group.members()));
-                ensure!(refused(group.dispatch(Dispatch::All, |_, _| {})));
-                ensure!(refused(group.dispatch(Dispatch::One, |_, _| {})));
+                ensure!(refused(group.dispatch(Limits::available(), |_, _| {})));
+                ensure!(refused(group.dispatch(Limits::one(), |_, _| {})));
                 ensure!(refused(handle.local_node()));
                 ensure!(refused(handle.flow_control()));
                 ensure!(refused(handle.members_of(group.name())));
                 ensure!(refused(handle.groups().map(drop)));
                 ensure!(refused(handle.processes().map(drop)));
                 ensure!(refused(handle.processes_of(group.name()).map(drop)));
-                ensure!(refused(handle.dispatch(Dispatch::One, |_, _| {})));
+                ensure!(refused(handle.dispatch(Limits::one(), |_, _| {})));
                 ensure!(refused(handle.close()));
                 ensure!(refused(other.join(&name("child")).map(drop).map_err(Error::from)));
                 ensure!(refused(group.leave()));

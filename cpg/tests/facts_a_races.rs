@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
-use cpg::{Connect, CsError, Dispatch, Error, Event, GroupName, Handle, TotemEvents};
+use cpg::{Connect, CsError, Error, Event, GroupName, Handle, Limits, TotemEvents};
 use support::{deadline, join, name, payloads, pump, views};
 use testcluster::Cluster;
 
@@ -70,7 +70,7 @@ fn a12_threads_can_connect_and_close_at_once() {
         for _ in 0..200 {
             let mut handle = Handle::connect().unwrap();
             assert_eq!(handle.local_node().unwrap().get(), 1);
-            handle.dispatch(Dispatch::All, |_, _| {}).unwrap();
+            handle.dispatch(Limits::available(), |_, _| {}).unwrap();
             handle.close().unwrap();
         }
     });

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::thread;
 
 use cpg::{
-    Callbacks, CsError, Dispatch, Error, Event, Group, GroupName, Groups, Handle, JoinError, Link, Message,
+    Callbacks, CsError, Error, Event, Group, GroupName, Groups, Handle, JoinError, Limits, Link, Message,
     OwnedEvent, Processes, Receiver, Ring, Sender, TotemEvents, View, Waker, ZeroCopyBuffer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -26,7 +26,7 @@ fn a4_a_group_goes_from_thread_to_thread() {
                 let mut heard = Vec::new();
                 while heard.is_empty() {
                     group
-                        .dispatch(Dispatch::OneUntil(deadline()), |link, event| {
+                        .dispatch(Limits::one().until(deadline()), |link, event| {
                             assert_eq!(link.members().unwrap(), [link.me()]);
                             if let Event::Deliver(message) = event {
                                 heard.push(message.payload().to_vec());
@@ -129,14 +129,16 @@ fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
         // Each is handled once, in its order, though the dispatch was to take all.
         for expected in ["confchg", "totem", "first", "long"] {
             let panic = panic_of(|| {
-                group.dispatch(Dispatch::Until(deadline()), |link, event| callbacks.handle(link, event))
+                group.dispatch(Limits::forever().until(deadline()), |link, event| {
+                    callbacks.handle(link, event)
+                })
             });
             assert_eq!(panic, expected);
             assert!(heard.borrow().is_empty());
         }
         while heard.borrow().is_empty() {
             group
-                .dispatch(Dispatch::OneUntil(deadline()), |link, event| callbacks.handle(link, event))
+                .dispatch(Limits::one().until(deadline()), |link, event| callbacks.handle(link, event))
                 .unwrap();
         }
         assert_eq!(*heard.borrow(), ["last"]);
@@ -154,7 +156,7 @@ fn a6_events_before_and_after_a_panic_are_delivered_once() {
         }
         let mut heard = Vec::new();
         let panic = panic_of(|| {
-            group.dispatch(Dispatch::Until(deadline()), |_, event| {
+            group.dispatch(Limits::forever().until(deadline()), |_, event| {
                 let Event::Deliver(message) = event else { return };
                 heard.push(message.payload()[0]);
                 if heard.len() == 4 {
@@ -165,7 +167,7 @@ fn a6_events_before_and_after_a_panic_are_delivered_once() {
         assert_eq!((panic, &heard[..]), ("enough", &[0, 1, 2, 3][..]));
         let rest: Vec<u8> = payloads(&mut group, 6).concat();
         assert_eq!(rest, [4, 5, 6, 7, 8, 9]);
-        assert_eq!(group.dispatch(Dispatch::All, |_, _| {}).unwrap(), 0);
+        assert_eq!(group.dispatch(Limits::available(), |_, _| {}).unwrap(), 0);
     });
 }
 
@@ -175,8 +177,8 @@ fn a6_a_panic_goes_through_nested_dispatches_and_a_leave() {
     cluster.on(1, || {
         let (mut outer, mut inner) = (join("outer"), join("inner"));
         let panic = panic_of(|| {
-            outer.dispatch(Dispatch::One, |_, _| {
-                inner.dispatch(Dispatch::One, |_, _| panic_any("inside")).unwrap();
+            outer.dispatch(Limits::one(), |_, _| {
+                inner.dispatch(Limits::one(), |_, _| panic_any("inside")).unwrap();
             })
         });
         assert_eq!(panic, "inside");
@@ -198,10 +200,10 @@ fn a6_a_panic_in_the_events_of_a_handle_goes_on_in_the_caller() {
     cluster.on(1, || {
         let mut handle = Handle::connect().unwrap();
         cluster.kill(2).unwrap();
-        assert_eq!(panic_of(|| handle.dispatch(Dispatch::One, |_, _| panic_any("ring"))), "ring");
-        assert_eq!(handle.dispatch(Dispatch::All, |_, _| {}).unwrap(), 0);
+        assert_eq!(panic_of(|| handle.dispatch(Limits::one(), |_, _| panic_any("ring"))), "ring");
+        assert_eq!(handle.dispatch(Limits::available(), |_, _| {}).unwrap(), 0);
         cluster.restart(2).unwrap();
-        let rings = handle.dispatch(Dispatch::OneUntil(deadline()), |handle, ring| {
+        let rings = handle.dispatch(Limits::one().until(deadline()), |handle, ring| {
             assert_eq!(ring.members().len(), 2);
             assert_eq!(handle.local_node().unwrap().get(), 1);
         });

@@ -117,7 +117,7 @@ fn b15_the_ring_comes_after_the_view_of_the_group() {
     cluster.kill(2).unwrap();
     let mut order = Vec::new();
     while order.last() != Some(&"ring") {
-        let how = cpg::Dispatch::OneUntil(deadline());
+        let how = cpg::Limits::one().until(deadline());
         let handled = group.dispatch(how, |_, event| {
             order.push(match event {
                 Event::ConfChg(change) => {

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, CsError, Dispatch, Error, Handle, Result, TotemEvents};
+use cpg::{Connect, CsError, Error, Handle, Limits, Result, TotemEvents};
 use support::{deadline, join, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
 
@@ -24,7 +24,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         let leaving = join("b9 leaving");
         let mut blocked = join("b9 blocked");
         pump(&mut blocked, |events| views(events).next().is_some());
-        let blocked = cluster.spawn_on(1, move || blocked.dispatch(Dispatch::One, |_, _| ()));
+        let blocked = cluster.spawn_on(1, move || blocked.dispatch(Limits::one(), |_, _| ()));
         let mut handle = Handle::connect().unwrap();
         let (joining, closing) = (Handle::connect().unwrap(), Handle::connect().unwrap());
         let mut started = handle.processes().unwrap();
@@ -46,15 +46,20 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         lost("processes", handle.processes());
         lost("processes_of", handle.processes_of(&name("b9")));
         lost("local_node", handle.local_node());
-        lost("dispatch of a handle", handle.dispatch(Dispatch::All, |_, _| ()));
+        lost("dispatch of a handle", handle.dispatch(Limits::available(), |_, _| ()));
         lost("join", joining.join(&name("b9 new")).map_err(Error::from));
         lost("close", closing.close());
         lost("leave", leaving.leave());
         drop(buffer);
-        for how in [Dispatch::OneNonBlocking, Dispatch::All, Dispatch::One, Dispatch::Until(deadline())] {
+        for how in [
+            Limits::available().at_most(1),
+            Limits::available(),
+            Limits::one(),
+            Limits::forever().until(deadline()),
+        ] {
             lost("dispatch", group.dispatch(how, |_, _| ()));
         }
-        lost("dispatch", group.dispatch(Dispatch::OneUntil(Instant::now()), |_, _| ()));
+        lost("dispatch", group.dispatch(Limits::one().until(Instant::now()), |_, _| ()));
         lost("a dispatch that waited", blocked.join().unwrap());
 
         for totem in [TotemEvents::None, TotemEvents::Changes, TotemEvents::InitialAndChanges] {

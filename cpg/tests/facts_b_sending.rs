@@ -6,14 +6,14 @@ use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{CsError, Dispatch, Event, Group};
+use cpg::{CsError, Event, Group, Limits};
 use support::{Members, deadline, join, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
 
 /// Dispatches what is there, and keeps the number at the front of each message.
 fn hear(group: &mut Group, heard: &mut Vec<u32>) {
     group
-        .dispatch(Dispatch::All, |_, event| {
+        .dispatch(Limits::available(), |_, event| {
             if let Event::Deliver(message) = event {
                 let (number, rest) = message.payload().split_first_chunk().unwrap();
                 assert!(rest.iter().all(|byte| byte == rest.last().unwrap()), "a message in bits");

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Dispatch, Handle};
+use cpg::{Handle, Limits};
 use support::{deadline, join, payloads, pump, views, wait_for};
 use testcluster::Cluster;
 
@@ -18,16 +18,16 @@ fn b6_a_dispatch_with_a_deadline_ends_in_an_idle_group() {
         pump(&mut group, |events| views(events).next().is_some());
         let soon = || Instant::now() + Duration::from_millis(20);
         for _ in 0..3 {
-            assert_eq!(group.dispatch(Dispatch::OneUntil(soon()), |_, _| panic!()).unwrap(), 0);
-            assert_eq!(group.dispatch(Dispatch::Until(soon()), |_, _| panic!()).unwrap(), 0);
+            assert_eq!(group.dispatch(Limits::one().until(soon()), |_, _| panic!()).unwrap(), 0);
+            assert_eq!(group.dispatch(Limits::forever().until(soon()), |_, _| panic!()).unwrap(), 0);
         }
         let past = Instant::now();
-        assert_eq!(group.dispatch(Dispatch::OneUntil(past), |_, _| panic!()).unwrap(), 0);
+        assert_eq!(group.dispatch(Limits::one().until(past), |_, _| panic!()).unwrap(), 0);
         // Until goes on after an event, and ends all the same.
         group.send(b"one").unwrap();
         let mut heard = 0;
         while heard == 0 {
-            heard = group.dispatch(Dispatch::Until(soon()), |_, _| ()).unwrap();
+            heard = group.dispatch(Limits::forever().until(soon()), |_, _| ()).unwrap();
         }
         assert_eq!(heard, 1);
     });
@@ -39,11 +39,11 @@ fn b10_a_dispatch_that_does_not_wait_finds_nothing_and_says_so() {
     cluster.on(1, || {
         let mut group = join("b10");
         pump(&mut group, |events| views(events).next().is_some());
-        for how in [Dispatch::OneNonBlocking, Dispatch::All] {
+        for how in [Limits::available().at_most(1), Limits::available()] {
             assert_eq!(group.dispatch(how, |_, _| panic!()).unwrap(), 0);
         }
         let mut handle = Handle::connect().unwrap();
-        assert_eq!(handle.dispatch(Dispatch::All, |_, _| panic!()).unwrap(), 0);
+        assert_eq!(handle.dispatch(Limits::available(), |_, _| panic!()).unwrap(), 0);
     });
 }
 
@@ -65,7 +65,7 @@ fn b11_a_signal_does_not_end_a_dispatch() {
         pump(&mut group, |events| views(events).next().is_some());
         // SAFETY: it takes and breaks nothing.
         THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
-        group.dispatch(Dispatch::One, |_, _| ()).map(|handled| (handled, group))
+        group.dispatch(Limits::one(), |_, _| ()).map(|handled| (handled, group))
     });
     let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
     for sent in 0..5 {
@@ -126,7 +126,7 @@ fn b16_a_request_waits_for_a_paused_daemon_and_a_send_does_not() {
         let sending = cluster.spawn_on(1, move || {
             for _ in 0..100 {
                 group.send(b"into the ring buffer").unwrap();
-                assert_eq!(group.dispatch(Dispatch::All, |_, _| panic!()).unwrap(), 0);
+                assert_eq!(group.dispatch(Limits::available(), |_, _| panic!()).unwrap(), 0);
             }
             assert!(group.as_raw_fd() > 0);
             group

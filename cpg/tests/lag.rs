@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use cpg::{Dispatch, Flow};
+use cpg::{Flow, Limits};
 use support::{deadline, join, pump, receive, split_with, wait_for};
 use testcluster::Cluster;
 
@@ -19,7 +19,7 @@ fn a_receiver_that_does_not_dispatch_sees_that_it_is_behind() {
             (Flow::coalesced().window(1), [(1, 7 + 100), (4, 6 + 404)]),
         ] {
             let (sender, mut receiver) = split_with(flow, "behind");
-            while receiver.recv_deadline(Instant::now() + Duration::from_millis(20)).unwrap().is_some() {}
+            while receiver.recv_until(Instant::now() + Duration::from_millis(20)).unwrap().is_some() {}
             assert_eq!((sender.lag().in_flight(), sender.lag().oldest()), (0, None));
             let before = Instant::now();
             for _ in 0..5 {
@@ -58,7 +58,7 @@ fn a_group_counts_its_own_messages_in_flight() {
             assert_eq!(group.in_flight(), in_flight);
         }
         for in_flight in [2, 1, 0] {
-            group.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap();
+            group.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
             assert_eq!(group.in_flight(), in_flight);
         }
     });

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use cpg::{Callbacks, Dispatch, Error, Event, Group, Handle, Member, NodeId};
+use cpg::{Callbacks, Error, Event, Group, Handle, Limits, Member, NodeId};
 use support::{Members, deadline, join, messages, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
 
@@ -104,7 +104,7 @@ fn a_handler_changes_what_it_borrows_and_sends() {
         let (mut count, mut words) = (0, vec![String::new()]);
         group.send(b"0").unwrap();
         while count < 5 {
-            let how = Dispatch::OneUntil(deadline());
+            let how = Limits::one().until(deadline());
             group
                 .dispatch(how, |link, event| {
                     let Event::Deliver(mut message) = event else { return };
@@ -134,15 +134,15 @@ fn callbacks_are_called_for_their_kind_of_event() {
         .on_confchg(|_, view| sizes.push(view.members().len()))
         .on_totem_confchg(|_, ring| rings += ring.members().len());
     for _ in 0..2 {
-        let how = Dispatch::OneUntil(deadline());
+        let how = Limits::one().until(deadline());
         assert_eq!(group.dispatch(how, |link, event| callbacks.handle(link, event)).unwrap(), 1);
     }
     cluster.kill(2).unwrap();
-    let how = Dispatch::OneUntil(deadline());
+    let how = Limits::one().until(deadline());
     assert_eq!(group.dispatch(how, |link, event| callbacks.handle(link, event)).unwrap(), 1);
     // A kind of event that has no closure is passed over, and counts.
     group.send_until(b"two", deadline()).unwrap();
-    let how = Dispatch::OneUntil(deadline());
+    let how = Limits::one().until(deadline());
     assert_eq!(group.dispatch(how, |link, event| Callbacks::new().handle(link, event)).unwrap(), 1);
     drop(callbacks);
     assert_eq!((lines, sizes, rings), (vec!["callbacks one".to_owned()], vec![1], 1));

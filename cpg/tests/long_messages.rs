@@ -148,7 +148,7 @@ fn sends_long_messages() {
     let before = descriptors();
     for _ in 0..5 {
         refused += u32::from(group.send_until(&ended, deadline()).is_err());
-        group.dispatch(cpg::Dispatch::All, |_, _| ()).unwrap();
+        group.dispatch(cpg::Limits::available(), |_, _| ()).unwrap();
     }
     assert_eq!((refused, descriptors()), (0, before));
     // What the process itself says is heard.

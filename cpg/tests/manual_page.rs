@@ -13,7 +13,7 @@ mod support;
 
 use std::process::Stdio;
 
-use cpg::{Connect, CsError, Dispatch, Event, Group, Handle, Member, NodeId, Reason, Ring, TotemEvents};
+use cpg::{Connect, CsError, Event, Group, Handle, Limits, Member, NodeId, Reason, Ring, TotemEvents};
 use support::{Members, deadline, join, messages, name, pump, views};
 use testcluster::Cluster;
 
@@ -29,7 +29,7 @@ fn join_with(totem: TotemEvents, group: &str) -> Group {
 fn kinds(group: &mut Group, count: usize) -> (Vec<&'static str>, Vec<Ring>) {
     let (mut kinds, mut rings) = (Vec::new(), Vec::new());
     while kinds.len() < count {
-        let how = Dispatch::OneUntil(deadline());
+        let how = Limits::one().until(deadline());
         let handled = group.dispatch(how, |_, event| {
             kinds.push(match event {
                 Event::Deliver(_) => "message",
@@ -85,7 +85,7 @@ fn a_handle_in_no_group_hears_of_rings() {
     let mut handle = cluster.on(1, Handle::connect).unwrap();
     cluster.kill(2).unwrap();
     let mut rings = Vec::new();
-    let how = Dispatch::OneUntil(deadline());
+    let how = Limits::one().until(deadline());
     let handled = handle.dispatch(how, |handle, ring| {
         assert_eq!(handle.local_node().unwrap(), NodeId::new(1));
         rings.push(ring.to_ring());
@@ -136,7 +136,7 @@ fn rings_have_growing_numbers_and_the_lowest_node() {
     let mut last: Option<Ring> = None;
     let mut ring_of = |group: &mut Group, members: &[u32]| {
         loop {
-            let how = Dispatch::OneUntil(deadline());
+            let how = Limits::one().until(deadline());
             let mut new = None;
             let handled = group.dispatch(how, |_, event| {
                 if let Event::TotemConfChg(ring) = event {

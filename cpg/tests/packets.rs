@@ -8,7 +8,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Stdio};
 
-use cpg::{Connect, Dispatch, Event, Flow, Group, Guarantee, OwnedEvent, packet};
+use cpg::{Connect, Event, Flow, Group, Guarantee, Limits, OwnedEvent, packet};
 use support::{
     deadline, join, join_with, packets_program, payloads, pump, readable, receive, split_with, wait_for,
 };
@@ -106,11 +106,11 @@ fn a_packet_is_as_many_events_as_are_asked_for_at_a_time() {
         let mut heard = Vec::new();
         let mut dispatch =
             |group: &mut Group, how| group.dispatch(how, |_, event| heard.push(number(event))).unwrap();
-        assert_eq!(dispatch(&mut group, Dispatch::AtMost(3)), 3);
+        assert_eq!(dispatch(&mut group, Limits::available().at_most(3)), 3);
         // libcpg has nothing, and the descriptor tells of the rest.
         assert!(readable(group.as_fd()));
-        assert_eq!(dispatch(&mut group, Dispatch::OneNonBlocking), 1);
-        assert_eq!(dispatch(&mut group, Dispatch::One), 1);
+        assert_eq!(dispatch(&mut group, Limits::available().at_most(1)), 1);
+        assert_eq!(dispatch(&mut group, Limits::one()), 1);
         assert!(readable(group.as_fd()));
         let next = group.run(|_, event| Break(number(event))).unwrap();
         assert_eq!(next, 5);
@@ -119,10 +119,10 @@ fn a_packet_is_as_many_events_as_are_asked_for_at_a_time() {
         let OwnedEvent::Deliver(owned) = group.events().next().unwrap().unwrap() else { panic!() };
         assert_eq!(owned.payload(), [7]);
         let mut last = Vec::new();
-        assert_eq!(group.dispatch(Dispatch::All, |_, event| last.push(number(event))).unwrap(), 2);
+        assert_eq!(group.dispatch(Limits::available(), |_, event| last.push(number(event))).unwrap(), 2);
         assert_eq!((heard, last), (vec![0, 1, 2, 3, 4], vec![8, 9]));
         assert!(!readable(group.as_fd()));
-        assert_eq!(group.dispatch(Dispatch::All, |_, _| ()).unwrap(), 0);
+        assert_eq!(group.dispatch(Limits::available(), |_, _| ()).unwrap(), 0);
     });
 }
 
@@ -133,7 +133,7 @@ fn a_panic_in_a_packet_loses_the_message_that_it_was_given_alone() {
         let (mut group, _sender) = one_packet(&cluster, "panics");
         let heard = Cell::new(0);
         let mut dispatch = || {
-            group.dispatch(Dispatch::All, |_, event| {
+            group.dispatch(Limits::available(), |_, event| {
                 assert_eq!(number(event), heard.replace(heard.get() + 1));
                 if [3, 4, 10].contains(&heard.get()) {
                     std::panic::panic_any(heard.get());
@@ -153,7 +153,7 @@ fn what_is_left_of_a_packet_goes_with_the_group_when_it_is_split() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let (mut group, _sender) = one_packet(&cluster, "moves");
-        assert_eq!(group.dispatch(Dispatch::AtMost(4), |_, _| ()).unwrap(), 4);
+        assert_eq!(group.dispatch(Limits::available().at_most(4), |_, _| ()).unwrap(), 4);
         let (_sender, mut receiver) = group.split().unwrap();
         assert!(readable(receiver.as_fd()));
         assert_eq!(receive(&mut receiver, 6), (4..10_u8).map(|number| vec![number]).collect::<Vec<_>>());

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Instant;
 
-use cpg::{Dispatch, Events, Group, OwnedEvent, Result};
+use cpg::{Events, Group, Limits, OwnedEvent, Result};
 use static_assertions::assert_impl_all;
 use support::{deadline, join, messages, payloads, pump, views};
 use testcluster::Cluster;
@@ -32,7 +32,7 @@ fn events_come_in_order_and_can_be_kept() {
         group.send_until(&vec![7; 3_000_000], deadline()).unwrap();
         let mut events = vec![group.recv().unwrap()];
         let me = group.me();
-        events.push(group.recv_deadline(deadline()).unwrap().unwrap());
+        events.push(group.recv_until(deadline()).unwrap().unwrap());
         events.extend(group.events().take(1).map(Result::unwrap));
         group.leave().unwrap();
         let OwnedEvent::ConfChg(view) = &events[0] else { panic!("{events:?}") };
@@ -49,12 +49,12 @@ fn a_deadline_ends_the_wait_and_takes_what_is_there() {
     cluster.on(1, || {
         let mut group = with_messages("deadline", 0);
         for _ in 0..3 {
-            assert_eq!(group.recv_deadline(Instant::now()).unwrap(), None);
+            assert_eq!(group.recv_until(Instant::now()).unwrap(), None);
         }
         group.send(b"there").unwrap();
-        let event = support::wait_for("the message", || group.recv_deadline(Instant::now()).unwrap());
+        let event = support::wait_for("the message", || group.recv_until(Instant::now()).unwrap());
         assert_eq!(bytes(event), b"there");
-        assert_eq!(group.recv_deadline(Instant::now()).unwrap(), None);
+        assert_eq!(group.recv_until(Instant::now()).unwrap(), None);
     });
 }
 
@@ -71,12 +71,12 @@ fn no_event_is_taken_before_it_is_asked_for() {
             // Nor does another style take more, or find less.
             heard.push(bytes(group.recv().unwrap()));
             let one = |_: &cpg::Link, event: cpg::Event<'_>| heard.push(bytes(event.to_owned()));
-            assert_eq!(group.dispatch(Dispatch::OneUntil(deadline()), one).unwrap(), 1);
+            assert_eq!(group.dispatch(Limits::one().until(deadline()), one).unwrap(), 1);
         }
         let rest = 40 - heard.len();
         heard.extend(payloads(&mut group, rest));
         assert_eq!(heard, (0..40).map(|byte| vec![byte]).collect::<Vec<_>>());
-        assert_eq!(group.recv_deadline(Instant::now()).unwrap(), None);
+        assert_eq!(group.recv_until(Instant::now()).unwrap(), None);
     });
 }
 

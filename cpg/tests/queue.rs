@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Dispatch, Error, Event, Flow};
+use cpg::{Error, Event, Flow, Limits};
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::{Members, deadline, join, name, readable, receive, split_with, wait_for};
 use testcluster::Cluster;
@@ -84,7 +84,7 @@ fn what_flow_control_refuses_goes_out_by_itself() {
     cluster.on(1, || {
         let flood = join("flood");
         let (sender, mut receiver) = split_with(Flow::new(), "refused");
-        receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap();
+        receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
         // The ring stands still, so the daemon's queue fills up, and nothing of this sender is in flight.
         cluster.pause(2).unwrap();
         wait_for("flow control", || flood.send_until(&vec![0; 500_000], lasting()).err());
@@ -95,7 +95,7 @@ fn what_flow_control_refuses_goes_out_by_itself() {
             wait_for("the time to try again", || readable(receiver.as_fd()).then_some(()));
             // A ring that forms anew on a busy machine is no message.
             let message = |_: &cpg::Link, event: Event<'_>| assert!(!matches!(event, Event::Deliver(_)));
-            receiver.dispatch(Dispatch::All, message).unwrap();
+            receiver.dispatch(Limits::available(), message).unwrap();
         }
         cluster.resume(2).unwrap();
         assert_eq!(receive(&mut receiver, 1), [b"refused for now"]);
@@ -138,7 +138,7 @@ fn who_asks_a_stopped_daemon_does_not_hold_up_senders() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new(), "asked");
-        receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap();
+        receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
         cluster.pause(1).unwrap();
         let asked = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -256,7 +256,7 @@ fn the_rest_of_a_packet_makes_the_descriptor_readable_after_a_panic() {
             wait_for("the rest", || readable(receiver.as_fd()).then_some(()));
             let mut heard = Vec::new();
             receiver
-                .dispatch(Dispatch::OneNonBlocking, |_, event| {
+                .dispatch(Limits::available().at_most(1), |_, event| {
                     if let Event::Deliver(message) = event {
                         heard.extend_from_slice(message.payload());
                     }

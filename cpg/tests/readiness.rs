@@ -4,7 +4,7 @@ mod support;
 
 use std::os::fd::{AsFd, AsRawFd as _};
 
-use cpg::{Dispatch, Group, Handle, Result, TotemEvents};
+use cpg::{Group, Handle, Limits, Result, TotemEvents};
 use support::{deadline, join, name, pump, readable, views, wait_for};
 use testcluster::Cluster;
 
@@ -32,7 +32,7 @@ fn a_group_is_readable_while_an_event_waits() {
         let mut group = join("group");
         assert_eq!(group.as_fd().as_raw_fd(), group.as_raw_fd());
         pump(&mut group, |events| views(events).next().is_some());
-        let one = |group: &mut Group| group.dispatch(Dispatch::OneNonBlocking, |_, _| ());
+        let one = |group: &mut Group| group.dispatch(Limits::available().at_most(1), |_, _| ());
         assert!(!readable(group.as_fd()));
         for size in [10, 500_000] {
             group.send(&vec![1; size]).unwrap();
@@ -53,13 +53,13 @@ fn a_receiver_is_readable_while_an_event_waits() {
     cluster.on(1, || {
         let (sender, mut receiver) = join("receiver").split().unwrap();
         assert_eq!(receiver.as_fd().as_raw_fd(), receiver.as_raw_fd());
-        assert_eq!(receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap(), 1);
+        assert_eq!(receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap(), 1);
         assert!(!readable(receiver.as_fd()));
         sender.send(b"one").unwrap();
         sender.send(b"two").unwrap();
         // What is asked for meanwhile is not an event.
         assert_eq!(sender.members().unwrap(), [sender.me()]);
-        two_events(&mut receiver, |receiver| receiver.dispatch(Dispatch::OneNonBlocking, |_, _| ()));
+        two_events(&mut receiver, |receiver| receiver.dispatch(Limits::available().at_most(1), |_, _| ()));
         cluster.kill(1).unwrap();
         becomes_readable(&receiver);
         assert!(receiver.recv().unwrap_err().is_connection_lost());
@@ -76,7 +76,7 @@ fn a_handle_is_readable_while_a_ring_waits() {
         assert!(!readable(handle.as_fd()));
         cluster.kill(2).unwrap();
         cluster.restart(2).unwrap();
-        two_events(&mut handle, |handle| handle.dispatch(Dispatch::OneNonBlocking, |_, _| ()));
+        two_events(&mut handle, |handle| handle.dispatch(Limits::available().at_most(1), |_, _| ()));
         // The same descriptor from a handle to its group; a receiver has its own, for as long as it lives.
         let (fd, other) = (deaf.as_raw_fd(), handle.as_raw_fd());
         let group = deaf.join_until(&name("same"), deadline()).unwrap();
@@ -85,7 +85,7 @@ fn a_handle_is_readable_while_a_ring_waits() {
         assert_ne!(receiver.as_raw_fd(), fd);
         cluster.kill(1).unwrap();
         becomes_readable(&handle);
-        assert!(handle.dispatch(Dispatch::All, |_, _| ()).unwrap_err().is_connection_lost());
+        assert!(handle.dispatch(Limits::available(), |_, _| ()).unwrap_err().is_connection_lost());
         assert!(Handle::connect().is_err() && fd != other);
     });
 }

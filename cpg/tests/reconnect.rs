@@ -7,8 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
 use cpg::{
-    Connect, CsError, Dispatch, Ended, Error, Event, Flow, Group, OwnedEvent, Receiver, Reconnect, Wait,
-    Waker,
+    Connect, CsError, Ended, Error, Event, Flow, Group, Limits, OwnedEvent, Receiver, Reconnect, Waker,
 };
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::other_user::{become_nobody, real_root};
@@ -28,7 +27,7 @@ fn until_back(group: &mut Group) -> Vec<OwnedEvent> {
 fn until_received_back(receiver: &mut Receiver) -> Vec<OwnedEvent> {
     let mut events = Vec::new();
     while !matches!(events.last(), Some(OwnedEvent::Rejoined(_))) {
-        events.extend(receiver.recv_deadline(deadline()).unwrap());
+        events.extend(receiver.recv_until(deadline()).unwrap());
     }
     events
 }
@@ -71,7 +70,7 @@ fn a_group_comes_back_each_time_that_its_daemon_does() {
                 assert!(group.send(b"lost").unwrap_err().is_connection_lost());
                 let events = pump(&mut group, |events| events.len() == 1);
                 assert_eq!(told(&events), [format!("lost {generation}")]);
-                assert_eq!(group.dispatch(Dispatch::All, |_, _| ()).unwrap(), 0);
+                assert_eq!(group.dispatch(Limits::available(), |_, _| ()).unwrap(), 0);
                 assert!(!readable(group.as_fd()), "there is nothing to do");
                 for error in [
                     group.send(b"away").unwrap_err(),
@@ -89,7 +88,7 @@ fn a_group_comes_back_each_time_that_its_daemon_does() {
                 let mut seen = Vec::new();
                 while seen.is_empty() {
                     group
-                        .dispatch(Dispatch::OneUntil(deadline()), |link, event| {
+                        .dispatch(Limits::one().until(deadline()), |link, event| {
                             if let Event::Rejoined(back) = &event {
                                 assert_eq!(back.generation(), link.generation());
                                 assert!(back.view().is_first() && back.view().includes_me());
@@ -153,13 +152,13 @@ fn waits_end_as_they_do_in_a_membership() {
         cluster.kill(1).unwrap();
         pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         let soon = || Instant::now() + Duration::from_millis(20);
-        assert_eq!(group.dispatch(Dispatch::OneUntil(soon()), |_, _| ()).unwrap(), 0);
-        assert_eq!(group.dispatch(Dispatch::Until(soon()), |_, _| ()).unwrap(), 0);
-        assert_eq!(group.recv_deadline(soon()).unwrap(), None);
+        assert_eq!(group.dispatch(Limits::one().until(soon()), |_, _| ()).unwrap(), 0);
+        assert_eq!(group.dispatch(Limits::forever().until(soon()), |_, _| ()).unwrap(), 0);
+        assert_eq!(group.recv_until(soon()).unwrap(), None);
         let waker = Waker::new().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| waker.wake());
-            let wait = Wait::until(deadline()).or_woken_by(&waker);
+            let wait = Limits::forever().until(deadline()).woken_by(&waker);
             assert_eq!(group.run_with(wait, |_, _| Continue::<()>(())).unwrap(), Ended::Woken);
         });
         // There is no membership to end.
@@ -206,7 +205,7 @@ fn a_loop_that_waits_for_the_descriptor_hears_of_all_of_it() {
             while !until(&events) {
                 wait_for("the descriptor", || readable(receiver.as_fd()).then_some(()));
                 let handler = |_: &cpg::Link, event: Event<'_>| events.push(event.to_owned());
-                receiver.dispatch(Dispatch::OneNonBlocking, handler).unwrap();
+                receiver.dispatch(Limits::available().at_most(1), handler).unwrap();
             }
         };
         hear(&|events| support::views(events).next().is_some());
@@ -233,7 +232,7 @@ fn what_waits_is_kept_if_that_was_asked_for() {
             cluster.kill(1).unwrap();
             let mut events = Vec::new();
             while !matches!(events.last(), Some(OwnedEvent::Lost(_))) {
-                events.extend(receiver.recv_deadline(deadline()).unwrap());
+                events.extend(receiver.recv_until(deadline()).unwrap());
             }
             // More can be queued, until the queue is full.
             let late = sender.send_tracked(b"4").unwrap();
@@ -367,7 +366,7 @@ fn an_error_that_waiting_does_not_mend_ends_it() {
         for error in [
             message.error(),
             receiver.recv().unwrap_err(),
-            receiver.dispatch(Dispatch::All, |_, _| ()).unwrap_err(),
+            receiver.dispatch(Limits::available(), |_, _| ()).unwrap_err(),
             sender.try_send(b"x").unwrap_err(),
             ticket.wait().unwrap_err(),
         ] {
@@ -393,7 +392,7 @@ fn a_user_who_is_refused_is_not_kept_waiting() {
         become_nobody();
         lost.send(()).unwrap();
         loop {
-            if let Err(error) = group.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()) {
+            if let Err(error) = group.dispatch(Limits::one().until(deadline()), |_, _| ()) {
                 return (error, group.recv().unwrap_err(), group.leave());
             }
         }
@@ -455,7 +454,7 @@ fn who_hears_of_the_return_while_leaving_cannot_send() {
         wait_for("the group", || readable(group.as_fd()).then_some(()));
         // It takes the new membership, and has no stack for its first view.
         std::thread::scope(|scope| {
-            let dispatch = || group.dispatch(Dispatch::All, |_, _| ()).unwrap_err();
+            let dispatch = || group.dispatch(Limits::available(), |_, _| ()).unwrap_err();
             let small = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, dispatch);
             let error = small.unwrap().join().unwrap();
             assert!(matches!(error, Error::StackTooSmall { .. }), "{error}");
@@ -489,7 +488,7 @@ fn a7_a_child_is_refused_a_group_that_is_away() {
         let pid = fork();
         if pid == 0 {
             child(|| {
-                ensure!(refused(group.dispatch(Dispatch::All, |_, _| ())));
+                ensure!(refused(group.dispatch(Limits::available(), |_, _| ())));
                 ensure!(refused(receiver.recv()));
                 ensure!(sender.generation() == 0);
                 ensure!(refused(group.leave()));
@@ -514,9 +513,9 @@ fn a_daemon_that_stops_while_it_is_connected_to_holds_nobody_up() {
         cluster.pause(1).unwrap();
         // Connected or not: dispatching does not wait for the daemon.
         let mut back = false;
-        group.dispatch(Dispatch::All, |_, event| back |= matches!(event, Event::Rejoined(_))).unwrap();
+        group.dispatch(Limits::available(), |_, event| back |= matches!(event, Event::Rejoined(_))).unwrap();
         group
-            .dispatch(Dispatch::OneUntil(Instant::now()), |_, event| {
+            .dispatch(Limits::one().until(Instant::now()), |_, event| {
                 back |= matches!(event, Event::Rejoined(_));
             })
             .unwrap();

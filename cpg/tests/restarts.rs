@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Dispatch, Event, Flow, Receiver, Reconnect, Sender};
+use cpg::{Connect, Event, Flow, Limits, Receiver, Reconnect, Sender};
 use support::{deadline, join_with, wait_for};
 use testcluster::Cluster;
 
@@ -39,7 +39,7 @@ fn restarts(count: u64) {
             });
             while !restarting.is_finished() {
                 let soon = Instant::now() + Duration::from_millis(50);
-                receiver.dispatch(Dispatch::Until(soon), |_, event| account.event(&event)).unwrap();
+                receiver.dispatch(Limits::forever().until(soon), |_, event| account.event(&event)).unwrap();
             }
             let started = restarting.join().unwrap();
             let mut took: Vec<_> = started
@@ -92,11 +92,11 @@ fn restart(cluster: &Cluster, sender: &Sender) -> Instant {
 /// Has everything delivered that was sent.
 fn finish(sender: &Sender, receiver: &mut Receiver, account: &mut Account) {
     let last = wait_for("room", || {
-        receiver.dispatch(Dispatch::All, |_, event| account.event(&event)).unwrap();
+        receiver.dispatch(Limits::available(), |_, event| account.event(&event)).unwrap();
         sender.try_send_tracked(&MARKER).ok()
     });
     wait_for("the last message", || {
-        receiver.dispatch(Dispatch::All, |_, event| account.event(&event)).unwrap();
+        receiver.dispatch(Limits::available(), |_, event| account.event(&event)).unwrap();
         last.outcome().map(Result::unwrap)
     });
 }

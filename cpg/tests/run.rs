@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Ended, Event, Group, Link, Wait, Waker};
+use cpg::{Ended, Event, Group, Limits, Link, Waker};
 use static_assertions::assert_impl_all;
 use support::{deadline, join, payloads, pump, views, wait_for};
 use testcluster::Cluster;
@@ -46,7 +46,10 @@ fn a_handler_ends_it_with_a_value_and_later_events_stay() {
             group.send(&[byte]).unwrap();
         }
         assert_eq!(group.run(payload).unwrap(), [0]);
-        assert_eq!(group.run_with(Wait::until(deadline()), payload).unwrap(), Ended::Broke(vec![1]));
+        assert_eq!(
+            group.run_with(Limits::forever().until(deadline()), payload).unwrap(),
+            Ended::Broke(vec![1])
+        );
         // The handler borrows, and sends.
         let mut heard = Vec::new();
         let last = group.run(|link, event| {
@@ -69,14 +72,14 @@ fn a_deadline_ends_it_with_and_without_events() {
         pump(&mut group, |events| views(events).next().is_some());
         let waker = Waker::new().unwrap();
         let soon = || Instant::now() + Duration::from_millis(10);
-        assert_eq!(group.run_with(Wait::until(soon()), nothing).unwrap(), Ended::TimedOut);
-        let wait = Wait::until(soon()).or_woken_by(&waker);
+        assert_eq!(group.run_with(Limits::forever().until(soon()), nothing).unwrap(), Ended::TimedOut);
+        let wait = Limits::forever().until(soon()).woken_by(&waker);
         assert_eq!(group.run_with(wait, nothing).unwrap(), Ended::TimedOut);
         // It is kept though another event is there.
         two_events_wait(&mut group);
         let mut heard = 0;
         let deadline = soon();
-        let ended = group.run_with(Wait::until(deadline), |_, _| {
+        let ended = group.run_with(Limits::forever().until(deadline), |_, _| {
             wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
             heard += 1;
             Continue::<()>(())
@@ -85,10 +88,10 @@ fn a_deadline_ends_it_with_and_without_events() {
         assert_eq!(payloads(&mut group, 1), [b"two"]);
         // One in the past takes nothing, and not to wait takes what is there.
         let past = Instant::now();
-        assert_eq!(group.run_with(Wait::until(past), nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(group.run_with(Limits::forever().until(past), nothing).unwrap(), Ended::TimedOut);
         two_events_wait(&mut group);
         let mut heard = 0;
-        let ended = group.run_with(Wait::none(), |_, _| {
+        let ended = group.run_with(Limits::available(), |_, _| {
             heard += 1;
             Continue::<()>(())
         });
@@ -105,23 +108,23 @@ fn a_wake_stays_until_it_is_seen_and_many_are_one() {
         let mut group = join("stays");
         let waker = Waker::new().unwrap();
         let run = |group: &mut Group, wait: Wait<'_>| {
-            group.run_with(wait.or_woken_by(&waker), |_, _| Continue::<()>(())).unwrap()
+            group.run_with(wait.woken_by(&waker), |_, _| Continue::<()>(())).unwrap()
         };
         waker.clone().wake();
         waker.wake();
-        assert_eq!(run(&mut group, Wait::forever()), Ended::Woken);
-        assert_eq!(run(&mut group, Wait::none()), Ended::TimedOut);
+        assert_eq!(run(&mut group, Limits::forever()), Ended::Woken);
+        assert_eq!(run(&mut group, Limits::available()), Ended::TimedOut);
         // It comes before the events that are there, a deadline that has passed, and not waiting.
         group.send(b"later").unwrap();
         waker.wake();
-        assert_eq!(run(&mut group, Wait::none()), Ended::Woken);
+        assert_eq!(run(&mut group, Limits::available()), Ended::Woken);
         waker.wake();
-        assert_eq!(run(&mut group, Wait::until(Instant::now())), Ended::Woken);
+        assert_eq!(run(&mut group, Limits::forever().until(Instant::now())), Ended::Woken);
         assert_eq!(payloads(&mut group, 1), [b"later"]);
         // From within a handler, too, though another event is there; those who do not look do not see it.
         two_events_wait(&mut group);
         let mut heard = 0;
-        let ended = group.run_with(Wait::forever().or_woken_by(&waker), |_, _| {
+        let ended = group.run_with(Limits::forever().woken_by(&waker), |_, _| {
             waker.wake();
             heard += 1;
             Continue::<()>(())
@@ -129,8 +132,8 @@ fn a_wake_stays_until_it_is_seen_and_many_are_one() {
         assert_eq!((ended.unwrap(), heard), (Ended::Woken, 1));
         assert_eq!(payloads(&mut group, 1), [b"two"]);
         waker.wake();
-        assert_eq!(group.run_with(Wait::none(), nothing).unwrap(), Ended::TimedOut);
-        assert_eq!(run(&mut group, Wait::none()), Ended::Woken);
+        assert_eq!(group.run_with(Limits::available(), nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(run(&mut group, Limits::available()), Ended::Woken);
     });
 }
 
@@ -150,12 +153,13 @@ fn each_wake_of_another_thread_is_seen_though_events_never_end() {
             });
             group.send(b"round").unwrap();
             for _ in 0..WAKES {
-                let ended = group.run_with(Wait::until(deadline()).or_woken_by(&waker), |link, event| {
-                    if let Event::Deliver(message) = event {
-                        link.send_until(message.payload(), deadline()).unwrap();
-                    }
-                    Continue::<()>(())
-                });
+                let ended =
+                    group.run_with(Limits::forever().until(deadline()).woken_by(&waker), |link, event| {
+                        if let Event::Deliver(message) = event {
+                            link.send_until(message.payload(), deadline()).unwrap();
+                        }
+                        Continue::<()>(())
+                    });
                 assert_eq!(ended.unwrap(), Ended::Woken);
                 seen.fetch_add(1, Ordering::SeqCst);
             }
@@ -175,7 +179,7 @@ fn an_idle_run_does_not_run() {
             pump(&mut group, |events| views(events).next().is_some());
             // SAFETY: it takes and breaks nothing.
             THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
-            group.run_with(Wait::until(deadline()).or_woken_by(&waker), nothing).unwrap()
+            group.run_with(Limits::forever().until(deadline()).woken_by(&waker), nothing).unwrap()
         }
     });
     let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
@@ -246,13 +250,13 @@ fn a_signal_handler_wakes_whatever_it_interrupts() {
         let mut woken = 0;
         // Signals come in the middle of wakes, of runs, of their system calls and of the allocator.
         while !DONE.load(Ordering::SeqCst) {
-            let wait = Wait::until(deadline()).or_woken_by(waker);
+            let wait = Limits::forever().until(deadline()).woken_by(waker);
             assert_eq!(group.run_with(wait, nothing).unwrap(), Ended::Woken);
             woken += 1;
             drop(std::hint::black_box(waker.clone()));
             drop(std::hint::black_box(vec![0_u8; 100]));
             waker.wake();
-            assert_eq!(group.run_with(Wait::none().or_woken_by(waker), nothing).unwrap(), Ended::Woken);
+            assert_eq!(group.run_with(Limits::available().woken_by(waker), nothing).unwrap(), Ended::Woken);
         }
         woken
     });

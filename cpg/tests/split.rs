@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, CsError, Dispatch, Error, Event, Flow, Group, Handle, OwnedEvent, Receiver, Sender};
+use cpg::{Connect, CsError, Error, Event, Flow, Group, Handle, Limits, OwnedEvent, Receiver, Sender};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use support::{Members, deadline, join, name, wait_for};
 use testcluster::Cluster;
@@ -19,7 +19,7 @@ assert_not_impl_any!(&Receiver: Send);
 
 fn message(receiver: &mut Receiver) -> Vec<u8> {
     loop {
-        match receiver.recv_deadline(deadline()).unwrap() {
+        match receiver.recv_until(deadline()).unwrap() {
             Some(OwnedEvent::Deliver(message)) => return message.into_payload(),
             Some(_) => {}
             None => panic!("nothing came"),
@@ -191,7 +191,7 @@ fn a_paused_daemon_holds_up_who_asks_and_the_receiver_dispatches() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = join("paused").split().unwrap();
-        assert_eq!(receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap(), 1);
+        assert_eq!(receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap(), 1);
         cluster.pause(1).unwrap();
         let asked = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -201,9 +201,9 @@ fn a_paused_daemon_holds_up_who_asks_and_the_receiver_dispatches() {
             });
             wait_for("the thread", || asked.load(Ordering::SeqCst).then_some(()));
             for _ in 0..50 {
-                assert_eq!(receiver.dispatch(Dispatch::All, |_, _| panic!()).unwrap(), 0);
+                assert_eq!(receiver.dispatch(Limits::available(), |_, _| panic!()).unwrap(), 0);
                 let soon = Instant::now() + Duration::from_millis(1);
-                assert_eq!(receiver.recv_deadline(soon).unwrap(), None);
+                assert_eq!(receiver.recv_until(soon).unwrap(), None);
             }
             assert!(!asking.is_finished());
             cluster.resume(1).unwrap();
@@ -228,8 +228,8 @@ fn a_lost_daemon_is_lost_to_both_halves() {
             sender.send_until(b"x", deadline()).unwrap_err(),
             sender.members().unwrap_err(),
             receiver.recv().unwrap_err(),
-            receiver.recv_deadline(deadline()).unwrap_err(),
-            receiver.dispatch(Dispatch::All, |_, _| ()).unwrap_err(),
+            receiver.recv_until(deadline()).unwrap_err(),
+            receiver.dispatch(Limits::available(), |_, _| ()).unwrap_err(),
             receiver.run(|_, _| std::ops::ControlFlow::<()>::Continue(())).unwrap_err(),
             waiting.join().unwrap(),
             receiver.leave().unwrap_err(),

@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use cpg::{Dispatch, Event, Receiver, Sender};
+use cpg::{Event, Limits, Receiver, Sender};
 use support::{deadline, join};
 use testcluster::Cluster;
 
@@ -90,7 +90,7 @@ fn hear(receiver: &mut Receiver, calls: &Calls) -> [u64; SENDERS] {
     let mut ended = 0;
     while ended < SENDERS {
         calls.all.fetch_add(1, Ordering::Relaxed);
-        let handled = receiver.dispatch(Dispatch::OneUntil(deadline()), |link, event| {
+        let handled = receiver.dispatch(Limits::one().until(deadline()), |link, event| {
             let Event::Deliver(delivered) = event else { return };
             assert_eq!(delivered.sender(), link.me());
             if delivered.payload().len() == LAST {

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use cpg::{Dispatch, Error, Event, Group, Link, OwnedEvent, Result, Wait, Waker};
+use cpg::{Error, Event, Group, Limits, Link, OwnedEvent, Result, Waker};
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::{Members, deadline, join, messages, payloads, pump, views, wait_for};
 use testcluster::Cluster;
@@ -32,9 +32,9 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
         if pid == 0 {
             child(move || {
                 ensure!(refused(group.run(go_on)));
-                ensure!(refused(group.run_with(Wait::none().or_woken_by(&waker), go_on)));
+                ensure!(refused(group.run_with(Limits::available().woken_by(&waker), go_on)));
                 ensure!(refused(group.recv()));
-                ensure!(refused(group.recv_deadline(Instant::now())));
+                ensure!(refused(group.recv_until(Instant::now())));
                 ensure!(group.events().next().is_some_and(refused));
                 let clone = sender.clone();
                 ensure!(refused(sender.send(b"from the child")));
@@ -43,8 +43,8 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
                 ensure!(refused(clone.members()));
                 ensure!(refused(receiver.run(go_on)));
                 ensure!(refused(receiver.recv()));
-                ensure!(refused(receiver.recv_deadline(deadline())));
-                ensure!(refused(receiver.dispatch(Dispatch::One, |_, _| ())));
+                ensure!(refused(receiver.recv_until(deadline())));
+                ensure!(refused(receiver.dispatch(Limits::one(), |_, _| ())));
                 ensure!(receiver.events().next().is_some_and(refused));
                 ensure!(refused(leaving.leave()));
                 // What it drops stays with the parent.
@@ -122,14 +122,14 @@ fn a_panic_of_a_handler_goes_on_in_the_caller_and_later_events_stay() {
         };
         assert_eq!(panic_of(&mut || _ = group.run(&mut handler)), 0);
         let waker = Waker::new().unwrap();
-        let wait = Wait::until(deadline()).or_woken_by(&waker);
+        let wait = Limits::forever().until(deadline()).woken_by(&waker);
         assert_eq!(panic_of(&mut || _ = group.run_with(wait, &mut handler)), 1);
         let (sender, mut receiver) = group.split().unwrap();
         assert_eq!(panic_of(&mut || _ = receiver.run(&mut handler)), 2);
         assert_eq!(panic_of(&mut || _ = receiver.run_with(wait, &mut handler)), 3);
-        let dispatch = &mut || _ = receiver.dispatch(Dispatch::One, |link, event| _ = handler(link, event));
+        let dispatch = &mut || _ = receiver.dispatch(Limits::one(), |link, event| _ = handler(link, event));
         assert_eq!(panic_of(dispatch), 4);
-        let Some(OwnedEvent::Deliver(last)) = receiver.recv_deadline(deadline()).unwrap() else { panic!() };
+        let Some(OwnedEvent::Deliver(last)) = receiver.recv_until(deadline()).unwrap() else { panic!() };
         assert_eq!((&heard[..], last.payload()), (&[0, 1, 2, 3, 4][..], &[5][..]));
         // A sender does not notice, and the lock is free.
         sender.send(b"goes on").unwrap();
@@ -144,8 +144,8 @@ fn a_lost_daemon_ends_each_style() {
     // One that waits, and one that starts to wait later.
     let styles: [fn(&mut Group) -> Error; 6] = [
         |group| group.run(go_on).unwrap_err(),
-        |group| group.run_with(Wait::forever().or_woken_by(&Waker::new().unwrap()), go_on).unwrap_err(),
-        |group| group.run_with(Wait::until(deadline()), go_on).unwrap_err(),
+        |group| group.run_with(Limits::forever().woken_by(&Waker::new().unwrap()), go_on).unwrap_err(),
+        |group| group.run_with(Limits::forever().until(deadline()), go_on).unwrap_err(),
         |group| group.events().find_map(Result::err).unwrap(),
         |group| loop {
             if let Err(error) = group.recv() {
@@ -153,7 +153,7 @@ fn a_lost_daemon_ends_each_style() {
             }
         },
         |group| loop {
-            if let Err(error) = group.recv_deadline(deadline()) {
+            if let Err(error) = group.recv_until(deadline()) {
                 return error;
             }
         },

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use cpg::{Dispatch, Error, Event, Flow, OwnedEvent, Receiver, Ticket, Undelivered};
+use cpg::{Error, Event, Flow, Limits, OwnedEvent, Receiver, Ticket, Undelivered};
 use support::{deadline, receive, split_with, wait_for};
 use testcluster::Cluster;
 
@@ -31,7 +31,7 @@ fn a_ticket_is_resolved_when_the_message_has_been_handled() {
             assert!(matches!(late, Error::TimedOut { .. }), "{late}");
             let heard = Cell::new(0);
             while heard.get() < tickets.len() {
-                let one = receiver.dispatch(Dispatch::OneUntil(deadline()), |_, event| {
+                let one = receiver.dispatch(Limits::one().until(deadline()), |_, event| {
                     if let Event::Deliver(message) = event {
                         let number = usize::from(message.payload()[0]);
                         assert_eq!(number, heard.get());
@@ -76,7 +76,7 @@ fn a_thread_waits_for_its_message() {
                     .collect();
                 while handled.load(Ordering::SeqCst) < 200 {
                     receiver
-                        .dispatch(Dispatch::OneUntil(deadline()), |_, event| {
+                        .dispatch(Limits::one().until(deadline()), |_, event| {
                             if let Event::Deliver(_) = event {
                                 handled.fetch_add(1, Ordering::SeqCst);
                             }
@@ -253,7 +253,7 @@ fn what_is_not_sent_by_the_deadline_of_a_leave_comes_back() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new().window(1), "late");
-        receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap();
+        receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
         let tickets = [b"first", b"other"].map(|text| sender.send_tracked(text).unwrap());
         let mut returned = Vec::new();
         let late = receiver
@@ -274,7 +274,7 @@ fn a_panic_while_messages_come_back_leaves_the_others() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new().window(1), "panic");
-        receiver.dispatch(Dispatch::OneUntil(deadline()), |_, _| ()).unwrap();
+        receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
         cluster.pause(1).unwrap();
         for number in 0..3_u8 {
             sender.send(&[number]).unwrap();

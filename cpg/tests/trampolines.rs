@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::mpsc;
 
 use cpg::{
-    CsError, Dispatch, Error, Event, Flow, FlowControl, Group, GroupName, Handle, Member, NodeId, OwnedEvent,
+    CsError, Error, Event, Flow, FlowControl, Group, GroupName, Handle, Limits, Member, NodeId, OwnedEvent,
     Reason,
 };
 use cpg_sys::{CS_ERR_LIBRARY, CS_ERR_NO_MEMORY, CS_OK, cpg_address};
@@ -30,7 +30,7 @@ fn join_with(flow: Flow) -> (Group, Stub) {
 /// All events that are planned.
 fn events(group: &mut Group) -> Vec<OwnedEvent> {
     let mut events = Vec::new();
-    group.dispatch(Dispatch::All, |_, event| events.push(event.to_owned())).unwrap();
+    group.dispatch(Limits::available(), |_, event| events.push(event.to_owned())).unwrap();
     events
 }
 
@@ -138,7 +138,7 @@ fn a_message_of_two_gibibytes_is_not_touched() {
             CS_OK
         });
         let mut seen = 0;
-        let taken = group.dispatch(Dispatch::OneNonBlocking, |_, event| {
+        let taken = group.dispatch(Limits::available().at_most(1), |_, event| {
             let Event::Deliver(mut message) = event else { panic!("{event:?}") };
             seen = message.payload().len();
             // The ends are there, and can be written.
@@ -207,7 +207,7 @@ fn longer_lists_are_refused_and_not_read() {
 /// That a list of so many is an error, and remains one.
 fn refused(group: &mut Group, len: usize) {
     for _ in 0..2 {
-        let refused = group.dispatch(Dispatch::All, |_, event| panic!("{event:?}"));
+        let refused = group.dispatch(Limits::available(), |_, event| panic!("{event:?}"));
         assert!(
             matches!(refused, Err(Error::GroupTooLarge { members, .. }) if members == len),
             "{refused:?}"
@@ -251,7 +251,7 @@ fn codes_that_no_header_has_are_errors() {
             code
         });
         let mut heard = 0;
-        unknown("dispatch", group.dispatch(Dispatch::All, |_, _| heard += 1).unwrap_err());
+        unknown("dispatch", group.dispatch(Limits::available(), |_, _| heard += 1).unwrap_err());
         assert_eq!(heard, 1);
         stub.reply(stub::Replies { code, ..SOUND });
         unknown("send", group.send(b"x").unwrap_err());
@@ -312,7 +312,7 @@ fn callbacks_at_odd_times_reach_nobody() {
         CS_OK
     });
     group.send(b"x").unwrap();
-    assert_eq!(group.dispatch(Dispatch::All, |_, event| panic!("{event:?}")).unwrap(), 0);
+    assert_eq!(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")).unwrap(), 0);
     call(stub);
     drop(group);
     call(stub);
@@ -370,7 +370,7 @@ fn a_callback_of_an_outer_dispatch_reaches_nobody_from_an_inner_one() {
         CS_OK
     });
     let mut heard = Vec::new();
-    let taken = outer.dispatch(Dispatch::All, |_, event| {
+    let taken = outer.dispatch(Limits::available(), |_, event| {
         heard.push(event.to_owned());
         heard.extend(events(&mut inner));
     });
@@ -395,7 +395,7 @@ fn a_callback_within_a_callback_is_a_panic_in_the_dispatch() {
     });
     let mut handled = 0;
     let dispatch = AssertUnwindSafe(|| {
-        group.dispatch(Dispatch::All, |link, _| {
+        group.dispatch(Limits::available(), |link, _| {
             link.send(b"x").unwrap();
             handled += 1;
         })
@@ -421,7 +421,7 @@ fn a_panic_goes_on_when_c_has_returned() {
     }
     let mut heard = Vec::new();
     let dispatch = AssertUnwindSafe(|| {
-        group.dispatch(Dispatch::All, |_, event| {
+        group.dispatch(Limits::available(), |_, event| {
             let Event::Deliver(message) = event else { panic!("{event:?}") };
             heard.push(message.payload()[0]);
             if message.payload() == [1] {
@@ -444,7 +444,7 @@ fn a_panic_and_a_list_that_is_too_long_are_both_told() {
         stub.confchg(Some(&c_name(b"n", 1)), [List::Null(200), NONE, NONE]);
         CS_OK
     });
-    let dispatch = AssertUnwindSafe(|| group.dispatch(Dispatch::All, |_, _| panic_any(1)));
+    let dispatch = AssertUnwindSafe(|| group.dispatch(Limits::available(), |_, _| panic_any(1)));
     assert_eq!(catch_unwind(dispatch).unwrap_err().downcast_ref(), Some(&1));
     refused(&mut group, 200);
 }
@@ -478,7 +478,7 @@ fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
     stub.plan(|_| CS_ERR_NO_MEMORY);
     stub.plan(|_| panic!("it is not dispatched before the error was told"));
     let mut events = Vec::new();
-    let error = receiver.dispatch(Dispatch::All, |_, event| events.push(event.to_owned())).unwrap_err();
+    let error = receiver.dispatch(Limits::available(), |_, event| events.push(event.to_owned())).unwrap_err();
     assert_eq!(error.code(), Some(CsError::NoMemory));
     let [OwnedEvent::Undelivered(message)] = &events[..] else { panic!("{events:?}") };
     assert_eq!((message.payload(), message.error().code()), (&b"in flight"[..], Some(CsError::NoMemory)));

@@ -2,7 +2,7 @@
 
 mod support;
 
-use cpg::{Dispatch, Event, Member, NodeId};
+use cpg::{Event, Limits, Member, NodeId};
 use support::{Members, deadline, join, name, pump, views};
 use testcluster::Cluster;
 
@@ -72,6 +72,6 @@ fn all_members_agree_on_the_lowest() {
     for group in &mut groups {
         let events = pump(group, |events| views(events).next().is_some());
         assert_eq!(views(&events).next().unwrap().lowest().map(|member| member.node()), Some(NodeId::new(2)));
-        assert_eq!(group.dispatch(Dispatch::All, |_, _| panic!()).unwrap(), 0);
+        assert_eq!(group.dispatch(Limits::available(), |_, _| panic!()).unwrap(), 0);
     }
 }

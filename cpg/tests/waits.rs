@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cpg::{
-    Connect, Dispatch, Ended, Error, Event, Flow, Group, Handle, Link, OwnedEvent, Receiver, Sender,
-    TotemEvents, Wait, Waker,
+    Connect, Ended, Error, Event, Flow, Group, Handle, Limits, Link, OwnedEvent, Receiver, Sender,
+    TotemEvents, Waker,
 };
 use support::waits::{
     Case, End, Gate, ends, returns, waits, with_a_daemon_that_is_killed_meanwhile, with_a_dead_daemon,
@@ -112,13 +112,13 @@ const CASES: &[Case] = &[
         gate.call();
         // To be sure of an answer: a request, and what is there then.
         handle.local_node()?;
-        handle.dispatch(Dispatch::All, |_, _| ())?;
+        handle.dispatch(Limits::available(), |_, _| ())?;
         Ok(())
     }),
     returns("Handle::dispatch, with a deadline", |gate| {
         let mut handle = Handle::connect()?;
         gate.call();
-        assert_eq!(handle.dispatch(Dispatch::OneUntil(soon()), |_, _| ())?, 0);
+        assert_eq!(handle.dispatch(Limits::one().until(soon()), |_, _| ())?, 0);
         gate.returned()
     }),
     waits("Link::members", |gate| {
@@ -193,14 +193,19 @@ const CASES: &[Case] = &[
         let mut group = idle(gate);
         gate.call();
         let _ = group.send(b"x");
-        assert_eq!(group.dispatch(Dispatch::One, |_, event| is_x(&event))?, 1);
+        assert_eq!(group.dispatch(Limits::one(), |_, event| is_x(&event))?, 1);
         Ok(())
     }),
     returns("Group::dispatch, with a deadline", |gate| {
         let mut group = idle(gate);
         gate.call();
         let _ = group.send(b"x");
-        for how in [Dispatch::OneUntil(soon()), Dispatch::Until(soon()), Dispatch::All, Dispatch::AtMost(9)] {
+        for how in [
+            Limits::one().until(soon()),
+            Limits::forever().until(soon()),
+            Limits::available(),
+            Limits::available().at_most(9),
+        ] {
             assert_eq!(group.dispatch(how, |_, _| ())?, 0);
         }
         gate.returned()?;
@@ -214,7 +219,7 @@ const CASES: &[Case] = &[
         gate.call();
         // Its members are counted before each event.
         let _ = group.send(b"x");
-        assert_eq!(group.dispatch(Dispatch::One, |_, event| is_x(&event))?, 1);
+        assert_eq!(group.dispatch(Limits::one(), |_, event| is_x(&event))?, 1);
         drop(members);
         Ok(())
     }),
@@ -232,7 +237,7 @@ const CASES: &[Case] = &[
         let mut group = idle(gate);
         gate.call();
         let _ = group.send(b"x");
-        let ended = group.run_with(Wait::until(soon()), |_, _| Continue::<()>(()))?;
+        let ended = group.run_with(Limits::forever().until(soon()), |_, _| Continue::<()>(()))?;
         assert_eq!(ended, Ended::TimedOut);
         gate.returned()?;
         assert_eq!(payloads(&mut group, 1), [b"x"]);
@@ -244,10 +249,10 @@ const CASES: &[Case] = &[
         gate.call();
         let _ = group.send(b"x");
         // Not woken before it has seen a dead daemon.
-        group.run_with(Wait::none(), |_, _| Continue::<()>(()))?;
+        group.run_with(Limits::available(), |_, _| Continue::<()>(()))?;
         let ended = std::thread::scope(|scope| {
             scope.spawn(|| waker.wake());
-            group.run_with(Wait::forever().or_woken_by(&waker), |_, _| Continue::<()>(()))
+            group.run_with(Limits::forever().woken_by(&waker), |_, _| Continue::<()>(()))
         });
         assert_eq!(ended?, Ended::Woken);
         gate.returned()?;
@@ -261,11 +266,11 @@ const CASES: &[Case] = &[
         assert!(matches!(group.recv()?, OwnedEvent::Deliver(message) if message.payload() == b"x"));
         Ok(())
     }),
-    returns("Group::recv_deadline", |gate| {
+    returns("Group::recv_until", |gate| {
         let mut group = idle(gate);
         gate.call();
         let _ = group.send(b"x");
-        assert_eq!(group.recv_deadline(soon())?, None);
+        assert_eq!(group.recv_until(soon())?, None);
         gate.returned()?;
         assert_eq!(payloads(&mut group, 1), [b"x"]);
         Ok(())
@@ -458,7 +463,7 @@ impl Hearing {
             };
             // Until it is told so, or the daemon is dead.
             while !over.load(Ordering::SeqCst)
-                && receiver.dispatch(Dispatch::OneUntil(soon()), &mut count).is_ok()
+                && receiver.dispatch(Limits::one().until(soon()), &mut count).is_ok()
             {}
         });
         hearing

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use cpg::{Dispatch, Event, Group, OwnedEvent};
+use cpg::{Event, Group, Limits, OwnedEvent};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use testcluster::Cluster;
 
@@ -141,7 +141,7 @@ pub fn receive(arguments: &[String]) -> Result<()> {
         "dispatch-all" => {
             while !count.done() {
                 poll(&mut [PollFd::new(group.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
-                group.dispatch(Dispatch::All, |_, event| {
+                group.dispatch(Limits::available(), |_, event| {
                     let _ = count.event(&event);
                 })?;
             }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Kind {
     /// `Group` with `run_with`, sending also from its handler.
     Run,
-    /// `Group` with `recv_deadline`.
+    /// `Group` with `recv_until`.
     Recv,
     /// A split group: a thread that sends, one that dispatches.
     Split,

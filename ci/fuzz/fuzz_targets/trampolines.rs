@@ -9,9 +9,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, set_hook, take_hook};
 use std::sync::{Arc, Mutex, Once};
 
-use cpg::{
-    Connect, CsError, Dispatch, Error, Event, Flow, Group, GroupName, Link, Receiver, Sender, Wait, packet,
-};
+use cpg::{packet, Connect, CsError, Error, Event, Flow, Group, GroupName, Limits, Link, Receiver, Sender};
 use cpg_sys::{CS_ERR_LIBRARY, CS_ERR_TRY_AGAIN, CS_OK, cpg_address, cpg_name, cs_error_t};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -314,18 +312,18 @@ enum Joined {
 impl Joined {
     fn take(&mut self, how: How, mut handler: impl FnMut(&Link, Event<'_>)) -> cpg::Result<()> {
         let most = match how {
-            How::One => Dispatch::OneNonBlocking,
-            How::AtMost(most) => Dispatch::AtMost(usize::from(most)),
-            How::All | How::Run | How::Break => Dispatch::All,
+            How::One => Limits::available().at_most(1),
+            How::AtMost(most) => Limits::available().at_most(usize::from(most)),
+            How::All | How::Run | How::Break => Limits::available(),
         };
         let run = |link: &Link, event: Event<'_>| {
             handler(link, event);
             if matches!(how, How::Break) { Break(()) } else { Continue(()) }
         };
         match (self, how) {
-            (Self::Whole(group), How::Run | How::Break) => group.run_with(Wait::none(), run).map(drop),
+            (Self::Whole(group), How::Run | How::Break) => group.run_with(Limits::available(), run).map(drop),
             (Self::Split(_, receiver), How::Run | How::Break) => {
-                receiver.run_with(Wait::none(), run).map(drop)
+                receiver.run_with(Limits::available(), run).map(drop)
             }
             (Self::Whole(group), _) => group.dispatch(most, handler).map(drop),
             (Self::Split(_, receiver), _) => receiver.dispatch(most, handler).map(drop),

@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use cpg::{Dispatch, Group, GroupName, Handle, Message, OwnedEvent, View};
+use cpg::{Group, GroupName, Handle, Limits, Message, OwnedEvent, View};
 use testcluster::Cluster;
 
 /// Longer than anything takes on a busy machine: no test waits for it unless it fails.
@@ -29,7 +29,7 @@ pub fn name(name: &str) -> GroupName {
 }
 
 pub fn join(group: &str) -> Group {
-    Handle::connect().unwrap().join_until(&name(group), deadline()).unwrap()
+    Handle::connect().unwrap().join_until(group, deadline()).unwrap()
 }
 
 /// Dispatches until `done` says so of the events so far, and returns them.
@@ -38,7 +38,7 @@ pub fn pump(group: &mut Group, mut done: impl FnMut(&[OwnedEvent]) -> bool) -> V
     let deadline = deadline();
     while !done(&events) {
         let handled =
-            group.dispatch(Dispatch::OneUntil(deadline), |_, event| events.push(event.to_owned())).unwrap();
+            group.dispatch(Limits::one().until(deadline), |_, event| events.push(event.to_owned())).unwrap();
         assert_eq!(handled, 1, "nothing more came after {events:?}");
     }
     events
@@ -198,20 +198,20 @@ pub fn packets_program() -> &'static std::path::Path {
 }
 
 /// Joins with options.
-pub fn join_with(how: cpg::Connect, group: &str) -> Group {
-    Group::join_until(how, &name(group), deadline()).unwrap()
+pub fn join_with(options: cpg::SessionOptions, group: &str) -> cpg::Session {
+    options.join_until(group, deadline()).unwrap()
 }
 
 /// Joins and splits, with these sizes.
 pub fn split_with(flow: cpg::Flow, group: &str) -> (cpg::Sender, cpg::Receiver) {
-    join_with(cpg::Connect::new().flow(flow), group).split().unwrap()
+    join_with(cpg::Session::options().flow(flow), group).split()
 }
 
 /// Dispatches a receiver until `count` messages have come, and returns their payloads.
 pub fn receive(receiver: &mut cpg::Receiver, count: usize) -> Vec<Vec<u8>> {
     let mut heard = Vec::new();
     while heard.len() < count {
-        match receiver.recv_deadline(deadline()).unwrap() {
+        match receiver.recv_until(deadline()).unwrap() {
             Some(OwnedEvent::Deliver(message)) => heard.push(message.into_payload()),
             Some(_) => {}
             None => panic!("{} of {count} messages came", heard.len()),

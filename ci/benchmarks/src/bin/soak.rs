@@ -8,9 +8,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{
-    Connect, Dispatch, Event, Flow, Group, GroupName, Handle, OwnedEvent, Receiver, Reconnect, Sender,
-};
+use cpg::{Connect, Event, Flow, Group, GroupName, Handle, Limits, OwnedEvent, Receiver, Reconnect, Sender};
 use testcluster::Cluster;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -126,7 +124,7 @@ fn join() -> Group {
 fn hear(receiver: &mut Receiver, counts: &Counts, delivered: &AtomicU64) {
     while !counts.stop.load(Ordering::SeqCst) {
         let soon = Instant::now() + Duration::from_millis(100);
-        let heard = receiver.dispatch(Dispatch::Until(soon), |_, event| {
+        let heard = receiver.dispatch(Limits::forever().until(soon), |_, event| {
             let count = match event {
                 Event::Deliver(_) => delivered,
                 Event::Undelivered(_) => &counts.handed_back,

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Dispatch, Event, Flow, Group, GroupName};
+use cpg::{Connect, Event, Flow, Group, GroupName, Limits};
 
 use crate::Result;
 
@@ -57,7 +57,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "deliver" => {
             let mut group = join(Flow::new())?;
             while count.delivered < messages {
-                group.dispatch(Dispatch::All, |_, event| count.event(&event))?;
+                group.dispatch(Limits::available(), |_, event| count.event(&event))?;
             }
         }
         "deliver-run" => join(Flow::new())?.run(|_, event| {
@@ -76,7 +76,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
             for number in 1..=messages {
                 group.send(&[0; SIZE])?;
                 if number % BATCH == 0 || number == messages {
-                    group.dispatch(Dispatch::All, |_, event| count.event(&event))?;
+                    group.dispatch(Limits::available(), |_, event| count.event(&event))?;
                 }
             }
         }
@@ -94,11 +94,11 @@ fn both(flow: Flow, messages: u64, count: &mut Count) -> Result<()> {
     for number in 1..=messages {
         sender.send(&[0; SIZE])?;
         if number % BATCH == 0 {
-            receiver.dispatch(Dispatch::All, |_, event| count.event(&event))?;
+            receiver.dispatch(Limits::available(), |_, event| count.event(&event))?;
         }
     }
     while count.delivered < messages {
-        receiver.dispatch(Dispatch::All, |_, event| count.event(&event))?;
+        receiver.dispatch(Limits::available(), |_, event| count.event(&event))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use cpg::{Dispatch, Group};
+use cpg::{Group, Limits};
 
 use super::single::{self, Member};
 use super::tally::Tally;
@@ -29,7 +29,7 @@ impl Member for Group {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
-        Group::dispatch(self, Dispatch::All, |_, event| tally.event(&event))?;
+        Group::dispatch(self, Limits::available(), |_, event| tally.event(&event))?;
         Ok(())
     }
 

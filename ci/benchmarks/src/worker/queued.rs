@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::thread;
 
-use cpg::{Dispatch, Error, Group, Receiver, Sender};
+use cpg::{Error, Group, Limits, Receiver, Sender};
 
 use super::load::{Flood, Messages, Pace};
 use super::single::{self, Member};
@@ -63,12 +63,12 @@ impl Member for Alone {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
-        self.receiver.dispatch(Dispatch::All, |_, event| tally.event(&event))?;
+        self.receiver.dispatch(Limits::available(), |_, event| tally.event(&event))?;
         Ok(())
     }
 
     fn hear(&mut self, tally: &mut Tally) -> Result<()> {
-        self.receiver.dispatch(Dispatch::One, |_, event| tally.event(&event))?;
+        self.receiver.dispatch(Limits::one(), |_, event| tally.event(&event))?;
         Ok(())
     }
 

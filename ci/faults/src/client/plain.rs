@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
-use cpg::{Ended, Event, Group, Link, OwnedEvent, Wait};
+use cpg::{Ended, Event, Group, Limits, Link, OwnedEvent};
 
 use super::book::Book;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
@@ -43,12 +43,12 @@ fn handle(group: &mut Group, task: &Task, book: &Book, traffic: &mut Traffic) ->
     let until = Instant::now() + TICK;
     let me = group.me();
     if task.style.kind == Kind::Recv {
-        while let Some(event) = group.recv_deadline(until)? {
+        while let Some(event) = group.recv_until(until)? {
             owned(&event, book, me);
         }
         return Ok(());
     }
-    let ended = group.run_with(Wait::until(until), |link, event| {
+    let ended = group.run_with(Limits::forever().until(until), |link, event| {
         book.event(&event, me);
         let quiet = book.is_quiet();
         if !quiet && matches!(event, Event::Deliver(_)) && traffic.random.one_in(16) {

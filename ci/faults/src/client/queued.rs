@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use std::ops::ControlFlow::Continue;
 
-use cpg::{Group, Sender, Wait};
+use cpg::{Group, Limits, Sender};
 
 use super::book::Book;
 use super::tickets::Tickets;
@@ -97,7 +97,7 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
             if let Some(time) = book.take_stall() {
                 thread::sleep(time);
             }
-            let handled = receiver.run_with(Wait::until(Instant::now() + TICK), |link, event| {
+            let handled = receiver.run_with(Limits::forever().until(Instant::now() + TICK), |link, event| {
                 book.event(&event, link.me());
                 Continue::<()>(())
             });
