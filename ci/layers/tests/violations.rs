@@ -204,6 +204,8 @@ fn a_reexport_in_a_folder() {
     let inner = "mod inner {\nuse crate::packet::{self};\ntype X = packet::Frames; }";
     finds(&with("group/link.rs", inner), "group/link.rs", 7, right);
     finds(&with("group/link.rs", "use crate::packet::*;"), "group/link.rs", 5, "`crate::packet::*` takes in");
+    let called = "macro_rules! m { () => { use crate::packet::*; } }";
+    finds(&with("group/link.rs", called), "group/link.rs", 5, "`crate::packet::*` takes in");
     finds(&with("group/link.rs", "use crate::event::*;"), "group/link.rs", 5, "`crate::event::*` takes in");
     let sources = planted(&[
         ("packet/mod.rs", "mod read;\nmod write;\npub use read::Frames;"),
@@ -445,6 +447,8 @@ fn a_lint_that_is_weakened() {
     let of_a_module =
         planted(&[("os/mod.rs", "#![allow(unsafe_code)]\n#[allow(unsafe_code)]\npub(crate) mod stack;")]);
     finds(&of_a_module, "os/mod.rs", 2, "weakened");
+    let of_a_module_alone = planted(&[("os/mod.rs", "#[allow(unsafe_code)]\npub(crate) mod stack;")]);
+    finds(&of_a_module_alone, "os/mod.rs", 1, "weakened");
     let twice =
         planted(&[("os/mod.rs", "#![allow(unsafe_code)]\n#![allow(unsafe_code)]\npub(crate) mod stack;")]);
     finds(&twice, "os/mod.rs", 2, "weakened");
@@ -471,7 +475,9 @@ fn a_type_that_is_declared_send_or_sync() {
     for text in ["unsafe impl Send for X {}", "unsafe impl<T: for<'a> F<'a>> std::marker::Sync for X<T> {}"] {
         finds(&with("os/stack.rs", text), "os/stack.rs", 3, "`unsafe impl` of Send or Sync");
     }
-    assert!(check(&with("os/stack.rs", "unsafe impl<T: Send> X for Y<T> {}")).is_clean());
+    assert!(
+        check(&with("os/stack.rs", "unsafe impl<T: Send> X for Y<T> {}\nimpl my::Send for Y {}")).is_clean()
+    );
 }
 
 #[test]
