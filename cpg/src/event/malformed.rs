@@ -4,15 +4,15 @@ use std::fmt;
 
 use crate::group_name::GroupName;
 use crate::member::Member;
-use crate::packet;
+use crate::packet::format;
 
-/// A packet, or the rest of one, that is not as [`packet`] says.
+/// A packet, or the rest of one, that is not as [`packet`](crate::packet) says.
 #[derive(Clone, Copy)]
 pub struct Malformed<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) sender: Member,
     pub(crate) bytes: &'a [u8],
-    pub(crate) reason: packet::Malformed,
+    pub(crate) reason: format::Malformed,
 }
 
 impl<'a> Malformed<'a> {
@@ -32,7 +32,7 @@ impl<'a> Malformed<'a> {
     }
 
     /// What is wrong with it.
-    pub fn reason(&self) -> packet::Malformed {
+    pub fn reason(&self) -> format::Malformed {
         self.reason
     }
 
@@ -86,7 +86,7 @@ pub struct MalformedPacket {
     pub(crate) group: GroupName,
     pub(crate) sender: Member,
     pub(crate) bytes: Vec<u8>,
-    pub(crate) reason: packet::Malformed,
+    pub(crate) reason: format::Malformed,
 }
 
 impl MalformedPacket {

@@ -78,9 +78,9 @@
 //!
 //! Nothing here needs a cluster, or allocates, but for the growth of the `Vec` that a packet is written to.
 
-mod format;
-mod read;
-mod write;
+pub(crate) mod format;
+pub(crate) mod read;
+pub(crate) mod write;
 
 pub use format::{HEADER_LEN, MAGIC, MAX_MESSAGE, MAX_PREFIX, Malformed, VERSION};
 pub use read::{Frames, Messages, check_header, is_packet, messages};

@@ -1,6 +1,6 @@
 //! How much a group has under way.
 
-use crate::packet;
+use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 
 /// How the sending queue of a group works, and whether its messages travel in packets.
 ///
@@ -90,7 +90,7 @@ impl Flow {
 
     /// What goes with a message that travels alone, at most.
     pub(crate) fn overhead(self) -> usize {
-        if self.coalesce { packet::HEADER_LEN + packet::MAX_PREFIX } else { 0 }
+        if self.coalesce { HEADER_LEN + MAX_PREFIX } else { 0 }
     }
 
     /// What a message, or a packet, of this length counts for in flight.

@@ -41,6 +41,22 @@ pub struct SessionOptions {
     reconnect: Option<Reconnect>,
 }
 
+impl Session {
+    /// Connects and joins in one step, also to a daemon that is just starting. [`options`](Self::options) has more.
+    ///
+    /// # Errors
+    /// As [`SessionOptions::join`].
+    #[doc(alias = "cpg_join")]
+    pub fn join(name: impl IntoGroupName) -> Result<Self> {
+        Self::options().join(name)
+    }
+
+    /// The options of a session, which then joins.
+    pub fn options() -> SessionOptions {
+        SessionOptions::new()
+    }
+}
+
 impl SessionOptions {
     /// A session without packets that does not reconnect.
     pub fn new() -> Self {

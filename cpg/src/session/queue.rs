@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::event::undelivered::Undelivered;
-use crate::packet;
+use crate::packet::{read, write};
 use crate::session::flow::Flow;
 
 /// Buffers that are kept for the next packets, and what they take: more are given back.
@@ -118,8 +118,8 @@ impl Queue {
         if self.flow.coalesce {
             if let Some(last) = self.waiting.back_mut() {
                 if let Bytes::Own(bytes) = &mut last.bytes {
-                    if bytes.len() + packet::frame_len(len) <= self.flow.packet {
-                        packet::push_slices(bytes, slices, len);
+                    if bytes.len() + write::frame_len(len) <= self.flow.packet {
+                        write::push_slices(bytes, slices, len);
                         last.weight += weight;
                         last.messages.end = self.next;
                         return Ok(number);
@@ -131,8 +131,8 @@ impl Queue {
         let mut bytes = self.spare.pop().unwrap_or_default();
         self.spare_bytes -= bytes.capacity();
         if self.flow.coalesce {
-            packet::begin(&mut bytes);
-            packet::push_slices(&mut bytes, slices, len);
+            write::begin(&mut bytes);
+            write::push_slices(&mut bytes, slices, len);
         } else {
             bytes.clear();
             bytes.reserve(len);
@@ -165,7 +165,7 @@ impl Queue {
             return self.withdraw(number);
         }
         // A packet that others are in.
-        bytes.truncate(bytes.len() - packet::frame_len(len));
+        bytes.truncate(bytes.len() - write::frame_len(len));
         last.weight -= len + 1;
         last.messages.end = number;
         self.waiting_bytes -= len + 1;
@@ -391,7 +391,7 @@ impl Queue {
             // Its sender has it.
             Bytes::Long { held: true, .. } => {}
             bytes if self.flow.coalesce => {
-                let payloads = packet::messages(&bytes).map_while(Result::ok);
+                let payloads = read::messages(&bytes).map_while(Result::ok);
                 (number..).zip(payloads).for_each(|(number, payload)| give(number, payload.to_vec()));
             }
             Bytes::Own(bytes) => give(number, bytes),

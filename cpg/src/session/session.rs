@@ -9,10 +9,9 @@ use std::time::Instant;
 use crate::dispatch::limits::{Ended, Limits};
 use crate::error::Result;
 use crate::event::event::{Event, OwnedEvent};
-use crate::group_name::{GroupName, IntoGroupName};
+use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::session::lag::Lag;
-use crate::session::options::SessionOptions;
 use crate::session::receiver::Receiver;
 use crate::session::sender::Sender;
 use crate::session::ticket::Ticket;
@@ -49,20 +48,6 @@ pub struct Session {
 impl Session {
     pub(super) fn new(receiver: Receiver) -> Self {
         Self { receiver }
-    }
-
-    /// Connects and joins in one step, also to a daemon that is just starting. [`options`](Self::options) has more.
-    ///
-    /// # Errors
-    /// As [`SessionOptions::join`].
-    #[doc(alias = "cpg_join")]
-    pub fn join(name: impl IntoGroupName) -> Result<Self> {
-        Self::options().join(name)
-    }
-
-    /// The options of a session, which then joins.
-    pub fn options() -> SessionOptions {
-        SessionOptions::new()
     }
 
     /// Parts the session into a half for the threads that send, and one for the thread that dispatches.

@@ -16,7 +16,8 @@ use crate::member::{Member, NodeId};
 use crate::os::fork::Owner;
 use crate::os::lock::Lock;
 use crate::os::readiness::Readiness;
-use crate::packet;
+use crate::packet::format::MAX_MESSAGE;
+use crate::packet::write;
 use crate::session::flow::Flow;
 use crate::session::outbox::Outbox;
 
@@ -185,7 +186,7 @@ impl Shared {
     pub(crate) fn len(&self, slices: &[IoSlice<'_>]) -> Result<(usize, bool)> {
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
         let overhead = self.flow.overhead();
-        let limit = packet::MAX_MESSAGE - overhead;
+        let limit = MAX_MESSAGE - overhead;
         if len > limit {
             return Err(Error::MessageTooLong { len, limit });
         }
@@ -196,8 +197,8 @@ impl Shared {
     pub(crate) fn gather(&self, slices: &[IoSlice<'_>], len: usize) -> Arc<[u8]> {
         let mut bytes = Vec::with_capacity(len + self.flow.overhead());
         if self.flow.coalesce {
-            packet::begin(&mut bytes);
-            packet::push_slices(&mut bytes, slices, len);
+            write::begin(&mut bytes);
+            write::push_slices(&mut bytes, slices, len);
         } else {
             for slice in slices {
                 bytes.extend_from_slice(slice);

@@ -13,7 +13,7 @@ use crate::event::message::Deliver;
 use crate::event::reconnect::Rejoined;
 use crate::ffi::events::Taken;
 use crate::member::Member;
-use crate::packet;
+use crate::packet::read::is_packet;
 use crate::session::end::Look;
 use crate::session::incoming::{Incoming, Membership};
 use crate::session::outbox::Outbox;
@@ -124,7 +124,7 @@ fn deliver<H: FnMut(&Sender, Event<'_>)>(
     let shared = sender.shared();
     let numbers: Option<Range<u64>> =
         if message.sender == me { shared.outbox().arrived(message.payload, &shared.wire()) } else { None };
-    if shared.flow().coalesce && packet::is_packet(message.payload) {
+    if shared.flow().coalesce && is_packet(message.payload) {
         return stash.packet(message, numbers, sender, progress, handler);
     }
     // Handled also if the handler panics.

@@ -8,7 +8,8 @@ use crate::event::malformed::Malformed;
 use crate::event::message::Deliver;
 use crate::group_name::GroupName;
 use crate::member::Member;
-use crate::packet::{self, Frames};
+use crate::packet::format::HEADER_LEN;
+use crate::packet::read::{Frames, check_header};
 use crate::session::sender::Sender;
 
 /// The rest of a packet, while the handler is to get no more.
@@ -54,14 +55,14 @@ impl Stash {
     ) {
         let Deliver { group, sender: from, payload, .. } = message;
         let origin = &mut Origin { group: group.clone(), sender: from, numbers };
-        if let Err(reason) = packet::check_header(payload) {
+        if let Err(reason) = check_header(payload) {
             progress.count();
             return handler(
                 sender,
                 Event::Malformed(Malformed { group, sender: from, bytes: payload, reason }),
             );
         }
-        let frames = Frames::resume(&mut payload[packet::HEADER_LEN..]);
+        let frames = Frames::resume(&mut payload[HEADER_LEN..]);
         unpack(
             &mut Unread { frames, origin, failed: false, sender, keep: Keep::In(self) },
             progress,

@@ -34,6 +34,25 @@ impl From<session::options::SessionOptions> for SessionOptions {
     }
 }
 
+impl Session {
+    /// Connects and joins, for up to 10 seconds. [`options`](Self::options) has more.
+    ///
+    /// # Errors
+    /// As [`SessionOptions::join`].
+    ///
+    /// # Panics
+    /// As [`SessionOptions::join`].
+    #[doc(alias = "cpg_join")]
+    pub async fn join(name: impl IntoGroupName) -> Result<Self> {
+        Self::options().join(name).await
+    }
+
+    /// The options of a session, which then joins.
+    pub fn options() -> SessionOptions {
+        SessionOptions::new()
+    }
+}
+
 impl SessionOptions {
     /// A session without packets that does not reconnect.
     pub fn new() -> Self {

@@ -10,12 +10,11 @@ use futures_core::stream::FusedStream;
 
 use crate::error::Result;
 use crate::event::event::{Event, OwnedEvent};
-use crate::group_name::{GroupName, IntoGroupName};
+use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::session;
 use crate::session::lag::Lag;
 use crate::session::ticket::Ticket;
-use crate::tokio::options::SessionOptions;
 use crate::tokio::receiver::Receiver;
 use crate::tokio::sender::Sender;
 
@@ -64,23 +63,6 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects and joins, for up to 10 seconds. [`options`](Self::options) has more.
-    ///
-    /// # Errors
-    /// As [`SessionOptions::join`].
-    ///
-    /// # Panics
-    /// As [`SessionOptions::join`].
-    #[doc(alias = "cpg_join")]
-    pub async fn join(name: impl IntoGroupName) -> Result<Self> {
-        Self::options().join(name).await
-    }
-
-    /// The options of a session, which then joins.
-    pub fn options() -> SessionOptions {
-        SessionOptions::new()
-    }
-
     /// A session for tasks of a session for threads.
     ///
     /// # Errors

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cs_error::CsError;
-use crate::packet;
+use crate::packet::read;
 use crate::session::end::Look;
 
 const LOST: Error = Error::Cs { call: "cpg_mcast_joined", code: CsError::Library };
@@ -103,7 +103,7 @@ fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
     let payloads: Vec<_> = sent.borrow()[1..]
         .iter()
         .flat_map(|packet| {
-            packet::messages(packet).map(|message| message.unwrap().to_vec()).collect::<Vec<_>>()
+            read::messages(packet).map(|message| message.unwrap().to_vec()).collect::<Vec<_>>()
         })
         .collect();
     assert_eq!(payloads, [&b"second"[..], &[3], &[4], &[5]]);

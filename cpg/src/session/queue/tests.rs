@@ -33,7 +33,7 @@ fn what_waits_together_travels_together() {
     assert_eq!(queue.arrived(&first[0]), Some(0..1));
     let second = send(&mut queue);
     // Two of eleven bytes and the header fit.
-    assert_eq!(packet::messages(&second[0]).count(), 2);
+    assert_eq!(read::messages(&second[0]).count(), 2);
     assert_eq!(queue.arrived(&second[0]), Some(1..3));
 }
 
