@@ -17,7 +17,6 @@
 //! as tokens: `a::b` is a path wherever it stands.
 #![deny(unsafe_code)]
 
-pub mod exceptions;
 pub mod levels;
 mod mentions;
 mod modules;
@@ -31,7 +30,6 @@ pub use report::{Report, Violation};
 
 use std::collections::BTreeMap;
 
-use crate::exceptions::Exceptions;
 use crate::modules::Crate;
 
 /// The text of each file, by its path from `src` on, with slashes.
@@ -42,16 +40,16 @@ pub type Sources = BTreeMap<String, String>;
 /// # Errors
 ///
 /// A text that says which file cannot be parsed, or is missing.
-pub fn check(sources: &Sources, exceptions: Exceptions) -> Result<Report, String> {
+pub fn check(sources: &Sources) -> Result<Report, String> {
     let krate = Crate::read(sources)?;
-    let mut report = Report::new(exceptions);
+    let mut report = Report::default();
     rules::check(&krate, &mut report);
     unsafety::check(&krate, &mut report);
     for file in &krate.files {
         report.file(&file.name, file.lines);
     }
     for name in sources.keys().filter(|name| !krate.files.iter().any(|file| file.name == **name)) {
-        report.violation(name, 1, "-", "no file declares this one as a module: declare it or delete it");
+        report.violation(name, 1, "no file declares this one as a module: declare it or delete it");
     }
     report.finish();
     Ok(report)

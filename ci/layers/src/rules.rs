@@ -20,12 +20,12 @@ type Reexports = BTreeMap<(String, String, String, String), BTreeSet<usize>>;
 
 pub(crate) fn check(krate: &Crate, report: &mut Report) {
     for (file, line, text) in &krate.hidden {
-        report.violation(file, *line, "-", text);
+        report.violation(file, *line, text);
     }
     for file in krate.files.iter().filter(|file| file.built) {
         if level(&file.name).is_none() {
             let text = format!("{}/ has no level: give it one in LEVELS of ci/layers", folder(&file.name));
-            report.violation(&file.name, 1, "-", text);
+            report.violation(&file.name, 1, text);
         }
     }
     modules_alone(krate, report);
@@ -49,7 +49,7 @@ fn modules_alone(krate: &Crate, report: &mut Report) {
                 Item::Use(_) => "an import in a mod.rs that is not a re-export: delete it",
                 _ => "code in a mod.rs, which has modules and re-exports alone: move it to a file of its own",
             };
-            report.violation(&file.name, item.span().start().line, "code", text);
+            report.violation(&file.name, item.span().start().line, text);
         }
     }
 }
@@ -79,19 +79,19 @@ fn imports(krate: &Crate, report: &mut Report) -> Imports {
                 let text = format!(
                     "`{written}` is of lib.rs, which imports all other files: move it to a file of its own"
                 );
-                report.violation(&mention.file, mention.line, "lib.rs", text);
+                report.violation(&mention.file, mention.line, text);
             }
         } else {
             let pair = (mention.file.clone(), target.to_string());
             imports.entry(pair).or_default().insert(mention.line);
         }
         if let Some(text) = glob(krate, mention, &found, target) {
-            report.violation(&mention.file, mention.line, target, text);
+            report.violation(&mention.file, mention.line, text);
         }
     }
     for ((file, written, through, right), lines) in reexports {
         let text = format!("`{written}` is a re-export in {through}: name {right}{}", others(&lines));
-        report.violation(&file, first(&lines), &through, text);
+        report.violation(&file, first(&lines), text);
     }
     imports
 }
@@ -146,7 +146,7 @@ fn directions(imports: Imports, report: &mut Report) -> Imports {
                     place(&to),
                     others(&lines)
                 );
-                report.violation(&from, first(&lines), &to, text);
+                report.violation(&from, first(&lines), text);
             }
             _ => {
                 rest.insert((from, to), lines);
@@ -159,16 +159,6 @@ fn directions(imports: Imports, report: &mut Report) -> Imports {
 /// Reports circles. A `mod.rs` is in none: what it re-exports it does not use.
 fn circles(mut imports: Imports, report: &mut Report) {
     imports.retain(|(from, to), _| !is_index(from) && !is_index(to));
-    let excepted: Vec<_> =
-        imports.keys().filter(|(from, to)| report.exceptions.has(from, to)).cloned().collect();
-    for pair in &excepted {
-        imports.remove(pair);
-    }
-    for (from, to) in &excepted {
-        if way(&imports, to, from).is_some() {
-            report.exceptions.cover(from, to);
-        }
-    }
     while let Some(circle) = shortest_circle(&imports) {
         let steps: Vec<_> = circle.windows(2).map(|step| (step[0].clone(), step[1].clone())).collect();
         let told: Vec<_> = steps
@@ -177,7 +167,7 @@ fn circles(mut imports: Imports, report: &mut Report) {
             .collect();
         let what = if steps.len() == 2 { "two files that import each other" } else { "a circle of files" };
         let text = format!("{what}: {}; move what they share to a file below them", told.join(", "));
-        report.violation(&circle[0], first(&imports[&steps[0]]), "-", text);
+        report.violation(&circle[0], first(&imports[&steps[0]]), text);
         // The other circles are then found without this step.
         imports.remove(&steps[steps.len() - 1]);
     }

@@ -29,11 +29,11 @@ pub(crate) fn check(krate: &Crate, report: &mut Report) {
         for line in lines.declared {
             let text =
                 "`unsafe impl` of Send or Sync: build the type of parts that are Send and Sync by themselves";
-            report.violation(name, line, "unsafe", text);
+            report.violation(name, line, text);
         }
         for line in lines.transmuted {
             let text = "a transmutation, which nothing checks: use a cast, or `from_ne_bytes` and the like";
-            report.violation(name, line, "unsafe", text);
+            report.violation(name, line, text);
         }
         let allowed = UNSAFE.contains(&folder(name));
         if !allowed {
@@ -42,7 +42,7 @@ pub(crate) fn check(krate: &Crate, report: &mut Report) {
                     "`unsafe`, which only {} may have: move it there, behind a safe function",
                     UNSAFE.join("/ and ") + "/"
                 );
-                report.violation(name, line, "unsafe", text);
+                report.violation(name, line, text);
             }
         }
         let head: BTreeSet<usize> =
@@ -57,10 +57,10 @@ pub(crate) fn check(krate: &Crate, report: &mut Report) {
                 "the lint unsafe_code is weakened, which only {} may do, once, at the top",
                 UNSAFE.join("/mod.rs and ") + "/mod.rs"
             );
-            report.violation(name, line, "unsafe", text);
+            report.violation(name, line, text);
         }
         if name == "lib.rs" && !file.syntax.attrs.iter().any(denies) {
-            report.violation(name, 1, "unsafe", "no `#![deny(unsafe_code)]`: add it");
+            report.violation(name, 1, "no `#![deny(unsafe_code)]`: add it");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// Writes a tree, and runs the program over it.
-fn run(name: &str, error: &str, exceptions: Option<&str>) -> Output {
+fn run(name: &str, error: &str) -> Output {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(folder.join("src/packet")).unwrap();
@@ -15,10 +15,6 @@ fn run(name: &str, error: &str, exceptions: Option<&str>) -> Output {
     fs::write(folder.join("src/packet/read.rs"), "use crate::error;\n").unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_cpg-layers"));
     program.arg("src").current_dir(&folder);
-    if let Some(exceptions) = exceptions {
-        fs::write(folder.join("exceptions.txt"), exceptions).unwrap();
-        program.arg("exceptions.txt");
-    }
     program.output().unwrap()
 }
 
@@ -31,26 +27,19 @@ fn ends(output: &Output, code: i32, text: &str) {
 
 #[test]
 fn ends_with_0_after_a_clean_tree() {
-    ends(&run("clean", "", None), 0, "4 files, 1 imports between them, 0 exceptions; wrong: 0\n");
+    ends(&run("clean", ""), 0, "4 files, 1 imports between them; wrong: 0\n");
 }
 
 #[test]
 fn ends_with_1_after_a_violation_and_says_where() {
     ends(
-        &run("wrong", "\nuse crate::packet::read;", None),
+        &run("wrong", "\nuse crate::packet::read;"),
         1,
         "src/error.rs:2: imports from packet/read.rs: ",
     );
 }
 
 #[test]
-fn ends_with_1_after_an_exception_that_nothing_needs() {
-    let output = run("idle", "", Some("error.rs -> packet/read.rs: for now"));
-    ends(&output, 1, "exceptions.txt: error.rs -> packet/read.rs is no longer needed");
-}
-
-#[test]
 fn ends_with_2_if_it_cannot_check() {
-    ends(&run("unparsable", "fn", None), 2, "error.rs:1: cannot be parsed");
-    ends(&run("unlisted", "", Some("error.rs")), 2, "exceptions.txt: line 1");
+    ends(&run("unparsable", "fn"), 2, "error.rs:1: cannot be parsed");
 }

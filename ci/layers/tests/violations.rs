@@ -1,6 +1,5 @@
 //! What the check finds, each in a small tree that is right but for it.
 
-use cpg_layers::exceptions::Exceptions;
 use cpg_layers::{Report, Sources};
 
 /// A tree that is right.
@@ -83,7 +82,7 @@ fn with(file: &str, text: &str) -> Sources {
 }
 
 fn check(sources: &Sources) -> Report {
-    cpg_layers::check(sources, Exceptions::default()).expect("a tree that can be parsed")
+    cpg_layers::check(sources).expect("a tree that can be parsed")
 }
 
 /// Asserts that one thing is wrong, in a file and a line, and that the text about it has a part.
@@ -504,10 +503,10 @@ fn a_long_file_is_a_note() {
 #[test]
 fn a_tree_that_cannot_be_read_is_an_error() {
     let unparsable = planted(&[("error.rs", "\nfn f( {}")]);
-    let error = cpg_layers::check(&unparsable, Exceptions::default()).unwrap_err();
+    let error = cpg_layers::check(&unparsable).unwrap_err();
     assert!(error.starts_with("error.rs:2: cannot be parsed"), "{error}");
     let mut missing = planted(&[]);
     missing.remove("error.rs");
-    let error = cpg_layers::check(&missing, Exceptions::default()).unwrap_err();
+    let error = cpg_layers::check(&missing).unwrap_err();
     assert!(error.contains("error.rs or error/mod.rs is missing"), "{error}");
 }
