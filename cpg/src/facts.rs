@@ -10,7 +10,7 @@
 //! | A1 | `cpg_dispatch` has a frame of more than a mebibyte and no stack probe: on a smaller stack it writes past the guard page | asks the thread's stack first: [`Error::StackTooSmall`](crate::Error::StackTooSmall) |
 //! | A2 | a dispatch inside a callback frees what the outer one still uses | does not compile |
 //! | A3 | more than 63 slices overflow an array on the stack of `cpg_mcast_joined` | more are gathered into one |
-//! | A4 | two threads that make requests on one handle corrupt it | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the senders of a [split](crate::Group::split) group take turns at a lock |
+//! | A4 | two threads that make requests on one handle corrupt it | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the threads of a [`Session`](crate::Session) take turns at a lock |
 //! | A5 | a handle is an integer, which anything may copy and share | the integer is private |
 //! | A6 | a panic that leaves a callback aborts the process | it goes on in the caller of `dispatch`, once C has returned |
 //! | A7 | a forked child shares its parent's connection, and its finalize ends the parent's membership | every call is refused with [`Error::Forked`](crate::Error::Forked), dropping does nothing; they are told apart by a page of memory that a fork wipes. A child that was forked while another thread connected or closed cannot connect: it has a copy of the lock of A12 (and of libqb's own) that nobody gives back |

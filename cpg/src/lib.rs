@@ -2,14 +2,14 @@
 //! agreed membership. Safe bindings to the system's libcpg.
 //!
 //! ```no_run
-//! use cpg::{Dispatch, Event, Group};
+//! use cpg::{Event, Group, Limits};
 //!
 //! let mut group = Group::join("ledger")?;
 //! group.send(b"+5 alice")?;
 //!
 //! let mut entries = Vec::new();
 //! while entries.is_empty() {
-//!     group.dispatch(Dispatch::One, |link, event| match event {
+//!     group.dispatch(Limits::one(), |link, event| match event {
 //!         Event::Deliver(message) => entries.push(message.payload().to_vec()),
 //!         Event::ConfChg(view) => println!("{} is one of {:?}", link.me(), view.members()),
 //!         Event::TotemConfChg(ring) => println!("nodes: {:?}", ring.members()),
@@ -31,41 +31,46 @@
 //!   program's to decide.
 //! - A group is named by [bytes and a length](GroupName), and one process can be in it once.
 //!
-//! # The life of a handle
+//! # Two storeys
 //!
-//! **connected → joined → left.** [`Handle::connect`] connects; a [`Handle`] answers questions about nodes, groups and
-//! members. [`Handle::join`] turns it into a [`Group`], which sends and dispatches. [`Group::leave`] ends both. libcpg
-//! cannot join twice on one handle, nor leave a group that was not joined without harm (B2, B3), so the types have no way to
-//! say it.
+//! **The binding** is what a C programmer expects, made safe. [`Handle::connect`] connects; a [`Handle`] answers questions
+//! about nodes, groups and members, as the [`Daemon`] that it dereferences to. [`Handle::join`] turns it into a [`Group`], which
+//! sends and dispatches. [`Group::leave`] ends both. libcpg cannot join twice on one handle, nor leave a group that was not
+//! joined without harm (B2, B3), so the types have no way to say it.
+//!
+//! **The session** is what programs with traffic need on top of it: a [`Session`] has a queue that own deliveries clock, says
+//! when a message has been delivered, moves small messages together, and comes back when its daemon has gone. It is used whole
+//! on one thread, or split into a [`Sender`] for any number of threads and a [`Receiver`] for one. `cpg::tokio` is the session
+//! for tasks. Names and signatures match, so that a program which outgrows the binding changes a type and little else.
 //!
 //! Events are handled by [`Group::dispatch`], one closure at a time, on the thread that calls it. The closure borrows what it
-//! likes, gets the event's data where libcpg has it, and can send through a [`Link`].
+//! likes, gets the event's data where libcpg has it, and can send: through a [`Link`], in a session through a [`Sender`].
 //!
 //! | a program that | uses |
 //! |---|---|
-//! | does nothing but handle events | [`Group::run`]; [`Group::run_with`] with a deadline, or a [`Waker`] that stops it from elsewhere |
-//! | asks for one event at a time | [`Group::recv`], [`Group::recv_deadline`], [`Group::events`] |
-//! | has an event loop (epoll, mio, calloop, glib) | the [descriptor](Group#impl-AsFd-for-Group) and [`Group::dispatch`] with [`Dispatch::All`] |
-//! | sends much, or from many threads | [`Group::split`]: a [`Sender`] with a queue that waits out flow control |
-//! | sends many small messages | a [coalesced](Flow::coalesced) group, whose messages travel in [packets](packet) |
-//! | wants to know when a message has been delivered | a [`Ticket`] |
-//! | outlives its daemon | a group that [reconnects](Reconnect) |
+//! | does nothing but handle events | [`Group::run`]; [`Group::run_with`] with [`Limits`]: a deadline, or a [`Waker`] that stops it from elsewhere |
+//! | asks for one event at a time | [`Group::recv`], [`Group::recv_until`], [`Group::events`] |
+//! | has an event loop (epoll, mio, calloop, glib) | the [descriptor](Group#impl-AsFd-for-Group) and [`Group::dispatch`] with [`Limits::available`] |
+//! | sends much, or from many threads | a [`Session`], whose queue waits out flow control |
+//! | sends many small messages | a session that [coalesces](SessionOptions::coalesce): they travel in [packets](packet) |
+//! | wants to know when a message has been delivered | a session, and a [`Ticket`] |
+//! | outlives its daemon | a session that [reconnects](Reconnect) |
 //! | is made of tasks | `cpg::tokio` (feature `tokio`) |
 //!
-//! Handles and groups can move to other threads and cannot be shared between them: libcpg is not thread-safe (A4). A dispatch
-//! needs 1152 KiB of stack (A1), which Rust's threads have and those of some runtimes do not.
+//! Handles, groups, sessions and receivers can move to other threads and cannot be shared between them: libcpg is not
+//! thread-safe (A4). A dispatch needs 1152 KiB of stack (A1), which Rust's threads have and those of some runtimes do not.
 //!
 //! # Sending
 //!
-//! [`Link::send`] is the C call: it sends at once or says that the daemon refuses for now (B7). The [`Sender`] of a split group
-//! has a queue: what has been sent and not come back is limited by a window, and own deliveries let the next message out, so that
+//! [`Link::send`] is the C call: it sends at once or says that the daemon refuses for now (B7). A session has a queue: what has
+//! been sent and not come back is limited by a window, and own deliveries let the next message out, so that
 //! nothing spins and nothing sleeps. Its errors are final. What was accepted and will not be delivered comes back as
 //! [`Event::Undelivered`], in order and with the reason, before the dispatch that found out returns its error.
 //!
-//! Each call of libcpg costs some microseconds, whatever the size. A group that is joined with
-//! [`Flow::coalesced`] moves what waits together in one packet: 40 to 150 times as many 64-byte messages a second on one node, ten
-//! times on three. All its members must speak [packets](packet), which is a page of bytes; those that do not are heard whole,
-//! and marked ([`Deliver::is_packed`]).
+//! Each call of libcpg costs some microseconds, whatever the size. A session that [coalesces](SessionOptions::coalesce) moves
+//! what waits together in one packet: 40 to 150 times as many 64-byte messages a second on one node, ten
+//! times on three. All members of its group must speak [packets](packet), which is a page of bytes; those that do not are heard
+//! whole, and marked ([`Deliver::is_packed`]).
 //!
 //! Nothing waits for ever that was not asked to, except requests to a daemon that is stopped and not dead: the answer has no
 //! limit (B16).
@@ -81,7 +86,7 @@
 //!
 //! # Features
 //!
-//! - `tokio`: groups for tasks, in `cpg::tokio`.
+//! - `tokio`: sessions for tasks, in `cpg::tokio`.
 //! - `bindgen` (default): the declarations are made from the installed `corosync/cpg.h`, which needs libclang. Without it the
 //!   committed ones are used: the same, and built in a second.
 #![deny(unsafe_code)]
@@ -143,7 +148,7 @@ pub use group::group::Group;
 pub use group::join::JoinError;
 pub use group::link::Link;
 pub use group::zero_copy::ZeroCopyBuffer;
-pub use group_name::{GroupName, NameError};
+pub use group_name::{GroupName, IntoGroupName, NameError};
 pub use guarantee::Guarantee;
 pub use handle::daemon::Daemon;
 pub use handle::handle::Handle;

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 use crate::os::fd;
 
-/// Ends the [wait](crate::Wait) of a [`run`](crate::Group::run_with), from any thread or from a signal handler.
+/// Ends a [`run`](crate::Group::run_with) that is [woken by](crate::Limits::woken_by) it, from any thread or from a signal handler.
 ///
 /// A wake stays until a run has seen it: one that comes before the run begins ends it at once, and many before it are one.
 /// Clones wake the same.
 ///
 /// ```no_run
-/// use cpg::{Ended, Group, Wait, Waker};
+/// use cpg::{Ended, Group, Limits, Waker};
 ///
 /// let mut group = Group::join("ledger")?;
 /// let waker = Waker::new()?;
@@ -26,7 +26,7 @@ use crate::os::fd;
 ///         waker.wake();
 ///     }
 /// });
-/// let ended: Ended<()> = group.run_with(Wait::forever().or_woken_by(&waker), |_, event| {
+/// let ended: Ended<()> = group.run_with(Limits::forever().woken_by(&waker), |_, event| {
 ///     println!("{event:?}");
 ///     std::ops::ControlFlow::Continue(())
 /// })?;

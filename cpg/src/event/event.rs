@@ -9,8 +9,8 @@ use crate::event::view::{ConfChg, View};
 
 /// Something that happened in a group, in the order that all its members agree on.
 ///
-/// The first three are what libcpg has, the others come to groups that ask for more of this crate: a plain group that is not
-/// split gets none of them.
+/// The first three are what libcpg has, and all that a [`Group`](crate::Group) gets. The others come to a
+/// [`Session`](crate::Session).
 ///
 /// ```no_run
 /// use cpg::{Dispatch, Event, Group, OwnedEvent};
@@ -30,14 +30,14 @@ pub enum Event<'a> {
     ConfChg(ConfChg<'a>),
     /// Nodes joined or left the cluster, or this part of it.
     TotemConfChg(TotemConfChg<'a>),
-    /// A [packet](crate::packet) cannot be read from here on. Only in a [coalesced](crate::Flow::coalesced) group.
+    /// A [packet](crate::packet) cannot be read from here on. Only in a [coalesced](crate::Flow::coalesced) session.
     Malformed(Malformed<'a>),
-    /// A message of this member was not delivered, and nothing will deliver it. Only in a [split](crate::Group::split) group.
+    /// A message of this member was not delivered, and nothing will deliver it. Only in a [`Session`](crate::Session).
     Undelivered(Undelivered),
-    /// The membership has ended with the connection, and the group is on its way back. Only in a group that
-    /// [reconnects](crate::Connect::reconnect).
+    /// The membership has ended with the connection, and the session is on its way back. Only in a session that
+    /// [reconnects](crate::SessionOptions::reconnect).
     Lost(Lost),
-    /// The group has come back, with this view as the first. Only in a group that [reconnects](crate::Connect::reconnect).
+    /// The session has come back, with this view as the first. Only in a session that [reconnects](crate::SessionOptions::reconnect).
     Rejoined(Rejoined<'a>),
 }
 

@@ -34,14 +34,13 @@ impl fmt::Display for RingId {
 
 /// A new ring: the nodes that corosync runs on now, as far as this one sees.
 ///
-/// It comes after the [`ConfChg`] of the groups that the same change touched.
+/// It comes after the [`ConfChg`](crate::ConfChg) of the groups that the same change touched.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
-/// use cpg::{Connect, Event, GroupName, Ring, RingId, TotemEvents};
+/// use cpg::{Connect, Event, Ring, RingId, TotemEvents};
 ///
-/// let handle = Connect::new().totem_events(TotemEvents::InitialAndChanges).open()?;
-/// let mut group = handle.join(&GroupName::new("ledger")?)?;
+/// let mut group = Connect::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
 /// let ring: Ring = group.run(|_, event| match event {
 ///     Event::TotemConfChg(totem_conf_chg) => {
 ///         println!("{} of {:?}", totem_conf_chg.ring_id(), totem_conf_chg.members());

@@ -19,7 +19,7 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// The options of [`Handle::connect`]: an event for each new ring, and 47 handles in a process at most.
+    /// The options of [`Handle::connect`](crate::Handle::connect): an event for each new ring, and 47 handles in a process at most.
     pub fn new() -> Self {
         Self::default()
     }

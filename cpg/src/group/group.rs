@@ -131,7 +131,8 @@ impl Group {
     /// ```
     ///
     /// The event that the handler breaks at is handled, those after it have not been taken. Waiting costs no CPU time, and a
-    /// signal does not end it (B6, B11); [`run_with`](Self::run_with) takes a deadline and a [`Waker`].
+    /// signal does not end it (B6, B11); [`run_with`](Self::run_with) takes a deadline and a
+    /// [`Waker`](crate::Waker).
     ///
     /// # Panics
     /// As [`dispatch`](Self::dispatch).

@@ -37,7 +37,7 @@ impl Link {
     /// that it is ordinary memory and a plain send (B12).
     ///
     /// # Errors
-    /// [`Error::MessageTooLong`](crate::Error::MessageTooLong) above [`Handle::max_atomic_message_size`], [`Error::NoSharedMemory`](crate::Error::NoSharedMemory), and those of a request.
+    /// [`Error::MessageTooLong`](crate::Error::MessageTooLong) above [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size), [`Error::NoSharedMemory`](crate::Error::NoSharedMemory), and those of a request.
     #[doc(alias = "cpg_zcb_alloc")]
     pub fn zero_copy(&self, len: usize) -> Result<ZeroCopyBuffer<'_>> {
         ZeroCopyBuffer::alloc(self, len)
