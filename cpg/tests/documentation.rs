@@ -239,3 +239,32 @@ fn the_files_that_the_guide_names_exist() {
     }
     assert!(count > 30, "{count} files are named");
 }
+
+/// The examples of README are compiled where the package's README has them too: an archive of the package has no other.
+#[test]
+fn the_readme_of_the_package_has_the_examples_of_the_other() {
+    let code = |path: &str| {
+        let text = file(path);
+        let blocks: Vec<_> = text.split("\n```").skip(1).step_by(2).map(str::to_owned).collect();
+        blocks.into_iter().filter(|block| block.starts_with("rust")).collect::<Vec<_>>()
+    };
+    let examples = code("../README.md");
+    assert!(!examples.is_empty() && examples.iter().all(|example| example.starts_with("rust,no_run\n")));
+    assert_eq!(code("README.md"), examples);
+}
+
+/// Those who read it at a registry have the package and nothing else.
+#[test]
+fn the_readmes_of_the_packages_lead_nowhere_outside_of_them() {
+    for path in ["README.md", "../cpg-sys/README.md"] {
+        let text = file(path);
+        assert!(!text.contains("ci/") && !text.contains("!["), "{path}: of the repository");
+        let inline = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        let references = text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+        let links: Vec<_> = inline.chain(references.map(|(_, link)| link)).collect();
+        assert!(!links.is_empty(), "{path}: no link found");
+        for link in links {
+            assert!(link.starts_with("https://"), "{path}: {link}");
+        }
+    }
+}

@@ -78,6 +78,30 @@ fn c_a_client_that_does_not_see_the_shared_memory_is_told_so() {
     assert!(refused.to_string().contains("does not see the daemon's /dev/shm"), "{refused}");
 }
 
+/// What the child does in [`c_an_error_that_main_returns_is_printed_with_its_remedy`].
+#[test]
+#[ignore = "a part of another test, which has no daemon for it"]
+fn child_that_returns_its_error() -> cpg::Result<()> {
+    Handle::connect()?.close()
+}
+
+#[test]
+fn c_an_error_that_main_returns_is_printed_with_its_remedy() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.kill(1).unwrap();
+    let child = cluster
+        .command_on(1, std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_returns_its_error", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let text = [child.stdout, child.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(!child.status.success(), "{text}");
+    assert!(
+        text.contains("Error: cannot connect to corosync (") && text.contains("is it running?"),
+        "{text}"
+    );
+}
+
 /// What the child does in [`a14_running_out_of_descriptors_is_a_clear_error`].
 #[test]
 #[ignore = "a part of another test, which lowers the limit of descriptors"]
