@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::code::CsError;
+use super::CsError;
 
 /// The text of [`Error::Cs`](super::Error::Cs).
 pub(super) fn text(call: &str, code: CsError) -> String {
@@ -23,10 +23,12 @@ fn of_connecting(code: CsError, user: impl FnOnce() -> Option<u32>) -> String {
         CsError::Access => return access(user()),
         CsError::NotExist => ": this process does not see the daemon's /dev/shm; a container must share it",
         CsError::NoMemory => {
-            ": raise the memory limit of this process (ulimit -v) or of its unit or container"
+            ": a connection maps 10 megabytes; raise ulimit -v, or LimitAS of a systemd unit"
         }
         CsError::NoSpace => ": /dev/shm is full, or has no room for a connection; see df -h /dev/shm",
-        CsError::TryAgain => ": it is starting; try again",
+        CsError::TryAgain => {
+            ": it is starting, or its ring does not form; try again, and look into its log if that lasts"
+        }
         _ => "",
     };
     remedy.to_owned()
