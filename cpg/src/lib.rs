@@ -102,6 +102,8 @@ mod group_name;
 mod guarantee;
 mod member;
 pub mod packet;
+mod remedy;
+mod system_error;
 
 // 2. Linux.
 mod os;
@@ -133,7 +135,7 @@ pub mod guide;
 pub use cs_error::CsError;
 pub use dispatch::limits::{Ended, Limits};
 pub use dispatch::waker::Waker;
-pub use error::{Error, Result, SystemError};
+pub use error::{Error, Result};
 pub use event::event::{Event, OwnedEvent};
 pub use event::malformed::{Malformed, MalformedPacket};
 pub use event::message::{Deliver, Message};
@@ -162,6 +164,7 @@ pub use session::reconnect::Reconnect;
 pub use session::sender::Sender;
 pub use session::session::Session;
 pub use session::ticket::Ticket;
+pub use system_error::SystemError;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

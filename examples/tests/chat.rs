@@ -120,5 +120,8 @@ fn wrong_calls_and_a_missing_daemon_are_told() {
     cluster.kill(1).unwrap();
     let (status, _, errors) = outcome(cluster.command_on(1, CHAT), &[]);
     assert_eq!(status, Some(1));
-    assert!(errors.starts_with("chat: cpg_model_initialize: CS_ERR_LIBRARY"), "{errors}");
+    assert!(
+        errors.starts_with("chat: cannot connect to corosync (cpg_model_initialize: CS_ERR_LIBRARY"),
+        "{errors}"
+    );
 }

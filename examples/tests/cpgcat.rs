@@ -294,6 +294,9 @@ fn wrong_calls_and_a_missing_daemon_are_told() {
 
     let (status, output, errors) = call(&["g"]);
     assert_eq!((status, output.as_str()), (Some(1), ""));
-    assert!(errors.starts_with("cpgcat: cpg_model_initialize: CS_ERR_LIBRARY"), "{errors}");
+    assert!(
+        errors.starts_with("cpgcat: cannot connect to corosync (cpg_model_initialize: CS_ERR_LIBRARY"),
+        "{errors}"
+    );
     assert!(errors.contains("is corosync running?"), "{errors}");
 }

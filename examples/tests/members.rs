@@ -116,5 +116,8 @@ fn wrong_calls_and_a_missing_daemon_are_told() {
     assert!(errors.contains("the connection to corosync is lost"), "{errors}");
     let (status, _, errors) = outcome(cluster.command_on(1, MEMBERS), &[]);
     assert_eq!(status, Some(1));
-    assert!(errors.starts_with("members: cpg_model_initialize: CS_ERR_LIBRARY"), "{errors}");
+    assert!(
+        errors.starts_with("members: cannot connect to corosync (cpg_model_initialize: CS_ERR_LIBRARY"),
+        "{errors}"
+    );
 }
