@@ -5,6 +5,7 @@
 //! counted.
 
 use std::fs;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,47 @@ fn deadline() -> Instant {
     Instant::now() + PATIENCE
 }
 
-fn main() -> Result<()> {
+const HELP: &str = "\
+Usage: ci/soak [--minutes M]
+
+Traffic, joins, leaves and restarts of the daemon on a private cluster. Fails if
+the process's descriptors, threads, mappings, shared memory or memory grow.
+
+      --minutes M     how long, 30 by default
+  -h, --help          this text
+  -V, --version       the version
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("soak: {error}");
+            if error.is::<lexopt::Error>() {
+                eprintln!("Try `ci/soak --help`.");
+                return ExitCode::from(2);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    use lexopt::prelude::*;
     let mut minutes = 30.0;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
-            lexopt::Arg::Long("minutes") => minutes = lexopt::ValueExt::parse(&arguments.value()?)?,
-            argument => return Err(format!("usage: ci/soak [--minutes M]: {}", argument.unexpected()).into()),
+            Long("minutes") => minutes = arguments.value()?.parse()?,
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            Short('V') | Long("version") => {
+                println!("soak {}", env!("CARGO_PKG_VERSION"));
+                return Ok(());
+            }
+            other => return Err(other.unexpected().into()),
         }
     }
     let cluster = Cluster::start(2)?;
