@@ -41,18 +41,32 @@ pub fn run(command: &mut Command) -> Output {
 /// When its status is not success, as [`succeed`] does.
 #[track_caller]
 pub fn assert_success(command: &Command, output: &Output) {
-    assert!(output.status.success(), "{}", describe(command, output));
+    assert_code(command, output, 0);
 }
 
-/// Asserts that a child has succeeded that was waited for. What it printed on standard error is in the output of the
-/// test already, unless the test has read it and says it here.
+/// Asserts that a program has ended by itself, with this status.
 ///
 /// # Panics
 ///
-/// When its status is not success.
+/// When it has not, as [`succeed`] does.
 #[track_caller]
-pub fn assert_ended_well(name: &str, status: ExitStatus, errors: &str) {
-    assert!(status.success(), "{}", described(name, status, errors));
+pub fn assert_code(command: &Command, output: &Output, code: i32) {
+    assert!(output.status.code() == Some(code), "{}{}", describe(command, output), wanted(code));
+}
+
+/// Asserts that a child that was waited for has ended by itself, with this status. What it printed on standard error is in the
+/// output of the test already, unless the test has read it and says it here.
+///
+/// # Panics
+///
+/// When it has not. The message has the name, the status and the errors.
+#[track_caller]
+pub fn assert_ended(name: &str, status: ExitStatus, code: i32, errors: &str) {
+    assert!(status.code() == Some(code), "{}{}", described(name, status, errors), wanted(code));
+}
+
+fn wanted(code: i32) -> String {
+    if code == 0 { String::new() } else { format!("\nExpected was status {code}.") }
 }
 
 /// Returns a text that says which program it was, how it ended and what it printed, for a test that has more to assert than
@@ -132,8 +146,11 @@ mod tests {
         let told = message(|| drop(run(&mut Command::new("no-such-program"))));
         assert!(told.starts_with("`no-such-program`: No such file"), "{told}");
         let status = run(&mut shell("exit 4")).status;
-        let told = message(|| assert_ended_well("chat", status, "no daemon\n"));
+        let told = message(|| assert_ended("chat", status, 0, "no daemon\n"));
         assert_eq!(told, "chat: exit status: 4:\nno daemon");
+        let told = message(|| assert_ended("chat", status, 5, ""));
+        assert_eq!(told, "chat: exit status: 4: nothing on standard error\nExpected was status 5.");
+        assert_ended("chat", status, 4, "");
     }
 
     #[test]
