@@ -130,7 +130,10 @@ impl Run {
         let took = start.elapsed().as_secs_f64();
         let after = self.memory()? - before;
         drop(member.stdin.take());
-        member.wait()?;
+        let status = member.wait()?;
+        if !status.success() {
+            return Err(format!("the member: {status}").into());
+        }
 
         let (mut member, _out) = self.start()?;
         self.send()?;

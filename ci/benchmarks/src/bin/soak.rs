@@ -231,8 +231,9 @@ fn by_hand() {
         group.send_until(&vec![1; len], deadline()).unwrap();
     }
     // Its daemon refuses it while the ring re-forms.
-    if let Ok(buffer) = group.zero_copy(10_000) {
-        drop(buffer.send());
+    match group.zero_copy(10_000).and_then(|buffer| buffer.send()) {
+        Err(error) if error.is_retryable() => {}
+        sent => sent.unwrap(),
     }
     group.send_until(b"end", deadline()).unwrap();
     while !matches!(group.recv().unwrap(), OwnedEvent::Deliver(message) if message.payload() == b"end") {}
@@ -257,7 +258,12 @@ fn restart(cluster: &Cluster, counts: &Counts) {
     let before = counts.rejoined.load(Ordering::SeqCst);
     let mut lost = Group::join_until(Connect::new(), &GroupName::new("lost").unwrap(), deadline()).unwrap();
     cluster.kill(1).unwrap();
-    while lost.recv().is_ok() {}
+    let error = loop {
+        if let Err(error) = lost.recv() {
+            break error;
+        }
+    };
+    assert!(error.is_connection_lost(), "{error}");
     drop(lost);
     cluster.restart(1).unwrap();
     let deadline = deadline();
