@@ -18,7 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Ended, Event, Group, GroupName, Limits, Link, Member, Receiver, Reconnect, Sender, Waker};
+use cpg::{
+    Connect, Ended, Event, Group, GroupName, Limits, Link, Member, Receiver, Reconnect, Sender, Waker,
+};
 use program::End;
 
 const HELP: &str = "Usage: counter GROUP
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("help") | Short('h') => return Err(End::Help),
+                Long("version") | Short('V') => return Err(End::Version),
                 Value(value) if group.is_none() => group = Some(value),
                 other => return Err(other.unexpected().into()),
             }

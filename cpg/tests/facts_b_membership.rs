@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use cpg::{CsError, Error, Event, Group, GroupName, Handle, NameError, Process, Reason, View};
 use support::{Members, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
+use testcluster::child::assert_ended;
 
 /// What the cluster knows of this process.
 fn memberships() -> Vec<Process> {
@@ -141,7 +142,7 @@ fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
             // Nothing was asked of the daemon, so the handle is as good as new.
             failed.into_handle().unwrap().join(&name("b4")).unwrap().leave().unwrap();
             drop(c.stdin.take());
-            c.wait().unwrap();
+            assert_ended("member.c", c.wait().unwrap(), 0, "");
         }
     });
 }

@@ -11,6 +11,7 @@ use cpg::{CsError, Error, GroupName, Handle};
 use support::other_user::{become_nobody, real_root};
 use support::{join, name};
 use testcluster::Cluster;
+use testcluster::child::succeed;
 
 /// Covers a directory, in the mount namespace of the calling thread, with a file system in memory.
 fn mount_memory(directory: &str) {
@@ -126,16 +127,14 @@ fn child_without_descriptors() {
 #[test]
 fn a14_running_out_of_descriptors_is_a_clear_error() {
     let cluster = Cluster::start(1).unwrap();
-    let child = cluster
-        .command_on(1, "sh")
-        .args(["-c", r#"ulimit -n 40 && exec "$@""#, "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "child_without_descriptors", "--ignored", "--nocapture"])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let child = succeed(
+        cluster
+            .command_on(1, "sh")
+            .args(["-c", r#"ulimit -n 40 && exec "$@""#, "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "child_without_descriptors", "--ignored", "--nocapture"]),
+    );
     let text = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success(), "{text}{}", String::from_utf8_lossy(&child.stderr));
     assert!(text.contains("served with"), "{text}");
     let refused: Vec<_> = text.lines().filter_map(|line| line.split_once("refused: ")).collect();
     assert!(

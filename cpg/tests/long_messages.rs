@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cpg::{Connect, Error, Event, Flow};
 use support::{Members, deadline, join_with, name, split_with};
 use testcluster::Cluster;
+use testcluster::child::succeed;
 
 const LONG: usize = 20_000_000;
 
@@ -160,7 +161,6 @@ fn libcpg_says_nothing_on_standard_error() {
     let cluster = Cluster::start(1).unwrap();
     let mut command = cluster.command_on(1, std::env::current_exe().unwrap());
     command.args(["--exact", "sends_long_messages", "--ignored", "--nocapture"]);
-    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let output = succeed(command.stdout(Stdio::null()));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "sent\n");
 }

@@ -13,6 +13,7 @@ use support::{
     deadline, join, join_with, packets_program, payloads, pump, readable, receive, split_with, wait_for,
 };
 use testcluster::Cluster;
+use testcluster::child::assert_ended;
 
 fn coalesced(group: &str) -> Group {
     join_with(Connect::new().flow(Flow::coalesced()), group)
@@ -231,7 +232,7 @@ fn a_program_in_c_sends_and_receives_packets() {
         let mut c = c_program(&cluster, 2, &["send", "c", "500"]);
         let heard = receive(&mut receiver, 500);
         assert!(heard.iter().enumerate().all(|(index, message)| *message == of_c(index)));
-        assert!(c.wait().unwrap().success());
+        assert_ended("packets.c", c.wait().unwrap(), 0, "");
 
         let mut c = c_program(&cluster, 2, &["receive", "c", "500"]);
         let mut lines = BufReader::new(c.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -247,7 +248,7 @@ fn a_program_in_c_sends_and_receives_packets() {
                 .fold(0x811c_9dc5_u32, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(16_777_619));
             assert_eq!(line, format!("{index} {} {sum:08x}", message.len()));
         }
-        assert!(c.wait().unwrap().success());
+        assert_ended("packets.c", c.wait().unwrap(), 0, "");
     });
 }
 
