@@ -81,6 +81,7 @@
 //! [partition](guide::partitions) and when the [daemon goes](guide::losing_the_daemon); how to find a leader and
 //! [give state to those who join](guide::building); who must be [trusted](guide::security). Programs come [from C](guide::from_c) and
 //! [from `rust-corosync`](guide::from_rust_corosync) call by call. [Troubleshooting](guide::troubleshooting) has each error by its text.
+//! An [`Error`] prints its remedy where it has one, also when `main` returns it.
 //!
 //! The facts with a letter and a number are on a page of their own: [`facts`].
 //!

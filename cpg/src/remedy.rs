@@ -17,7 +17,7 @@ pub(crate) fn text(call: &str, code: CsError) -> String {
 fn of_connecting(code: CsError, user: impl FnOnce() -> Option<u32>) -> String {
     let remedy = match code {
         CsError::Library => {
-            ": is it running? Programs see it only in its own network namespace. If it runs there, its log says why it \
+            ": is corosync running? Programs see it only in its own network namespace. If it runs there, its log says why it \
              refused"
         }
         CsError::Access => return access(user()),

@@ -5,6 +5,7 @@ mod support;
 use std::io::IoSlice;
 
 use cpg::{Error, FlowControl, Group, Guarantee};
+use support::mounts::limit_shared_memory;
 use support::{deadline, join, messages, payloads, pump, wait_for};
 use testcluster::Cluster;
 
@@ -147,20 +148,6 @@ fn b12_buffers_without_end_are_refused_before_libcpg_aborts() {
         buffers.pop();
         group.zero_copy(1).unwrap().send().unwrap();
     });
-}
-
-/// Leaves so many bytes in this node's `/dev/shm`.
-fn limit_shared_memory(free: u64) {
-    // SAFETY: all zero is a value of it.
-    let mut shm: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the path ends with a NUL, and the struct is there.
-    assert_eq!(unsafe { libc::statvfs(c"/dev/shm".as_ptr(), &raw mut shm) }, 0);
-    let size = (shm.f_blocks - shm.f_bfree) * shm.f_frsize + free;
-    let size = std::ffi::CString::new(format!("size={size}")).unwrap();
-    let (none, path) = (std::ptr::null(), c"/dev/shm".as_ptr());
-    // SAFETY: the strings end with a NUL and outlive the call, which takes null for the others.
-    let code = unsafe { libc::mount(none, path, none, libc::MS_REMOUNT, size.as_ptr().cast()) };
-    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
 }
 
 #[test]

@@ -2,24 +2,16 @@
 
 mod support;
 
-use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
 use cpg::{CsError, Error, GroupName, Handle};
+use support::mounts::{limit_shared_memory, mount_memory};
 use support::other_user::{become_nobody, real_root};
 use support::{join, name};
 use testcluster::Cluster;
 use testcluster::child::succeed;
-
-/// Covers a directory, in the mount namespace of the calling thread, with a file system in memory.
-fn mount_memory(directory: &str) {
-    let mounted = ["tmpfs", directory].map(|text| CString::new(text).unwrap());
-    let [tmpfs, directory] = mounted.each_ref().map(|text| text.as_ptr());
-    // SAFETY: the strings end with a NUL and outlive the call, and there are no data.
-    assert_eq!(unsafe { libc::mount(tmpfs, directory, tmpfs, 0, std::ptr::null()) }, 0);
-}
 
 #[test]
 fn c_another_user_is_refused_and_let_in_by_doing_what_the_error_says() {
@@ -79,6 +71,20 @@ fn c_a_client_that_does_not_see_the_shared_memory_is_told_so() {
     assert!(refused.to_string().contains("does not see the daemon's /dev/shm"), "{refused}");
 }
 
+#[test]
+fn c_a_client_without_room_in_the_shared_memory_is_told_so() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        // A connection takes three megabytes.
+        limit_shared_memory(1 << 20);
+        let refused = Handle::connect().unwrap_err();
+        assert_eq!(refused.code(), Some(CsError::NoSpace));
+        assert!(refused.to_string().ends_with("see df -h /dev/shm"), "{refused}");
+        limit_shared_memory(8 << 20);
+        Handle::connect().unwrap().close().unwrap();
+    });
+}
+
 /// What the child does in [`c_an_error_that_main_returns_is_printed_with_its_remedy`].
 #[test]
 #[ignore = "a part of another test, which has no daemon for it"]
@@ -98,7 +104,7 @@ fn c_an_error_that_main_returns_is_printed_with_its_remedy() {
     let text = [child.stdout, child.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     assert!(!child.status.success(), "{text}");
     assert!(
-        text.contains("Error: cannot connect to corosync (") && text.contains("is it running?"),
+        text.contains("Error: cannot connect to corosync (") && text.contains("is corosync running?"),
         "{text}"
     );
 }
