@@ -389,6 +389,8 @@ fn a_user_who_is_refused_is_not_kept_waiting() {
         println!("passed over: there is one user in this namespace");
         return;
     }
+    // No other test limits threads meanwhile.
+    let _alone = alone();
     let cluster = Cluster::start(1).unwrap();
     let (lost, told) = std::sync::mpsc::channel();
     let refused = cluster.spawn_on(1, move || {
@@ -409,6 +411,55 @@ fn a_user_who_is_refused_is_not_kept_waiting() {
     assert_eq!((error.code(), again.code()), (Some(CsError::Access), Some(CsError::Access)));
     assert!(error.to_string().contains("uidgid { uid:"), "{error}");
     left.unwrap();
+}
+
+/// Sets how many threads a user who is not root may have.
+fn limit_threads(soft: libc::rlim_t) -> libc::rlim_t {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it writes one struct.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);
+    let before = std::mem::replace(&mut limit.rlim_cur, soft);
+    // SAFETY: it reads one struct.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
+    before
+}
+
+#[test]
+fn without_a_thread_to_come_back_by_the_loss_is_still_why_messages_come_back() {
+    if !real_root() {
+        println!("passed over: there is one user in this namespace");
+        return;
+    }
+    let _alone = alone();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().window(1));
+        let (sender, mut receiver) = join_with(how, "no thread").split();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+        cluster.pause(1).unwrap();
+        let tickets = [b"1", b"2"].map(|message| sender.send_tracked(message).unwrap());
+        cluster.kill(1).unwrap();
+        // This thread is root's no longer, and may not start another one.
+        become_nobody();
+        let before = limit_threads(0);
+        let (mut events, mut errors) = (Vec::new(), Vec::new());
+        while errors.len() < 2 {
+            match receiver.recv() {
+                Ok(event) => events.push(event),
+                Err(error) => errors.push(error),
+            }
+        }
+        limit_threads(before);
+        assert_eq!(told(&events), ["sent 1", "unsent 2"]);
+        assert!(errors.iter().all(|error| matches!(error, Error::Thread(_))), "{errors:?}");
+        for error in
+            tickets.map(|ticket| ticket.wait().unwrap_err()).iter().chain([&sender.send(b"x").unwrap_err()])
+        {
+            assert!(error.is_connection_lost() && !matches!(error, Error::Away), "{error}");
+        }
+        // There is no membership to end.
+        receiver.leave().unwrap();
+    });
 }
 
 #[test]
