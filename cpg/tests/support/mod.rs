@@ -208,6 +208,21 @@ pub fn split_with(flow: cpg::Flow, group: &str) -> (cpg::Sender, cpg::Receiver) 
     join_with(cpg::Session::options().flow(flow), group).split()
 }
 
+/// As [`pump`], of a whole session.
+pub fn pump_session(
+    session: &mut cpg::Session,
+    mut done: impl FnMut(&[OwnedEvent]) -> bool,
+) -> Vec<OwnedEvent> {
+    let mut events = Vec::new();
+    let deadline = deadline();
+    while !done(&events) {
+        let limits = Limits::one().until(deadline);
+        let handled = session.dispatch(limits, |_, event| events.push(event.to_owned())).unwrap();
+        assert_eq!(handled, 1, "nothing more came after {events:?}");
+    }
+    events
+}
+
 /// Dispatches a receiver until `count` messages have come, and returns their payloads.
 pub fn receive(receiver: &mut cpg::Receiver, count: usize) -> Vec<Vec<u8>> {
     let mut heard = Vec::new();
