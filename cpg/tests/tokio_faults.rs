@@ -1,4 +1,4 @@
-//! Groups for tasks when handlers panic, processes fork and daemons die; and tasks that have nothing to do.
+//! Sessions for tasks when handlers panic, processes fork and daemons die; and tasks that have nothing to do.
 #![cfg(feature = "tokio")]
 
 mod support;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::task::{Context, Poll};
 
-use cpg::tokio::{Group, Receiver};
+use cpg::tokio::{Receiver, Session};
 use cpg::{CsError, Error, Event, OwnedEvent};
 use futures_core::Stream as _;
 use support::fork::{alone, child, ensure, fork, reap, refused};
@@ -21,12 +21,12 @@ use tokio::sync::Mutex;
 
 #[test]
 fn a_panic_in_a_handler_ends_its_task_alone() {
-    // The daemon may not have noticed yet that the groups of one runtime have gone when the next one joins.
+    // The daemon may not have noticed yet that the members of one runtime have gone when the next one joins.
     static RUNTIMES: AtomicI32 = AtomicI32::new(0);
     on_each_runtime(1, |_| async {
         let runtime = RUNTIMES.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = soon(Group::join(&*format!("shared {runtime}"))).await.unwrap().split();
-        let mut alone = soon(Group::join(&*format!("alone {runtime}"))).await.unwrap();
+        let (sender, receiver) = soon(Session::join(format!("shared {runtime}"))).await.unwrap().split();
+        let mut alone = soon(Session::join(format!("alone {runtime}"))).await.unwrap();
         let receiver = Arc::new(Mutex::new(receiver));
         for byte in 0..5_u8 {
             soon(sender.send(&[byte])).await.unwrap();
@@ -47,7 +47,7 @@ fn a_panic_in_a_handler_ends_its_task_alone() {
                 }
             }
         });
-        // A task whose group goes with it.
+        // A task whose session goes with it.
         alone.send(b"x").await.unwrap();
         let alone = tokio::spawn(async move {
             loop {
@@ -91,9 +91,9 @@ fn a_child_is_refused_and_its_parent_is_not_disturbed() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         current().block_on(async {
-            let group = soon(Group::join("forked")).await.unwrap();
-            let (leaving_sender, leaving) = soon(Group::join("leaving")).await.unwrap().split();
-            let (sender, mut receiver) = group.split();
+            let session = soon(Session::join("forked")).await.unwrap();
+            let (leaving_sender, leaving) = soon(Session::join("leaving")).await.unwrap().split();
+            let (sender, mut receiver) = session.split();
             // Nothing is ready, so that the child has to say it without being told to look.
             for _ in 0..2 {
                 soon(receiver.recv()).await.unwrap();
@@ -137,10 +137,10 @@ fn assert_lost(error: &Error) {
 #[test]
 fn a_lost_daemon_ends_what_waits_and_what_comes_later() {
     on_each_runtime(1, |cluster| async move {
-        let mut hears = soon(Group::join("receives")).await.unwrap();
-        let mut dispatches = soon(Group::join("dispatches")).await.unwrap();
-        let leaves = soon(Group::join("leaves")).await.unwrap();
-        let (sender, mut receiver) = soon(Group::join("whole")).await.unwrap().split();
+        let mut hears = soon(Session::join("receives")).await.unwrap();
+        let mut dispatches = soon(Session::join("dispatches")).await.unwrap();
+        let leaves = soon(Session::join("leaves")).await.unwrap();
+        let (sender, mut receiver) = soon(Session::join("whole")).await.unwrap().split();
         let waiting = [
             tokio::spawn(async move {
                 loop {
@@ -184,12 +184,12 @@ fn a_lost_daemon_ends_what_waits_and_what_comes_later() {
             matches!(sender.try_send(b"x"), Err(Error::Left)).then_some(())
         })
         .await;
-        assert!(soon(Group::join("new")).await.unwrap_err().is_connection_lost());
+        assert!(soon(Session::join("new")).await.unwrap_err().is_connection_lost());
         let inner = Arc::clone(&cluster);
         tokio::task::spawn_blocking(move || inner.restart(1).unwrap()).await.unwrap();
-        let mut group = soon(Group::join("whole")).await.unwrap();
-        soon(group.send(b"back")).await.unwrap();
-        assert_eq!(message(&mut group).await, b"back");
+        let mut session = soon(Session::join("whole")).await.unwrap();
+        soon(session.send(b"back")).await.unwrap();
+        assert_eq!(message(&mut session).await, b"back");
     });
 }
 
@@ -200,11 +200,11 @@ fn an_idle_runtime_does_not_run() {
     let mut busy = cluster.on(1, || join("busy"));
     let idle = cluster.spawn_on(1, || {
         current().block_on(async {
-            let mut group = Group::join("idle").await.unwrap();
-            let OwnedEvent::ConfChg(_) = group.recv().await.unwrap() else { panic!() };
+            let mut session = Session::join("idle").await.unwrap();
+            let OwnedEvent::ConfChg(_) = session.recv().await.unwrap() else { panic!() };
             // SAFETY: it takes and breaks nothing.
             THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
-            group.recv().await
+            session.recv().await
         })
     });
     let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));

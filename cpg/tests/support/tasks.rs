@@ -86,7 +86,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe:
     tokio::time::timeout(PATIENCE, probing).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
-/// The next message of a group or a receiver, past other events.
+/// The next message of a session or a receiver, past other events.
 pub async fn message(from: &mut (impl Stream<Item = Result<OwnedEvent>> + Unpin)) -> Vec<u8> {
     loop {
         let next = poll_fn(|cx| Pin::new(&mut *from).poll_next(cx));
