@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use cpg::{Handle, OwnedEvent, Result};
@@ -64,6 +64,15 @@ pub async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
         }
     })
     .await
+}
+
+/// The output of a future, by polls that nothing wakes: in a child of the process there is no reactor that would.
+pub fn by_hand<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    wait_for("the future", || match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    })
 }
 
 /// Lets timers go off a few times; whoever holds up the executor holds up this.
