@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cpg::tokio::{Sender, Session};
-use cpg::{CsError, Event, Handle, OwnedEvent};
+use cpg::{CsError, Error, Event, Handle, OwnedEvent};
 use support::tasks::{eventually, message, on_each_runtime, polled, soon};
 use support::{deadline, name};
 
@@ -255,7 +255,7 @@ fn a_cancelled_leave_ends_the_membership_under_the_senders() {
                 std::fs::read_link(&socket).map_or(Some(()), |now| (now != open).then_some(()))
             })
             .await;
-            assert!(matches!(sender.try_send(b"x"), Err(cpg::Error::Left)));
+            assert!(matches!(sender.try_send(b"x"), Err(Error::Left)));
             eventually("the membership to end", || is_empty("leaves")).await;
             if let Some(result) = left {
                 result.unwrap();
@@ -263,6 +263,18 @@ fn a_cancelled_leave_ends_the_membership_under_the_senders() {
                 break;
             }
         }
+    });
+}
+
+#[test]
+fn a_cancelled_leave_fails_the_tickets_of_what_it_has_not_seen_delivered() {
+    on_each_runtime(1, |cluster| async move {
+        let (sender, receiver) = soon(Session::join("tickets")).await.unwrap().split();
+        cluster.pause(1).unwrap();
+        let ticket = sender.try_send_tracked(b"x").unwrap();
+        assert!(polled(1, receiver.leave()).await.is_none());
+        assert!(matches!(soon(ticket).await, Err(Error::Left)));
+        cluster.resume(1).unwrap();
     });
 }
 
