@@ -5,7 +5,7 @@ mod support;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use cpg::{CsError, Error, Event, Group, GroupName, Handle, NameError, Process, Reason, View};
+use cpg::{CsError, Daemon, Error, Event, Group, GroupName, Handle, NameError, Process, Reason, View};
 use support::{Members, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
 
@@ -51,12 +51,16 @@ trait CannotSend {
 }
 
 impl CannotSend for Handle {}
+impl CannotSend for Daemon {}
 
 #[test]
 fn b1_a_handle_that_is_not_joined_has_no_send() {
     let cluster = Cluster::start(1).unwrap();
     let handle = cluster.on(1, Handle::connect).unwrap();
     assert_eq!(handle.send(b"x"), "there is no such method");
+    // Nor has that which it dereferences to.
+    let daemon: &Daemon = &handle;
+    assert_eq!(daemon.send(b"x"), "there is no such method");
 }
 
 #[test]

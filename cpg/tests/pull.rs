@@ -4,8 +4,7 @@ mod support;
 
 use std::time::Instant;
 
-use cpg::{Events, Group, Limits, OwnedEvent, Result};
-use static_assertions::assert_impl_all;
+use cpg::{Group, Limits, OwnedEvent, Result};
 use support::{deadline, join, messages, payloads, pump, views};
 use testcluster::Cluster;
 

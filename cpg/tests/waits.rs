@@ -48,50 +48,50 @@ const CASES: &[Case] = &[
     waits("Handle::groups", |gate| {
         let group = idle(gate);
         gate.call();
-        let mut groups = group.handle()?.groups()?;
+        let mut groups = group.daemon().groups()?;
         assert!(groups.any(|name| name.unwrap() == *group.name()));
         Ok(())
     }),
     waits("Handle::processes", |gate| {
         let group = idle(gate);
         gate.call();
-        let mut processes = group.handle()?.processes()?;
+        let mut processes = group.daemon().processes()?;
         assert!(processes.any(|process| process.unwrap().member == group.me()));
         Ok(())
     }),
     waits("Handle::processes_of", |gate| {
         let group = idle(gate);
         gate.call();
-        assert_eq!(group.handle()?.processes_of(group.name())?.count(), 1);
+        assert_eq!(group.daemon().processes_of(group.name())?.count(), 1);
         Ok(())
     }),
     waits("Groups::next", |gate| {
         let group = idle(gate);
-        let mut groups = group.handle()?.groups()?;
+        let mut groups = group.daemon().groups()?;
         gate.call();
         groups.next().unwrap()?;
         Ok(())
     }),
     waits("Processes::next", |gate| {
         let group = idle(gate);
-        let mut processes = group.handle()?.processes_of(group.name())?;
+        let mut processes = group.daemon().processes_of(group.name())?;
         gate.call();
         assert_eq!(processes.next().unwrap()?.member, group.me());
         Ok(())
     }),
     ends("drop of Processes", |gate| {
         let group = idle(gate);
-        let processes = group.handle()?.processes()?;
+        let processes = group.daemon().processes()?;
         gate.call();
         drop(processes);
         gate.returned()?;
-        assert_eq!(group.handle()?.processes_of(group.name())?.count(), 1);
+        assert_eq!(group.daemon().processes_of(group.name())?.count(), 1);
         Ok(())
     }),
     waits("Handle::members_of", |gate| {
         let group = idle(gate);
         gate.call();
-        assert_eq!(group.handle()?.members_of(group.name())?, [group.me()]);
+        assert_eq!(group.daemon().members_of(group.name())?, [group.me()]);
         Ok(())
     }),
     waits("Handle::close", |gate| {
