@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Ended, Event, Group, Limits, Link, Session, TotemEvents, Waker, packet};
+use cpg::{Connect, Ended, Event, Group, Limits, Link, Reconnect, Session, TotemEvents, Waker, packet};
 use static_assertions::assert_impl_all;
 use support::{deadline, join, join_with, payloads, pump, views, wait_for};
 use testcluster::Cluster;
@@ -21,7 +21,7 @@ fn payload(_: &Link, event: Event<'_>) -> ControlFlow<Vec<u8>> {
 
 /// No event is sent; but the ring of a daemon that had to wait for the processor forms anew.
 #[expect(clippy::needless_pass_by_value, reason = "what run takes")]
-fn nothing(_: &Link, event: Event<'_>) -> ControlFlow<()> {
+fn nothing<L>(_: &L, event: Event<'_>) -> ControlFlow<()> {
     assert!(matches!(event, Event::TotemConfChg(_)), "{event:?}");
     Continue(())
 }
@@ -302,28 +302,46 @@ fn each_wake_of_another_thread_is_seen_though_events_never_end() {
     });
 }
 
-#[test]
-fn an_idle_run_does_not_run() {
-    static THREAD: AtomicI32 = AtomicI32::new(0);
+/// `run` joins, calls what it is given on the thread that runs, and runs until it is woken.
+fn assert_sleeps(run: fn(&dyn Fn(), &Waker) -> Ended<()>) {
     let cluster = Cluster::start(1).unwrap();
     let (waker, mut busy) = (Waker::new().unwrap(), cluster.on(1, || join("busy")));
+    let (runs, told) = std::sync::mpsc::channel();
     let idle = cluster.spawn_on(1, {
         let waker = waker.clone();
-        move || {
-            let mut group = join("idle");
-            pump(&mut group, |events| views(events).next().is_some());
-            // SAFETY: it takes and breaks nothing.
-            THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
-            group.run_with(Limits::forever().until(deadline()).woken_by(&waker), nothing).unwrap()
-        }
+        // SAFETY: it takes and breaks nothing.
+        move || run(&|| runs.send(unsafe { libc::gettid() }).unwrap(), &waker)
     });
-    let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
+    let thread = told.recv().unwrap();
     support::assert_stays_asleep(thread, || {
         busy.send_until(b"x", deadline()).unwrap();
         payloads(&mut busy, 1);
     });
     waker.wake();
     assert_eq!(idle.join().unwrap(), Ended::Woken);
+}
+
+#[test]
+fn an_idle_run_does_not_run() {
+    assert_sleeps(|runs, waker| {
+        let mut group = join("idle");
+        pump(&mut group, |events| views(events).next().is_some());
+        runs();
+        group.run_with(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
+    });
+}
+
+#[test]
+fn an_idle_run_of_a_session_does_not_run() {
+    assert_sleeps(|runs, waker| {
+        let mut session = join_with(Session::options().reconnect(Reconnect::new()), "idle");
+        session.run(|_, event| if let Event::ConfChg(_) = event { Break(()) } else { Continue(()) }).unwrap();
+        // Nor when its queue has been in use.
+        session.send(b"x").unwrap();
+        session.run(|_, event| if let Event::Deliver(_) = event { Break(()) } else { Continue(()) }).unwrap();
+        runs();
+        session.run_with(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
+    });
 }
 
 static WAKER: OnceLock<Waker> = OnceLock::new();
