@@ -220,7 +220,10 @@ fn a_session_looks_at_all_limits_between_two_messages_of_a_packet() {
         waker.wake();
         let woken = Limits::available().woken_by(&waker);
         assert_eq!(session.dispatch(woken, |_, _| panic!()).unwrap(), 0);
-        assert_eq!(session.run_with(Limits::one(), |_, event| Break(number(event))).unwrap(), Ended::Broke(3));
+        assert_eq!(
+            session.run_with(Limits::one(), |_, event| Break(number(event))).unwrap(),
+            Ended::Broke(3)
+        );
         let ended = session.run_with(Limits::available().at_most(2), |_, event| {
             number(event);
             Continue::<()>(())

@@ -170,7 +170,10 @@ fn a_panic_of_a_handler_of_a_session_goes_on_in_the_caller_and_later_events_stay
         let waker = Waker::new().unwrap();
         let wait = Limits::forever().until(deadline()).woken_by(&waker);
         assert_eq!(panic_of(|| session.run_with(wait, &mut handler)), 1);
-        assert_eq!(panic_of(|| session.dispatch(Limits::one(), |sender, event| _ = handler(sender, event))), 2);
+        assert_eq!(
+            panic_of(|| session.dispatch(Limits::one(), |sender, event| _ = handler(sender, event))),
+            2
+        );
         let (sender, mut receiver) = session.split();
         assert_eq!(panic_of(|| receiver.run(&mut handler)), 3);
         assert_eq!(panic_of(|| receiver.run_with(wait, &mut handler)), 4);
@@ -191,9 +194,7 @@ macro_rules! until_the_error {
     ($member:ty) => {{
         let styles: [fn(&mut $member) -> Error; 7] = [
             |member| member.run(go_on).unwrap_err(),
-            |member| {
-                member.run_with(Limits::forever().woken_by(&Waker::new().unwrap()), go_on).unwrap_err()
-            },
+            |member| member.run_with(Limits::forever().woken_by(&Waker::new().unwrap()), go_on).unwrap_err(),
             |member| member.run_with(Limits::forever().until(deadline()), go_on).unwrap_err(),
             |member| member.events().find_map(Result::err).unwrap(),
             |member| loop {
