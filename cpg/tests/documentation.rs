@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cpg::{CsError, Error, GroupName};
+use cpg::{CsError, Error, GroupName, SystemError};
 
 fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -166,7 +166,7 @@ fn troubleshooting_has_every_code() {
 
 #[test]
 fn troubleshooting_has_every_error_as_a_user_sees_it() {
-    let os = io::Error::from_raw_os_error;
+    let os = |code| SystemError::from(io::Error::from_raw_os_error(code));
     // With the names of the variants, which an error does not print.
     macro_rules! named {
         ($($error:expr,)*) => { [$(($error, stringify!($error))),*] };

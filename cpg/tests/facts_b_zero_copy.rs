@@ -14,10 +14,10 @@ fn b12_flow_control_is_always_said_to_be_off() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let group = join("b12 flow");
-        assert_eq!(group.handle().unwrap().flow_control().unwrap(), FlowControl::Disabled);
+        assert_eq!(group.daemon().flow_control().unwrap(), FlowControl::Disabled);
         cluster.pause(2).unwrap();
         wait_for("flow control", || group.send(&vec![0; 100_000]).err());
-        assert_eq!(group.handle().unwrap().flow_control().unwrap(), FlowControl::Disabled);
+        assert_eq!(group.daemon().flow_control().unwrap(), FlowControl::Disabled);
         cluster.resume(2).unwrap();
     });
 }
@@ -64,7 +64,7 @@ fn b12_zero_copy_buffers_are_messages_of_any_size_up_to_the_atomic_one() {
     let mut other = cluster.on(2, || join("b12 zero-copy"));
     cluster.on(1, || {
         let mut group = join("b12 zero-copy");
-        let most = group.handle().unwrap().max_atomic_message_size();
+        let most = group.daemon().max_atomic_message_size();
         let mut expected = Vec::new();
         for len in [0, 1, 100, 4096, most] {
             let mut buffer = group.zero_copy(len).unwrap();

@@ -6,8 +6,8 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cpg::{Connect, Error, Event, Flow};
-use support::{Members, deadline, join_with, name, split_with};
+use cpg::{Error, Event, Flow};
+use support::{Members, deadline, join, name, split_with};
 use testcluster::Cluster;
 use testcluster::child::succeed;
 
@@ -143,7 +143,7 @@ fn a_long_message_has_its_place_among_short_ones() {
 #[test]
 #[ignore = "another test's other process"]
 fn sends_long_messages() {
-    let mut group = join_with(Connect::new(), "quiet");
+    let mut group = join("quiet");
     let (ended, mut refused) = (long(0, 0), 0);
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = descriptors();
