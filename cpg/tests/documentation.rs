@@ -186,7 +186,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
         Error::NoSharedMemory { len: 1_000_000, source: os(libc::ENOSPC) },
         Error::Left,
         Error::Away,
-        Error::Waits { call: "cpg_membership_get" },
+        Error::Waits { call: "cpg_mcast_joined" },
         Error::QueueFull,
         Error::Dropped,
         Error::Unheard,
