@@ -99,7 +99,7 @@ fn a7_iterations_and_buffers_stay_with_the_parent() {
         let mut others = Members::start(&cluster, 1, group.name(), 1);
         let mut buffer = group.zero_copy(3000).unwrap();
         buffer.fill(b'z');
-        let mut processes = group.handle().unwrap().processes_of(group.name()).unwrap();
+        let mut processes = group.daemon().processes_of(group.name()).unwrap();
         let pid = fork();
         if pid == 0 {
             child(move || {
