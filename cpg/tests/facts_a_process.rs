@@ -1,11 +1,11 @@
-//! Children of a process that has handles (A7).
+//! Children of a process that has handles (A7), also of one that forks while it dispatches (A17).
 
 mod support;
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 
-use cpg::{Error, Group, Handle, Limits, Result};
+use cpg::{Error, Event, Group, Handle, Limits, Result};
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::{Members, deadline, join, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
@@ -100,7 +100,7 @@ fn a7_iterations_and_buffers_stay_with_the_parent() {
         let mut others = Members::start(&cluster, 1, group.name(), 1);
         let mut buffer = group.zero_copy(3000).unwrap();
         buffer.fill(b'z');
-        let mut processes = group.handle().unwrap().processes_of(group.name()).unwrap();
+        let mut processes = group.daemon().processes_of(group.name()).unwrap();
         let pid = fork();
         if pid == 0 {
             child(move || {
@@ -167,5 +167,49 @@ fn a7_programs_that_are_started_do_not_get_the_descriptor() {
         wait_for("the handle to go", || {
             Handle::connect().unwrap().groups().unwrap().count().eq(&1).then_some(())
         });
+    });
+}
+
+#[test]
+fn a17_a_fork_in_a_handler_takes_nothing_of_the_parents() {
+    const COUNT: usize = 200;
+    let _alone = alone();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("forks");
+        let mut others = Members::start(&cluster, 1, group.name(), 1);
+        pump(&mut group, |events| views(events).any(|view| view.members().len() == 2));
+        let sent: Vec<_> = (0..COUNT).map(|number| format!("number {number}").into_bytes()).collect();
+        for message in &sent {
+            group.send_until(message, deadline()).unwrap();
+        }
+        // With the last one on its way to all members there are enough to take.
+        others.expect(|line| line.ends_with("number 199"));
+        let (mut heard, mut forked) = (Vec::new(), None);
+        let dispatched = group.dispatch(Limits::available(), |_, event| {
+            let Event::Deliver(message) = event else { panic!("{event:?}") };
+            heard.push(message.payload().to_vec());
+            if heard.len() == 11 {
+                let pid = fork();
+                forked = Some(pid);
+                if pid > 0 {
+                    // The child returns from here, and its dispatch would go on.
+                    reap(pid);
+                }
+            }
+        });
+        if forked == Some(0) {
+            child(move || {
+                ensure!(refused(dispatched) && heard.len() == 11);
+                ensure!(refused(group.dispatch(Limits::available(), |_, _| {})));
+                ensure!(refused(group.send(b"from the child")));
+                drop(group);
+                0
+            });
+        }
+        assert!(forked.is_some() && dispatched.unwrap() == heard.len());
+        heard.extend(payloads(&mut group, COUNT - heard.len()));
+        assert!(heard == sent, "{heard:?}");
+        assert_stands(&mut group, &mut others);
     });
 }

@@ -96,7 +96,7 @@ impl<'l> Progress<'l> {
                 return Some(Stopped::Woken);
             }
         }
-        self.limits.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| Stopped::TimedOut)
+        self.is_late().then_some(Stopped::TimedOut)
     }
 
     /// Waits for `source`; returns why it is not to be waited for any longer.
@@ -106,10 +106,16 @@ impl<'l> Progress<'l> {
         if !waits {
             return Ok(Some(Stopped::Idle));
         }
-        if !source.wait(deadline, waker.map(Waker::as_fd))? {
-            return Ok(Some(Stopped::TimedOut));
+        let ready = source.wait(deadline, waker.map(Waker::as_fd))?;
+        if waker.is_some_and(Waker::take) {
+            return Ok(Some(Stopped::Woken));
         }
-        Ok(waker.is_some_and(Waker::take).then_some(Stopped::Woken))
+        // A descriptor can be readable with nothing to take, again and again.
+        Ok((!ready || self.is_late()).then_some(Stopped::TimedOut))
+    }
+
+    fn is_late(&self) -> bool {
+        self.limits.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
