@@ -54,7 +54,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
             }
             Look::Lost(error) => {
                 incoming.lose(shared, &error);
-                return Ok(Step::Taken);
+                return self.go_on(progress);
             }
             Look::On => {}
         }
@@ -64,11 +64,11 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
                 if let Some(lost) = untold.take() {
                     progress.count();
                     handler(sender, Event::Lost(lost));
-                } else {
-                    let Some(found) = rejoin.take() else { return Ok(Step::Nothing) };
-                    incoming.enter(shared, found);
+                    return Ok(Step::Taken);
                 }
-                Ok(Step::Taken)
+                let Some(found) = rejoin.take() else { return Ok(Step::Nothing) };
+                incoming.enter(shared, found);
+                self.go_on(progress)
             }
             Membership::Over { error, told, .. } => {
                 *told = true;
@@ -83,6 +83,12 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
 }
 
 impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
+    /// The session has come to another state, which is no event: a deadline that has passed still takes one.
+    #[cold]
+    fn go_on(&mut self, progress: &Progress<'_>) -> Result<Step> {
+        self.next(progress)
+    }
+
     /// The next event of libcpg's.
     #[inline]
     fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Step> {
@@ -112,7 +118,10 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
             Ok(Taken::One) => Ok(Step::Taken),
             Ok(Taken::Nothing) => Ok(Step::Nothing),
             Ok(Taken::Full) => Ok(Step::Full),
-            Err(error) => incoming.failed(shared, error).map(|()| Step::Taken),
+            Err(error) => {
+                incoming.failed(shared, error)?;
+                self.go_on(progress)
+            }
         }
     }
 }
