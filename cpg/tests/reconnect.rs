@@ -172,6 +172,35 @@ fn waits_end_as_they_do_in_a_membership() {
 }
 
 #[test]
+fn a_deadline_that_has_passed_takes_the_loss_and_the_return_as_it_takes_an_event() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(returning(Reconnect::new()), "polls");
+        let mut final_one = join_with(Session::options(), "polls and ends");
+        for session in [&mut session, &mut final_one] {
+            pump_session(session, |events| support::views(events).next().is_some());
+        }
+        cluster.kill(1).unwrap();
+        for session in [&session, &final_one] {
+            wait_for("the descriptor", || readable(session.as_fd()).then_some(()));
+        }
+        let event = session.recv_until(Instant::now()).unwrap();
+        assert!(matches!(event, Some(OwnedEvent::Lost(_))), "{event:?}");
+        assert!(final_one.recv_until(Instant::now()).unwrap_err().is_connection_lost());
+        cluster.restart(1).unwrap();
+        wait_for("the descriptor", || readable(session.as_fd()).then_some(()));
+        // Joining waits until there is a first view.
+        let event = loop {
+            match session.recv_until(Instant::now()).unwrap() {
+                Some(OwnedEvent::TotemConfChg(_)) => {}
+                event => break event,
+            }
+        };
+        assert!(matches!(event, Some(OwnedEvent::Rejoined(_))), "{event:?}");
+    });
+}
+
+#[test]
 fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {

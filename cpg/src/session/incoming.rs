@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::event::reconnect::Lost;
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::Connect;
-use crate::ffi::requests::Counted;
 use crate::group::leave::OwnLeave;
 use crate::member::Member;
 use crate::os::fd;
@@ -26,8 +25,6 @@ pub(super) struct Incoming {
     pub(super) generation: u64,
     pub(super) leave: OwnLeave,
     pub(super) stash: Stash,
-    /// The count after which one more event of a full group can be taken (A8).
-    pub(super) counted: Option<Counted>,
     /// How the next membership is found when this one is lost; none if no other one follows.
     comeback: Option<Comeback>,
 }
@@ -85,7 +82,6 @@ impl Incoming {
             generation: 1,
             leave: OwnLeave::default(),
             stash: Stash::default(),
-            counted: None,
             comeback,
         }
     }

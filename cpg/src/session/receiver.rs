@@ -132,34 +132,37 @@ impl Receiver {
         progress: &Progress<'_>,
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) -> Result<Stopped> {
+        let mut counted = None;
         loop {
-            match self.turn(progress, handler)? {
-                Stopped::Full => self.counted(self.sender.shared().count())?,
+            match self.turn(progress, counted, handler)? {
+                Stopped::Full => counted = self.counted(self.sender.shared().count())?,
                 stopped => return Ok(stopped),
             }
         }
     }
 
     /// Dispatches until the limits of `progress` end it, or the members of a full group are to be [`counted`](Self::counted).
+    ///
+    /// A count that this turn does not use is gone with it: later, others may have joined.
     pub(crate) fn turn(
         &mut self,
         progress: &Progress<'_>,
+        counted: Option<Counted>,
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) -> Result<Stopped> {
         let Self { sender, incoming, .. } = self;
         let dispatching = Dispatching::begin(sender.shared().outbox());
-        let result = run(&mut Turn { sender, incoming, handler }, progress);
+        let result = run(&mut Turn { sender, incoming, counted, handler }, progress);
         dispatching.end(incoming.has_more());
         result
     }
 
-    /// Lets the next event of a full group be taken; an error that a count has met can end the membership.
-    pub(crate) fn counted(&mut self, counted: Result<Counted>) -> Result<()> {
+    /// Returns what lets the next event of a full group be taken; an error that a count has met can end the membership.
+    pub(crate) fn counted(&mut self, counted: Result<Counted>) -> Result<Option<Counted>> {
         match counted {
-            Ok(counted) => self.incoming.counted = Some(counted),
-            Err(error) => self.incoming.failed(self.sender.shared(), error)?,
+            Ok(counted) => Ok(Some(counted)),
+            Err(error) => self.incoming.failed(self.sender.shared(), error).map(|()| None),
         }
-        Ok(())
     }
 
     /// As [`Group::run`](crate::Group::run).

@@ -155,13 +155,14 @@ impl Receiver {
         let registered = ready.registered.as_mut().expect("taken by drop alone");
         loop {
             let mut guard = ready!(registered.poll_read_ready_mut(cx)).map_err(Error::poll)?;
+            let mut counted = None;
             if let Some(Counting(count)) = counting {
-                let counted = ready!(count.as_mut().poll(cx));
+                let result = ready!(count.as_mut().poll(cx));
                 *counting = None;
-                receiver.counted(counted)?;
+                counted = receiver.counted(result)?;
             }
             let progress = Progress::new(Limits::available().at_most(most));
-            match receiver.turn(&progress, &mut |_, event| handler(sender, event))? {
+            match receiver.turn(&progress, counted, &mut |_, event| handler(sender, event))? {
                 // libcpg has said that there is nothing, so that the reactor will say when there is.
                 Stopped::Idle => guard.clear_ready(),
                 Stopped::Full => *counting = Some(Counting::new(sender.shared())),

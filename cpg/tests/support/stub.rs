@@ -28,6 +28,7 @@ struct State {
     plans: VecDeque<Plan>,
     on_send: Option<Plan>,
     on_finalize: Option<Plan<()>>,
+    on_iteration: Option<Plan>,
     group: cpg_name,
     replies: Replies,
     /// The first is readable.
@@ -154,6 +155,12 @@ impl Stub {
         self.with(|state| state.context.load(Ordering::Relaxed))
     }
 
+    /// What happens when the next iteration begins.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn on_iteration(self, plan: impl FnOnce(Self) -> cs_error_t + Send + 'static) {
+        self.with(|state| state.on_iteration = Some(Box::new(plan)));
+    }
+
     pub fn reply(self, replies: Replies) {
         self.with(|state| state.replies = replies);
     }
@@ -242,6 +249,7 @@ fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut
         plans: VecDeque::new(),
         on_send: None,
         on_finalize: None,
+        on_iteration: None,
         group: c_name(b"", 0),
         replies: FIRST_REPLIES.get(),
         sockets,
@@ -368,6 +376,7 @@ pub unsafe extern "C" fn cpg_iteration_initialize(
     _group: *const cpg_name,
     iteration: *mut cpg_iteration_handle_t,
 ) -> cs_error_t {
+    carry_out(handle, |state| state.on_iteration.take());
     let mut left = 0;
     let code = request(handle, |state| {
         left = if state.group.length == 0 { 0 } else { state.replies.members };
