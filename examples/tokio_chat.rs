@@ -3,8 +3,8 @@
 //!     tokio_chat [--name NAME] [GROUP]
 //!
 //! It shows `cpg::tokio`: lines of standard input and events of the group in one `select!`, and a graceful end. SIGINT and
-//! SIGTERM cancel the talk wherever it is, also where a line waits for space in the queue; then the program leaves, and hears what comes
-//! before its own leave. As in `chat`, a message `/name NAME` tells those who join what its sender is called.
+//! SIGTERM cancel the talk wherever it is, also where a line waits for space in the queue; then the program leaves, and hears
+//! what comes before its own leave. As in `chat`, a message `/name NAME` tells those who join what its sender is called.
 
 mod program;
 
