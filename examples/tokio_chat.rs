@@ -15,8 +15,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use cpg::tokio::Group;
-use cpg::{Event, GroupName, Link, Member, OwnedEvent};
+use cpg::tokio::{Sender, Session};
+use cpg::{Event, GroupName, Member, OwnedEvent};
 use program::End;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::runtime::Builder;
@@ -65,7 +65,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<(String, GroupName), End> {
 }
 
 async fn chat(name: &str, group: GroupName) -> Result<(), End> {
-    let mut group = Group::join(group).await?;
+    let mut group = Session::join(group).await?;
     let mut signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut people = People::default();
     let result = select! {
@@ -73,7 +73,7 @@ async fn chat(name: &str, group: GroupName) -> Result<(), End> {
         () = signalled(&mut signals) => Ok(()),
     };
     let mut printed = Ok(());
-    let hear = |_: &Link, event: Event<'_>| {
+    let hear = |_: &Sender, event: Event<'_>| {
         if printed.is_ok() {
             printed = people.hear(&event.to_owned()).map(drop);
         }
@@ -93,7 +93,7 @@ async fn signalled((interrupt, terminate): &mut (Signal, Signal)) {
     }
 }
 
-async fn talk(group: &mut Group, name: &str, people: &mut People) -> Result<(), End> {
+async fn talk(group: &mut Session, name: &str, people: &mut People) -> Result<(), End> {
     let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
     loop {
         select! {
