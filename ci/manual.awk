@@ -81,7 +81,7 @@ function remember(term, meaning,    words, n) {
     option = 0
     if (term ~ /^-/) {
         option = ++options
-        short[option] = match(term, /^-[a-z]/) ? substr(term, 2, 1) : ""
+        short[option] = match(term, /^-[A-Za-z]/) ? substr(term, 2, 1) : ""
         match(term, /--[a-z-]+/)
         long[option] = substr(term, RSTART + 2, RLENGTH - 2)
         value[option] = match(term, /[A-Z]+$/) ? substr(term, RSTART) : ""

@@ -1,19 +1,25 @@
 # shellcheck shell=sh
-# For scripts that build in trees of other Debian releases (ci/chroot), from the top of the sources: the place of the trees,
-# the crates they need in a directory, and commands in a tree.
+# For scripts that build in trees of Debian releases (ci/chroot), from the top of the sources: the place of the trees, and for
+# those without a network the crates they need in a directory, and commands in a tree.
 
 # Trees take a minute each to make: DIR=… names where they are, and keeps them for the next time.
 if [ -z "${DIR:-}" ]; then
     DIR=$(mktemp -d)
     trap 'rm -rf "$DIR"' EXIT
 fi
-cargo vendor -q --locked --versioned-dirs "$DIR/vendor" >/dev/null
 
-# start NAME SUITE PACKAGE...: makes the tree NAME unless it was kept, and an empty /mnt/build for it.
-start() {
+# grow NAME SUITE PACKAGE...: makes the tree NAME unless it was kept.
+grow() {
     tree=$1 release=$2
     shift 2
-    [ -e "$DIR/$tree/etc/debian_version" ] || ci/chroot make "$release" "$DIR/$tree" "$@" || return
+    [ -e "$DIR/$tree/etc/debian_version" ] || ci/chroot make "$release" "$DIR/$tree" "$@"
+}
+
+# start NAME SUITE PACKAGE...: the same, and makes an empty /mnt/build for it, and the crates in /mnt/vendor.
+start() {
+    [ -n "${vendored:-}" ] || cargo vendor --locked --versioned-dirs "$DIR/vendor" >/dev/null || return
+    vendored=1
+    grow "$@" || return
     rm -rf "$DIR/$tree.build"
     mkdir -p "$DIR/$tree.build/home"
     registry /mnt/vendor

@@ -36,6 +36,7 @@ Talks with the others in GROUP (chat): each line of standard input is said to al
 
   --name NAME   what to be called ($USER, or guest)
   --help        print this
+  --version     print the version
 ";
 
 /// How long to wait before a message that flow control refused is tried again.
@@ -94,6 +95,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<(String, GroupName), End> {
         match argument {
             Long("name") => name = Some(arguments.value()?.string()?),
             Long("help") | Short('h') => return Err(End::Help),
+            Long("version") | Short('V') => return Err(End::Version),
             Value(value) if group.is_none() => group = Some(value),
             other => return Err(other.unexpected().into()),
         }

@@ -43,6 +43,7 @@ one whose work may be slower meanwhile.
   --flood       measure how many messages the cluster takes, too
   --listen      send nothing: print whether all messages have come that another node has sent, until SIGINT or SIGTERM
   --help        print this
+  --version     print the version
 
 Example:
   {name} --listen &          # on each other node
@@ -81,6 +82,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Options, End> {
             Long("flood") => options.flood = true,
             Long("listen") => options.listen = true,
             Long("help") | Short('h') => return Err(End::Help),
+            Long("version") | Short('V') => return Err(End::Version),
             other => return Err(other.unexpected().into()),
         }
     }

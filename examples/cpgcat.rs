@@ -39,6 +39,7 @@ group, own ones included, as a line NODE:PID<TAB>PAYLOAD. Ends when the input ha
                '- NODE:PID REASON' (join, leave, procdown, nodedown, nodeup)
   --with-nul   join the name with the NUL that ends it in C, as Pacemaker and DLM do
   --help       print this
+  --version    print the version
 ";
 
 /// How long to wait before a line that flow control refused is tried again: nothing tells when it will be taken.
@@ -105,6 +106,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Options, End> {
             Long("members") => members = true,
             Long("with-nul") => with_nul = true,
             Long("help") | Short('h') => return Err(End::Help),
+            Long("version") | Short('V') => return Err(End::Version),
             Value(name) if group.is_none() => group = Some(name),
             other => return Err(other.unexpected().into()),
         }

@@ -4,13 +4,27 @@
 //! then node 3 is cut off and both sides go on; then the network heals. What is shown is checked: members that stayed
 //! together have delivered the same messages in the same order. The exit status says whether it held.
 
+mod program;
+
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use cpg::{Event, Group, Limits, Link};
+use program::End;
 use testcluster::Cluster;
+
+const HELP: &str = "\
+Usage: {name}
+
+Shows that members of a group on three corosync nodes agree on one order of messages, through a partition. The nodes are
+private daemons on this machine, which end with the program; a corosync that runs already is left alone. It takes some
+seconds, and needs corosync, iproute2 and util-linux, and root or user namespaces.
+
+  --help       print this
+  --version    print the version
+";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -35,16 +49,19 @@ struct Member {
 }
 
 fn main() -> ExitCode {
-    match demo() {
-        Ok(()) => {
-            println!("One order everywhere among members that stayed together: checked.");
-            ExitCode::SUCCESS
+    program::main("demo", HELP, |mut arguments| {
+        use lexopt::prelude::*;
+        if let Some(argument) = arguments.next()? {
+            return Err(match argument {
+                Long("help") | Short('h') => End::Help,
+                Long("version") | Short('V') => End::Version,
+                other => other.unexpected().into(),
+            });
         }
-        Err(error) => {
-            eprintln!("demo: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        demo().map_err(|error| End::Failed(error.to_string()))?;
+        println!("One order everywhere among members that stayed together: checked.");
+        Ok(())
+    })
 }
 
 fn demo() -> Result<()> {

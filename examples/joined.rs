@@ -24,6 +24,7 @@ pub fn main(name: &str, run: impl FnOnce(Handle, GroupName) -> Result<(), End>) 
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("help") | Short('h') => return Err(End::Help),
+                Long("version") | Short('V') => return Err(End::Version),
                 Value(value) if group.is_none() => group = Some(value),
                 other => return Err(other.unexpected().into()),
             }

@@ -25,8 +25,9 @@ Usage: {name} [--watch]
 Prints a line for each member of each group in the cluster: the group's name, the member's node and its pid.
 In names \\0 is a NUL, \\\\ a backslash.
 
-  --watch   print that again whenever it has changed: on a terminal in the same place, else after an empty line
-  --help    print this
+  --watch    print that again whenever it has changed: on a terminal in the same place, else after an empty line
+  --help     print this
+  --version  print the version
 ";
 
 /// How often to ask when nothing says that something has changed.
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
             match argument {
                 Long("watch") => watching = true,
                 Long("help") | Short('h') => return Err(End::Help),
+                Long("version") | Short('V') => return Err(End::Version),
                 other => return Err(other.unexpected().into()),
             }
         }

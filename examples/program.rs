@@ -10,6 +10,8 @@ use std::process::ExitCode;
 pub enum End {
     /// It was asked for its help.
     Help,
+    /// It was asked for its version.
+    Version,
     /// It was not called as its help says.
     Usage(String),
     /// Nobody reads its output any more (`| head`), which is no failure.
@@ -58,14 +60,26 @@ pub fn main(name: &str, help: &str, run: impl FnOnce(lexopt::Parser) -> Result<(
     let name = called.unwrap_or(name);
     let (text, status) = match run(lexopt::Parser::from_env()) {
         Ok(()) | Err(End::OutputClosed) => return ExitCode::SUCCESS,
-        Err(End::Help) => {
-            // Nobody is left to be told when this fails.
-            let _: io::Result<()> = io::stdout().write_all(help.replace("{name}", name).as_bytes());
-            return ExitCode::SUCCESS;
-        }
+        Err(End::Help) => return print(name, &help.replace("{name}", name)),
+        Err(End::Version) => return print(name, &format!("{name} {}\n", env!("CARGO_PKG_VERSION"))),
         Err(End::Usage(text)) => (format!("{text}\nTry '{name} --help'."), 2),
         Err(End::Failed(text)) => (text, 1),
     };
-    let _: io::Result<()> = writeln!(io::stderr(), "{name}: {text}");
+    complain(name, &text);
     ExitCode::from(status)
+}
+
+fn print(name: &str, text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(name, &format!("standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn complain(name: &str, text: &str) {
+    // Nobody is left to be told when this fails.
+    let _: io::Result<()> = writeln!(io::stderr(), "{name}: {text}");
 }

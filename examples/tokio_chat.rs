@@ -34,6 +34,7 @@ or SIGTERM.
 
   --name NAME   what to be called (guest)
   --help        print this
+  --version     print the version
 ";
 
 /// What a message begins with that says what its sender is called.
@@ -57,6 +58,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<(String, GroupName), End> {
         match argument {
             Long("name") => name = arguments.value()?.string()?,
             Long("help") | Short('h') => return Err(End::Help),
+            Long("version") | Short('V') => return Err(End::Version),
             Value(value) if group.is_none() => group = Some(value),
             other => return Err(other.unexpected().into()),
         }

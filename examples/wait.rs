@@ -19,6 +19,7 @@ pub fn wait<const N: usize>(
         Ok(_) | Err(Errno::EINTR) => (),
         Err(error) => return Err(error.into()),
     }
+    // The system answers with flags that were asked for and with those of an end or an error: nix knows all of them.
     let mut polled = polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
     Ok(wanted.map(|fd| fd.and_then(|_| polled.next()).unwrap_or(PollFlags::empty())))
 }

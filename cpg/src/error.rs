@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::ops::Deref;
-use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::cs_error::CsError;
 use crate::group_name::NameError;
+use crate::remedy;
+use crate::system_error::SystemError;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -17,7 +17,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Programs branch on [`is_retryable`](Self::is_retryable) and
 /// [`is_connection_lost`](Self::is_connection_lost); people read the text, which ends with the remedy
-/// where there is one.
+/// where there is one. `Debug` prints the same text, so that a `main` that returns an error, `unwrap` and
+/// `expect` show the remedy too.
 ///
 /// ```no_run
 /// use cpg::{CsError, Error, Group};
@@ -32,11 +33,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// # Ok::<(), cpg::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A C function returned something other than `CS_OK`.
-    #[error("{call}: {code}{}", remedy(call, *code))]
+    #[error("{}", remedy::text(call, *code))]
     Cs {
         /// The C function.
         call: &'static str,
@@ -194,52 +195,6 @@ pub enum Error {
     Poll(#[source] SystemError),
 }
 
-/// An error of the operating system, which can be cloned and compared.
-///
-/// ```
-/// use std::io;
-/// use cpg::SystemError;
-///
-/// let error: SystemError = io::Error::from(io::ErrorKind::NotFound).into();
-/// assert_eq!((error.kind(), error.clone()), (io::ErrorKind::NotFound, error));
-/// ```
-#[derive(Debug, Clone)]
-pub struct SystemError(Arc<io::Error>);
-
-impl From<io::Error> for SystemError {
-    fn from(error: io::Error) -> Self {
-        Self(Arc::new(error))
-    }
-}
-
-impl Deref for SystemError {
-    type Target = io::Error;
-
-    fn deref(&self) -> &io::Error {
-        &self.0
-    }
-}
-
-impl PartialEq for SystemError {
-    fn eq(&self, other: &Self) -> bool {
-        (self.kind(), self.raw_os_error()) == (other.kind(), other.raw_os_error())
-    }
-}
-
-impl Eq for SystemError {}
-
-impl fmt::Display for SystemError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for SystemError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&*self.0)
-    }
-}
-
 impl Error {
     /// Makes the error of a call that the operating system refused while events are waited for.
     pub(crate) fn poll(error: io::Error) -> Self {
@@ -302,45 +257,16 @@ impl Error {
     }
 }
 
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        Self::new(error.kind(), error)
+/// The text of `Display`: `unwrap`, `expect` and a `main` that returns an error print `Debug`, to people.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
-/// What to do, with the punctuation that joins it to the error; empty where there is nothing to say.
-fn remedy(call: &str, code: CsError) -> &'static str {
-    match (call, code) {
-        ("cpg_model_initialize", CsError::Library) => {
-            ": is corosync running? A client sees its daemon only in the same network namespace"
-        }
-        ("cpg_model_initialize", CsError::Access) => {
-            ": allow this user or group with uidgid { uid: … } in a file in /etc/corosync/uidgid.d/"
-        }
-        ("cpg_model_initialize", CsError::NotExist) => {
-            ": this process does not see the daemon's /dev/shm; a container must share it"
-        }
-        ("cpg_model_initialize", CsError::NoMemory) => {
-            ": file descriptors, memory or room in /dev/shm ran out"
-        }
-        ("cpg_model_initialize", CsError::TryAgain) => ": corosync is starting; try again",
-        (_, CsError::Library) => ": the connection to corosync is lost; close the handle and connect anew",
-        ("cpg_join", CsError::Exist) => {
-            ": this process is in the group already; one process can join it once"
-        }
-        ("cpg_join", CsError::TryAgain) => {
-            ": an earlier membership of this process has not quite gone; try again"
-        }
-        ("cpg_mcast_joined", CsError::TryAgain) => {
-            ": flow control; dispatch, wait a little and send it again"
-        }
-        ("cpg_mcast_joined", CsError::Interrupt) => {
-            ": members came or went while the parts of this message were sent; none of it is delivered, send it again"
-        }
-        ("cpg_zcb_mcast_joined" | "cpg_zcb_alloc", CsError::NotSupported) => {
-            ": this daemon has no zero-copy; send the bytes as a plain message"
-        }
-        _ => "",
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind(), error)
     }
 }
 
@@ -349,11 +275,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_names_the_call_the_code_and_the_remedy() {
-        let text = Error::cs("cpg_model_initialize", cpg_sys::CS_ERR_ACCESS).to_string();
-        assert!(text.starts_with("cpg_model_initialize: CS_ERR_ACCESS: permission denied: allow"), "{text}");
-        let text = Error::cs("cpg_leave", 77).to_string();
-        assert_eq!(text, "cpg_leave: code 77: an error that corosync/corotypes.h does not name");
+    fn debug_prints_the_text_for_people_with_the_remedy() {
+        let error = Error::cs("cpg_join", cpg_sys::CS_ERR_EXIST);
+        assert!(
+            error.to_string().starts_with("cpg_join: CS_ERR_EXIST: it exists already: this process"),
+            "{error}"
+        );
+        assert_eq!(format!("{error:?}"), error.to_string());
+        assert_eq!(format!("{:?}", Error::Left), Error::Left.to_string());
     }
 
     #[test]

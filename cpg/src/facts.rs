@@ -87,34 +87,34 @@
 //! A2, a dispatch within one of the same handle, and what would end the handle there; for a group see
 //! [`Group::dispatch`](crate::Group::dispatch).
 //!
-//! ```compile_fail,E0596
+//! ```compile_fail,E0499
 //! # fn f(mut handle: cpg::Handle) {
-//! # use cpg::Dispatch;
-//! handle.dispatch(Dispatch::All, |handle, _| drop(handle.dispatch(Dispatch::All, |_, _| {}))).ok();
+//! # use cpg::Limits;
+//! handle.dispatch(Limits::available(), |_, _| drop(handle.dispatch(Limits::available(), |_, _| {}))).ok();
 //! # }
 //! ```
 //! ```compile_fail,E0499
 //! # fn f(mut receiver: cpg::Receiver) {
-//! # use cpg::Dispatch;
-//! receiver.dispatch(Dispatch::All, |_, _| drop(receiver.dispatch(Dispatch::All, |_, _| {}))).ok();
+//! # use cpg::Limits;
+//! receiver.dispatch(Limits::available(), |_, _| drop(receiver.dispatch(Limits::available(), |_, _| {}))).ok();
 //! # }
 //! ```
 //! ```compile_fail,E0505
 //! # fn f(mut group: cpg::Group) {
-//! # use cpg::Dispatch;
-//! group.dispatch(Dispatch::All, |_, _| drop(group)).ok();
+//! # use cpg::Limits;
+//! group.dispatch(Limits::available(), |_, _| drop(group)).ok();
 //! # }
 //! ```
 //! ```compile_fail,E0599
 //! # fn f(mut group: cpg::Group) {
-//! # use cpg::Dispatch;
-//! group.dispatch(Dispatch::All, |link, _| drop(link.dispatch(Dispatch::All, |_, _| {}))).ok();
+//! # use cpg::Limits;
+//! group.dispatch(Limits::available(), |link, _| drop(link.dispatch(Limits::available(), |_, _| {}))).ok();
 //! # }
 //! ```
 //! ```compile_fail,E0599
 //! # fn f(mut group: cpg::Group) {
-//! # use cpg::Dispatch;
-//! group.dispatch(Dispatch::All, |link, _| drop(link.leave())).ok();
+//! # use cpg::Limits;
+//! group.dispatch(Limits::available(), |link, _| drop(link.leave())).ok();
 //! # }
 //! ```
 //!
@@ -140,9 +140,9 @@
 //! let other = handle.join(&second);
 //! # }
 //! ```
-//! ```compile_fail,E0507
+//! ```compile_fail,E0599
 //! # fn f(group: cpg::Group, second: cpg::GroupName) {
-//! group.handle().unwrap().join(&second).ok();
+//! group.daemon().join(&second).ok();
 //! # }
 //! ```
 //!

@@ -81,6 +81,7 @@
 //! [partition](guide::partitions) and when the [daemon goes](guide::losing_the_daemon); how to find a leader and
 //! [give state to those who join](guide::building); who must be [trusted](guide::security). Programs come [from C](guide::from_c) and
 //! [from `rust-corosync`](guide::from_rust_corosync) call by call. [Troubleshooting](guide::troubleshooting) has each error by its text.
+//! An [`Error`] prints its remedy where it has one, also when `main` returns it.
 //!
 //! The facts with a letter and a number are on a page of their own: [`facts`].
 //!
@@ -102,6 +103,8 @@ mod group_name;
 mod guarantee;
 mod member;
 pub mod packet;
+mod remedy;
+mod system_error;
 
 // 2. Linux.
 mod os;
@@ -133,7 +136,7 @@ pub mod guide;
 pub use cs_error::CsError;
 pub use dispatch::limits::{Ended, Limits};
 pub use dispatch::waker::Waker;
-pub use error::{Error, Result, SystemError};
+pub use error::{Error, Result};
 pub use event::event::{Event, OwnedEvent};
 pub use event::malformed::{Malformed, MalformedPacket};
 pub use event::message::{Deliver, Message};
@@ -162,6 +165,7 @@ pub use session::reconnect::Reconnect;
 pub use session::sender::Sender;
 pub use session::session::Session;
 pub use session::ticket::Ticket;
+pub use system_error::SystemError;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

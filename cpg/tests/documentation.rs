@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cpg::{CsError, Error, GroupName};
+use cpg::{CsError, Error, GroupName, SystemError};
 
 fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -166,8 +166,12 @@ fn troubleshooting_has_every_code() {
 
 #[test]
 fn troubleshooting_has_every_error_as_a_user_sees_it() {
-    let os = io::Error::from_raw_os_error;
-    let errors = [
+    let os = |code| SystemError::from(io::Error::from_raw_os_error(code));
+    // With the names of the variants, which an error does not print.
+    macro_rules! named {
+        ($($error:expr,)*) => { [$(($error, stringify!($error))),*] };
+    }
+    let errors = named![
         Error::Cs { call: "cpg_model_initialize", code: CsError::Library },
         Error::Forked { owner: 4711 },
         Error::StackTooSmall { needed: 1_179_648, remaining: 65_536 },
@@ -182,7 +186,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
         Error::NoSharedMemory { len: 1_000_000, source: os(libc::ENOSPC) },
         Error::Left,
         Error::Away,
-        Error::Waits { call: "cpg_membership_get" },
+        Error::Waits { call: "cpg_mcast_joined" },
         Error::QueueFull,
         Error::Dropped,
         Error::Unheard,
@@ -192,7 +196,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
     ];
     let page = page();
     let missing: Vec<_> =
-        errors.iter().map(ToString::to_string).filter(|text| !page.contains(text)).collect();
+        errors.iter().map(|(error, _)| error.to_string()).filter(|text| !page.contains(text)).collect();
     assert!(missing.is_empty(), "not on the page: {missing:#?}");
 
     // None has been left out above: those that are declared are the ones that have a heading.
@@ -207,7 +211,9 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
     for name in declared {
         count += 1;
         assert!(
-            errors.iter().any(|error| format!("{error:?}").split([' ', '(']).next() == Some(name)),
+            errors.iter().any(|(_, error)| {
+                error.strip_prefix("Error::").and_then(|error| error.split([' ', '(']).next()) == Some(name)
+            }),
             "Error::{name} is not in the list of this test"
         );
         assert!(name == "Cs" || page.contains(&format!("`Error::{name}`")), "Error::{name} has no heading");
@@ -232,4 +238,33 @@ fn the_files_that_the_guide_names_exist() {
         }
     }
     assert!(count > 30, "{count} files are named");
+}
+
+/// The examples of README are compiled where the package's README has them too: an archive of the package has no other.
+#[test]
+fn the_readme_of_the_package_has_the_examples_of_the_other() {
+    let code = |path: &str| {
+        let text = file(path);
+        let blocks: Vec<_> = text.split("\n```").skip(1).step_by(2).map(str::to_owned).collect();
+        blocks.into_iter().filter(|block| block.starts_with("rust")).collect::<Vec<_>>()
+    };
+    let examples = code("../README.md");
+    assert!(!examples.is_empty() && examples.iter().all(|example| example.starts_with("rust,no_run\n")));
+    assert_eq!(code("README.md"), examples);
+}
+
+/// Those who read it at a registry have the package and nothing else.
+#[test]
+fn the_readmes_of_the_packages_lead_nowhere_outside_of_them() {
+    for path in ["README.md", "../cpg-sys/README.md"] {
+        let text = file(path);
+        assert!(!text.contains("ci/") && !text.contains("!["), "{path}: of the repository");
+        let inline = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        let references = text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+        let links: Vec<_> = inline.chain(references.map(|(_, link)| link)).collect();
+        assert!(!links.is_empty(), "{path}: no link found");
+        for link in links {
+            assert!(link.starts_with("https://"), "{path}: {link}");
+        }
+    }
 }

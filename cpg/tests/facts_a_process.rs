@@ -9,6 +9,7 @@ use cpg::{Error, Group, Handle, Limits, Result};
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::{Members, deadline, join, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
+use testcluster::child::succeed;
 
 /// The membership of this process stands, and so does its connection.
 fn assert_stands(group: &mut Group, others: &mut Members) {
@@ -154,12 +155,12 @@ fn a7_programs_that_are_started_do_not_get_the_descriptor() {
         let socket = std::fs::read_link(format!("/proc/self/fd/{}", group.as_raw_fd())).unwrap();
         let socket = socket.to_str().unwrap();
         assert!(socket.starts_with("socket:"), "{socket}");
-        let listed = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+        let listed = succeed(Command::new("ls").args(["-l", "/proc/self/fd"]));
         let listed = String::from_utf8(listed.stdout).unwrap();
         assert!(listed.contains("pipe:") && !listed.contains(socket), "{socket} in {listed}");
         // A copy that is made on purpose is no more than something to wait on.
         let copy = group.as_fd().try_clone_to_owned().unwrap();
-        assert!(Command::new("true").stdin(copy).status().unwrap().success());
+        succeed(Command::new("true").stdin(copy));
         assert_stands(&mut group, &mut others);
         drop(group);
         others.expect(|line| line.starts_with("view") && line.contains(" -1:"));

@@ -50,11 +50,11 @@ fn b13_iterations_that_are_dropped_early_are_given_back() {
     cluster.on(1, || {
         let group = join("b13 early");
         for _ in 0..200 {
-            assert!(group.handle().unwrap().processes().unwrap().next().unwrap().is_ok());
-            drop(group.handle().unwrap().groups().unwrap());
+            assert!(group.daemon().processes().unwrap().next().unwrap().is_ok());
+            drop(group.daemon().groups().unwrap());
         }
         // One that has come to its end stays there.
-        let mut groups = group.handle().unwrap().groups().unwrap();
+        let mut groups = group.daemon().groups().unwrap();
         assert_eq!(groups.by_ref().map(Result::unwrap).collect::<Vec<_>>(), [name("b13 early")]);
         assert!(groups.next().is_none() && groups.next().is_none());
     });

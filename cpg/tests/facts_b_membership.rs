@@ -5,9 +5,13 @@ mod support;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use cpg::{CsError, Error, Event, Group, GroupName, Handle, NameError, Process, Reason, View};
+use cpg::{
+    CsError, Daemon, Error, Event, Group, GroupName, Handle, NameError, OwnedEvent, Process, Reason, Session,
+    View,
+};
 use support::{Members, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
+use testcluster::child::assert_ended;
 
 /// What the cluster knows of this process.
 fn memberships() -> Vec<Process> {
@@ -51,12 +55,16 @@ trait CannotSend {
 }
 
 impl CannotSend for Handle {}
+impl CannotSend for Daemon {}
 
 #[test]
 fn b1_a_handle_that_is_not_joined_has_no_send() {
     let cluster = Cluster::start(1).unwrap();
     let handle = cluster.on(1, Handle::connect).unwrap();
     assert_eq!(handle.send(b"x"), "there is no such method");
+    // Nor has that which it dereferences to.
+    let daemon: &Daemon = &handle;
+    assert_eq!(daemon.send(b"x"), "there is no such method");
 }
 
 #[test]
@@ -141,7 +149,7 @@ fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
             // Nothing was asked of the daemon, so the handle is as good as new.
             failed.into_handle().unwrap().join(&name("b4")).unwrap().leave().unwrap();
             drop(c.stdin.take());
-            c.wait().unwrap();
+            assert_ended("member.c", c.wait().unwrap(), 0, "");
         }
     });
 }
@@ -185,8 +193,11 @@ fn b5_a_membership_that_has_just_ended_is_waited_out() {
     });
 }
 
-#[test]
-fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
+/// Joins while an earlier join that was given up has not ended yet, and returns why this member left until `leave` returned.
+fn leave_after_a_join_that_was_given_up<M: Send>(
+    join: fn(Handle) -> M,
+    leave: fn(M) -> Vec<Reason>,
+) -> Vec<Reason> {
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
         // While the token is with the other node, the daemon takes joins and orders none.
@@ -195,12 +206,12 @@ fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
         let given_up = Handle::connect().unwrap().join_until(&name("b5 given up"), soon).unwrap_err();
         assert!(matches!(given_up.error(), Error::TimedOut { .. }), "{given_up}");
         drop(given_up);
-        let mut group = std::thread::scope(|scope| {
+        let member = std::thread::scope(|scope| {
             let (thread, told) = std::sync::mpsc::channel();
             let joining = scope.spawn(move || {
                 // SAFETY: it takes and breaks nothing.
                 thread.send(unsafe { libc::gettid() }).unwrap();
-                Handle::connect().unwrap().join_until(&name("b5 given up"), deadline()).unwrap()
+                join(Handle::connect().unwrap())
             });
             let thread = told.recv().unwrap();
             // It has asked when it waits for the join to be ordered: nothing else takes so long.
@@ -213,18 +224,45 @@ fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
             cluster.resume(2).unwrap();
             joining.join().unwrap()
         });
-        let me = group.me();
         wait_for("the second join", || (memberships().len() == 1).then_some(()));
+        leave(member)
+    })
+}
+
+/// Why members of this process have left, by the events of its group.
+fn reasons(event: &Event<'_>) -> Vec<Reason> {
+    let Event::ConfChg(view) = event else { return Vec::new() };
+    view.left().iter().map(cpg::Member::reason).collect()
+}
+
+#[test]
+fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
+    let join = |handle: Handle| handle.join_until("b5 given up", deadline()).unwrap();
+    let left = leave_after_a_join_that_was_given_up(join, |mut group| {
         group.send_until(b"in time", deadline()).unwrap();
         let events = pump(&mut group, |events| support::messages(events).next().is_some());
         let mut left: Vec<_> = views(&events).flat_map(View::left).map(cpg::Member::reason).collect();
-        group
-            .leave_until(deadline(), |_, event| {
-                if let Event::ConfChg(view) = event {
-                    left.extend(view.left().iter().filter(|&&member| member == me).map(cpg::Member::reason));
-                }
-            })
-            .unwrap();
-        assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
+        group.leave_until(deadline(), |_, event| left.extend(reasons(&event))).unwrap();
+        left
     });
+    assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
+}
+
+#[test]
+fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave_of_a_session() {
+    let join = |handle| Session::options().join_on_until(handle, "b5 given up", deadline()).unwrap();
+    let left = leave_after_a_join_that_was_given_up(join, |mut session| {
+        session.send(b"in time").unwrap();
+        let mut left = Vec::new();
+        for event in session.events().map(Result::unwrap) {
+            match event {
+                OwnedEvent::ConfChg(view) => left.extend(view.left().iter().map(cpg::Member::reason)),
+                OwnedEvent::Deliver(_) => break,
+                _ => {}
+            }
+        }
+        session.leave_until(deadline(), |_, event| left.extend(reasons(&event))).unwrap();
+        left
+    });
+    assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
 }

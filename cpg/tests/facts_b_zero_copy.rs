@@ -5,6 +5,7 @@ mod support;
 use std::io::IoSlice;
 
 use cpg::{Error, FlowControl, Group, Guarantee};
+use support::mounts::limit_shared_memory;
 use support::{deadline, join, messages, payloads, pump, wait_for};
 use testcluster::Cluster;
 
@@ -13,10 +14,10 @@ fn b12_flow_control_is_always_said_to_be_off() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let group = join("b12 flow");
-        assert_eq!(group.handle().unwrap().flow_control().unwrap(), FlowControl::Disabled);
+        assert_eq!(group.daemon().flow_control().unwrap(), FlowControl::Disabled);
         cluster.pause(2).unwrap();
         wait_for("flow control", || group.send(&vec![0; 100_000]).err());
-        assert_eq!(group.handle().unwrap().flow_control().unwrap(), FlowControl::Disabled);
+        assert_eq!(group.daemon().flow_control().unwrap(), FlowControl::Disabled);
         cluster.resume(2).unwrap();
     });
 }
@@ -63,7 +64,7 @@ fn b12_zero_copy_buffers_are_messages_of_any_size_up_to_the_atomic_one() {
     let mut other = cluster.on(2, || join("b12 zero-copy"));
     cluster.on(1, || {
         let mut group = join("b12 zero-copy");
-        let most = group.handle().unwrap().max_atomic_message_size();
+        let most = group.daemon().max_atomic_message_size();
         let mut expected = Vec::new();
         for len in [0, 1, 100, 4096, most] {
             let mut buffer = group.zero_copy(len).unwrap();
@@ -147,20 +148,6 @@ fn b12_buffers_without_end_are_refused_before_libcpg_aborts() {
         buffers.pop();
         group.zero_copy(1).unwrap().send().unwrap();
     });
-}
-
-/// Leaves so many bytes in this node's `/dev/shm`.
-fn limit_shared_memory(free: u64) {
-    // SAFETY: all zero is a value of it.
-    let mut shm: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the path ends with a NUL, and the struct is there.
-    assert_eq!(unsafe { libc::statvfs(c"/dev/shm".as_ptr(), &raw mut shm) }, 0);
-    let size = (shm.f_blocks - shm.f_bfree) * shm.f_frsize + free;
-    let size = std::ffi::CString::new(format!("size={size}")).unwrap();
-    let (none, path) = (std::ptr::null(), c"/dev/shm".as_ptr());
-    // SAFETY: the strings end with a NUL and outlive the call, which takes null for the others.
-    let code = unsafe { libc::mount(none, path, none, libc::MS_REMOUNT, size.as_ptr().cast()) };
-    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
 }
 
 #[test]

@@ -4,8 +4,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use cpg::{Callbacks, Error, Event, Group, Handle, Limits, Member, NodeId};
-use support::{Members, deadline, join, messages, name, payloads, pump, views, wait_for};
+use cpg::{Callbacks, Error, Event, Group, Handle, Limits, Member, NodeId, OwnedEvent, Session};
+use support::{Members, deadline, join, join_with, messages, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
 
 #[test]
@@ -26,6 +26,30 @@ fn the_short_way_in_and_out() -> Result<(), Error> {
         let again = || -> Result<Group, Error> { Ok(Handle::connect()?.join(&name("short"))?) };
         assert_eq!(again().unwrap_err().code(), Some(cpg::CsError::Exist));
         Ok(())
+    })
+}
+
+#[test]
+fn the_short_way_in_and_out_of_a_session() -> Result<(), Error> {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = Session::join("short")?;
+        assert_eq!(session.name(), &name("short"));
+        assert_eq!(session.me(), Member::new(NodeId::new(1), std::process::id()));
+        session.send(b"hello")?;
+        // It is a member from the moment of the join, and the view that it joined with comes first.
+        assert_eq!(session.members()?, [session.me()]);
+        let events = session.events().take(2).collect::<Result<Vec<_>, _>>()?;
+        assert!(matches!(&events[0], OwnedEvent::ConfChg(view) if view.is_first()), "{events:?}");
+        assert_eq!(messages(&events).map(cpg::Message::payload).collect::<Vec<_>>(), [b"hello"]);
+        session.leave()?;
+        let handle = Handle::connect()?;
+        assert!(handle.members_of(&name("short"))?.is_empty());
+        // Another one joins on a handle that is there, or gives it back.
+        let _first = Session::options().join_on(handle, "short")?;
+        let again = Session::options().join_on(Handle::connect()?, "short").unwrap_err();
+        assert_eq!(again.error().code(), Some(cpg::CsError::Exist));
+        again.into_handle().unwrap().close()
     })
 }
 
@@ -78,21 +102,64 @@ fn leaving_hands_over_what_came_before() {
 }
 
 #[test]
+fn leaving_a_session_hands_over_what_came_before() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut c = Members::start(&cluster, 2, &name("before"), 1);
+    cluster.on(1, || {
+        let session = join_with(Session::options(), "before");
+        for number in 0..100_u8 {
+            session.send(&[number]).unwrap();
+        }
+        c.tell("send from C");
+        c.expect(|line| line.ends_with("from C"));
+        let (me, mut heard, mut left) = (session.me(), Vec::new(), false);
+        session
+            .leave_until(deadline(), |sender, event| {
+                assert_eq!(sender.me(), me);
+                assert!(!left, "nothing comes after the own leave");
+                match event {
+                    Event::Deliver(message) => heard.push(message.payload().to_vec()),
+                    Event::ConfChg(view) => left = view.left().contains(&me),
+                    _ => {}
+                }
+            })
+            .unwrap();
+        assert!(left);
+        let own: Vec<_> = heard.iter().filter(|payload| *payload != b"from C").cloned().collect();
+        assert_eq!(own, (0..100).map(|number| vec![number]).collect::<Vec<_>>());
+        assert_eq!(heard.len(), 101);
+        c.expect(|line| line.starts_with("view") && line.contains(&format!("-{me}")));
+    });
+}
+
+#[test]
 fn a_leave_that_comes_too_late_is_an_error_and_ends_the_membership_all_the_same() {
     // A paused member of the ring stops the delivery of the leave, for as long as the token's time.
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
         let mut group = join("late");
         pump(&mut group, |events| views(events).next().is_some());
+        let mut session = join_with(Session::options(), "late session");
+        assert!(matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)));
         cluster.pause(2).unwrap();
-        let late = group.leave_until(Instant::now(), |_, _| {}).unwrap_err();
+        let late = [
+            group.leave_until(Instant::now(), |_, _| {}).unwrap_err(),
+            session.leave_until(Instant::now(), |_, _| {}).unwrap_err(),
+        ];
         cluster.resume(2).unwrap();
-        assert!(matches!(late, Error::TimedOut { waiting_for: "the own leave to be delivered" }), "{late}");
-        assert_eq!(std::io::Error::from(late).kind(), std::io::ErrorKind::TimedOut);
+        for late in late {
+            assert!(
+                matches!(late, Error::TimedOut { waiting_for: "the own leave to be delivered" }),
+                "{late}"
+            );
+            assert_eq!(std::io::Error::from(late).kind(), std::io::ErrorKind::TimedOut);
+        }
         let handle = Handle::connect().unwrap();
-        wait_for("the membership to end", || {
-            handle.members_of(&name("late")).unwrap().is_empty().then_some(())
-        });
+        for group in ["late", "late session"] {
+            wait_for("the membership to end", || {
+                handle.members_of(&name(group)).unwrap().is_empty().then_some(())
+            });
+        }
     });
 }
 
@@ -114,6 +181,30 @@ fn a_handler_changes_what_it_borrows_and_sends() {
                     link.send_until(count.to_string().as_bytes(), deadline()).unwrap();
                     assert_eq!(link.members().unwrap(), [link.me()]);
                     assert_eq!(link.members().unwrap(), [link.me()]);
+                })
+                .unwrap();
+        }
+        assert_eq!(words, ["", "p", "q", "r", "s", "t"]);
+    });
+}
+
+#[test]
+fn a_handler_of_a_session_changes_what_it_borrows_and_sends() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(Session::options(), "answers");
+        let (mut count, mut words) = (0, vec![String::new()]);
+        session.send(b"0").unwrap();
+        while count < 5 {
+            let how = Limits::one().until(deadline());
+            session
+                .dispatch(how, |sender, event| {
+                    let Event::Deliver(mut message) = event else { return };
+                    message.payload_mut()[0] |= 0x40;
+                    words.push(String::from_utf8_lossy(message.payload()).into_owned());
+                    count += 1;
+                    sender.try_send(count.to_string().as_bytes()).unwrap();
+                    assert_eq!(sender.members().unwrap(), [sender.me()]);
                 })
                 .unwrap();
         }
@@ -158,6 +249,10 @@ fn what_is_dropped_takes_its_membership_along() {
         c.expect(|line| line.ends_with(&format!("+{me}")));
         drop(group);
         c.expect(|line| line.contains(&format!("-{me}")));
+        let session = join_with(Session::options(), "dropped");
+        c.expect(|line| line.ends_with(&format!("+{me}")));
+        drop(session);
+        c.expect(|line| line.contains(&format!("-{me}")));
         // A handle that never joined leaves no trace.
         for _ in 0..20 {
             drop(Handle::connect().unwrap());
@@ -182,5 +277,21 @@ fn a_leave_has_a_deadline_though_events_keep_coming() {
         });
         assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
         assert_eq!(heard, 1);
+
+        let session = join_with(Session::options(), "backlog of a session");
+        for _ in 0..5 {
+            session.send(b"before the leave").unwrap();
+        }
+        let (mut heard, mut returned) = (0, 0);
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let late = session.leave_until(deadline, |_, event| match event {
+            Event::Undelivered(_) => returned += 1,
+            _ => {
+                heard += 1;
+                wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
+            }
+        });
+        assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+        assert_eq!((heard, returned), (1, 5));
     });
 }

@@ -6,9 +6,10 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cpg::{Connect, Error, Event, Flow};
-use support::{Members, deadline, join_with, name, split_with};
+use cpg::{Error, Event, Flow};
+use support::{Members, deadline, join, name, split_with};
 use testcluster::Cluster;
+use testcluster::child::succeed;
 
 const LONG: usize = 20_000_000;
 
@@ -142,7 +143,7 @@ fn a_long_message_has_its_place_among_short_ones() {
 #[test]
 #[ignore = "another test's other process"]
 fn sends_long_messages() {
-    let mut group = join_with(Connect::new(), "quiet");
+    let mut group = join("quiet");
     let (ended, mut refused) = (long(0, 0), 0);
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = descriptors();
@@ -160,7 +161,6 @@ fn libcpg_says_nothing_on_standard_error() {
     let cluster = Cluster::start(1).unwrap();
     let mut command = cluster.command_on(1, std::env::current_exe().unwrap());
     command.args(["--exact", "sends_long_messages", "--ignored", "--nocapture"]);
-    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let output = succeed(command.stdout(Stdio::null()));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "sent\n");
 }

@@ -11,11 +11,10 @@
 
 mod support;
 
-use std::process::Stdio;
-
 use cpg::{Connect, CsError, Event, Group, Handle, Limits, Member, NodeId, Reason, Ring, TotemEvents};
 use support::{Members, deadline, join, messages, name, pump, views};
 use testcluster::Cluster;
+use testcluster::child::succeed;
 
 fn nodes(ids: &[u32]) -> Vec<NodeId> {
     ids.iter().copied().map(NodeId::new).collect()
@@ -182,12 +181,12 @@ fn child_without_memory() {
 #[test]
 fn out_of_memory_is_an_error() {
     let cluster = Cluster::start(1).unwrap();
-    let child = cluster
-        .command_on(1, std::env::current_exe().unwrap())
-        .args(["--exact", "child_without_memory", "--ignored", "--nocapture"])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let child = succeed(cluster.command_on(1, std::env::current_exe().unwrap()).args([
+        "--exact",
+        "child_without_memory",
+        "--ignored",
+        "--nocapture",
+    ]));
     let text = String::from_utf8_lossy(&child.stdout);
-    assert!(text.contains("refused"), "{text}{}", String::from_utf8_lossy(&child.stderr));
+    assert!(text.contains("refused"), "{text}");
 }

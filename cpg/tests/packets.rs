@@ -1,4 +1,4 @@
-//! Coalesced groups: messages in packets, whoever sends and however they are received.
+//! Coalesced sessions: messages in packets, whoever sends and however they are received.
 
 mod support;
 
@@ -8,14 +8,15 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Stdio};
 
-use cpg::{Connect, Event, Flow, Group, Guarantee, Limits, OwnedEvent, packet};
+use cpg::{Error, Event, Flow, Group, Handle, Limits, OwnedEvent, Session, packet};
 use support::{
-    deadline, join, join_with, packets_program, payloads, pump, readable, receive, split_with, wait_for,
+    deadline, join, join_with, packets_program, pump_session, readable, receive, split_with, wait_for,
 };
 use testcluster::Cluster;
+use testcluster::child::assert_ended;
 
-fn coalesced(group: &str) -> Group {
-    join_with(Connect::new().flow(Flow::coalesced()), group)
+fn coalesced(group: &str) -> Session {
+    join_with(Session::options().coalesce(), group)
 }
 
 /// Lengths around each border: of the varint, of a packet of 1000 bytes, and of what goes out in one piece.
@@ -29,7 +30,7 @@ fn message(number: usize, len: usize) -> Vec<u8> {
 #[test]
 fn messages_of_all_sizes_arrive_in_order() {
     let cluster = Cluster::start(2).unwrap();
-    let mut other = cluster.on(2, || coalesced("sizes"));
+    let mut other = cluster.on(2, || coalesced("sizes").split().1);
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::coalesced().packet_size(1000), "sizes");
         let expected: Vec<_> =
@@ -38,44 +39,41 @@ fn messages_of_all_sizes_arrive_in_order() {
             scope.spawn(|| expected.iter().for_each(|message| sender.send(message).unwrap()));
             assert!(receive(&mut receiver, expected.len()) == expected);
         });
-        assert!(payloads(&mut other, expected.len()) == expected);
+        assert!(receive(&mut other, expected.len()) == expected);
     });
 }
 
 #[test]
-fn a_group_that_is_not_split_speaks_packets_too() {
+fn a_session_that_is_not_split_speaks_packets_too() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let mut group = coalesced("whole");
+        let mut session = coalesced("whole");
         let bits = [1, 2, 3].map(|bit| vec![bit; 10]);
         let slices: Vec<_> = bits.iter().map(|bit| std::io::IoSlice::new(bit)).collect();
-        group.send(b"one").unwrap();
-        group.send_vectored(&slices).unwrap();
-        group.send_with(Guarantee::Fifo, &slices.repeat(30)).unwrap();
-        let mut buffer = group.zero_copy(100).unwrap();
-        buffer[..4].copy_from_slice(b"zero");
-        buffer.truncate(4);
-        buffer.send().unwrap();
-        drop(buffer);
-        group.send(&vec![9; 2_000_000]).unwrap();
-        let heard = pump(&mut group, |events| support::messages(events).count() == 5);
+        session.send(b"one").unwrap();
+        session.send_vectored(&slices).unwrap();
+        session.send_vectored(&slices.repeat(30)).unwrap();
+        session.sender().send(&vec![9; 2_000_000]).unwrap();
+        let heard = pump_session(&mut session, |events| support::messages(events).count() == 4);
         let heard: Vec<_> = support::messages(&heard).collect();
         assert!(heard.iter().all(|message| message.is_packed()));
         assert_eq!(heard[0].payload(), b"one");
         assert_eq!(heard[1].payload(), bits.concat());
         assert_eq!(heard[2].payload(), bits.concat().repeat(30));
-        assert_eq!(heard[3].payload(), b"zero");
-        assert!(heard[4].payload() == vec![9; 2_000_000]);
-        let most = group.max_atomic_message_size();
-        assert_eq!(most, group.handle().unwrap().max_atomic_message_size() - 11);
-        assert!(group.zero_copy(most + 1).is_err());
+        assert!(heard[3].payload() == vec![9; 2_000_000]);
+        let most = session.max_atomic_message_size();
+        assert_eq!(most, Handle::connect().unwrap().max_atomic_message_size() - 11);
+        assert!(matches!(session.send(&vec![8; most + 1]), Err(Error::Waits { .. })));
+        session.send(&vec![8; most]).unwrap();
+        let heard = pump_session(&mut session, |events| support::messages(events).count() == 1);
+        assert!(support::messages(&heard).all(|message| message.payload() == vec![8; most]));
     });
 }
 
-/// A group, and one packet with the messages 0 to 9 that it can dispatch.
-fn one_packet(cluster: &Cluster, group: &str) -> (Group, Group) {
+/// A session, and one packet with the messages 0 to 9 that it can dispatch.
+fn one_packet(cluster: &Cluster, group: &str) -> (Session, Group) {
     let mut receiver = coalesced(group);
-    pump(&mut receiver, |events| support::views(events).next().is_some());
+    pump_session(&mut receiver, |events| support::views(events).next().is_some());
     let mut bytes = Vec::new();
     packet::begin(&mut bytes);
     (0..10_u8).for_each(|number| packet::push(&mut bytes, &[number]));
@@ -84,9 +82,9 @@ fn one_packet(cluster: &Cluster, group: &str) -> (Group, Group) {
 }
 
 /// Sends bytes as they are from a member of another node, and returns it when they can be dispatched.
-fn raw_sender(cluster: &Cluster, receiver: &mut Group, group: &str, bytes: &[u8]) -> Group {
+fn raw_sender(cluster: &Cluster, receiver: &mut Session, group: &str, bytes: &[u8]) -> Group {
     let sender = cluster.on(2, || join(group));
-    pump(receiver, |events| support::views(events).any(|view| view.contains(sender.me())));
+    pump_session(receiver, |events| support::views(events).any(|view| view.contains(sender.me())));
     sender.send_until(bytes, deadline()).unwrap();
     wait_for("the packet", || readable(receiver.as_fd()).then_some(()));
     sender
@@ -102,27 +100,27 @@ fn number(event: Event<'_>) -> u8 {
 fn a_packet_is_as_many_events_as_are_asked_for_at_a_time() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
-        let (mut group, _sender) = one_packet(&cluster, "at a time");
+        let (mut session, _sender) = one_packet(&cluster, "at a time");
         let mut heard = Vec::new();
         let mut dispatch =
-            |group: &mut Group, how| group.dispatch(how, |_, event| heard.push(number(event))).unwrap();
-        assert_eq!(dispatch(&mut group, Limits::available().at_most(3)), 3);
+            |session: &mut Session, how| session.dispatch(how, |_, event| heard.push(number(event))).unwrap();
+        assert_eq!(dispatch(&mut session, Limits::available().at_most(3)), 3);
         // libcpg has nothing, and the descriptor tells of the rest.
-        assert!(readable(group.as_fd()));
-        assert_eq!(dispatch(&mut group, Limits::available().at_most(1)), 1);
-        assert_eq!(dispatch(&mut group, Limits::one()), 1);
-        assert!(readable(group.as_fd()));
-        let next = group.run(|_, event| Break(number(event))).unwrap();
+        assert!(readable(session.as_fd()));
+        assert_eq!(dispatch(&mut session, Limits::available().at_most(1)), 1);
+        assert_eq!(dispatch(&mut session, Limits::one()), 1);
+        assert!(readable(session.as_fd()));
+        let next = session.run(|_, event| Break(number(event))).unwrap();
         assert_eq!(next, 5);
-        let OwnedEvent::Deliver(owned) = group.recv().unwrap() else { panic!() };
+        let OwnedEvent::Deliver(owned) = session.recv().unwrap() else { panic!() };
         assert_eq!(owned.payload(), [6]);
-        let OwnedEvent::Deliver(owned) = group.events().next().unwrap().unwrap() else { panic!() };
+        let OwnedEvent::Deliver(owned) = session.events().next().unwrap().unwrap() else { panic!() };
         assert_eq!(owned.payload(), [7]);
         let mut last = Vec::new();
-        assert_eq!(group.dispatch(Limits::available(), |_, event| last.push(number(event))).unwrap(), 2);
+        assert_eq!(session.dispatch(Limits::available(), |_, event| last.push(number(event))).unwrap(), 2);
         assert_eq!((heard, last), (vec![0, 1, 2, 3, 4], vec![8, 9]));
-        assert!(!readable(group.as_fd()));
-        assert_eq!(group.dispatch(Limits::available(), |_, _| ()).unwrap(), 0);
+        assert!(!readable(session.as_fd()));
+        assert_eq!(session.dispatch(Limits::available(), |_, _| ()).unwrap(), 0);
     });
 }
 
@@ -130,10 +128,10 @@ fn a_packet_is_as_many_events_as_are_asked_for_at_a_time() {
 fn a_panic_in_a_packet_loses_the_message_that_it_was_given_alone() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
-        let (mut group, _sender) = one_packet(&cluster, "panics");
+        let (mut session, _sender) = one_packet(&cluster, "panics");
         let heard = Cell::new(0);
         let mut dispatch = || {
-            group.dispatch(Limits::available(), |_, event| {
+            session.dispatch(Limits::available(), |_, event| {
                 assert_eq!(number(event), heard.replace(heard.get() + 1));
                 if [3, 4, 10].contains(&heard.get()) {
                     std::panic::panic_any(heard.get());
@@ -149,12 +147,12 @@ fn a_panic_in_a_packet_loses_the_message_that_it_was_given_alone() {
 }
 
 #[test]
-fn what_is_left_of_a_packet_goes_with_the_group_when_it_is_split() {
+fn what_is_left_of_a_packet_goes_with_the_session_when_it_is_split() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
-        let (mut group, _sender) = one_packet(&cluster, "moves");
-        assert_eq!(group.dispatch(Limits::available().at_most(4), |_, _| ()).unwrap(), 4);
-        let (_sender, mut receiver) = group.split().unwrap();
+        let (mut session, _sender) = one_packet(&cluster, "moves");
+        assert_eq!(session.dispatch(Limits::available().at_most(4), |_, _| ()).unwrap(), 4);
+        let (_sender, mut receiver) = session.split();
         assert!(readable(receiver.as_fd()));
         assert_eq!(receive(&mut receiver, 6), (4..10_u8).map(|number| vec![number]).collect::<Vec<_>>());
     });
@@ -164,8 +162,8 @@ fn what_is_left_of_a_packet_goes_with_the_group_when_it_is_split() {
 fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
-        let mut group = coalesced("strangers");
-        let sender = raw_sender(&cluster, &mut group, "strangers", b"no packet");
+        let mut session = coalesced("strangers");
+        let sender = raw_sender(&cluster, &mut session, "strangers", b"no packet");
         let mut good = Vec::new();
         packet::begin(&mut good);
         packet::push(&mut good, b"good");
@@ -176,14 +174,14 @@ fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() 
         }
         let mut seen = Vec::new();
         while seen.len() < 9 {
-            seen.push(match group.recv().unwrap() {
+            seen.push(match session.recv().unwrap() {
                 OwnedEvent::Deliver(message) => {
-                    assert_eq!((message.sender(), message.group()), (sender.me(), group.name()));
+                    assert_eq!((message.sender(), message.group()), (sender.me(), session.name()));
                     (if message.is_packed() { "packed" } else { "plain" }, message.into_payload())
                 }
                 OwnedEvent::Malformed(packet) => {
                     let packet = packet.as_malformed();
-                    assert_eq!((packet.sender(), packet.group()), (sender.me(), group.name()));
+                    assert_eq!((packet.sender(), packet.group()), (sender.me(), session.name()));
                     let what = match packet.reason() {
                         packet::Malformed::Header => "header",
                         packet::Malformed::Version(2) => "version",
@@ -231,7 +229,7 @@ fn a_program_in_c_sends_and_receives_packets() {
         let mut c = c_program(&cluster, 2, &["send", "c", "500"]);
         let heard = receive(&mut receiver, 500);
         assert!(heard.iter().enumerate().all(|(index, message)| *message == of_c(index)));
-        assert!(c.wait().unwrap().success());
+        assert_ended("packets.c", c.wait().unwrap(), 0, "");
 
         let mut c = c_program(&cluster, 2, &["receive", "c", "500"]);
         let mut lines = BufReader::new(c.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -247,7 +245,7 @@ fn a_program_in_c_sends_and_receives_packets() {
                 .fold(0x811c_9dc5_u32, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(16_777_619));
             assert_eq!(line, format!("{index} {} {sum:08x}", message.len()));
         }
-        assert!(c.wait().unwrap().success());
+        assert_ended("packets.c", c.wait().unwrap(), 0, "");
     });
 }
 

@@ -2,11 +2,11 @@
 
 mod support;
 
+use std::iter::FusedIterator;
 use std::time::Instant;
 
-use cpg::{Events, Group, Limits, OwnedEvent, Result};
-use static_assertions::assert_impl_all;
-use support::{deadline, join, messages, payloads, pump, views};
+use cpg::{Group, Limits, OwnedEvent, Result, Session};
+use support::{deadline, join, join_with, messages, payloads, pump, views};
 use testcluster::Cluster;
 
 fn bytes(event: OwnedEvent) -> Vec<u8> {
@@ -80,17 +80,49 @@ fn no_event_is_taken_before_it_is_asked_for() {
     });
 }
 
+fn assert_ends_after_the_error(mut events: impl FusedIterator<Item = Result<OwnedEvent>> + Send) {
+    assert!(events.next().unwrap().unwrap_err().is_connection_lost());
+    assert!(events.next().is_none() && events.next().is_none());
+}
+
 #[test]
 fn an_iterator_ends_after_the_error() {
-    assert_impl_all!(Events<'static>: Iterator<Item = Result<OwnedEvent>>, std::iter::FusedIterator, Send);
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = with_messages("lost", 0);
+        let mut session = join_with(Session::options(), "lost session");
+        assert!(matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)));
         cluster.kill(1).unwrap();
-        let mut events = group.events();
-        assert!(events.next().unwrap().unwrap_err().is_connection_lost());
-        assert!(events.next().is_none() && events.next().is_none());
-        // A new one asks again.
-        assert_eq!(group.events().map(|event| assert!(event.is_err())).count(), 1);
+        // Each new one asks again.
+        for _ in 0..2 {
+            assert_ends_after_the_error(group.events());
+            assert_ends_after_the_error(session.events());
+        }
+        let (_sender, mut receiver) = session.split();
+        assert_ends_after_the_error(receiver.events());
+    });
+}
+
+#[test]
+fn a_session_gives_its_events_one_by_one_too() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(Session::options(), "session");
+        assert!(matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)));
+        assert_eq!(session.recv_until(Instant::now()).unwrap(), None);
+        for byte in 0..10 {
+            session.send(&[byte]).unwrap();
+        }
+        let mut heard = vec![bytes(session.recv().unwrap())];
+        heard.push(bytes(session.recv_until(deadline()).unwrap().unwrap()));
+        heard.extend(session.events().take(2).map(|event| bytes(event.unwrap())));
+        let one = |_: &cpg::Sender, event: cpg::Event<'_>| heard.push(bytes(event.to_owned()));
+        assert_eq!(session.dispatch(Limits::one().until(deadline()), one).unwrap(), 1);
+        let (_sender, mut receiver) = session.split();
+        heard.push(bytes(receiver.recv().unwrap()));
+        heard.push(bytes(receiver.recv_until(deadline()).unwrap().unwrap()));
+        heard.extend(receiver.events().take(3).map(|event| bytes(event.unwrap())));
+        assert_eq!(heard, (0..10).map(|byte| vec![byte]).collect::<Vec<_>>());
+        assert_eq!(receiver.recv_until(Instant::now()).unwrap(), None);
     });
 }

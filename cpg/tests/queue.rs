@@ -2,13 +2,14 @@
 
 mod support;
 
+use std::io::IoSlice;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Error, Event, Flow, Limits};
+use cpg::{Error, Event, Flow, Limits, Session};
 use support::fork::{alone, child, ensure, fork, reap, refused};
-use support::{Members, deadline, join, name, readable, receive, split_with, wait_for};
+use support::{Members, deadline, join, join_with, name, readable, receive, split_with, wait_for};
 use testcluster::Cluster;
 
 /// One small message in flight at a time.
@@ -94,7 +95,7 @@ fn what_flow_control_refuses_goes_out_by_itself() {
         for _ in 0..3 {
             wait_for("the time to try again", || readable(receiver.as_fd()).then_some(()));
             // A ring that forms anew on a busy machine is no message.
-            let message = |_: &cpg::Link, event: Event<'_>| assert!(!matches!(event, Event::Deliver(_)));
+            let message = |_: &cpg::Sender, event: Event<'_>| assert!(!matches!(event, Event::Deliver(_)));
             receiver.dispatch(Limits::available(), message).unwrap();
         }
         cluster.resume(2).unwrap();
@@ -112,24 +113,63 @@ fn a_handler_sends_what_the_queue_has_room_for_and_is_refused_what_would_wait() 
         sender.send(b"go").unwrap();
         let mut sent = 0;
         receiver
-            .run(|link, event| {
+            .run(|own, event| {
                 let Event::Deliver(_) = event else { return std::ops::ControlFlow::Continue(()) };
                 let ticket = sender.send_tracked(b"x").unwrap();
                 sent += 1;
-                while link.send(b"x").is_ok() {
+                while own.try_send(b"x").is_ok() {
                     sent += 1;
                 }
-                assert!(matches!(link.send(b"x"), Err(Error::QueueFull)));
+                assert!(matches!(own.try_send(b"x"), Err(Error::QueueFull)));
+                assert!(matches!(own.send(b"x"), Err(Error::Waits { .. })));
                 assert!(matches!(sender.send(b"x"), Err(Error::Waits { .. })));
                 assert!(matches!(sender.send_until(b"x", Instant::now()), Err(Error::QueueFull)));
                 assert!(matches!(ticket.wait_until(deadline()), Err(Error::Waits { .. })));
-                assert!(matches!(link.send(&vec![0; 2 << 20]), Err(Error::Waits { .. })));
+                assert!(matches!(own.try_send(&vec![0; 2 << 20]), Err(Error::Waits { .. })));
                 assert!(matches!(sender.send(&vec![0; 2 << 20]), Err(Error::Waits { .. })));
                 std::ops::ControlFlow::Break(())
             })
             .unwrap();
         assert!(sent > 2);
         assert_eq!(receive(&mut receiver, sent), vec![b"x"; sent]);
+    });
+}
+
+#[test]
+fn a_whole_session_never_waits_to_send() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let flow = one_at_a_time().queue(1000);
+        let mut session = join_with(Session::options().flow(flow), "whole");
+        let ticket = session.send_tracked(&0_u32.to_le_bytes()).unwrap();
+        let mut sent = 1_u32;
+        let full = loop {
+            match session.send_vectored(&[IoSlice::new(&sent.to_le_bytes())]) {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(full, Error::QueueFull), "{full}");
+        assert!(matches!(session.send(b"x"), Err(Error::QueueFull)));
+        assert!(matches!(session.send_tracked(b"x"), Err(Error::QueueFull)));
+        let long = vec![0; session.max_atomic_message_size() + 1];
+        assert!(matches!(session.send(&long), Err(Error::Waits { .. })));
+        // Handlers get the sender, and its own deliveries make room.
+        let mut heard = Vec::new();
+        while heard.len() <= sent as usize {
+            let one = session.dispatch(Limits::one().until(deadline()), |sender, event| {
+                if let Event::Deliver(message) = event {
+                    if heard.is_empty() {
+                        sender.try_send(&sent.to_le_bytes()).unwrap();
+                    }
+                    heard.push(u32::from_le_bytes(message.payload().try_into().unwrap()));
+                }
+            });
+            assert_eq!(one.unwrap(), 1, "nothing more came after {heard:?}");
+        }
+        assert_eq!(heard, (0..=sent).collect::<Vec<_>>());
+        assert!(matches!(ticket.outcome(), Some(Ok(()))));
+        session.leave().unwrap();
     });
 }
 

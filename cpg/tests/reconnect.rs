@@ -1,4 +1,4 @@
-//! Groups that come back when they have lost the daemon.
+//! Sessions that come back when they have lost the daemon.
 
 mod support;
 
@@ -7,20 +7,21 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
 use cpg::{
-    Connect, CsError, Ended, Error, Event, Flow, Group, Limits, OwnedEvent, Receiver, Reconnect, Waker,
+    CsError, Ended, Error, Event, Flow, Limits, OwnedEvent, Receiver, Reconnect, Session, SessionOptions,
+    Waker,
 };
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::other_user::{become_nobody, real_root};
-use support::{deadline, join, join_with, pump, readable, wait_for};
+use support::{deadline, join, join_with, pump, pump_session, readable, wait_for};
 use testcluster::Cluster;
 
-fn returning(reconnect: Reconnect) -> Connect {
-    Connect::new().reconnect(reconnect)
+fn returning(reconnect: Reconnect) -> SessionOptions {
+    Session::options().reconnect(reconnect)
 }
 
-/// Dispatches until the group has come back, and returns the events that led to it.
-fn until_back(group: &mut Group) -> Vec<OwnedEvent> {
-    pump(group, |events| matches!(events.last(), Some(OwnedEvent::Rejoined(_))))
+/// Dispatches until the session has come back, and returns the events that led to it.
+fn until_back(session: &mut Session) -> Vec<OwnedEvent> {
+    pump_session(session, |events| matches!(events.last(), Some(OwnedEvent::Rejoined(_))))
 }
 
 /// As [`until_back`], of a receiver.
@@ -55,55 +56,59 @@ fn told(events: &[OwnedEvent]) -> Vec<String> {
 }
 
 #[test]
-fn a_group_comes_back_each_time_that_its_daemon_does() {
+fn a_session_comes_back_each_time_that_its_daemon_does() {
     for flow in [Flow::new(), Flow::coalesced()] {
         let cluster = Cluster::start(1).unwrap();
         cluster.on(1, || {
-            let mut group = join_with(returning(Reconnect::new()).flow(flow), "returns");
-            let (fd, me) = (group.as_raw_fd(), group.me());
-            assert_eq!(group.generation(), 1);
-            pump(&mut group, |events| support::views(events).next().is_some());
+            let mut session = join_with(returning(Reconnect::new()).flow(flow), "returns");
+            let (fd, me) = (session.as_raw_fd(), session.me());
+            assert_eq!(session.generation(), 1);
+            pump_session(&mut session, |events| support::views(events).next().is_some());
             for generation in 1..4 {
                 cluster.kill(1).unwrap();
                 // The descriptor says so, and what is sent meanwhile is refused in words of its own.
-                wait_for("the descriptor", || readable(group.as_fd()).then_some(()));
-                assert!(group.send(b"lost").unwrap_err().is_connection_lost());
-                let events = pump(&mut group, |events| events.len() == 1);
+                wait_for("the descriptor", || readable(session.as_fd()).then_some(()));
+                assert!(session.send(b"lost").unwrap_err().is_connection_lost());
+                let events = pump_session(&mut session, |events| events.len() == 1);
                 assert_eq!(told(&events), [format!("lost {generation}")]);
-                assert_eq!(group.dispatch(Limits::available(), |_, _| ()).unwrap(), 0);
-                assert!(!readable(group.as_fd()), "there is nothing to do");
+                assert_eq!(session.dispatch(Limits::available(), |_, _| ()).unwrap(), 0);
+                assert!(!readable(session.as_fd()), "there is nothing to do");
                 for error in [
-                    group.send(b"away").unwrap_err(),
-                    group.members().unwrap_err(),
-                    group.handle().map(drop).unwrap_err(),
-                    group.zero_copy(1).map(drop).unwrap_err(),
+                    session.send(b"away").unwrap_err(),
+                    session.members().unwrap_err(),
+                    session.sender().send(b"away").unwrap_err(),
+                    session.sender().send(&vec![0; 3 << 20]).unwrap_err(),
                 ] {
                     assert!(matches!(error, Error::Away), "{error}");
                     assert!(error.is_connection_lost() && !error.is_retryable());
                 }
-                assert_eq!(group.generation(), generation);
+                assert_eq!(session.generation(), generation);
 
                 cluster.restart(1).unwrap();
-                wait_for("the descriptor", || readable(group.as_fd()).then_some(()));
+                wait_for("the descriptor", || readable(session.as_fd()).then_some(()));
                 let mut seen = Vec::new();
                 while seen.is_empty() {
-                    group
-                        .dispatch(Limits::one().until(deadline()), |link, event| {
+                    session
+                        .dispatch(Limits::one().until(deadline()), |sender, event| {
                             if let Event::Rejoined(back) = &event {
-                                assert_eq!(back.generation(), link.generation());
+                                assert_eq!(back.generation(), sender.generation());
                                 assert!(back.view().is_first() && back.view().includes_me());
-                                link.send(b"hello").unwrap();
+                                sender.try_send(b"hello").unwrap();
                             }
                             seen.push(event.to_owned());
                         })
                         .unwrap();
                 }
                 assert_eq!(told(&seen), [format!("rejoined {}", generation + 1)]);
-                assert_eq!(support::payloads(&mut group, 1), [b"hello"]);
-                assert_eq!((group.as_raw_fd(), group.me(), group.generation()), (fd, me, generation + 1));
-                assert_eq!(group.handle().unwrap().local_node().unwrap(), me.node());
+                let heard = pump_session(&mut session, |events| support::messages(events).count() == 1);
+                assert_eq!(told(&heard), ["hello"]);
+                assert_eq!(
+                    (session.as_raw_fd(), session.me(), session.generation()),
+                    (fd, me, generation + 1)
+                );
+                assert_eq!(session.members().unwrap(), [me]);
             }
-            group.leave().unwrap();
+            session.leave().unwrap();
         });
     }
 }
@@ -112,13 +117,13 @@ fn a_group_comes_back_each_time_that_its_daemon_does() {
 fn a_run_goes_on_from_one_membership_to_the_next() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
-        let mut group = join_with(returning(Reconnect::new()), "goes on");
+        let mut session = join_with(returning(Reconnect::new()), "goes on");
         let mut other = cluster.on(2, || join("goes on"));
-        pump(&mut group, |events| support::views(events).any(|view| view.members().len() == 2));
+        pump_session(&mut session, |events| support::views(events).any(|view| view.members().len() == 2));
         let runs = std::thread::scope(|scope| {
             let runs = scope.spawn(|| {
                 let mut events = Vec::new();
-                group
+                session
                     .run(|_, event| {
                         events.push(event.to_owned());
                         if matches!(event, Event::Deliver(_)) { Break(()) } else { Continue(()) }
@@ -148,21 +153,21 @@ fn cluster_member(view: &cpg::View, node: u32) -> cpg::Member {
 fn waits_end_as_they_do_in_a_membership() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let mut group = join_with(returning(Reconnect::new()), "waits");
+        let mut session = join_with(returning(Reconnect::new()), "waits");
         cluster.kill(1).unwrap();
-        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         let soon = || Instant::now() + Duration::from_millis(20);
-        assert_eq!(group.dispatch(Limits::one().until(soon()), |_, _| ()).unwrap(), 0);
-        assert_eq!(group.dispatch(Limits::forever().until(soon()), |_, _| ()).unwrap(), 0);
-        assert_eq!(group.recv_until(soon()).unwrap(), None);
+        assert_eq!(session.dispatch(Limits::one().until(soon()), |_, _| ()).unwrap(), 0);
+        assert_eq!(session.dispatch(Limits::forever().until(soon()), |_, _| ()).unwrap(), 0);
+        assert_eq!(session.recv_until(soon()).unwrap(), None);
         let waker = Waker::new().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| waker.wake());
             let wait = Limits::forever().until(deadline()).woken_by(&waker);
-            assert_eq!(group.run_with(wait, |_, _| Continue::<()>(())).unwrap(), Ended::Woken);
+            assert_eq!(session.run_with(wait, |_, _| Continue::<()>(())).unwrap(), Ended::Woken);
         });
         // There is no membership to end.
-        group.leave().unwrap();
+        session.leave().unwrap();
     });
 }
 
@@ -173,7 +178,7 @@ fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
         // One message at a time is in flight.
         let flow = Flow::new().window(1);
         let how = returning(Reconnect::new()).flow(flow);
-        let (sender, mut receiver) = join_with(how, "handed back").split().unwrap();
+        let (sender, mut receiver) = join_with(how, "handed back").split();
         cluster.pause(1).unwrap();
         let tickets = [b"1", b"2", b"3"].map(|message| sender.send_tracked(message).unwrap());
         cluster.kill(1).unwrap();
@@ -198,13 +203,13 @@ fn a_loop_that_waits_for_the_descriptor_hears_of_all_of_it() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let how = returning(Reconnect::new()).flow(Flow::new().window(1));
-        let (sender, mut receiver) = join_with(how, "loop").split().unwrap();
+        let (sender, mut receiver) = join_with(how, "loop").split();
         let fd = receiver.as_raw_fd();
         let mut events = Vec::new();
         let mut hear = |until: &dyn Fn(&[OwnedEvent]) -> bool| {
             while !until(&events) {
                 wait_for("the descriptor", || readable(receiver.as_fd()).then_some(()));
-                let handler = |_: &cpg::Link, event: Event<'_>| events.push(event.to_owned());
+                let handler = |_: &cpg::Sender, event: Event<'_>| events.push(event.to_owned());
                 receiver.dispatch(Limits::available().at_most(1), handler).unwrap();
             }
         };
@@ -226,7 +231,7 @@ fn what_waits_is_kept_if_that_was_asked_for() {
         let cluster = Cluster::start(1).unwrap();
         cluster.on(1, || {
             let how = returning(Reconnect::new().keep_queue()).flow(flow);
-            let (sender, mut receiver) = join_with(how, "kept").split().unwrap();
+            let (sender, mut receiver) = join_with(how, "kept").split();
             cluster.pause(1).unwrap();
             let tickets = [b"1", b"2", b"3"].map(|message| sender.send_tracked(message).unwrap());
             cluster.kill(1).unwrap();
@@ -251,7 +256,7 @@ fn what_waits_is_kept_if_that_was_asked_for() {
 fn a_membership_that_is_lost_leaves_nothing_to_its_senders() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join_with(returning(Reconnect::new()), "closed").split().unwrap();
+        let (sender, mut receiver) = join_with(returning(Reconnect::new()), "closed").split();
         cluster.kill(1).unwrap();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
         // A thread closes the old handle, and not whoever dispatches when there is another one.
@@ -269,22 +274,22 @@ fn a_membership_that_is_lost_leaves_nothing_to_its_senders() {
 fn messages_that_are_lost_are_no_longer_in_flight() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let mut group = join_with(returning(Reconnect::new()), "in flight");
-        pump(&mut group, |events| support::views(events).next().is_some());
+        let mut session = join_with(returning(Reconnect::new()), "in flight");
+        pump_session(&mut session, |events| support::views(events).next().is_some());
         cluster.pause(1).unwrap();
         for _ in 0..3 {
-            group.send(b"lost").unwrap();
+            session.send(b"lost").unwrap();
         }
-        assert_eq!(group.in_flight(), 3);
+        assert_eq!(session.lag().in_flight(), 3);
         cluster.kill(1).unwrap();
-        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
-        assert_eq!(group.in_flight(), 0);
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        assert_eq!(session.lag().in_flight(), 0);
         cluster.restart(1).unwrap();
-        until_back(&mut group);
-        group.send(b"first").unwrap();
-        assert_eq!(group.in_flight(), 1);
+        until_back(&mut session);
+        session.send(b"first").unwrap();
+        assert_eq!(session.lag().in_flight(), 1);
         // A queue would take as many for those that were lost.
-        let (sender, mut receiver) = group.split().unwrap();
+        let (sender, mut receiver) = session.split();
         let ticket = sender.send_tracked(b"second").unwrap();
         assert_eq!(support::receive(&mut receiver, 2), [b"first".as_slice(), b"second"]);
         ticket.wait_until(deadline()).unwrap();
@@ -297,7 +302,7 @@ fn a_queue_that_is_full_has_room_again_when_the_group_is_back() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().queue(100));
-        let (sender, mut receiver) = join_with(how, "room").split().unwrap();
+        let (sender, mut receiver) = join_with(how, "room").split();
         cluster.kill(1).unwrap();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
         sender.try_send(&[0; 1000]).unwrap();
@@ -322,7 +327,7 @@ fn a_queue_that_is_full_has_room_again_when_the_group_is_back() {
 fn nothing_is_sent_in_a_membership_that_the_handler_has_not_heard_of() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join_with(returning(Reconnect::new()), "stale").split().unwrap();
+        let (sender, mut receiver) = join_with(returning(Reconnect::new()), "stale").split();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
         cluster.kill(1).unwrap();
         // A sender that finds out first has its message back, and the receiver hears of the loss.
@@ -333,18 +338,18 @@ fn nothing_is_sent_in_a_membership_that_the_handler_has_not_heard_of() {
         cluster.restart(1).unwrap();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
         // It is joined by now or will be: until the handler has heard of it, what is sent could be stale.
-        wait_for("the group", || readable(receiver.as_fd()).then_some(()));
+        wait_for("the session", || readable(receiver.as_fd()).then_some(()));
         assert!(matches!(sender.try_send(b"x"), Err(Error::Away)));
         let (error, inside) = receiver
-            .run(|link, event| match event {
+            .run(|own, event| match event {
                 Event::Rejoined(_) => {
-                    Break((sender.try_send(b"by the sender").err(), link.send(b"by the link").err()))
+                    Break((sender.try_send(b"by the sender").err(), own.try_send(b"by its own").err()))
                 }
                 _ => Continue(()),
             })
             .unwrap();
         assert!(error.is_none() && inside.is_none());
-        assert_eq!(support::receive(&mut receiver, 2), [&b"by the sender"[..], b"by the link"]);
+        assert_eq!(support::receive(&mut receiver, 2), [&b"by the sender"[..], b"by its own"]);
     });
 }
 
@@ -353,18 +358,18 @@ fn an_error_that_waiting_does_not_mend_ends_it() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let pauses = Reconnect::new().keep_queue().pauses(Duration::from_secs(2), Duration::from_secs(2));
-        let (sender, mut receiver) = join_with(returning(pauses), "twice").split().unwrap();
+        let (sender, mut receiver) = join_with(returning(pauses), "twice").split();
         cluster.kill(1).unwrap();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
         let ticket = sender.send_tracked(b"kept").unwrap();
         cluster.restart(1).unwrap();
-        // The process is in the group before the group is.
+        // The process is in the group before the session is.
         let other = join("twice");
         let event = receiver.recv().unwrap();
         let OwnedEvent::Undelivered(message) = event else { panic!("{event:?}") };
         assert_eq!((message.payload(), message.was_sent()), (&b"kept"[..], false));
         for error in [
-            message.error(),
+            message.error().clone(),
             receiver.recv().unwrap_err(),
             receiver.dispatch(Limits::available(), |_, _| ()).unwrap_err(),
             sender.try_send(b"x").unwrap_err(),
@@ -384,16 +389,18 @@ fn a_user_who_is_refused_is_not_kept_waiting() {
         println!("passed over: there is one user in this namespace");
         return;
     }
+    // No other test limits threads meanwhile.
+    let _alone = alone();
     let cluster = Cluster::start(1).unwrap();
     let (lost, told) = std::sync::mpsc::channel();
     let refused = cluster.spawn_on(1, move || {
-        let mut group = join_with(returning(Reconnect::new()), "refused");
+        let mut session = join_with(returning(Reconnect::new()), "refused");
         // Root may talk to any daemon; this thread, and the one that looks for the next membership, are root's no longer.
         become_nobody();
         lost.send(()).unwrap();
         loop {
-            if let Err(error) = group.dispatch(Limits::one().until(deadline()), |_, _| ()) {
-                return (error, group.recv().unwrap_err(), group.leave());
+            if let Err(error) = session.dispatch(Limits::one().until(deadline()), |_, _| ()) {
+                return (error, session.recv().unwrap_err(), session.leave());
             }
         }
     });
@@ -402,8 +409,57 @@ fn a_user_who_is_refused_is_not_kept_waiting() {
     cluster.restart(1).unwrap();
     let (error, again, left) = refused.join().unwrap();
     assert_eq!((error.code(), again.code()), (Some(CsError::Access), Some(CsError::Access)));
-    assert!(error.to_string().contains("uidgid { uid:"), "{error}");
+    assert!(error.to_string().contains("cannot connect to corosync"), "{error}");
     left.unwrap();
+}
+
+/// Sets how many threads a user who is not root may have.
+fn limit_threads(soft: libc::rlim_t) -> libc::rlim_t {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it writes one struct.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);
+    let before = std::mem::replace(&mut limit.rlim_cur, soft);
+    // SAFETY: it reads one struct.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
+    before
+}
+
+#[test]
+fn without_a_thread_to_come_back_by_the_loss_is_still_why_messages_come_back() {
+    if !real_root() {
+        println!("passed over: there is one user in this namespace");
+        return;
+    }
+    let _alone = alone();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().window(1));
+        let (sender, mut receiver) = join_with(how, "no thread").split();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+        cluster.pause(1).unwrap();
+        let tickets = [b"1", b"2"].map(|message| sender.send_tracked(message).unwrap());
+        cluster.kill(1).unwrap();
+        // This thread is root's no longer, and may not start another one.
+        become_nobody();
+        let before = limit_threads(0);
+        let (mut events, mut errors) = (Vec::new(), Vec::new());
+        while errors.len() < 2 {
+            match receiver.recv() {
+                Ok(event) => events.push(event),
+                Err(error) => errors.push(error),
+            }
+        }
+        limit_threads(before);
+        assert_eq!(told(&events), ["sent 1", "unsent 2"]);
+        assert!(errors.iter().all(|error| matches!(error, Error::Thread(_))), "{errors:?}");
+        for error in
+            tickets.map(|ticket| ticket.wait().unwrap_err()).iter().chain([&sender.send(b"x").unwrap_err()])
+        {
+            assert!(error.is_connection_lost() && !matches!(error, Error::Away), "{error}");
+        }
+        // There is no membership to end.
+        receiver.leave().unwrap();
+    });
 }
 
 #[test]
@@ -414,9 +470,7 @@ fn it_can_be_stopped_at_any_time() {
         let groups = ["leaves", "drops", "drops before it knows"];
         let mut halves: Vec<_> = groups
             .map(|group| {
-                join_with(returning(Reconnect::new().keep_queue().pauses(short, short)), group)
-                    .split()
-                    .unwrap()
+                join_with(returning(Reconnect::new().keep_queue().pauses(short, short)), group).split()
             })
             .into();
         cluster.kill(1).unwrap();
@@ -447,23 +501,23 @@ fn it_can_be_stopped_at_any_time() {
 fn who_hears_of_the_return_while_leaving_cannot_send() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let mut group = join_with(returning(Reconnect::new()), "leaves late");
+        let mut session = join_with(returning(Reconnect::new()), "leaves late");
         cluster.kill(1).unwrap();
-        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         cluster.restart(1).unwrap();
-        wait_for("the group", || readable(group.as_fd()).then_some(()));
+        wait_for("the session", || readable(session.as_fd()).then_some(()));
         // It takes the new membership, and has no stack for its first view.
         std::thread::scope(|scope| {
-            let dispatch = || group.dispatch(Limits::available(), |_, _| ()).unwrap_err();
+            let dispatch = || session.dispatch(Limits::available(), |_, _| ()).unwrap_err();
             let small = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, dispatch);
             let error = small.unwrap().join().unwrap();
             assert!(matches!(error, Error::StackTooSmall { .. }), "{error}");
         });
         let mut sent = Vec::new();
-        group
-            .leave_until(deadline(), |link, event| {
+        session
+            .leave_until(deadline(), |sender, event| {
                 if matches!(event, Event::Rejoined(_)) {
-                    sent.push(link.send(b"would be lost"));
+                    sent.push(sender.try_send(b"would be lost"));
                 }
             })
             .unwrap();
@@ -472,32 +526,32 @@ fn who_hears_of_the_return_while_leaving_cannot_send() {
 }
 
 #[test]
-fn a7_a_child_is_refused_a_group_that_is_away() {
+fn a7_a_child_is_refused_a_session_that_is_away() {
     let _alone = alone();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         // The thread that looks for the daemon rests.
         let pause = Duration::from_secs(20);
         let how = returning(Reconnect::new().pauses(pause, pause));
-        let mut group = join_with(how, "forked");
-        let (sender, mut receiver) = join_with(how, "forked and split").split().unwrap();
+        let mut session = join_with(how, "forked");
+        let (sender, mut receiver) = join_with(how, "forked and split").split();
         cluster.kill(1).unwrap();
-        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
-        assert_eq!((group.generation(), sender.generation(), receiver.generation()), (1, 1, 1));
+        assert_eq!((session.generation(), sender.generation(), receiver.generation()), (1, 1, 1));
         let pid = fork();
         if pid == 0 {
             child(|| {
-                ensure!(refused(group.dispatch(Limits::available(), |_, _| ())));
+                ensure!(refused(session.dispatch(Limits::available(), |_, _| ())));
                 ensure!(refused(receiver.recv()));
                 ensure!(sender.generation() == 0);
-                ensure!(refused(group.leave()));
+                ensure!(refused(session.leave()));
                 ensure!(refused(receiver.leave()));
                 0
             });
         }
         reap(pid);
-        group.leave().unwrap();
+        session.leave().unwrap();
         receiver.leave().unwrap();
     });
 }
@@ -506,24 +560,26 @@ fn a7_a_child_is_refused_a_group_that_is_away() {
 fn a_daemon_that_stops_while_it_is_connected_to_holds_nobody_up() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let mut group = join_with(returning(Reconnect::new()), "paused");
+        let mut session = join_with(returning(Reconnect::new()), "paused");
         cluster.kill(1).unwrap();
-        pump(&mut group, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         cluster.restart(1).unwrap();
         cluster.pause(1).unwrap();
         // Connected or not: dispatching does not wait for the daemon.
         let mut back = false;
-        group.dispatch(Limits::available(), |_, event| back |= matches!(event, Event::Rejoined(_))).unwrap();
-        group
+        session
+            .dispatch(Limits::available(), |_, event| back |= matches!(event, Event::Rejoined(_)))
+            .unwrap();
+        session
             .dispatch(Limits::one().until(Instant::now()), |_, event| {
                 back |= matches!(event, Event::Rejoined(_));
             })
             .unwrap();
         cluster.resume(1).unwrap();
         if !back {
-            until_back(&mut group);
+            until_back(&mut session);
         }
-        assert_eq!(group.generation(), 2);
-        group.leave().unwrap();
+        assert_eq!(session.generation(), 2);
+        session.leave().unwrap();
     });
 }

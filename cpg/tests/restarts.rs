@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Event, Flow, Limits, Receiver, Reconnect, Sender};
+use cpg::{Event, Limits, Receiver, Reconnect, Sender, Session};
 use support::{deadline, join_with, wait_for};
 use testcluster::Cluster;
 
@@ -25,8 +25,8 @@ fn no_message_is_lost_without_a_word_in_500_restarts() {
 fn restarts(count: u64) {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let how = Connect::new().reconnect(Reconnect::new().keep_queue()).flow(Flow::coalesced());
-        let (sender, mut receiver) = join_with(how, "load").split().unwrap();
+        let how = Session::options().reconnect(Reconnect::new().keep_queue()).coalesce();
+        let (sender, mut receiver) = join_with(how, "load").split();
         let stop = AtomicBool::new(false);
         let mut account = Account::default();
         let sent: u64 = std::thread::scope(|scope| {

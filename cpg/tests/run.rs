@@ -10,9 +10,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Ended, Event, Group, Limits, Link, Waker};
+use cpg::{Connect, Ended, Event, Group, Limits, Link, Reconnect, Session, TotemEvents, Waker, packet};
 use static_assertions::assert_impl_all;
-use support::{deadline, join, payloads, pump, views, wait_for};
+use support::{deadline, join, join_with, payloads, pump, views, wait_for};
 use testcluster::Cluster;
 
 fn payload(_: &Link, event: Event<'_>) -> ControlFlow<Vec<u8>> {
@@ -21,9 +21,18 @@ fn payload(_: &Link, event: Event<'_>) -> ControlFlow<Vec<u8>> {
 
 /// No event is sent; but the ring of a daemon that had to wait for the processor forms anew.
 #[expect(clippy::needless_pass_by_value, reason = "what run takes")]
-fn nothing(_: &Link, event: Event<'_>) -> ControlFlow<()> {
+fn nothing<L>(_: &L, event: Event<'_>) -> ControlFlow<()> {
     assert!(matches!(event, Event::TotemConfChg(_)), "{event:?}");
     Continue(())
+}
+
+/// No ring, which forms anew when a daemon had to wait for the processor, is an event that is not expected.
+fn without_rings() -> Connect {
+    Connect::new().totem_events(TotemEvents::None)
+}
+
+fn quiet(name: &str) -> Group {
+    without_rings().join_until(name, deadline()).unwrap()
 }
 
 /// Returns when two messages are there to be taken.
@@ -68,7 +77,7 @@ fn a_handler_ends_it_with_a_value_and_later_events_stay() {
 fn a_deadline_ends_it_with_and_without_events() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let mut group = join("deadline");
+        let mut group = quiet("deadline");
         pump(&mut group, |events| views(events).next().is_some());
         let waker = Waker::new().unwrap();
         let soon = || Instant::now() + Duration::from_millis(10);
@@ -86,34 +95,163 @@ fn a_deadline_ends_it_with_and_without_events() {
         });
         assert_eq!((ended.unwrap(), heard), (Ended::TimedOut, 1));
         assert_eq!(payloads(&mut group, 1), [b"two"]);
-        // One in the past takes nothing, and not to wait takes what is there.
+        // One in the past takes one event that is there, and does not wait for one that is not.
         let past = Instant::now();
-        assert_eq!(group.run_with(Limits::forever().until(past), nothing).unwrap(), Ended::TimedOut);
         two_events_wait(&mut group);
+        let (ended, heard) = counted(&mut group, Limits::forever().until(past));
+        assert_eq!((ended, heard), (Ended::TimedOut, 1));
+        let (ended, heard) = counted(&mut group, Limits::available().until(past));
+        assert_eq!((ended, heard), (Ended::TimedOut, 1));
+        assert_eq!(group.run_with(Limits::forever().until(past), nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(group.run_with(Limits::available().until(past), nothing).unwrap(), Ended::Idle);
+    });
+}
+
+/// Runs, and counts the events.
+fn counted(group: &mut Group, limits: Limits<'_>) -> (Ended<()>, usize) {
+    let mut heard = 0;
+    let ended = group.run_with(limits, |_, _| {
+        heard += 1;
+        Continue(())
+    });
+    (ended.unwrap(), heard)
+}
+
+#[test]
+fn it_ends_with_what_is_there_or_with_so_many_events() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = quiet("limits");
+        pump(&mut group, |events| views(events).next().is_some());
+        let later = deadline();
+        two_events_wait(&mut group);
+        assert_eq!(counted(&mut group, Limits::available()), (Ended::Idle, 2));
+        two_events_wait(&mut group);
+        assert_eq!(counted(&mut group, Limits::one()), (Ended::Enough, 1));
+        assert_eq!(counted(&mut group, Limits::available().at_most(0)), (Ended::Enough, 0));
+        assert_eq!(counted(&mut group, Limits::available().at_most(2).until(later)), (Ended::Idle, 1));
+        two_events_wait(&mut group);
+        assert_eq!(counted(&mut group, Limits::forever().at_most(2).until(later)), (Ended::Enough, 2));
+        // The handler's word comes before that.
+        two_events_wait(&mut group);
+        assert_eq!(group.run_with(Limits::one(), payload).unwrap(), Ended::Broke(b"one".to_vec()));
+        assert_eq!(group.run_with(Limits::available(), payload).unwrap(), Ended::Broke(b"two".to_vec()));
+        // It waits for all of so many: each comes when the one before it has been handled.
+        group.send(b"next").unwrap();
         let mut heard = 0;
-        let ended = group.run_with(Limits::available(), |_, _| {
+        let ended = group.run_with(Limits::forever().at_most(3).until(later), |link, _| {
             heard += 1;
+            link.send(b"next").unwrap();
             Continue::<()>(())
         });
-        assert_eq!((ended.unwrap(), heard), (Ended::TimedOut, 2));
+        assert_eq!((ended.unwrap(), heard), (Ended::Enough, 3));
+    });
+}
+
+#[test]
+fn a_dispatch_has_the_same_limits() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = quiet("dispatch");
+        pump(&mut group, |events| views(events).next().is_some());
+        let waker = Waker::new().unwrap();
+        two_events_wait(&mut group);
+        let wakes = |_: &Link, _: Event<'_>| waker.wake();
+        assert_eq!(group.dispatch(Limits::available().woken_by(&waker), wakes).unwrap(), 1);
+        waker.wake();
+        assert_eq!(group.dispatch(Limits::one().woken_by(&waker), |_, _| panic!()).unwrap(), 0);
+        let soon = Instant::now() + Duration::from_millis(10);
+        let waits = |_: &Link, _: Event<'_>| {
+            wait_for("the deadline", || (Instant::now() >= soon).then_some(()));
+        };
+        two_events_wait(&mut group);
+        assert_eq!(group.dispatch(Limits::available().until(soon), waits).unwrap(), 1);
+        assert_eq!(payloads(&mut group, 2), [b"one", b"two"]);
+    });
+}
+
+/// Returns a session that a packet with messages 0 to 9 has come to, and the packet's sender.
+fn with_a_packet(cluster: &Cluster) -> (Session, Group) {
+    let mut session = join_with(Session::options().connect(without_rings()).coalesce(), "packet");
+    let other = cluster.on(2, || join("packet"));
+    let me = other.me();
+    session
+        .run(|_, event| match event {
+            Event::ConfChg(view) if view.contains(me) => Break(()),
+            _ => Continue(()),
+        })
+        .unwrap();
+    let mut bytes = Vec::new();
+    packet::begin(&mut bytes);
+    (0..10_u8).for_each(|number| packet::push(&mut bytes, &[number]));
+    other.send_until(&bytes, deadline()).unwrap();
+    wait_for("the packet", || support::readable(session.as_fd()).then_some(()));
+    (session, other)
+}
+
+#[test]
+fn a_session_looks_at_all_limits_between_two_messages_of_a_packet() {
+    let cluster = Cluster::start(2).unwrap();
+    cluster.on(1, || {
+        let (mut session, _other) = with_a_packet(&cluster);
+        let (waker, mut heard) = (Waker::new().unwrap(), Vec::new());
+        let mut number = |event: Event<'_>| {
+            let Event::Deliver(message) = event else { panic!("{event:?}") };
+            heard.push(message.payload()[0]);
+            message.payload()[0]
+        };
+        let ended = session.run_with(Limits::forever().woken_by(&waker), |_, event| {
+            number(event);
+            waker.wake();
+            Continue::<()>(())
+        });
+        assert_eq!(ended.unwrap(), Ended::Woken);
+        let soon = Instant::now() + Duration::from_millis(10);
+        let ended = session.run_with(Limits::forever().until(soon), |_, event| {
+            number(event);
+            wait_for("the deadline", || (Instant::now() >= soon).then_some(()));
+            Continue::<()>(())
+        });
+        assert_eq!(ended.unwrap(), Ended::TimedOut);
+        // A deadline in the past takes one that is there.
+        let past = Limits::forever().until(soon);
+        assert_eq!(session.dispatch(past, |_, event| _ = number(event)).unwrap(), 1);
+        // A wake comes before what is there.
+        waker.wake();
+        let woken = Limits::available().woken_by(&waker);
+        assert_eq!(session.dispatch(woken, |_, _| panic!()).unwrap(), 0);
+        assert_eq!(
+            session.run_with(Limits::one(), |_, event| Break(number(event))).unwrap(),
+            Ended::Broke(3)
+        );
+        let ended = session.run_with(Limits::available().at_most(2), |_, event| {
+            number(event);
+            Continue::<()>(())
+        });
+        assert_eq!(ended.unwrap(), Ended::Enough);
+        let ended = session.run_with(Limits::available(), |_, event| {
+            number(event);
+            Continue::<()>(())
+        });
+        assert_eq!((ended.unwrap(), heard), (Ended::Idle, (0..10).collect()));
     });
 }
 
 #[test]
 fn a_wake_stays_until_it_is_seen_and_many_are_one() {
     assert_impl_all!(Waker: Clone, Send, Sync, std::os::fd::AsFd);
-    assert_impl_all!(Wait<'static>: Copy, Send, Sync);
+    assert_impl_all!(Limits<'static>: Copy, Send, Sync);
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("stays");
         let waker = Waker::new().unwrap();
-        let run = |group: &mut Group, wait: Wait<'_>| {
+        let run = |group: &mut Group, wait: Limits<'_>| {
             group.run_with(wait.woken_by(&waker), |_, _| Continue::<()>(())).unwrap()
         };
         waker.clone().wake();
         waker.wake();
         assert_eq!(run(&mut group, Limits::forever()), Ended::Woken);
-        assert_eq!(run(&mut group, Limits::available()), Ended::TimedOut);
+        assert_eq!(run(&mut group, Limits::available()), Ended::Idle);
         // It comes before the events that are there, a deadline that has passed, and not waiting.
         group.send(b"later").unwrap();
         waker.wake();
@@ -132,7 +270,7 @@ fn a_wake_stays_until_it_is_seen_and_many_are_one() {
         assert_eq!((ended.unwrap(), heard), (Ended::Woken, 1));
         assert_eq!(payloads(&mut group, 1), [b"two"]);
         waker.wake();
-        assert_eq!(group.run_with(Limits::available(), nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(group.run_with(Limits::available(), nothing).unwrap(), Ended::Idle);
         assert_eq!(run(&mut group, Limits::available()), Ended::Woken);
     });
 }
@@ -167,28 +305,46 @@ fn each_wake_of_another_thread_is_seen_though_events_never_end() {
     });
 }
 
-#[test]
-fn an_idle_run_does_not_run() {
-    static THREAD: AtomicI32 = AtomicI32::new(0);
+/// `run` joins, calls what it is given on the thread that runs, and runs until it is woken.
+fn assert_sleeps(run: fn(&dyn Fn(), &Waker) -> Ended<()>) {
     let cluster = Cluster::start(1).unwrap();
     let (waker, mut busy) = (Waker::new().unwrap(), cluster.on(1, || join("busy")));
+    let (runs, told) = std::sync::mpsc::channel();
     let idle = cluster.spawn_on(1, {
         let waker = waker.clone();
-        move || {
-            let mut group = join("idle");
-            pump(&mut group, |events| views(events).next().is_some());
-            // SAFETY: it takes and breaks nothing.
-            THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
-            group.run_with(Limits::forever().until(deadline()).woken_by(&waker), nothing).unwrap()
-        }
+        // SAFETY: it takes and breaks nothing.
+        move || run(&|| runs.send(unsafe { libc::gettid() }).unwrap(), &waker)
     });
-    let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
+    let thread = told.recv().unwrap();
     support::assert_stays_asleep(thread, || {
         busy.send_until(b"x", deadline()).unwrap();
         payloads(&mut busy, 1);
     });
     waker.wake();
     assert_eq!(idle.join().unwrap(), Ended::Woken);
+}
+
+#[test]
+fn an_idle_run_does_not_run() {
+    assert_sleeps(|runs, waker| {
+        let mut group = join("idle");
+        pump(&mut group, |events| views(events).next().is_some());
+        runs();
+        group.run_with(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
+    });
+}
+
+#[test]
+fn an_idle_run_of_a_session_does_not_run() {
+    assert_sleeps(|runs, waker| {
+        let mut session = join_with(Session::options().reconnect(Reconnect::new()), "idle");
+        session.run(|_, event| if let Event::ConfChg(_) = event { Break(()) } else { Continue(()) }).unwrap();
+        // Nor when its queue has been in use.
+        session.send(b"x").unwrap();
+        session.run(|_, event| if let Event::Deliver(_) = event { Break(()) } else { Continue(()) }).unwrap();
+        runs();
+        session.run_with(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
+    });
 }
 
 static WAKER: OnceLock<Waker> = OnceLock::new();

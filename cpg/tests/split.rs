@@ -1,4 +1,4 @@
-//! `split`: who may do what, and when the membership ends.
+//! The two halves of a session: who may do what, and when the membership ends.
 
 mod support;
 
@@ -7,15 +7,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, CsError, Error, Event, Flow, Group, Handle, Limits, OwnedEvent, Receiver, Sender};
+use cpg::{CsError, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Sender, Session};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
-use support::{Members, deadline, join, name, wait_for};
+use support::{Members, deadline, join_with, name, split_with, wait_for};
 use testcluster::Cluster;
 
 assert_impl_all!(Sender: Clone, Send, Sync);
 assert_impl_all!(Receiver: Send, std::os::fd::AsFd);
 assert_not_impl_any!(Receiver: Sync, Clone);
 assert_not_impl_any!(&Receiver: Send);
+assert_impl_all!(Session: Send, std::os::fd::AsFd);
+assert_not_impl_any!(Session: Sync, Clone);
+
+fn split(group: &str) -> (Sender, Receiver) {
+    split_with(Flow::new(), group)
+}
 
 fn message(receiver: &mut Receiver) -> Vec<u8> {
     loop {
@@ -28,17 +34,19 @@ fn message(receiver: &mut Receiver) -> Vec<u8> {
 }
 
 #[test]
-fn both_halves_do_what_the_group_could() {
+fn both_halves_do_what_the_session_could() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let group = join("halves");
-        let me = group.me();
-        let (sender, mut receiver) = group.split().unwrap();
+        let session = join_with(Session::options(), "halves");
+        let me = session.me();
+        assert_eq!((session.name(), session.members().unwrap()), (&name("halves"), vec![me]));
+        let (sender, mut receiver) = session.split();
         assert_eq!((sender.name(), sender.me()), (receiver.name(), receiver.me()));
         assert_eq!((sender.name(), sender.me()), (&name("halves"), me));
-        assert_eq!((sender.members().unwrap(), receiver.members().unwrap()), (vec![me], vec![me]));
+        assert_eq!(sender.members().unwrap(), [me]);
+        assert_eq!(receiver.sender().members().unwrap(), [me]);
         sender.send(b"sender").unwrap();
-        receiver.send(b"receiver").unwrap();
+        receiver.sender().send(b"receiver").unwrap();
         sender.send_vectored(&[IoSlice::new(b"in "), IoSlice::new(b"bits")]).unwrap();
         sender.send_until(&vec![3; 3_000_000], deadline()).unwrap();
         for expected in [&b"sender"[..], b"receiver", b"in bits", &vec![3; 3_000_000]] {
@@ -46,12 +54,12 @@ fn both_halves_do_what_the_group_could() {
         }
         // A handler sends while others do.
         sender.send(b"ask").unwrap();
-        let heard = receiver.run(|link, event| match event {
+        let heard = receiver.run(|own, event| match event {
             Event::Deliver(message) if message.payload() == b"answer" => {
-                std::ops::ControlFlow::Break(link.members().unwrap())
+                std::ops::ControlFlow::Break(own.members().unwrap())
             }
             _ => {
-                sender.send(b"x").and_then(|()| link.send(b"answer")).unwrap();
+                sender.send(b"x").and_then(|()| own.try_send(b"answer")).unwrap();
                 std::ops::ControlFlow::Continue(())
             }
         });
@@ -65,7 +73,7 @@ fn the_membership_ends_with_the_last_half() {
     cluster.on(1, || {
         let mut c = Members::start(&cluster, 1, &name("last"), 1);
         for receiver_first in [true, false] {
-            let (sender, receiver) = join("last").split().unwrap();
+            let (sender, receiver) = split("last");
             let (clone, gone) = (sender.clone(), format!("-{}", sender.me()));
             c.expect(|line| line.contains(&format!("+{}", sender.me())));
             let mut stands = |sender: &Sender, text: &str| {
@@ -86,7 +94,7 @@ fn the_membership_ends_with_the_last_half() {
                 drop(sender);
                 stands(&clone, "both");
                 drop(clone);
-                receiver.send(b"without senders").unwrap();
+                receiver.sender().send(b"without senders").unwrap();
                 c.expect(|line| line.ends_with("without senders"));
                 drop(receiver);
             }
@@ -115,9 +123,7 @@ fn no_send_follows_the_leave() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for _ in 0..20 {
-            let how = Connect::new().flow(Flow::new().queue(10_000));
-            let group = Group::join_until(how, &name("leave"), deadline()).unwrap();
-            let (sender, receiver) = group.split().unwrap();
+            let (sender, receiver) = split_with(Flow::new().queue(10_000), "leave");
             let sent = AtomicUsize::new(0);
             let mut heard = 0;
             std::thread::scope(|scope| {
@@ -134,11 +140,12 @@ fn no_send_follows_the_leave() {
                 }
                 wait_for("sends", || (sent.load(Ordering::SeqCst) > 20).then_some(()));
                 receiver
-                    .leave_until(deadline(), |link, event| {
+                    .leave_until(deadline(), |sender, event| {
                         if let Event::Deliver(_) = event {
                             heard += 1;
                         }
-                        assert!(matches!(link.send(b"x"), Err(Error::Left)));
+                        assert!(matches!(sender.try_send(b"x"), Err(Error::Left)));
+                        assert!(matches!(sender.send(b"x"), Err(Error::Left)));
                     })
                     .unwrap();
             });
@@ -161,9 +168,9 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
                 handle.members_of(sender.name()).unwrap().is_empty().then_some(())
             });
             // Nor is its handle open: one that stays joined would refuse this.
-            join(&sender.name().to_string()).leave().unwrap();
+            split(&sender.name().to_string()).1.leave().unwrap();
         };
-        let (sender, receiver) = join("late").split().unwrap();
+        let (sender, receiver) = split("late");
         cluster.pause(2).unwrap();
         let late = receiver.leave_until(Instant::now(), |_, _| {}).unwrap_err();
         cluster.resume(2).unwrap();
@@ -171,7 +178,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
         assert_gone(&sender);
 
         // Flow control can refuse the leave itself for all of its time.
-        let (sender, receiver) = join("full").split().unwrap();
+        let (sender, receiver) = split("full");
         cluster.pause(2).unwrap();
         while sender.try_send(&vec![0; 1_000_000]).is_ok() {}
         let refused = receiver.leave_until(Instant::now(), |_, _| {}).unwrap_err();
@@ -179,7 +186,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
         assert!(matches!(refused, Error::TimedOut { .. }) || refused.is_retryable(), "{refused}");
         assert_gone(&sender);
 
-        let (sender, receiver) = join("panic").split().unwrap();
+        let (sender, receiver) = split("panic");
         let panic = catch_unwind(AssertUnwindSafe(|| receiver.leave_until(deadline(), |_, _| panic_any(7))));
         assert_eq!(panic.unwrap_err().downcast_ref(), Some(&7));
         assert_gone(&sender);
@@ -190,7 +197,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
 fn a_paused_daemon_holds_up_who_asks_and_the_receiver_dispatches() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join("paused").split().unwrap();
+        let (sender, mut receiver) = split("paused");
         assert_eq!(receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap(), 1);
         cluster.pause(1).unwrap();
         let asked = AtomicBool::new(false);
@@ -216,9 +223,9 @@ fn a_paused_daemon_holds_up_who_asks_and_the_receiver_dispatches() {
 fn a_lost_daemon_is_lost_to_both_halves() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join("lost").split().unwrap();
+        let (sender, mut receiver) = split("lost");
         let waiting = cluster.spawn_on(1, {
-            let (_, mut receiver) = join("lost waiting").split().unwrap();
+            let (_, mut receiver) = split("lost waiting");
             move || receiver.events().find_map(Result::err).unwrap()
         });
         cluster.kill(1).unwrap();

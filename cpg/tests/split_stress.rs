@@ -5,8 +5,8 @@ mod support;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use cpg::{Event, Limits, Receiver, Sender};
-use support::{deadline, join};
+use cpg::{Event, Flow, Limits, Receiver, Sender};
+use support::{deadline, split_with};
 use testcluster::Cluster;
 
 const SENDERS: usize = 8;
@@ -90,9 +90,9 @@ fn hear(receiver: &mut Receiver, calls: &Calls) -> [u64; SENDERS] {
     let mut ended = 0;
     while ended < SENDERS {
         calls.all.fetch_add(1, Ordering::Relaxed);
-        let handled = receiver.dispatch(Limits::one().until(deadline()), |link, event| {
+        let handled = receiver.dispatch(Limits::one().until(deadline()), |own, event| {
             let Event::Deliver(delivered) = event else { return };
-            assert_eq!(delivered.sender(), link.me());
+            assert_eq!(delivered.sender(), own.me());
             if delivered.payload().len() == LAST {
                 ended += 1;
                 return;
@@ -111,7 +111,7 @@ fn hear(receiver: &mut Receiver, calls: &Calls) -> [u64; SENDERS] {
 fn stress(total: u64) {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join("stress").split().unwrap();
+        let (sender, mut receiver) = split_with(Flow::new(), "stress");
         let (calls, start) = (Calls::default(), Instant::now());
         let heard = std::thread::scope(|scope| {
             for id in 0..SENDERS {

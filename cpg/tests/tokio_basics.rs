@@ -1,4 +1,4 @@
-//! Groups for tasks: join, send, receive, leave, split and stream, on both kinds of runtime.
+//! Sessions for tasks: join, send, receive, leave, split and stream, on both kinds of runtime.
 #![cfg(feature = "tokio")]
 
 mod support;
@@ -7,20 +7,20 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use cpg::tokio::{Group, Receiver, Sender};
-use cpg::{CsError, Error, Event, Handle, Link, Message, OwnedEvent, Result};
+use cpg::tokio::{Receiver, Sender, Session};
+use cpg::{CsError, Error, Event, Handle, Message, OwnedEvent, Result};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use support::tasks::{eventually, message, on_each_runtime, soon};
-use support::{Members, deadline, name, wait_for};
+use support::{Members, deadline, join_with, name, wait_for};
 use testcluster::Cluster;
 
-assert_impl_all!(Group: Send, Unpin, Stream<Item = Result<OwnedEvent>>);
+assert_impl_all!(Session: Send, Unpin, FusedStream<Item = Result<OwnedEvent>>);
 assert_impl_all!(Receiver: Send, Unpin, FusedStream<Item = Result<OwnedEvent>>);
 assert_impl_all!(Sender: Clone, Send, Sync);
 // Dispatch takes one at a time (A4).
-assert_not_impl_any!(Group: Clone, Sync);
+assert_not_impl_any!(Session: Clone, Sync);
 assert_not_impl_any!(Receiver: Clone, Sync);
 
 fn assert_send<T: Send>(future: T) -> T {
@@ -29,13 +29,13 @@ fn assert_send<T: Send>(future: T) -> T {
 
 /// Whatever a method gives can go from worker to worker: it is compiled, and that is all.
 #[allow(dead_code, reason = "for the compiler")]
-fn futures_are_send(mut group: Group, sender: &Sender, other: Group) {
-    _ = assert_send(Group::join("name"));
-    _ = assert_send(group.send(b"x"));
-    _ = assert_send(group.members());
-    _ = assert_send(group.recv());
-    _ = assert_send(group.dispatch(|_, _| ()));
-    _ = assert_send(group.leave_until(deadline(), |_, _| ()));
+fn futures_are_send(mut session: Session, sender: &Sender, other: Session) {
+    _ = assert_send(Session::join("name"));
+    _ = assert_send(session.send(b"x"));
+    _ = assert_send(session.members());
+    _ = assert_send(session.recv());
+    _ = assert_send(session.dispatch(|_, _| ()));
+    _ = assert_send(session.leave_until(deadline(), |_, _| ()));
     _ = assert_send(other.leave());
     _ = assert_send(sender.send(b"x"));
     _ = assert_send(sender.members());
@@ -48,66 +48,64 @@ async fn next(stream: &mut (impl Stream<Item = Result<OwnedEvent>> + Unpin)) -> 
 #[test]
 fn a_task_joins_sends_receives_and_leaves() {
     on_each_runtime(1, |_| async {
-        let mut group = soon(Group::join("tasks")).await.unwrap();
-        assert_eq!((group.name(), group.me().pid()), (&name("tasks"), std::process::id()));
-        let OwnedEvent::ConfChg(view) = soon(group.recv()).await.unwrap() else { panic!() };
-        assert!(view.is_first() && view.members() == [group.me()]);
-        soon(group.send(b"short")).await.unwrap();
-        group.try_send(b"at once").unwrap();
+        let mut session = soon(Session::join("tasks")).await.unwrap();
+        assert_eq!((session.name(), session.me().pid()), (&name("tasks"), std::process::id()));
+        let OwnedEvent::ConfChg(view) = soon(session.recv()).await.unwrap() else { panic!() };
+        assert!(view.is_first() && view.members() == [session.me()]);
+        soon(session.send(b"short")).await.unwrap();
+        session.try_send(b"at once").unwrap();
         let long: Vec<u8> = (0..=u8::MAX).cycle().take(5_000_000).collect();
-        soon(group.send(&long)).await.unwrap();
+        soon(session.send(&long)).await.unwrap();
         for expected in [&b"short"[..], b"at once", &long] {
-            assert_eq!(message(&mut group).await, expected);
+            assert_eq!(message(&mut session).await, expected);
         }
-        assert!(matches!(group.try_send(&long), Err(Error::Waits { call: "cpg_mcast_joined" })));
-        assert_eq!(soon(group.members()).await.unwrap(), [group.me()]);
+        assert!(matches!(session.try_send(&long), Err(Error::Waits { call: "cpg_mcast_joined" })));
+        assert_eq!(soon(session.members()).await.unwrap(), [session.me()]);
         // What was under way is seen to the end.
-        group.send(b"last").await.unwrap();
+        session.send(b"last").await.unwrap();
         let (mut heard, mut refused) = (Vec::new(), false);
-        let leaving = group.leave_until(deadline(), |link, event| match event {
+        let leaving = session.leave_until(deadline(), |sender, event| match event {
             Event::Deliver(message) => heard.push(message.payload().to_vec()),
-            _ => refused = matches!(link.send(b"x"), Err(Error::Left)),
+            _ => refused = matches!(sender.try_send(b"x"), Err(Error::Left)),
         });
         soon(leaving).await.unwrap();
         assert_eq!((heard, refused), (vec![b"last".to_vec()], true));
         // It was a leave, and is over: the process can join again.
-        soon(soon(Group::join("tasks")).await.unwrap().leave()).await.unwrap();
+        soon(soon(Session::join("tasks")).await.unwrap().leave()).await.unwrap();
     });
 }
 
 #[test]
 fn a_failed_join_is_an_error() {
     on_each_runtime(1, |_| async {
-        let _first = soon(Group::join("once")).await.unwrap();
-        assert_eq!(soon(Group::join("once")).await.unwrap_err().code(), Some(CsError::Exist));
-        assert!(matches!(soon(Group::join("")).await.unwrap_err(), Error::Name(_)));
+        let _first = soon(Session::join("once")).await.unwrap();
+        assert_eq!(soon(Session::join("once")).await.unwrap_err().code(), Some(CsError::Exist));
+        assert!(matches!(soon(Session::join("")).await.unwrap_err(), Error::Name(_)));
     });
 }
 
 #[test]
 fn dispatch_hands_over_what_is_there_without_a_copy() {
     on_each_runtime(1, |_| async {
-        let mut group = soon(Group::join("closure")).await.unwrap();
+        let mut session = soon(Session::join("closure")).await.unwrap();
         for byte in 0..=255 {
-            soon(group.send(&[byte])).await.unwrap();
+            soon(session.send(&[byte])).await.unwrap();
         }
-        let (me, mut views, mut heard, mut calls) = (group.me(), 0, Vec::new(), 0);
+        let (me, mut views, mut heard, mut calls) = (session.me(), 0, Vec::new(), 0);
         while heard.len() < 256 {
             let before = views + heard.len();
-            let refuses = |link: &Link| {
-                assert!(matches!(link.members(), Err(Error::Waits { call: "cpg_membership_get" })));
-                let long = vec![0; link.max_atomic_message_size() + 1];
-                assert!(matches!(link.send(&long), Err(Error::Waits { call: "cpg_mcast_joined" })));
-                assert!(matches!(link.zero_copy(1), Err(Error::Waits { call: "cpg_zcb_alloc" })));
+            let refuses = |sender: &Sender| {
+                let long = vec![0; sender.max_atomic_message_size() + 1];
+                assert!(matches!(sender.try_send(&long), Err(Error::Waits { call: "cpg_mcast_joined" })));
             };
-            let handling = group.dispatch(|link, event| {
-                assert_eq!(link.me(), me);
+            let handling = session.dispatch(|sender, event| {
+                assert_eq!(sender.me(), me);
                 if let Event::Deliver(mut message) = event {
                     message.payload_mut()[0] ^= 0xff;
                     heard.push(message.payload()[0]);
                 } else {
                     views += 1;
-                    refuses(link);
+                    refuses(sender);
                 }
             });
             let handled = soon(handling).await.unwrap();
@@ -117,16 +115,16 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
         assert_eq!(heard, (0..=255).rev().collect::<Vec<_>>());
         assert!(views == 1 && calls > 0);
         // A handler sends, and the same task hears it.
-        group.send(b"ping").await.unwrap();
-        soon(group.dispatch(|link, _| link.send(b"pong").unwrap())).await.unwrap();
-        assert_eq!(message(&mut group).await, b"pong");
+        session.send(b"ping").await.unwrap();
+        soon(session.dispatch(|sender, _| sender.try_send(b"pong").unwrap())).await.unwrap();
+        assert_eq!(message(&mut session).await, b"pong");
     });
 }
 
 #[test]
 fn halves_go_to_tasks_of_their_own() {
     on_each_runtime(1, |_| async {
-        let (sender, mut receiver) = soon(Group::join("halves")).await.unwrap().split();
+        let (sender, mut receiver) = soon(Session::join("halves")).await.unwrap().split();
         assert_eq!((receiver.name(), receiver.me()), (&name("halves"), sender.me()));
         let senders: Vec<_> = (0..8_u8)
             .map(|task| {
@@ -174,7 +172,7 @@ fn the_membership_ends_with_the_last_half() {
             tokio::task::spawn_blocking(move || Members::start(&cluster, 1, &name("last"), 1)).await.unwrap()
         };
         for receiver_first in [true, false] {
-            let (sender, receiver) = soon(Group::join("last")).await.unwrap().split();
+            let (sender, receiver) = soon(Session::join("last")).await.unwrap().split();
             let clone = sender.clone();
             drop(sender);
             if receiver_first {
@@ -195,34 +193,35 @@ fn the_membership_ends_with_the_last_half() {
 }
 
 #[test]
-fn a_group_and_its_receiver_are_streams() {
+fn a_session_and_its_receiver_are_streams() {
     on_each_runtime(1, |_| async {
-        let mut group = soon(Group::join("stream")).await.unwrap();
-        assert!(matches!(next(&mut group).await, Some(Ok(OwnedEvent::ConfChg(_)))));
+        let mut session = soon(Session::join("stream")).await.unwrap();
+        assert!(matches!(next(&mut session).await, Some(Ok(OwnedEvent::ConfChg(_)))));
         for text in ["one", "two", "three"] {
-            group.try_send(text.as_bytes()).unwrap();
+            session.try_send(text.as_bytes()).unwrap();
         }
         let text = |event: Option<Result<OwnedEvent>>| {
             let Some(Ok(OwnedEvent::Deliver(message))) = event else { panic!("{event:?}") };
             String::from_utf8(Message::into_payload(message)).unwrap()
         };
-        assert_eq!(text(next(&mut group).await), "one");
+        assert_eq!(text(next(&mut session).await), "one");
         // A stream takes one at a time as well: the rest is for others.
-        assert_eq!(message(&mut group).await, b"two");
-        let (_sender, mut receiver) = group.split();
+        assert_eq!(message(&mut session).await, b"two");
+        let (_sender, mut receiver) = session.split();
         assert_eq!(text(next(&mut receiver).await), "three");
         assert!(!receiver.is_terminated());
     });
 }
 
 #[test]
-fn a_group_for_threads_becomes_one_for_tasks() {
+fn a_session_for_threads_becomes_one_for_tasks() {
     on_each_runtime(1, |_| async {
-        let group = tokio::task::spawn_blocking(|| support::join("made")).await.unwrap();
-        group.send(b"before").unwrap();
-        let mut group = Group::new(group).unwrap();
-        assert_eq!(message(&mut group).await, b"before");
-        drop(group);
+        let session =
+            tokio::task::spawn_blocking(|| join_with(cpg::Session::options(), "made")).await.unwrap();
+        session.send(b"before").unwrap();
+        let mut session = Session::new(session).unwrap();
+        assert_eq!(message(&mut session).await, b"before");
+        drop(session);
         eventually("the membership to end", || async {
             let asking = tokio::task::spawn_blocking(|| Handle::connect()?.members_of(&name("made")));
             asking.await.unwrap().unwrap().is_empty().then_some(())
@@ -232,11 +231,11 @@ fn a_group_for_threads_becomes_one_for_tasks() {
 }
 
 #[test]
-fn without_a_runtime_the_group_is_dropped_by_the_panic() {
+fn without_a_runtime_the_session_is_dropped_by_the_panic() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let group = support::join("nowhere");
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Group::new(group))).unwrap_err();
+        let session = join_with(cpg::Session::options(), "nowhere");
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Session::new(session))).unwrap_err();
         let handle = Handle::connect().unwrap();
         wait_for("the membership to end", || {
             handle.members_of(&name("nowhere")).unwrap().is_empty().then_some(())
@@ -247,16 +246,16 @@ fn without_a_runtime_the_group_is_dropped_by_the_panic() {
 #[test]
 fn leaving_hands_over_nothing_after_the_own_leave() {
     on_each_runtime(1, |cluster| async move {
-        let mut group = soon(Group::join("others go")).await.unwrap();
-        let me = group.me();
+        let mut session = soon(Session::join("others go")).await.unwrap();
+        let me = session.me();
         let others = Members::start(&cluster, 1, &name("others go"), 3);
-        while !matches!(soon(group.recv()).await.unwrap(), OwnedEvent::ConfChg(view) if view.members().len() == 4)
+        while !matches!(soon(session.recv()).await.unwrap(), OwnedEvent::ConfChg(view) if view.members().len() == 4)
         {
         }
-        soon(group.send(b"first")).await.unwrap();
+        soon(session.send(b"first")).await.unwrap();
         let mut others = Some(others);
         let mut events = Vec::new();
-        let leaving = group.leave_until(deadline(), |_, event| {
+        let leaving = session.leave_until(deadline(), |_, event| {
             // The daemon has been told of the leave, and tells of what the others do as well.
             if others.take().is_some() {
                 let handle = Handle::connect().unwrap();

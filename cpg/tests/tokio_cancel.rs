@@ -8,10 +8,10 @@ use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cpg::tokio::{Group, Sender};
-use cpg::{CsError, Event, Handle, OwnedEvent};
-use support::name;
+use cpg::tokio::{Sender, Session};
+use cpg::{CsError, Error, Event, Handle, OwnedEvent};
 use support::tasks::{eventually, message, on_each_runtime, polled, soon};
+use support::{deadline, name};
 
 /// The output of a future that is made anew and dropped at its first poll, its second, and so on; how many were dropped.
 async fn at_each_poll<F: Future>(mut make: impl FnMut() -> F) -> (F::Output, usize) {
@@ -49,7 +49,7 @@ async fn send_numbers(sender: Sender, count: u32) {
 fn cancelled_receives_and_dispatches_lose_nothing() {
     const COUNT: u32 = 300;
     on_each_runtime(1, |_| async {
-        let (sender, mut receiver) = soon(Group::join("events")).await.unwrap().split();
+        let (sender, mut receiver) = soon(Session::join("events")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         let sending = tokio::spawn(send_numbers(sender, COUNT));
         let (mut heard, mut dropped) = (Vec::new(), 0);
@@ -87,7 +87,7 @@ fn cancelled_receives_and_dispatches_lose_nothing() {
 #[test]
 fn a_select_between_events_and_ticks_loses_nothing() {
     on_each_runtime(1, |_| async {
-        let (sender, mut receiver) = soon(Group::join("select")).await.unwrap().split();
+        let (sender, mut receiver) = soon(Session::join("select")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         let sending = tokio::spawn(send_numbers(sender, 200));
         let (mut next, mut ticks) = (0, tokio::time::interval(std::time::Duration::from_micros(500)));
@@ -109,8 +109,8 @@ fn a_select_between_events_and_ticks_loses_nothing() {
 #[test]
 fn a_cancelled_short_send_was_not_sent() {
     on_each_runtime(2, |cluster| async move {
-        let (sender, mut group) = soon(Group::join("sends")).await.unwrap().split();
-        soon(group.recv()).await.unwrap();
+        let (sender, mut receiver) = soon(Session::join("sends")).await.unwrap().split();
+        soon(receiver.recv()).await.unwrap();
         // A member of the ring that stands still, for less than the token's time, fills the daemon's queue.
         cluster.pause(2).unwrap();
         let (mut sent, mut next) = (Vec::new(), 0);
@@ -133,7 +133,7 @@ fn a_cancelled_short_send_was_not_sent() {
         let receiving = tokio::spawn(async move {
             let mut heard = Vec::new();
             while heard.last() != Some(&u32::MAX) {
-                heard.push(number(&message(&mut group).await));
+                heard.push(number(&message(&mut receiver).await));
             }
             heard
         });
@@ -149,39 +149,39 @@ fn a_cancelled_short_send_was_not_sent() {
 #[test]
 fn a_cancelled_send_that_waits_for_another_task_was_not_sent() {
     on_each_runtime(1, |cluster| async move {
-        let mut group = soon(Group::join("behind")).await.unwrap();
-        soon(group.recv()).await.unwrap();
+        let mut session = soon(Session::join("behind")).await.unwrap();
+        soon(session.recv()).await.unwrap();
         cluster.pause(1).unwrap();
-        assert!(polled(1, group.members()).await.is_none());
+        assert!(polled(1, session.members()).await.is_none());
         // The queue takes what the thread that asks holds up.
         let mut before = 0;
-        while group.try_send(&vec![b'.'; 100_000]).is_ok() {
+        while session.try_send(&vec![b'.'; 100_000]).is_ok() {
             before += 1;
         }
         for _ in 0..5 {
-            assert!(polled(1, group.send(&vec![b'x'; 100_000])).await.is_none());
+            assert!(polled(1, session.send(&vec![b'x'; 100_000])).await.is_none());
         }
         cluster.resume(1).unwrap();
         for _ in 0..before {
-            assert_eq!(message(&mut group).await, vec![b'.'; 100_000]);
+            assert_eq!(message(&mut session).await, vec![b'.'; 100_000]);
         }
-        soon(group.send(b"sent")).await.unwrap();
-        assert_eq!(message(&mut group).await, b"sent");
+        soon(session.send(b"sent")).await.unwrap();
+        assert_eq!(message(&mut session).await, b"sent");
     });
 }
 
 #[test]
 fn a_cancelled_long_send_is_sent_once_or_not_at_all() {
     on_each_runtime(1, |_| async {
-        let (sender, mut group) = soon(Group::join("long")).await.unwrap().split();
-        soon(group.recv()).await.unwrap();
+        let (sender, mut receiver) = soon(Session::join("long")).await.unwrap().split();
+        soon(receiver.recv()).await.unwrap();
         let last = Arc::new(AtomicU32::new(0));
         let receiving = tokio::spawn({
             let last = Arc::clone(&last);
             async move {
                 let mut heard = Vec::new();
                 while !heard.ends_with(&[number(b"end!")]) || !heard.contains(&last.load(Ordering::SeqCst)) {
-                    heard.push(number(&message(&mut group).await));
+                    heard.push(number(&message(&mut receiver).await));
                 }
                 heard
             }
@@ -221,9 +221,9 @@ async fn is_empty(group: &'static str) -> Option<()> {
 fn a_cancelled_join_leaves_again() {
     on_each_runtime(1, |_| async {
         let mut polls = 1;
-        let group = loop {
-            match soon(polled(polls, Group::join("joins"))).await {
-                Some(Ok(group)) => break group,
+        let session = loop {
+            match soon(polled(polls, Session::join("joins"))).await {
+                Some(Ok(session)) => break session,
                 // The one that was dropped is still on its way out (B5).
                 Some(Err(error)) => assert_eq!(error.code(), Some(CsError::Exist), "{error}"),
                 None => polls += 1,
@@ -231,9 +231,9 @@ fn a_cancelled_join_leaves_again() {
             tokio::task::yield_now().await;
         };
         assert!(polls > 1, "none was dropped half-way");
-        soon(group.leave()).await.unwrap();
+        soon(session.leave()).await.unwrap();
         // One that has been joined when it is dropped leaves as well.
-        assert!(polled(1, Group::join("joins")).await.is_none());
+        assert!(polled(1, Session::join("joins")).await.is_none());
         eventually("the membership to end", || is_empty("joins")).await;
     });
 }
@@ -242,16 +242,20 @@ fn a_cancelled_join_leaves_again() {
 fn a_cancelled_leave_ends_the_membership_under_the_senders() {
     on_each_runtime(1, |_| async {
         for polls in 1.. {
-            let group = tokio::task::spawn_blocking(|| support::join("leaves")).await.unwrap();
-            let socket = format!("/proc/self/fd/{}", group.as_raw_fd());
+            let joining = tokio::task::spawn_blocking(|| {
+                let handle = Handle::connect().unwrap();
+                let socket = format!("/proc/self/fd/{}", handle.as_raw_fd());
+                (cpg::Session::options().join_on_until(handle, "leaves", deadline()).unwrap(), socket)
+            });
+            let (session, socket) = joining.await.unwrap();
             let open = std::fs::read_link(&socket).unwrap();
-            let (sender, receiver) = Group::new(group).unwrap().split();
+            let (sender, receiver) = Session::new(session).unwrap().split();
             let left = soon(polled(polls, receiver.leave())).await;
             eventually("the handle to be closed", || async {
                 std::fs::read_link(&socket).map_or(Some(()), |now| (now != open).then_some(()))
             })
             .await;
-            assert!(matches!(sender.try_send(b"x"), Err(cpg::Error::Left)));
+            assert!(matches!(sender.try_send(b"x"), Err(Error::Left)));
             eventually("the membership to end", || is_empty("leaves")).await;
             if let Some(result) = left {
                 result.unwrap();
@@ -263,9 +267,21 @@ fn a_cancelled_leave_ends_the_membership_under_the_senders() {
 }
 
 #[test]
+fn a_cancelled_leave_fails_the_tickets_of_what_it_has_not_seen_delivered() {
+    on_each_runtime(1, |cluster| async move {
+        let (sender, receiver) = soon(Session::join("tickets")).await.unwrap().split();
+        cluster.pause(1).unwrap();
+        let ticket = sender.try_send_tracked(b"x").unwrap();
+        assert!(polled(1, receiver.leave()).await.is_none());
+        assert!(matches!(soon(ticket).await, Err(Error::Left)));
+        cluster.resume(1).unwrap();
+    });
+}
+
+#[test]
 fn cancelled_questions_leave_the_connection_whole() {
     on_each_runtime(1, |_| async {
-        let (sender, mut group) = soon(Group::join("asks")).await.unwrap().split();
+        let (sender, mut receiver) = soon(Session::join("asks")).await.unwrap().split();
         let mut all = 0;
         for _ in 0..50 {
             let (members, dropped) = at_each_poll(|| sender.members()).await;
@@ -274,6 +290,6 @@ fn cancelled_questions_leave_the_connection_whole() {
         }
         assert!(all > 0, "none was dropped half-way");
         soon(sender.send(b"whole")).await.unwrap();
-        assert_eq!(message(&mut group).await, b"whole");
+        assert_eq!(message(&mut receiver).await, b"whole");
     });
 }

@@ -1,32 +1,31 @@
-//! Groups for tasks when handlers panic, processes fork and daemons die; and tasks that have nothing to do.
+//! Sessions for tasks when handlers panic, processes fork and daemons die; and tasks that have nothing to do.
 #![cfg(feature = "tokio")]
 
 mod support;
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::panic::panic_any;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::task::{Context, Poll};
 
-use cpg::tokio::{Group, Receiver};
-use cpg::{CsError, Error, Event, OwnedEvent};
+use cpg::tokio::{Receiver, Session, SessionOptions};
+use cpg::{CsError, Error, Event, OwnedEvent, Reconnect};
 use futures_core::Stream as _;
-use support::fork::{alone, child, ensure, fork, reap, refused};
-use support::tasks::{current, eventually, message, on_each_runtime, polled, soon, ticks};
-use support::{deadline, join, payloads, wait_for};
+use support::fork::{alone, child, ends_by_itself, ensure, fork, reap, refused};
+use support::tasks::{by_hand, current, eventually, message, on_each_runtime, polled, soon, ticks};
+use support::{Members, deadline, join, name, payloads, wait_for};
 use testcluster::Cluster;
 use tokio::sync::Mutex;
 
 #[test]
 fn a_panic_in_a_handler_ends_its_task_alone() {
-    // The daemon may not have noticed yet that the groups of one runtime have gone when the next one joins.
+    // The daemon may not have noticed yet that the members of one runtime have gone when the next one joins.
     static RUNTIMES: AtomicI32 = AtomicI32::new(0);
     on_each_runtime(1, |_| async {
         let runtime = RUNTIMES.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = soon(Group::join(&*format!("shared {runtime}"))).await.unwrap().split();
-        let mut alone = soon(Group::join(&*format!("alone {runtime}"))).await.unwrap();
+        let (sender, receiver) = soon(Session::join(format!("shared {runtime}"))).await.unwrap().split();
+        let mut alone = soon(Session::join(format!("alone {runtime}"))).await.unwrap();
         let receiver = Arc::new(Mutex::new(receiver));
         for byte in 0..5_u8 {
             soon(sender.send(&[byte])).await.unwrap();
@@ -47,7 +46,7 @@ fn a_panic_in_a_handler_ends_its_task_alone() {
                 }
             }
         });
-        // A task whose group goes with it.
+        // A task whose session goes with it.
         alone.send(b"x").await.unwrap();
         let alone = tokio::spawn(async move {
             loop {
@@ -74,26 +73,15 @@ fn a_panic_in_a_handler_ends_its_task_alone() {
     });
 }
 
-/// The output of a future, by polls that nothing wakes: in a child there is no reactor that would.
-fn by_hand<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    wait_for("the future", || {
-        match future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        }
-    })
-}
-
 #[test]
 fn a_child_is_refused_and_its_parent_is_not_disturbed() {
     let _alone = alone();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         current().block_on(async {
-            let group = soon(Group::join("forked")).await.unwrap();
-            let (leaving_sender, leaving) = soon(Group::join("leaving")).await.unwrap().split();
-            let (sender, mut receiver) = group.split();
+            let session = soon(Session::join("forked")).await.unwrap();
+            let (leaving_sender, leaving) = soon(Session::join("leaving")).await.unwrap().split();
+            let (sender, mut receiver) = session.split();
             // Nothing is ready, so that the child has to say it without being told to look.
             for _ in 0..2 {
                 soon(receiver.recv()).await.unwrap();
@@ -129,6 +117,104 @@ fn a_child_is_refused_and_its_parent_is_not_disturbed() {
     });
 }
 
+#[test]
+fn a_child_is_refused_also_where_there_is_no_membership_to_leave() {
+    let _alone = alone();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        current().block_on(async {
+            let joining = Session::options().reconnect(Reconnect::new()).join("away");
+            let (sender, mut receiver) = soon(joining).await.unwrap().split();
+            cluster.kill(1).unwrap();
+            while !matches!(soon(receiver.recv()).await.unwrap(), OwnedEvent::Lost(_)) {}
+            let pid = fork();
+            if pid == 0 {
+                child(move || {
+                    ensure!(refused(sender.try_send(b"from the child")));
+                    ensure!(refused(by_hand(receiver.recv())));
+                    ensure!(refused(by_hand(receiver.leave())));
+                    0
+                });
+            }
+            reap(pid);
+            soon(receiver.leave()).await.unwrap();
+        });
+    });
+}
+
+/// Messages that wait to be dispatched, and the one in whose handler the process forks.
+const WAITING: u32 = 200;
+const FORKS_AT: u32 = 10;
+
+#[test]
+fn a17_a_child_that_is_forked_in_a_handler_takes_nothing_of_its_parents() {
+    fork_in_a_handler(Session::options(), false);
+}
+
+#[test]
+fn a17_a_child_that_is_forked_in_the_middle_of_a_packet_takes_nothing_of_its_parents() {
+    fork_in_a_handler(Session::options().coalesce(), true);
+}
+
+fn fork_in_a_handler(options: SessionOptions, packets: bool) {
+    let _alone = alone();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        current().block_on(async {
+            let joining = options.join("forks");
+            let (sender, mut receiver) = soon(joining).await.unwrap().split();
+            // It knows of no packets.
+            let mut c = (!packets).then(|| Members::start(&cluster, 1, &name("forks"), 1));
+            for number in 0..WAITING {
+                sender.try_send(number.to_string().as_bytes()).unwrap();
+            }
+            // When a member of the same node has got them, they are there for this one.
+            if let Some(c) = &mut c {
+                c.expect(|line| line.ends_with(&format!(" {}", WAITING - 1)));
+            }
+
+            let (mut heard, mut forked) = (Vec::new(), None);
+            while heard.len() < WAITING as usize {
+                let handling = receiver.dispatch(|_, event| {
+                    let Event::Deliver(message) = event else { return };
+                    assert_eq!(message.is_packed(), packets);
+                    let number = std::str::from_utf8(message.payload()).unwrap().parse().unwrap();
+                    heard.push(number);
+                    if number == FORKS_AT {
+                        let pid = fork();
+                        forked = Some(pid);
+                        if pid == 0 {
+                            ends_by_itself();
+                        } else {
+                            reap(pid);
+                        }
+                    }
+                });
+                // The handler of a child returns as that of its parent does.
+                let handled = soon(handling).await;
+                if forked == Some(0) {
+                    child(move || {
+                        ensure!(refused(handled));
+                        ensure!(heard.last() == Some(&FORKS_AT));
+                        ensure!(refused(by_hand(receiver.dispatch(|_, _| ()))));
+                        ensure!(refused(by_hand(receiver.recv())));
+                        ensure!(refused(sender.try_send(b"from the child")));
+                        drop((sender, receiver));
+                        0
+                    });
+                }
+                handled.unwrap();
+            }
+            assert!(heard.into_iter().eq(0..WAITING), "something is missing");
+            assert!(forked.is_some());
+            let ticket = soon(sender.send_tracked(b"after")).await.unwrap();
+            assert_eq!(message(&mut receiver).await, b"after");
+            soon(ticket).await.unwrap();
+            soon(receiver.leave()).await.unwrap();
+        });
+    });
+}
+
 fn assert_lost(error: &Error) {
     assert!(error.is_connection_lost() && !error.is_retryable(), "{error}");
     assert_eq!(error.code(), Some(CsError::Library));
@@ -137,10 +223,10 @@ fn assert_lost(error: &Error) {
 #[test]
 fn a_lost_daemon_ends_what_waits_and_what_comes_later() {
     on_each_runtime(1, |cluster| async move {
-        let mut hears = soon(Group::join("receives")).await.unwrap();
-        let mut dispatches = soon(Group::join("dispatches")).await.unwrap();
-        let leaves = soon(Group::join("leaves")).await.unwrap();
-        let (sender, mut receiver) = soon(Group::join("whole")).await.unwrap().split();
+        let mut hears = soon(Session::join("receives")).await.unwrap();
+        let mut dispatches = soon(Session::join("dispatches")).await.unwrap();
+        let leaves = soon(Session::join("leaves")).await.unwrap();
+        let (sender, mut receiver) = soon(Session::join("whole")).await.unwrap().split();
         let waiting = [
             tokio::spawn(async move {
                 loop {
@@ -184,12 +270,12 @@ fn a_lost_daemon_ends_what_waits_and_what_comes_later() {
             matches!(sender.try_send(b"x"), Err(Error::Left)).then_some(())
         })
         .await;
-        assert!(soon(Group::join("new")).await.unwrap_err().is_connection_lost());
+        assert!(soon(Session::join("new")).await.unwrap_err().is_connection_lost());
         let inner = Arc::clone(&cluster);
         tokio::task::spawn_blocking(move || inner.restart(1).unwrap()).await.unwrap();
-        let mut group = soon(Group::join("whole")).await.unwrap();
-        soon(group.send(b"back")).await.unwrap();
-        assert_eq!(message(&mut group).await, b"back");
+        let mut session = soon(Session::join("whole")).await.unwrap();
+        soon(session.send(b"back")).await.unwrap();
+        assert_eq!(message(&mut session).await, b"back");
     });
 }
 
@@ -200,11 +286,11 @@ fn an_idle_runtime_does_not_run() {
     let mut busy = cluster.on(1, || join("busy"));
     let idle = cluster.spawn_on(1, || {
         current().block_on(async {
-            let mut group = Group::join("idle").await.unwrap();
-            let OwnedEvent::ConfChg(_) = group.recv().await.unwrap() else { panic!() };
+            let mut session = Session::join("idle").await.unwrap();
+            let OwnedEvent::ConfChg(_) = session.recv().await.unwrap() else { panic!() };
             // SAFETY: it takes and breaks nothing.
             THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
-            group.recv().await
+            session.recv().await
         })
     });
     let thread = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));

@@ -3,7 +3,7 @@
 
 mod support;
 
-use cpg::tokio::{Group, Sender};
+use cpg::tokio::{Sender, Session};
 use cpg::{Handle, OwnedEvent};
 use support::name;
 use support::tasks::{eventually, message, on_each_runtime, polled, soon, ticks};
@@ -24,15 +24,15 @@ async fn waits<T>(cluster: &Cluster, task: JoinHandle<T>) -> T {
 fn join() {
     on_each_runtime(1, |cluster| async move {
         cluster.pause(1).unwrap();
-        let group = waits(&cluster, tokio::spawn(Group::join("join"))).await.unwrap();
-        soon(group.leave()).await.unwrap();
+        let session = waits(&cluster, tokio::spawn(Session::join("join"))).await.unwrap();
+        soon(session.leave()).await.unwrap();
     });
 }
 
 #[test]
 fn members_and_those_who_send_meanwhile() {
     on_each_runtime(1, |cluster| async move {
-        let (sender, mut receiver) = soon(Group::join("members")).await.unwrap().split();
+        let (sender, mut receiver) = soon(Session::join("members")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         cluster.pause(1).unwrap();
         let ask = |sender: Sender| tokio::spawn(async move { sender.members().await });
@@ -55,7 +55,7 @@ fn members_and_those_who_send_meanwhile() {
 #[test]
 fn a_long_send() {
     on_each_runtime(1, |cluster| async move {
-        let (sender, mut receiver) = soon(Group::join("long")).await.unwrap().split();
+        let (sender, mut receiver) = soon(Session::join("long")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         cluster.pause(1).unwrap();
         let sending = tokio::spawn({
@@ -70,7 +70,7 @@ fn a_long_send() {
 #[test]
 fn a_short_send_for_which_there_is_no_room() {
     on_each_runtime(1, |cluster| async move {
-        let (sender, mut receiver) = soon(Group::join("short")).await.unwrap().split();
+        let (sender, mut receiver) = soon(Session::join("short")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         cluster.pause(1).unwrap();
         let mut sent = 0;
@@ -94,7 +94,7 @@ fn a_short_send_for_which_there_is_no_room() {
 #[test]
 fn more_short_sends_than_the_socket_has_room_for() {
     on_each_runtime(1, |cluster| async move {
-        let (sender, mut receiver) = soon(Group::join("many")).await.unwrap().split();
+        let (sender, mut receiver) = soon(Session::join("many")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         cluster.pause(1).unwrap();
         let mut sent = 0;
@@ -120,21 +120,21 @@ fn more_short_sends_than_the_socket_has_room_for() {
 #[test]
 fn leave() {
     on_each_runtime(1, |cluster| async move {
-        let group = soon(Group::join("leave")).await.unwrap();
+        let session = soon(Session::join("leave")).await.unwrap();
         cluster.pause(1).unwrap();
-        waits(&cluster, tokio::spawn(group.leave())).await.unwrap();
+        waits(&cluster, tokio::spawn(session.leave())).await.unwrap();
     });
 }
 
 #[test]
-fn dropping_a_group_its_halves_and_futures_half_way() {
+fn dropping_a_session_its_halves_and_futures_half_way() {
     on_each_runtime(1, |cluster| async move {
-        let whole = soon(Group::join("whole")).await.unwrap();
-        let (sender, receiver) = soon(Group::join("halves")).await.unwrap().split();
-        let (other, leaving) = soon(Group::join("leaving")).await.unwrap().split();
+        let whole = soon(Session::join("whole")).await.unwrap();
+        let (sender, receiver) = soon(Session::join("halves")).await.unwrap().split();
+        let (other, leaving) = soon(Session::join("leaving")).await.unwrap().split();
         cluster.pause(1).unwrap();
         // Some of them with threads that wait for the daemon and hold the lock.
-        assert!(polled(1, Group::join("joining")).await.is_none());
+        assert!(polled(1, Session::join("joining")).await.is_none());
         assert!(polled(1, sender.members()).await.is_none());
         assert!(polled(1, whole.send(&vec![0; 3_000_000])).await.is_none());
         assert!(polled(1, leaving.leave()).await.is_none());
@@ -156,7 +156,7 @@ fn dropping_a_group_its_halves_and_futures_half_way() {
 fn a_join_that_is_dropped_when_it_is_done() {
     on_each_runtime(1, |cluster| async move {
         // Its result is there and nobody has polled for it.
-        let mut joining = Box::pin(Group::join("done"));
+        let mut joining = Box::pin(Session::join("done"));
         assert!(polled(1, joining.as_mut()).await.is_none());
         eventually("the membership", || async {
             let asking = tokio::task::spawn_blocking(|| {
@@ -178,14 +178,14 @@ fn a_join_that_is_dropped_when_it_is_done() {
 #[test]
 fn receiving_goes_on_with_what_is_there() {
     on_each_runtime(1, |cluster| async move {
-        let mut group = soon(Group::join("receiving")).await.unwrap();
+        let mut session = soon(Session::join("receiving")).await.unwrap();
         cluster.pause(1).unwrap();
-        assert!(matches!(soon(group.recv()).await.unwrap(), OwnedEvent::ConfChg(_)));
-        let receiving = tokio::spawn(async move { (message(&mut group).await, group) });
+        assert!(matches!(soon(session.recv()).await.unwrap(), OwnedEvent::ConfChg(_)));
+        let receiving = tokio::spawn(async move { (message(&mut session).await, session) });
         ticks().await;
         assert!(!receiving.is_finished());
         cluster.resume(1).unwrap();
-        let other = soon(Group::join("other")).await.unwrap();
+        let other = soon(Session::join("other")).await.unwrap();
         assert!(!receiving.is_finished());
         receiving.abort();
         assert!(soon(receiving).await.unwrap_err().is_cancelled());

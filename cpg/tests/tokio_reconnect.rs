@@ -1,4 +1,4 @@
-//! Groups for tasks that come back when they have lost the daemon.
+//! Sessions for tasks that come back when they have lost the daemon.
 #![cfg(feature = "tokio")]
 
 mod support;
@@ -8,15 +8,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cpg::tokio::{Group, Receiver};
-use cpg::{Connect, Error, Event, OwnedEvent, Reconnect};
+use cpg::tokio::{Receiver, Sender, Session};
+use cpg::{Error, Event, OwnedEvent, Reconnect};
 use futures_core::Stream as _;
+use support::deadline;
 use support::tasks::{message, on_each_runtime, polled, soon, ticks};
-use support::{deadline, name};
 use testcluster::Cluster;
 
-async fn join(group: &str, reconnect: Reconnect) -> Group {
-    soon(Group::join_until(Connect::new().reconnect(reconnect), name(group), deadline())).await.unwrap()
+async fn join(group: &str, reconnect: Reconnect) -> Session {
+    soon(Session::options().reconnect(reconnect).join_until(group, deadline())).await.unwrap()
 }
 
 /// Does something to the cluster, which waits.
@@ -38,9 +38,11 @@ fn a_task_hears_of_loss_and_return_in_order() {
                 let mut told = Vec::new();
                 // The own message may come in the same batch.
                 while told.len() < 3 {
-                    let handler = |link: &cpg::Link, event: Event<'_>| match event {
-                        Event::Lost(lost) => told.push((lost.generation(), link.send(b"x").is_err())),
-                        Event::Rejoined(back) => told.push((back.generation(), link.send(b"x").is_err())),
+                    let handler = |sender: &Sender, event: Event<'_>| match event {
+                        Event::Lost(lost) => told.push((lost.generation(), sender.try_send(b"x").is_err())),
+                        Event::Rejoined(back) => {
+                            told.push((back.generation(), sender.try_send(b"x").is_err()))
+                        }
                         Event::Deliver(message) => told.push((0, message.payload() != b"x")),
                         _ => {}
                     };
@@ -68,20 +70,20 @@ fn a_task_hears_of_loss_and_return_in_order() {
 #[test]
 fn a_stream_goes_on() {
     on_each_runtime(1, |cluster| async move {
-        let mut group = join("stream", Reconnect::new()).await;
+        let mut session = join("stream", Reconnect::new()).await;
         let waiting = tokio::spawn(async move {
             let mut seen = Vec::new();
             while !matches!(seen.last(), Some(OwnedEvent::Rejoined(_))) {
-                let next = soon(poll_fn(|cx| Pin::new(&mut group).poll_next(cx))).await;
+                let next = soon(poll_fn(|cx| Pin::new(&mut session).poll_next(cx))).await;
                 seen.push(next.expect("it does not end").unwrap());
             }
-            (seen, group)
+            (seen, session)
         });
         change(&cluster, |cluster| cluster.kill(1).unwrap()).await;
         change(&cluster, |cluster| cluster.restart(1).unwrap()).await;
-        let (seen, group) = soon(waiting).await.unwrap();
+        let (seen, session) = soon(waiting).await.unwrap();
         assert!(matches!(seen[..], [.., OwnedEvent::Lost(_), OwnedEvent::Rejoined(_)]), "{seen:?}");
-        drop(group);
+        drop(session);
     });
 }
 

@@ -5,14 +5,14 @@ mod support;
 
 use std::future::Future;
 
-use cpg::tokio::{Group, Receiver, Sender};
+use cpg::tokio::{Receiver, Sender, Session};
 use cpg::{Connect, Error, OwnedEvent, TotemEvents};
+use support::deadline;
 use support::tasks::{current, message, soon};
 use support::waits::{
     Case, Dead, End, Gate, Paused, returns, waits, with_a_daemon_that_is_killed_meanwhile,
     with_a_dead_daemon, with_a_paused_daemon,
 };
-use support::{deadline, name};
 
 #[test]
 fn nothing_is_lost_to_a_paused_daemon() {
@@ -30,11 +30,11 @@ fn nothing_waits_for_a_dead_daemon() {
 }
 
 const CASES: &[Case] = &[
-    waits("tokio::Group::join_until", |gate| {
+    waits("tokio::SessionOptions::join_until", |gate| {
         run(async {
             gate.call();
-            let group = Group::join_until(Connect::new(), name(gate.name()), deadline()).await?;
-            group.leave().await?;
+            let session = Session::options().join_until(gate.name(), deadline()).await?;
+            session.leave().await?;
             Ok(())
         })
     }),
@@ -131,15 +131,15 @@ const CASES: &[Case] = &[
         })
     }),
     Case {
-        what: "drop of tokio::Group",
+        what: "drop of tokio::Session",
         paused: Paused::Returns,
         dead: Dead::Fine,
         run: |gate| {
             run(async {
-                let group = joined(gate).await;
+                let session = joined(gate).await;
                 gate.call();
                 // A thread ends the membership.
-                drop(group);
+                drop(session);
                 gate.returned()?;
                 soon(joined(gate).await.leave()).await?;
                 Ok(())
@@ -152,14 +152,14 @@ fn run(case: impl Future<Output = Result<(), End>>) -> Result<(), End> {
     current().block_on(soon(case))
 }
 
-/// A group whose first view has been handled.
-async fn joined(gate: &Gate) -> Group {
+/// A session whose first view has been handled.
+async fn joined(gate: &Gate) -> Session {
     // Without the rings of a daemon that has just been started.
-    let how = Connect::new().totem_events(TotemEvents::None);
-    let joining = Group::join_until(how, name(gate.name()), deadline());
-    let mut group = joining.await.unwrap();
-    assert!(matches!(group.recv().await.unwrap(), OwnedEvent::ConfChg(_)));
-    group
+    let connect = Connect::new().totem_events(TotemEvents::None);
+    let joining = Session::options().connect(connect).join_until(gate.name(), deadline());
+    let mut session = joining.await.unwrap();
+    assert!(matches!(session.recv().await.unwrap(), OwnedEvent::ConfChg(_)));
+    session
 }
 
 async fn split(gate: &Gate) -> (Sender, Receiver) {

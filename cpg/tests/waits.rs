@@ -1,24 +1,18 @@
-//! Every call that waits, with a daemon that is stopped and with one that is killed.
+//! Every call of handles and groups that waits, with a daemon that is stopped and with one that is killed.
 //!
 //! Requests wait for as long as the daemon is stopped (B16), and no longer than it lives. The rest comes back by its deadline.
-//! Those of tasks are in `tokio_waits.rs`.
+//! Those of sessions are in `session_waits.rs`, those of tasks in `tokio_waits.rs`.
 
 mod support;
 
 use std::ops::ControlFlow::{Break, Continue};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use cpg::{
-    Connect, Ended, Error, Event, Flow, Group, Handle, Limits, Link, OwnedEvent, Receiver, Sender,
-    TotemEvents, Waker,
-};
+use cpg::{Connect, Ended, Error, Event, Group, Handle, Limits, OwnedEvent, TotemEvents, Waker};
 use support::waits::{
-    Case, End, Gate, ends, returns, waits, with_a_daemon_that_is_killed_meanwhile, with_a_dead_daemon,
-    with_a_paused_daemon,
+    Case, End, Gate, ends, late, quiet, returns, soon, waits, with_a_daemon_that_is_killed_meanwhile,
+    with_a_dead_daemon, with_a_paused_daemon,
 };
-use support::{Members, deadline, join, join_with, name, payloads, pump, views, wait_for};
+use support::{Members, deadline, join, name, payloads, pump, views};
 
 #[test]
 fn nothing_is_lost_to_a_paused_daemon() {
@@ -37,61 +31,61 @@ fn nothing_waits_for_a_dead_daemon() {
 
 const CASES: &[Case] = &[
     waits("Handle::connect", connect),
-    waits("Group::join_until", join_anew),
+    waits("Connect::join_until", join_anew),
     waits("Handle::join_until", join_a_handle),
-    waits("Handle::local_node", |gate| {
+    waits("Daemon::local_node", |gate| {
         let handle = Handle::connect()?;
         gate.call();
         assert_eq!(handle.local_node()?.get(), 1);
         Ok(())
     }),
-    waits("Handle::groups", |gate| {
+    waits("Daemon::groups", |gate| {
         let group = idle(gate);
         gate.call();
-        let mut groups = group.handle()?.groups()?;
+        let mut groups = group.daemon().groups()?;
         assert!(groups.any(|name| name.unwrap() == *group.name()));
         Ok(())
     }),
-    waits("Handle::processes", |gate| {
+    waits("Daemon::processes", |gate| {
         let group = idle(gate);
         gate.call();
-        let mut processes = group.handle()?.processes()?;
+        let mut processes = group.daemon().processes()?;
         assert!(processes.any(|process| process.unwrap().member == group.me()));
         Ok(())
     }),
-    waits("Handle::processes_of", |gate| {
+    waits("Daemon::processes_of", |gate| {
         let group = idle(gate);
         gate.call();
-        assert_eq!(group.handle()?.processes_of(group.name())?.count(), 1);
+        assert_eq!(group.daemon().processes_of(group.name())?.count(), 1);
         Ok(())
     }),
     waits("Groups::next", |gate| {
         let group = idle(gate);
-        let mut groups = group.handle()?.groups()?;
+        let mut groups = group.daemon().groups()?;
         gate.call();
         groups.next().unwrap()?;
         Ok(())
     }),
     waits("Processes::next", |gate| {
         let group = idle(gate);
-        let mut processes = group.handle()?.processes_of(group.name())?;
+        let mut processes = group.daemon().processes_of(group.name())?;
         gate.call();
         assert_eq!(processes.next().unwrap()?.member, group.me());
         Ok(())
     }),
     ends("drop of Processes", |gate| {
         let group = idle(gate);
-        let processes = group.handle()?.processes()?;
+        let processes = group.daemon().processes()?;
         gate.call();
         drop(processes);
         gate.returned()?;
-        assert_eq!(group.handle()?.processes_of(group.name())?.count(), 1);
+        assert_eq!(group.daemon().processes_of(group.name())?.count(), 1);
         Ok(())
     }),
-    waits("Handle::members_of", |gate| {
+    waits("Daemon::members_of", |gate| {
         let group = idle(gate);
         gate.call();
-        assert_eq!(group.handle()?.members_of(group.name())?, [group.me()]);
+        assert_eq!(group.daemon().members_of(group.name())?, [group.me()]);
         Ok(())
     }),
     waits("Handle::close", |gate| {
@@ -214,7 +208,7 @@ const CASES: &[Case] = &[
     }),
     waits("Group::dispatch of a full group", |gate| {
         let members = Members::start(gate.cluster(), 1, &name(gate.name()), 127);
-        let mut group = join_with(quiet(), gate.name());
+        let mut group = quiet().join_until(gate.name(), deadline())?;
         pump(&mut group, |events| views(events).any(|view| view.members().len() == 128));
         gate.call();
         // Its members are counted before each event.
@@ -275,7 +269,7 @@ const CASES: &[Case] = &[
         assert_eq!(payloads(&mut group, 1), [b"x"]);
         Ok(())
     }),
-    waits("Events::next", |gate| {
+    waits("Group::events", |gate| {
         let mut group = idle(gate);
         gate.call();
         let _ = group.send(b"x");
@@ -308,107 +302,17 @@ const CASES: &[Case] = &[
         join(gate.name()).leave()?;
         Ok(())
     }),
-    waits("Sender::members", |gate| {
-        let (sender, _receiver) = split(gate);
-        gate.call();
-        assert_eq!(sender.members()?, [sender.me()]);
-        Ok(())
-    }),
-    waits("Sender::send, with a full queue", |gate| {
-        let hearing = Hearing::start(split(gate));
-        gate.call();
-        let filled = fill(&hearing.sender)?;
-        hearing.sender.send(&[7; 1000])?;
-        gate.returned()?;
-        hearing.finish(filled + 1);
-        Ok(())
-    }),
-    waits("Sender::send of a long message", |gate| {
-        let hearing = Hearing::start(split(gate));
-        gate.call();
-        hearing.sender.send(&vec![5; 3_000_000])?;
-        gate.returned()?;
-        hearing.finish(1);
-        Ok(())
-    }),
-    returns("Sender::send_until", |gate| {
-        let hearing = Hearing::start(split(gate));
-        gate.call();
-        let filled = fill(&hearing.sender)?;
-        late(hearing.sender.send_until(&[7; 1000], soon()).expect_err("it is full"))?;
-        late(hearing.sender.send_tracked_until(&[7; 1000], soon()).expect_err("it is full"))?;
-        gate.returned()?;
-        hearing.finish(filled);
-        Ok(())
-    }),
-    waits("Ticket::wait", |gate| {
-        let hearing = Hearing::start(split(gate));
-        gate.call();
-        hearing.sender.send_tracked(b"x")?.wait()?;
-        gate.returned()?;
-        hearing.finish(1);
-        Ok(())
-    }),
-    returns("Ticket::wait_until", |gate| {
-        let hearing = Hearing::start(split(gate));
-        gate.call();
-        let ticket = hearing.sender.send_tracked(b"x")?;
-        match ticket.wait_until(soon()) {
-            Err(Error::TimedOut { .. }) => {}
-            result => result?,
-        }
-        gate.returned()?;
-        ticket.wait_until(deadline())?;
-        hearing.finish(1);
-        Ok(())
-    }),
-    waits("Receiver::leave, with a queue that waits", |gate| {
-        let (sender, receiver) = split(gate);
-        gate.call();
-        fill(&sender)?;
-        receiver.leave_until(deadline(), |_, _| ())?;
-        Ok(())
-    }),
-    ends("drop of Sender and Receiver", |gate| {
-        let halves = split(gate);
-        gate.call();
-        drop(halves);
-        gate.returned()?;
-        join(gate.name()).leave()?;
-        Ok(())
-    }),
 ];
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_millis(20)
-}
 
 /// A group whose first view has been handled.
 fn idle(gate: &Gate) -> Group {
-    let mut group = join_with(quiet(), gate.name());
+    let mut group = quiet().join_until(gate.name(), deadline()).unwrap();
     pump(&mut group, |events| views(events).next().is_some());
     group
 }
 
-/// Without the rings of a daemon that has just been started.
-fn quiet() -> Connect {
-    Connect::new().totem_events(TotemEvents::None)
-}
-
-fn split(gate: &Gate) -> (Sender, Receiver) {
-    let how = quiet().flow(Flow::new().queue(10_000).window(10_000));
-    let (sender, mut receiver) = join_with(how, gate.name()).split().unwrap();
-    assert!(matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)));
-    (sender, receiver)
-}
-
 fn is_x(event: &Event<'_>) {
     assert!(matches!(event, Event::Deliver(message) if message.payload() == b"x"), "{event:?}");
-}
-
-/// An error that says that the deadline has passed, or another one.
-fn late(error: Error) -> Result<(), Error> {
-    if error.is_retryable() { Ok(()) } else { Err(error) }
 }
 
 fn connect(gate: &Gate) -> Result<(), End> {
@@ -419,7 +323,7 @@ fn connect(gate: &Gate) -> Result<(), End> {
 
 fn join_anew(gate: &Gate) -> Result<(), End> {
     gate.call();
-    let mut group = Group::join_until(Connect::new(), &name(gate.name()), deadline())?;
+    let mut group = Connect::new().join_until(gate.name(), deadline())?;
     group.send(b"x")?;
     assert_eq!(payloads(&mut group, 1), [b"x"]);
     Ok(())
@@ -432,51 +336,4 @@ fn join_a_handle(gate: &Gate) -> Result<(), End> {
     group.send(b"x")?;
     assert_eq!(payloads(&mut group, 1), [b"x"]);
     Ok(())
-}
-
-/// Fills a queue with messages; gives how many it has taken.
-fn fill(sender: &Sender) -> Result<usize, Error> {
-    let mut filled = 0;
-    loop {
-        match sender.try_send(&[7; 1000]) {
-            Ok(()) => filled += 1,
-            Err(Error::QueueFull) => return Ok(filled),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A split group with a thread that hears it, as sending with a queue wants it.
-struct Hearing {
-    sender: Sender,
-    heard: Arc<AtomicUsize>,
-    over: Arc<AtomicBool>,
-}
-
-impl Hearing {
-    fn start((sender, mut receiver): (Sender, Receiver)) -> Self {
-        let (heard, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let hearing = Self { sender, heard: Arc::clone(&heard), over: Arc::clone(&over) };
-        std::thread::spawn(move || {
-            let mut count = |_: &Link, event: Event<'_>| {
-                heard.fetch_add(usize::from(matches!(event, Event::Deliver(_))), Ordering::SeqCst);
-            };
-            // Until it is told so, or the daemon is dead.
-            while !over.load(Ordering::SeqCst)
-                && receiver.dispatch(Limits::one().until(soon()), &mut count).is_ok()
-            {}
-        });
-        hearing
-    }
-
-    /// Sees that all arrives.
-    fn finish(self, count: usize) {
-        wait_for("the messages", || (self.heard.load(Ordering::SeqCst) == count).then_some(()));
-    }
-}
-
-impl Drop for Hearing {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-    }
 }

@@ -8,8 +8,9 @@ use std::sync::mpsc::channel;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{PATIENCE, Program, outcome, run, wait_for};
+use support::{PATIENCE, Program, outcome, run_well, wait_for};
 use testcluster::Cluster;
+use testcluster::child::assert_ended;
 
 const CPGCAT: &str = env!("CARGO_BIN_EXE_cpgcat");
 
@@ -70,13 +71,12 @@ fn the_end_of_the_input_ends_it_once_its_messages_have_come_back() {
     let mut input = b"one\n\n\xff\x00\xfe\n".to_vec();
     input.resize(3 << 20, b'x');
     input.extend(b"\nlast");
-    let output = run(command, &input);
-    assert!(output.status.success(), "{output:?}");
-    let lines: Vec<_> = output.stdout.split(|&byte| byte == b'\n').collect();
+    let output = run_well(command, &input);
+    let lines: Vec<_> = output.split(|&byte| byte == b'\n').collect();
     let payloads = lines.iter().map(|line| line.splitn(2, |&byte| byte == b'\t').nth(1).unwrap_or(b"-"));
     let sent = input.split(|&byte| byte == b'\n').chain([&b"-"[..]]);
     assert!(payloads.eq(sent));
-    assert_eq!(outcome(cluster.command_on(1, CPGCAT), &["g"]), (Some(0), String::new(), String::new()));
+    assert_eq!(outcome(cluster.command_on(1, CPGCAT), &["g"], 0), (String::new(), String::new()));
 }
 
 #[test]
@@ -211,17 +211,17 @@ fn a_slow_reader_costs_no_memory_and_keeps_no_one_from_ending_it() {
     let mut command = cluster.command_on(1, CPGCAT);
     command.arg("g");
     let line = "x".repeat(1000) + "\n";
-    assert!(run(command, line.repeat(LINES).as_bytes()).status.success());
+    run_well(command, line.repeat(LINES).as_bytes());
     // All has been delivered now, and neither of the two has been read.
     kill(Pid::from_raw(stopped.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
-    assert!(wait_for("its end", || stopped.try_wait().unwrap()).success());
+    assert_ended("cpgcat", wait_for("its end", || stopped.try_wait().unwrap()), 0, "");
     // Beside the messages: the sender has come and gone, and the one that was stopped has left.
     let (lines, _output) = read_lines(output, LINES + 3);
     assert_eq!(lines.iter().filter(|other| other.ends_with(line.trim_end())).count(), LINES);
     let peak = peak_memory(read.id());
     assert!(peak < 16 << 10, "{peak} KiB");
     drop(read.stdin.take());
-    assert!(wait_for("its end", || read.try_wait().unwrap()).success());
+    assert_ended("cpgcat", wait_for("its end", || read.try_wait().unwrap()), 0, "");
 }
 
 /// So many lines, and what comes after them unread.
@@ -251,22 +251,21 @@ fn a_reader_that_goes_ends_it_in_silence() {
         command.args(["-c", &format!(r#"{input} | "$1" {arguments} | head -n 1"#), "sh", CPGCAT]);
         command
     };
-    let output = run(head("g", "seq 1 1000000"), b"");
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    assert!(output.stdout.ends_with(b"\t1\n"), "{output:?}");
+    let output = run_well(head("g", "seq 1 1000000"), b"");
+    assert!(output.ends_with(b"\t1\n"), "{output:?}");
     here.line_where(|line| line.starts_with('-') && line.ends_with(" leave"));
     // Nothing more to print, and an input that goes on: it is the closed pipe itself that ends it.
     let mut command = head("--members g", "cat");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     here.line_where(|line| line.starts_with('-') && line.ends_with(" leave"));
     drop(child.stdin.take());
-    assert!(wait_for("the pipeline to end", || child.try_wait().unwrap()).success());
+    assert_ended("the pipeline", wait_for("its end", || child.try_wait().unwrap()), 0, "");
 }
 
 #[test]
 fn wrong_calls_and_a_missing_daemon_are_told() {
     let cluster = Cluster::start(1).unwrap();
-    let call = |arguments: &[&str]| outcome(cluster.command_on(1, CPGCAT), arguments);
+    let call = |arguments: &[&str], code| outcome(cluster.command_on(1, CPGCAT), arguments, code);
     for (arguments, text) in [
         (&[][..], "cpgcat: which GROUP?\n"),
         (&["a", "b"], "cpgcat: unexpected argument \"b\"\n"),
@@ -276,24 +275,24 @@ fn wrong_calls_and_a_missing_daemon_are_told() {
         (&[""], "cpgcat: the group name is empty"),
         (&[&"x".repeat(128)], "cpgcat: the group name has 128 bytes"),
     ] {
-        let (status, output, errors) = call(arguments);
-        assert_eq!((status, output.as_str()), (Some(2), ""));
+        let (output, errors) = call(arguments, 2);
+        assert_eq!(output, "");
         assert!(errors.starts_with(text) && errors.ends_with("\nTry 'cpgcat --help'.\n"), "{errors}");
     }
-    let (status, help, errors) = call(&["--help"]);
-    assert!(status == Some(0) && help.starts_with("Usage: cpgcat ") && errors.is_empty(), "{help}{errors}");
 
     let mut lost = cpgcat(&cluster, 1, &["--members", "g"]);
     await_members(&mut lost, 1);
     cluster.kill(1).unwrap();
     let input = lost.take_input();
-    let (status, _, errors) = lost.end();
+    let (_, errors) = lost.end_with(1);
     drop(input);
-    assert_eq!(status.code(), Some(1));
     assert!(errors.contains("the connection to corosync is lost"), "{errors}");
 
-    let (status, output, errors) = call(&["g"]);
-    assert_eq!((status, output.as_str()), (Some(1), ""));
-    assert!(errors.starts_with("cpgcat: cpg_model_initialize: CS_ERR_LIBRARY"), "{errors}");
-    assert!(errors.contains("is corosync running?"), "{errors}");
+    let (output, errors) = call(&["g"], 1);
+    assert_eq!(output, "");
+    assert!(
+        errors.starts_with("cpgcat: cannot connect to corosync (cpg_model_initialize: CS_ERR_LIBRARY"),
+        "{errors}"
+    );
+    assert!(errors.contains("is it running?"), "{errors}");
 }

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use cpg::GroupName;
 use support::{Program, outcome, wait_for};
-use testcluster::Cluster;
+use testcluster::child::assert_ended;
+use testcluster::{Cluster, find};
 
 const MEMBERS: &str = env!("CARGO_BIN_EXE_members");
 const CPGCAT: &str = env!("CARGO_BIN_EXE_cpgcat");
@@ -33,22 +34,22 @@ fn row(group: &str, node: u32, program: &Program) -> Vec<String> {
 #[test]
 fn it_prints_what_corosync_cpgtool_prints() {
     let cluster = Cluster::start(3).unwrap();
-    let members = || outcome(cluster.command_on(3, MEMBERS), &[]);
-    assert_eq!(members(), (Some(0), "GROUP        NODE         PID\n".to_owned(), String::new()));
+    let members = || outcome(cluster.command_on(3, MEMBERS), &[], 0);
+    assert_eq!(members(), ("GROUP        NODE         PID\n".to_owned(), String::new()));
     let programs = [
         ("one", 1, joined(&cluster, 1, &["one"])),
         ("one", 2, joined(&cluster, 2, &["one"])),
         ("one", 2, joined(&cluster, 2, &["one"])),
         ("another", 3, joined(&cluster, 3, &["another"])),
     ];
-    let (status, table, errors) = members();
-    assert_eq!((status, errors.as_str()), (Some(0), ""));
+    let (table, errors) = members();
+    assert_eq!(errors, "");
     let expected: BTreeSet<_> =
         programs.iter().map(|(group, node, program)| row(group, *node, program)).collect();
     assert_eq!(rows(&table), expected);
 
-    let (status, list, _) = outcome(cluster.command_on(3, "corosync-cpgtool"), &["-d", " "]);
-    assert_eq!(status, Some(0));
+    let tool = find("corosync-cpgtool").unwrap();
+    let (list, _) = outcome(cluster.command_on(3, tool), &["-d", " "], 0);
     // The tool has a line GROUP PID NODE for each.
     let of_tool = list.lines().skip(1).map(|line| {
         let [group, pid, node] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
@@ -58,7 +59,7 @@ fn it_prints_what_corosync_cpgtool_prints() {
 
     let counted = joined(&cluster, 1, &["--with-nul", "one"]);
     let name = GroupName::with_nul("one").unwrap().to_string();
-    assert!(rows(&members().1).contains(&row(&name, 1, &counted)));
+    assert!(rows(&members().0).contains(&row(&name, 1, &counted)));
 }
 
 #[test]
@@ -96,25 +97,26 @@ fn watch_ends_when_nobody_reads_it() {
     let mut command = cluster.command_on(1, MEMBERS);
     let mut child = command.arg("--watch").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    assert!(wait_for("its end", || child.try_wait().unwrap()).success());
-    assert!(child.wait_with_output().unwrap().stderr.is_empty());
+    let status = wait_for("its end", || child.try_wait().unwrap());
+    let errors = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert_ended("members", status, 0, &errors);
+    assert_eq!(errors, "");
 }
 
 #[test]
 fn wrong_calls_and_a_missing_daemon_are_told() {
-    let (status, _, errors) = outcome(Command::new(MEMBERS), &["group"]);
-    assert_eq!((status, errors.lines().next()), (Some(2), Some("members: unexpected argument \"group\"")));
-    let (status, help, _) = outcome(Command::new(MEMBERS), &["--help"]);
-    assert!(status == Some(0) && help.starts_with("Usage: members "), "{help}");
+    let (_, errors) = outcome(Command::new(MEMBERS), &["group"], 2);
+    assert_eq!(errors.lines().next(), Some("members: unexpected argument \"group\""));
 
     let cluster = Cluster::start(1).unwrap();
     let mut watch = Program::start(&cluster, 1, MEMBERS, &["--watch"]);
     watch.line();
     cluster.kill(1).unwrap();
-    let (status, _, errors) = watch.end();
-    assert_eq!(status.code(), Some(1));
+    let (_, errors) = watch.end_with(1);
     assert!(errors.contains("the connection to corosync is lost"), "{errors}");
-    let (status, _, errors) = outcome(cluster.command_on(1, MEMBERS), &[]);
-    assert_eq!(status, Some(1));
-    assert!(errors.starts_with("members: cpg_model_initialize: CS_ERR_LIBRARY"), "{errors}");
+    let (_, errors) = outcome(cluster.command_on(1, MEMBERS), &[], 1);
+    assert!(
+        errors.starts_with("members: cannot connect to corosync (cpg_model_initialize: CS_ERR_LIBRARY"),
+        "{errors}"
+    );
 }

@@ -46,6 +46,7 @@ Options, where the mode has a use for them:
   --seconds S         of one measurement, 1 by default
   --messages N        of --styles, in each measurement: 200000 by default
   -h, --help          this text
+  -V, --version       the version
 
 Lists have commas between their words. What the variants are is printed with
 the figures.
@@ -55,6 +56,7 @@ the figures.
 #[derive(Debug)]
 pub enum Mode {
     Help,
+    Version,
     Full,
     Quick,
     Cost,
@@ -97,6 +99,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
             Long("styles") => all.mode = Mode::Styles,
             Long("tune") => all.mode = Mode::Tune,
             Short('h') | Long("help") => all.mode = Mode::Help,
+            Short('V') | Long("version") => all.mode = Mode::Version,
             Long("json") => all.json = Some(parser.value()?.into()),
             Long("html") => all.html = Some(parser.value()?.into()),
             Long("svg") => all.svg = Some(parser.value()?.into()),

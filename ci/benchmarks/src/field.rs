@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -46,8 +46,10 @@ pub fn compile_to(file: &Path, name: &str, options: &[&str]) -> Result<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("c/{name}.c"));
     let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     compiler.args(["-O3", "-Wall", "-o"]).arg(file).arg(&source).args(options);
-    let status = compiler.status().map_err(|error| format!("cc: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{} does not compile", source.display()).into()) }
+    let status = compiler
+        .status()
+        .map_err(|error| format!("{}: {error}", compiler.get_program().to_string_lossy()))?;
+    if status.success() { Ok(()) } else { Err(format!("{compiler:?}: {status}").into()) }
 }
 
 /// A cluster, and what runs on it.
@@ -138,6 +140,11 @@ fn only(cpu: usize) -> Result<CpuSet> {
     Ok(cpus)
 }
 
+/// Fails if a process has failed. What it says on standard error goes to that of this process.
+pub fn well(name: &str, status: ExitStatus) -> Result<()> {
+    if status.success() { Ok(()) } else { Err(format!("{name}: {status}").into()) }
+}
+
 /// A process that says things on lines.
 pub struct Process {
     child: Child,
@@ -158,8 +165,16 @@ impl Process {
     }
 
     fn line(&mut self, patience: Duration) -> Result<String> {
-        let ended = |_| format!("{} has failed, or is not done after {patience:?}", self.name);
-        Ok(self.lines.recv_timeout(patience).map_err(ended)?)
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(format!("{} is not done after {patience:?}", self.name).into())
+            }
+            // It has closed its output, so it ends.
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(format!("{} has failed: {}", self.name, self.child.wait()?).into())
+            }
+        }
     }
 
     /// Lets it begin, if it waits for that, and gives what it says at its end.
@@ -169,14 +184,14 @@ impl Process {
             let _ = input.write_all(b"go\n");
         }
         let outcome = self.line(duration + PATIENCE)?.parse()?;
-        self.child.wait()?;
+        well(&self.name, self.child.wait()?)?;
         Ok(outcome)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It has ended, or it hangs.
+        // It has ended, or it hangs, and what was wrong is told already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

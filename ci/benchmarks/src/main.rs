@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.mode {
         Mode::Help => print!("{}", arguments::HELP),
+        Mode::Version => println!("bench {}", env!("CARGO_PKG_VERSION")),
         Mode::Full => full(arguments)?,
         Mode::Quick => quick(arguments)?,
         Mode::Cost => {

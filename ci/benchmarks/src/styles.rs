@@ -17,7 +17,7 @@ use testcluster::Cluster;
 
 use crate::Result;
 use crate::clock::cpu;
-use crate::field::compile;
+use crate::field::{compile, well};
 use crate::stats::Spread;
 
 /// The name of this program's mode that receives.
@@ -67,8 +67,8 @@ fn measure(cluster: &Cluster, baseline: &Path, style: &str, count: usize, size: 
     sender.stdin.take().ok_or("no input")?.write_all(b"g")?;
     line.clear();
     said.read_line(&mut line)?;
-    sender.wait()?;
-    receiver.wait()?;
+    well("the sender", sender.wait()?)?;
+    well(style, receiver.wait()?)?;
     let (wall, cpu) = line.trim().split_once(' ').ok_or_else(|| format!("{style} said {line:?}"))?;
     let count = count as f64;
     Ok((count / wall.parse::<f64>()? * 1e9, cpu.parse::<f64>()? / count))

@@ -24,6 +24,7 @@ Usage: ci/torture [OPTIONS]
       --show FILE      prints the records of a client
       --verbose        says what happens
   -h, --help           prints this
+  -V, --version        prints the version
 ";
 
 /// What to run.
@@ -57,6 +58,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub enum Mode {
     Help,
+    Version,
     Run(Options),
     Plan(Options),
     Check(PathBuf, Options),
@@ -80,6 +82,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Mode, lexopt::Error> {
             Long("plan") => plan = true,
             Long("verbose") => options.verbose = true,
             Short('h') | Long("help") => return Ok(Mode::Help),
+            Short('V') | Long("version") => return Ok(Mode::Version),
             Value(word) if word == "client" => return client(&mut parser),
             other => return Err(other.unexpected()),
         }

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use testcluster::State;
 
 use crate::Result;
-use crate::process::Client;
+use crate::process::{Client, End};
 use crate::run::Run;
 
 /// How long clients may take to come to one view once nothing breaks any more.
@@ -29,7 +29,7 @@ pub fn end(run: &mut Run) -> Result<()> {
         return stop(run);
     }
     tell(run, "quiet");
-    run.look_for_ended();
+    run.look_for_ended()?;
     // From the time that the daemons were together; that took as long as it took.
     let deadline = Instant::now() + CONVERGE;
     let converged = wait(run, deadline, one_view);
@@ -71,7 +71,7 @@ fn mend(run: &mut Run) -> Result<()> {
         }
     }
     run.cluster.heal()?;
-    run.look_for_ended();
+    run.look_for_ended()?;
     for client in &mut run.clients {
         client.start(&run.cluster, &run.directory, run.options.seed)?;
     }
@@ -141,22 +141,32 @@ fn note_views(run: &mut Run) {
 fn hung(run: &Run, is_hung: impl Fn(&Client) -> bool) {
     for client in run.clients.iter().filter(|client| is_hung(client)) {
         // It is no part of the verdict.
-        let _ = fs::write(client.path(&run.directory, "stacks"), client.stacks());
+        let path = client.path(&run.directory, "stacks");
+        if let Err(error) = fs::write(&path, client.stacks()) {
+            eprintln!("torture: {}: {error}", path.display());
+        }
     }
 }
 
 /// Has all clients end.
 fn stop(run: &mut Run) -> Result<()> {
-    run.look_for_ended();
+    run.look_for_ended()?;
     tell(run, "stop");
     let deadline = Instant::now() + STOP;
     for index in 0..run.clients.len() {
         let client = &mut run.clients[index];
-        if !client.wait(deadline) {
-            let stacks = client.stacks();
-            fs::write(client.path(&run.directory, "stacks"), &stacks)?;
-            run.failures.push(format!("{} does not end: {stacks}", client.name()));
-            client.kill()?;
+        match client.wait(deadline)? {
+            End::Well => {}
+            End::Failed(status) => {
+                let errors = client.errors(&run.directory);
+                run.failures.push(format!("{} has failed at its end, {status}: {errors}", client.name()));
+            }
+            End::Hangs => {
+                let stacks = client.stacks();
+                fs::write(client.path(&run.directory, "stacks"), &stacks)?;
+                run.failures.push(format!("{} does not end: {stacks}", client.name()));
+                client.kill()?;
+            }
         }
     }
     Ok(())

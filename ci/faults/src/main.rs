@@ -44,6 +44,7 @@ fn main() -> ExitCode {
 fn start(mode: Mode) -> Result<bool> {
     match mode {
         Mode::Help => print!("{}", arguments::HELP),
+        Mode::Version => println!("torture {}", env!("CARGO_PKG_VERSION")),
         Mode::Client(task) => client::run(&task)?,
         Mode::Plan(options) => {
             let clients = options.clients * options.nodes as usize;

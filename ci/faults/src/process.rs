@@ -89,14 +89,14 @@ impl Client {
     }
 
     /// How it ended, if it has ended by itself.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.running.as_mut().and_then(|running| running.child.try_wait().ok().flatten())
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.running.as_mut().map_or(Ok(None), |running| running.child.try_wait())
     }
 
     /// Tells it something. One that has ended is noticed elsewhere.
     pub fn tell(&mut self, line: &str) {
         if let Some(running) = &mut self.running {
-            let _ = writeln!(running.input, "{line}").and_then(|()| running.input.flush());
+            let _: io::Result<()> = writeln!(running.input, "{line}").and_then(|()| running.input.flush());
         }
     }
 
@@ -120,32 +120,50 @@ impl Client {
         }
     }
 
-    /// Waits until it has ended, which it was told to; false if it has not.
-    pub fn wait(&mut self, deadline: Instant) -> bool {
+    /// Waits until it has ended, which it was told to. A client that has been killed has ended well.
+    pub fn wait(&mut self, deadline: Instant) -> io::Result<End> {
         while self.running.is_some() {
-            if self.ended().is_some() {
+            if let Some(status) = self.ended()? {
                 self.running = None;
-                return true;
+                return Ok(if status.success() { End::Well } else { End::Failed(status) });
             }
             if Instant::now() >= deadline {
-                return false;
+                return Ok(End::Hangs);
             }
             std::thread::sleep(POLL);
         }
-        true
+        Ok(End::Well)
+    }
+
+    /// The end of what it has said on standard error.
+    pub fn errors(&self, directory: &Path) -> String {
+        let path = self.path(directory, "err");
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let start = text.len().saturating_sub(1000);
+                // All, if a character is cut in two.
+                text.get(start..).unwrap_or(&text).trim_end().to_owned()
+            }
+            Err(error) => format!("{}: {error}", path.display()),
+        }
     }
 
     /// Where its threads are.
     pub fn stacks(&self) -> String {
         let Some(pid) = self.pid() else { return String::new() };
         let mut text = format!("{}, process {pid}\n", self.name());
-        let tool = std::process::Command::new("eu-stack").arg("-p").arg(pid.to_string()).output();
-        if let Ok(output) = tool {
-            text += &String::from_utf8_lossy(&output.stdout);
-        }
+        let stacks = match std::process::Command::new("eu-stack").arg("-p").arg(pid.to_string()).output() {
+            Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+            Ok(output) => format!("eu-stack: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)),
+            Err(error) => format!("no stacks of the program without eu-stack (elfutils): {error}"),
+        };
+        text.push_str(stacks.trim_end());
+        text.push('\n');
+        // One that has ended has no threads.
         for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             for file in ["comm", "wchan", "syscall", "stack"] {
-                let content = fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+                let content = fs::read_to_string(thread.path().join(file));
+                let content = content.unwrap_or_else(|error| format!("({error})"));
                 let number = thread.file_name();
                 let line = writeln!(text, "{} {file}: {}", number.to_string_lossy(), content.trim_end());
                 line.expect("a String takes everything");
@@ -153,6 +171,14 @@ impl Client {
         }
         text
     }
+}
+
+/// How a client that was told to end has ended.
+#[derive(Debug)]
+pub enum End {
+    Well,
+    Failed(ExitStatus),
+    Hangs,
 }
 
 fn hear(said: &mut Said, line: &str) {

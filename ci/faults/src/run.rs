@@ -96,7 +96,7 @@ impl Run {
             }
             *self.faults.entry(fault.name()).or_default() += 1;
             self.apply(&fault)?;
-            self.look_for_ended();
+            self.look_for_ended()?;
         }
         thread::sleep((start + length).saturating_duration_since(Instant::now()));
         Ok(())
@@ -128,15 +128,16 @@ impl Run {
     }
 
     /// Clients and daemons that have ended though nobody has ended them.
-    pub fn look_for_ended(&mut self) {
+    pub fn look_for_ended(&mut self) -> Result<()> {
         for client in &mut self.clients {
-            if let Some(status) = client.ended() {
-                let errors = fs::read_to_string(client.path(&self.directory, "err")).unwrap_or_default();
-                self.failures.push(format!("{} ended by itself, {status}: {}", client.name(), tail(&errors)));
+            if let Some(status) = client.ended()? {
+                let errors = client.errors(&self.directory);
+                self.failures.push(format!("{} ended by itself, {status}: {errors}", client.name()));
                 // Reaped; a new one may be started in its place.
-                client.wait(Instant::now());
+                client.wait(Instant::now())?;
             }
         }
+        Ok(())
     }
 
     fn logs(&self) -> Result<()> {
@@ -150,9 +151,4 @@ impl Run {
 /// Where the log of a node is kept.
 pub fn log_path(directory: &Path, node: u32) -> PathBuf {
     directory.join(format!("node{node}.log"))
-}
-
-fn tail(text: &str) -> &str {
-    let start = text.len().saturating_sub(1000);
-    text.get(start..).unwrap_or(text).trim_end()
 }

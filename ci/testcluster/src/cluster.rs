@@ -32,12 +32,25 @@ const STOP: Duration = Duration::from_secs(5);
 const STACK: usize = 8 << 20;
 
 /// Enters a node's namespaces, then goes where the caller was: entering goes to the root
-/// directory. Each step replaces the process, so the program has its number.
+/// directory. The directories of system programs, corosync's tools among them, come at the end of `PATH`. Each step replaces the process, so the program has its number.
 const ENTER: &str = r#"
 enter=$1 mount=$2 network=$3
 shift 3
+PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
+for directory in /usr/local/sbin /usr/sbin /sbin; do
+    case :$PATH: in *:$directory:*) ;; *) PATH=$PATH:$directory ;; esac
+done
+export PATH
 exec "$enter" --mount="$mount" --net="$network" sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"
 "#;
+
+/// The words before the program in a command that enters a node: `sh -c ENTER sh`, and the three that it takes.
+const BEFORE_PROGRAM: usize = 7;
+
+/// The program and its arguments, if the words are those of a command that enters a node.
+pub(crate) fn without_entering<'a, 'b>(words: &'a [&'b OsStr]) -> Option<&'a [&'b OsStr]> {
+    if words.get(2).is_some_and(|script| *script == ENTER) { words.get(BEFORE_PROGRAM..) } else { None }
+}
 
 /// A corosync cluster on this machine, which ends when it is dropped.
 ///
@@ -166,7 +179,8 @@ impl Cluster {
 
     /// A command that will run on a node.
     ///
-    /// Add arguments, environment, working directory and the rest to it as usual. The child's
+    /// A program that is no path is searched for in `PATH` and in the directories of system programs, as [`find`](crate::find)
+    /// does. Add arguments, environment, working directory and the rest to it as usual. The child's
     /// process number is the program's. When there is no such program, the child ends with status
     /// 127. The child is killed when the cluster ends or this process does.
     ///
@@ -204,9 +218,9 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node.
+    /// When there is no such node, and when the system does not say whether the daemon's process has ended.
     pub fn state(&self, node: NodeId) -> State {
-        self.known(node).state()
+        self.known(node).state().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The process of a node's daemon.

@@ -52,8 +52,8 @@ impl Daemon {
     }
 
     /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
     }
 
     pub(crate) fn kill(&mut self) -> io::Result<()> {
@@ -63,9 +63,9 @@ impl Daemon {
 
     /// Asks it to end, and kills it when it has not by the deadline.
     pub(crate) fn stop(&mut self, deadline: Instant) -> io::Result<()> {
-        if self.ended().is_none() && !self.paused {
+        if self.ended()?.is_none() && !self.paused {
             self.signal(Signal::SIGTERM)?;
-            while self.ended().is_none() && Instant::now() < deadline {
+            while self.ended()?.is_none() && Instant::now() < deadline {
                 thread::sleep(POLL);
             }
         }
@@ -76,7 +76,7 @@ impl Daemon {
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         self.signal(Signal::SIGSTOP)?;
         self.paused = true;
-        while self.ended().is_none() && self.process_state()? != 'T' {
+        while self.ended()?.is_none() && self.process_state()? != 'T' {
             thread::sleep(POLL);
         }
         Ok(())
@@ -104,8 +104,13 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // When it has ended already, there is nothing to do.
-        let _: io::Result<()> = self.kill();
+        // One that has ended already is no error.
+        if let Err(error) = self.kill() {
+            eprintln!(
+                "testcluster: the daemon with process number {} could not be ended: {error}",
+                self.pid()
+            );
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Error {
     MissingTool(String),
     /// This process may not make namespaces. The text says what would allow it.
     Rights(String),
+    /// The user of this process cannot reach the working directory. The text says which, and what to do.
+    Directory(String),
     /// A node, a number of nodes or a partition that does not make sense.
     Invalid(String),
     /// The system refused something.
@@ -33,6 +35,13 @@ pub enum Error {
         command: String,
         /// What it printed, or how it ended.
         output: String,
+    },
+    /// A daemon does not answer: it is not up yet, or it is paused.
+    Unanswered {
+        /// The node of the daemon.
+        node: NodeId,
+        /// What the program that asked it said.
+        reason: String,
     },
     /// A daemon ended by itself.
     DaemonEnded {
@@ -67,9 +76,14 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MissingTool(text) | Self::Rights(text) | Self::Invalid(text) => f.write_str(text),
+            Self::MissingTool(text) | Self::Rights(text) | Self::Directory(text) | Self::Invalid(text) => {
+                f.write_str(text)
+            }
             Self::System { what, source } => write!(f, "{what}: {source}"),
             Self::Tool { command, output } => write!(f, "{command}: {}", output.trim_end()),
+            Self::Unanswered { node, reason } => {
+                write!(f, "the corosync daemon of node {node} does not answer: {}", reason.trim_end())
+            }
             Self::DaemonEnded { node, status, log } => {
                 write!(f, "the corosync daemon of node {node} ended ({status}). Its log:\n{log}")
             }

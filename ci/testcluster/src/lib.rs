@@ -10,11 +10,10 @@
 //!
 //! # fn main() -> Result<(), testcluster::Error> {
 //! let cluster = Cluster::start(3)?;
-//! let status = cluster.on(2, || {
+//! cluster.on(2, || {
 //!     // This thread is on node 2: libcpg connects to the daemon of node 2.
-//!     std::process::Command::new("corosync-cpgtool").status()
 //! });
-//! assert!(status.is_ok_and(|status| status.success()));
+//! testcluster::child::succeed(&mut cluster.command_on(3, "corosync-cpgtool"));
 //!
 //! cluster.partition(&[&[1, 2], &[3]])?;
 //! assert_eq!(cluster.members(3)?, [3]);
@@ -34,13 +33,16 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+pub mod child;
 mod cluster;
 mod conf;
 mod daemon;
+mod directory;
 mod error;
 mod namespace;
 mod network;
 mod node;
+mod programs;
 pub mod rights;
 #[doc(hidden)]
 pub mod root;
@@ -53,3 +55,4 @@ pub use builder::{Builder, Transport};
 pub use cluster::Cluster;
 pub use error::{Error, Result};
 pub use node::{NodeId, State};
+pub use programs::find;

@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use crate::child;
 use crate::conf::STATE_DIRECTORY;
 use crate::daemon::Daemon;
 use crate::error::{Error, Result};
 use crate::namespace::{self, Namespaces, SHARED};
 use crate::network;
-use crate::tools::{self, Tools};
+use crate::tools::Tools;
 use crate::worker::Worker;
 
 /// The number of a node, from 1 on.
@@ -110,12 +111,14 @@ impl Node {
         }
     }
 
-    pub(crate) fn state(&self) -> State {
-        match self.daemon().as_mut().map(|daemon| (daemon.ended(), daemon.paused)) {
-            None | Some((Some(_), _)) => State::Dead,
-            Some((None, true)) => State::Paused,
-            Some((None, false)) => State::Running,
-        }
+    pub(crate) fn state(&self) -> Result<State> {
+        let Some(daemon) = &mut *self.daemon() else { return Ok(State::Dead) };
+        let ended = daemon.ended().map_err(Error::system(format!("the daemon of node {}", self.id)))?;
+        Ok(match (ended, daemon.paused) {
+            (Some(_), _) => State::Dead,
+            (None, true) => State::Paused,
+            (None, false) => State::Running,
+        })
     }
 
     /// True when the others are to see it. A daemon that ended by itself is missed.
@@ -126,8 +129,16 @@ impl Node {
     pub(crate) fn log(&self) -> String {
         let mut text = Vec::new();
         let mut buffer = [0; 8192];
-        while let Ok(length @ 1..) = self.log.read_at(&mut buffer, text.len() as u64) {
-            text.extend_from_slice(&buffer[..length]);
+        loop {
+            match self.log.read_at(&mut buffer, text.len() as u64) {
+                Ok(0) => break,
+                Ok(length) => text.extend_from_slice(&buffer[..length]),
+                // The text goes into errors, which are not to be lost for this one.
+                Err(error) => {
+                    text.extend_from_slice(format!("(the log could not be read on: {error})\n").as_bytes());
+                    break;
+                }
+            }
         }
         String::from_utf8_lossy(&text).into_owned()
     }
@@ -149,18 +160,39 @@ impl Node {
     pub(crate) fn members(&self, deadline: Instant) -> Result<Vec<NodeId>> {
         let mut command = Command::new(&self.tools.cmapctl);
         command.args(["-b", "runtime.members."]);
-        let text = self.on(256 << 10, || tools::output(&mut command, deadline))??;
-        let mut members: Vec<NodeId> = text.lines().filter_map(member).collect();
+        let output = self.on(256 << 10, || child::run_until(&mut command, deadline))??;
+        let unanswered = |reason: String| Error::Unanswered { node: self.id, reason };
+        let Some(output) = output else {
+            return Err(unanswered(format!("{} did not end in time", child::name(&command))));
+        };
+        if !output.status.success() {
+            let told = child::describe(&command, &output);
+            // The name of an error of corosync's library is the daemon's doing. All else is the program's own.
+            return Err(if told.contains("CS_ERR_") {
+                unanswered(told)
+            } else {
+                Error::Tool { command: child::name(&command), output: told }
+            });
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut members = Vec::new();
+        for line in text.lines() {
+            let not_understood =
+                || Error::Tool { command: child::name(&command), output: format!("not understood: {line}") };
+            if let Some(node) = joined(line) {
+                members.push(node.parse().map_err(|_| not_understood())?);
+            }
+        }
         members.sort_unstable();
         Ok(members)
     }
 }
 
-/// The node that a line like `runtime.members.2.status (str) = joined` tells of.
-fn member(line: &str) -> Option<NodeId> {
+/// The node that a line `runtime.members.2.status (str) = joined` tells of. Other lines tell of other things.
+fn joined(line: &str) -> Option<&str> {
     let (key, value) = line.split_once(" (str) = ")?;
     let node = key.strip_prefix("runtime.members.")?.strip_suffix(".status")?;
-    if value == "joined" { node.parse().ok() } else { None }
+    (value == "joined").then_some(node)
 }
 
 /// A killed daemon leaves them behind, and no daemon runs now that would use them.
@@ -170,9 +202,12 @@ fn remove_ring_buffers() -> Result<()> {
         let entry = entry.map_err(failed())?;
         if entry.file_name().as_encoded_bytes().starts_with(b"qb-") {
             let path = entry.path();
-            // A client that ends now removes its own.
-            let _: io::Result<()> =
-                if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            match removed {
+                // A client that ends now removes its own.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(Error::system(path.display().to_string()))?,
+            }
         }
     }
     Ok(())

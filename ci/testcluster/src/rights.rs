@@ -1,31 +1,40 @@
 //! Whether this process may make namespaces, and what to do when it may not.
 
 use std::fs;
+use std::io;
 
+use crate::directory;
 use crate::error::{Error, Result};
 
 /// `CAP_NET_ADMIN`, `CAP_SYS_CHROOT` and `CAP_SYS_ADMIN`, by their bits.
 const NEEDED: u64 = 1 << 12 | 1 << 18 | 1 << 21;
 
-/// True when the calling thread has the capabilities that a cluster needs.
-pub fn sufficient() -> bool {
-    fs::read_to_string("/proc/thread-self/status").is_ok_and(|status| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapEff:"))
-            .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-            .is_some_and(|capabilities| capabilities & NEEDED == NEEDED)
-    })
+const STATUS: &str = "/proc/thread-self/status";
+
+/// Returns true when the calling thread has the capabilities that a cluster needs.
+///
+/// # Errors
+///
+/// [`Error::System`] when `/proc` does not say which capabilities there are.
+pub fn sufficient() -> Result<bool> {
+    let status = fs::read_to_string(STATUS).map_err(Error::system(STATUS))?;
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let capabilities = capabilities.ok_or_else(|| io::Error::other("no line CapEff"));
+    let capabilities = capabilities
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).map_err(io::Error::other))
+        .map_err(Error::system(STATUS))?;
+    Ok(capabilities & NEEDED == NEEDED)
 }
 
 /// Fails with what is missing when the calling thread cannot make a cluster.
 ///
 /// # Errors
 ///
-/// [`Error::Rights`].
+/// [`Error::Rights`]; [`Error::Directory`] when its user cannot reach the working directory, to which threads and commands
+/// on a node go.
 pub fn check() -> Result<()> {
-    if sufficient() {
-        return Ok(());
+    if sufficient()? {
+        return directory::check();
     }
     let mut text = "a test cluster needs the capabilities SYS_ADMIN, SYS_CHROOT and NET_ADMIN. \
          Run the program as root, or without root through ci/as-root, which is \
@@ -41,13 +50,17 @@ pub fn check() -> Result<()> {
 /// What keeps users of this machine from making user namespaces, and how to allow it, as far as
 /// the kernel's settings tell.
 pub fn obstacle() -> Option<String> {
+    // A setting that cannot be read is one that this kernel does not have.
     let set = |name: &str, value: &str| {
         fs::read_to_string(format!("/proc/sys/{name}")).is_ok_and(|text| text.trim() == value)
     };
     let change = |key: &str, value: &str| {
         Some(format!("User namespaces are off on this machine: allow them with `sudo sysctl {key}={value}`."))
     };
-    if !fs::exists("/proc/self/ns/user").unwrap_or(false) {
+    if !fs::exists("/proc/self/ns").is_ok_and(|there| there) {
+        return Some("/proc is not mounted here, or not readable: `mount -t proc proc /proc`.".to_owned());
+    }
+    if !fs::exists("/proc/self/ns/user").is_ok_and(|there| there) {
         return Some("This kernel has no user namespaces (CONFIG_USER_NS).".to_owned());
     }
     if set("kernel/unprivileged_userns_clone", "0") {

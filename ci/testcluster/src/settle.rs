@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::daemon::LogReader;
+use crate::daemon::{Daemon, LogReader};
 use crate::error::{Error, Result};
 use crate::node::{Node, NodeId};
 
@@ -17,20 +17,22 @@ struct Watched<'a> {
     node: &'a Node,
     log: LogReader,
     members: Vec<NodeId>,
+    /// Why the daemon has told no members, when it was asked last.
+    unanswered: Option<Error>,
     asked: Option<Instant>,
 }
 
 impl<'a> Watched<'a> {
     fn new(node: &'a Node) -> Self {
         let start = node.daemon().as_ref().map_or(0, |daemon| daemon.log_start);
-        Self { node, log: LogReader::new(start), members: Vec::new(), asked: None }
+        Self { node, log: LogReader::new(start), members: Vec::new(), unanswered: None, asked: None }
     }
 
     /// Brings what is known of the daemon up to date. The log says when it is worth asking, which
     /// takes a process, and tells a finished membership from one that is being agreed on.
     fn look(&mut self, deadline: Instant) -> Result<()> {
         let node = self.node;
-        if let Some(status) = node.with_daemon(|daemon| Ok(daemon.ended()))? {
+        if let Some(status) = node.with_daemon(Daemon::ended)? {
             return Err(Error::DaemonEnded { node: node.id, status: status.to_string(), log: node.log() });
         }
         let news = self.log.read(&node.log).map_err(Error::system("a daemon's log"))?;
@@ -38,8 +40,12 @@ impl<'a> Watched<'a> {
             self.asked = None;
         }
         if self.log.synchronized && self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
-            // Until the daemon is up it refuses.
-            self.members = node.members(deadline).unwrap_or_default();
+            (self.members, self.unanswered) = match node.members(deadline) {
+                Ok(members) => (members, None),
+                // Until the daemon is up it refuses. Other errors do not pass by waiting.
+                Err(error @ Error::Unanswered { .. }) => (Vec::new(), Some(error)),
+                Err(error) => return Err(error),
+            };
             self.asked = Some(Instant::now());
         }
         Ok(())
@@ -81,9 +87,10 @@ pub(crate) fn wait_group(nodes: &[&Node], members: &[NodeId], deadline: Instant)
 fn timeout(watched: &[Watched<'_>], members: &[NodeId]) -> Error {
     let seen: Vec<String> = watched
         .iter()
-        .map(|Watched { node, log, members, .. }| {
+        .map(|Watched { node, log, members, unanswered, .. }| {
             let ring = log.ring.as_deref().unwrap_or("none");
-            format!("node {} sees {members:?} (ring {ring})", node.id)
+            let reason = unanswered.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            format!("node {} sees {members:?} (ring {ring}){reason}", node.id)
         })
         .collect();
     let logs: Vec<String> = watched

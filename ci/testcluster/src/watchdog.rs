@@ -49,13 +49,15 @@ done 2>/dev/null
 exit 1
 "#;
 
+const CLEANER: &str = "the shell that cleans up";
+
 #[derive(Debug)]
 pub(crate) struct Watchdog(Child);
 
 impl Watchdog {
     /// Starts it, from a thread that lives as long as the cluster, in the shared namespaces.
     pub(crate) fn start(setpriv: &Path) -> Result<Self> {
-        let failed = || Error::system("the shell that cleans up");
+        let failed = || Error::system(CLEANER);
         let mut child = Command::new(setpriv)
             .args(["--pdeathsig", "TERM", "sh", "-c", WAIT, "testcluster-watchdog"])
             .arg(std::process::id().to_string())
@@ -74,7 +76,7 @@ impl Watchdog {
             return Ok(Self(child));
         }
         let status = child.wait().map_err(failed())?;
-        Err(Error::Tool { command: "the shell that cleans up".to_owned(), output: status.to_string() })
+        Err(Error::Tool { command: CLEANER.to_owned(), output: format!("{status} at its start") })
     }
 }
 
@@ -82,7 +84,10 @@ impl Drop for Watchdog {
     /// Lets it kill what is on the nodes, and waits until that is done.
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        // When it has been killed, there is nothing to do.
-        let _ = self.0.wait();
+        match self.0.wait() {
+            Ok(status) if status.success() => {}
+            Ok(status) => eprintln!("testcluster: {CLEANER}: {status}: processes may be left on the nodes"),
+            Err(error) => eprintln!("testcluster: {CLEANER}: {error}"),
+        }
     }
 }

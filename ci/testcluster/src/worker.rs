@@ -37,7 +37,7 @@ impl Worker {
     {
         let (done, result) = channel();
         let job = Box::new(move || {
-            // The caller waits for it, so the channel is there.
+            // The caller waits for it, so the channel is there. Were it not, nobody would be left to be told.
             let _ = done.send(catch_unwind(AssertUnwindSafe(job)));
         });
         if let Some(jobs) = &self.jobs {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Namespace, eventually, pid};
 use nix::sys::signal::{Signal, kill};
+use testcluster::child::{describe, run, succeed};
 use testcluster::{Cluster, Error, Result, State, Transport};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -19,8 +20,13 @@ fn quick(nodes: u32) -> Result<Cluster> {
     Cluster::builder().nodes(nodes).token(Duration::from_millis(500)).start()
 }
 
+/// The members that each node sees: none where no daemon is.
 fn views(cluster: &Cluster) -> Vec<Vec<u32>> {
-    (1..=cluster.nodes()).map(|node| cluster.members(node).unwrap_or_default()).collect()
+    let view = |node| match cluster.state(node) {
+        State::Dead => vec![],
+        State::Running | State::Paused => cluster.members(node).unwrap(),
+    };
+    (1..=cluster.nodes()).map(view).collect()
 }
 
 #[test]
@@ -144,13 +150,13 @@ fn closures_run_on_nodes() -> Result<()> {
 #[test]
 fn commands_run_on_nodes() -> Result<()> {
     let cluster = Cluster::start(2)?;
-    let output = cluster
-        .command_on(2, "sh")
-        .args(["-c", "echo $$ $PWD \"$VALUE\"; readlink /proc/self/ns/net"])
-        .env("VALUE", "a 'b' $c")
-        .current_dir("/usr")
-        .output()
-        .unwrap();
+    let output = succeed(
+        cluster
+            .command_on(2, "sh")
+            .args(["-c", "echo $$ $PWD \"$VALUE\"; readlink /proc/self/ns/net"])
+            .env("VALUE", "a 'b' $c")
+            .current_dir("/usr"),
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     let network = cluster.on(2, || fs::read_link("/proc/thread-self/ns/net").unwrap());
     let lines: Vec<&str> = text.lines().collect();
@@ -191,6 +197,34 @@ fn a_daemon_that_ends_is_told() -> Result<()> {
     assert!(matches!(error, Error::DaemonEnded { node: 2, .. }), "{error}");
     cluster.restart(2)?;
     assert_eq!(views(&cluster), [[1, 2]; 2]);
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_told() -> Result<()> {
+    let cluster = quick(1)?;
+    // Behind the cluster's back, so that it expects an answer.
+    kill(pid(cluster.daemon_pid(1)), Signal::SIGSTOP).unwrap();
+    let error = cluster.wait_members(1, &[1], Duration::from_secs(1)).unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("node 1 sees [] (ring 1.") && told.contains("node 1 does not answer: `"), "{told}");
+    kill(pid(cluster.daemon_pid(1)), Signal::SIGCONT).unwrap();
+    cluster.settle()?;
+    cluster.kill(1)?;
+    assert!(matches!(cluster.members(1), Err(Error::Unanswered { node: 1, .. })));
+    Ok(())
+}
+
+#[test]
+fn system_programs_are_found_on_a_node() -> Result<()> {
+    let cluster = Cluster::start(1)?;
+    let tool = || cluster.command_on(1, "corosync-cpgtool");
+    succeed(tool().arg("-n").env("PATH", "/usr/local/bin:/usr/bin:/bin"));
+    succeed(tool().arg("-n").env_remove("PATH"));
+    let failed = run(tool().arg("--no-such-option"));
+    let told = describe(tool().arg("--no-such-option"), &failed);
+    assert!(told.starts_with("`corosync-cpgtool --no-such-option` on a node: exit status: "), "{told}");
     Ok(())
 }
 

@@ -3,13 +3,12 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use common::{MARK, eventually, mark, marked, none_stays, pid, traces};
+use common::{MARK, busy, mark, marked, none_stays, pid, traces, wait_ready};
 use nix::sys::signal::{Signal, kill, killpg};
+use testcluster::child::succeed;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_testcluster");
 
@@ -19,11 +18,9 @@ fn testcluster(arguments: &[&str]) -> Output {
 
 /// Runs a shell script in a cluster, and gives what it printed.
 fn script(options: &[&str], script: &str) -> String {
-    let output = testcluster(&[&["run"], options, &["--", "sh", "-euc", script]].concat());
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{}\n{printed}\n{errors}", output.status);
-    printed
+    let mut command = Command::new(PROGRAM);
+    command.arg("run").args(options).args(["--", "sh", "-euc", script]).stdin(Stdio::null());
+    String::from_utf8(succeed(&mut command).stdout).unwrap()
 }
 
 #[test]
@@ -85,31 +82,41 @@ fn a_cluster_can_have_another_inside() {
 }
 
 #[test]
+fn system_programs_are_found_with_the_path_of_a_user() {
+    let mut command = Command::new(PROGRAM);
+    command.args(["run", "--", "sh", "-euc", "corosync-cpgtool -n; testcluster on 1 corosync-cpgtool -n"]);
+    succeed(command.env("PATH", "/usr/local/bin:/usr/bin:/bin"));
+    succeed(Command::new(PROGRAM).args(["run", "corosync-cpgtool", "-n"]).env("PATH", "/usr/bin:/bin"));
+}
+
+#[test]
+fn the_status_says_why_members_are_not_known() {
+    let status = script(
+        &["--nodes", "2"],
+        "kill -STOP $(testcluster status | awk '$1 == 2 { print $3 }'); testcluster status",
+    );
+    let line = status.lines().nth(2).unwrap();
+    assert!(line.contains("running  ? (`") && line.ends_with("did not end in time)"), "{status}");
+}
+
+#[test]
+fn the_version_is_told() {
+    for option in ["--version", "-V"] {
+        let output = testcluster(&[option]);
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            concat!("testcluster ", env!("CARGO_PKG_VERSION"), "\n")
+        );
+    }
+}
+
+#[test]
 fn mistakes_are_told() {
     let told = |arguments: &[&str]| String::from_utf8(testcluster(arguments).stderr).unwrap();
     assert!(told(&["status"]).contains("inside a cluster"));
     assert!(told(&["frobnicate"]).starts_with("testcluster: there is no command `frobnicate`\n"));
     assert!(told(&["run", "testcluster", "kill", "9"]).contains("no node \"9\""));
     assert!(told(&["run", "testcluster", "partition", "1,2,x"]).contains("not a partition"));
-}
-
-/// Starts a cluster with something on its nodes, and returns when all of it runs.
-fn busy(program: &mut Command, mark: &str) -> Child {
-    let script = "testcluster on 2 sleep 1000 & setsid sleep 1000 & echo ready; exec sleep 1000";
-    let mut child = program
-        .args(["run", "--nodes", "2", "--", "sh", "-c", script])
-        .env(MARK, mark)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "ready\n");
-    eventually("all commands run", || {
-        marked(mark).iter().filter(|(_, line)| line.starts_with("sleep")).count() == 3
-    });
-    child
 }
 
 /// Whether this process ignores a signal.
@@ -151,11 +158,14 @@ fn nothing_is_left_when_a_part_is_killed() {
 #[test]
 fn a_command_that_leaves_processes_ends_them() {
     let mark = mark("leaves");
-    let status = Command::new(PROGRAM)
-        .args(["run", "--", "sh", "-c", "setsid sleep 1000 & exit 0"])
-        .env(MARK, &mark)
-        .status();
-    assert!(status.unwrap().success());
+    succeed(
+        Command::new(PROGRAM)
+            .args(["run", "--", "sh", "-c", "setsid sleep 1000 & exit 0"])
+            .env(MARK, &mark)
+            // A pipe would be waited for until the process that is left closes it.
+            .stdout(Stdio::inherit())
+            .stderr(Stdio::inherit()),
+    );
     assert!(marked(&mark).is_empty());
 }
 
@@ -168,62 +178,7 @@ fn an_interrupt_is_for_the_command() {
         .process_group(0)
         .spawn()
         .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "ready\n");
+    wait_ready(&mut child);
     killpg(pid(child.id()), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(3));
-}
-
-/// A copy of the program that every user may run, until it is dropped.
-struct ForEverybody(PathBuf);
-
-impl ForEverybody {
-    fn new() -> Self {
-        let directory = std::env::temp_dir().join(mark("testcluster"));
-        fs::create_dir(&directory).unwrap();
-        fs::copy(PROGRAM, directory.join("testcluster")).unwrap();
-        Self(directory)
-    }
-}
-
-impl Drop for ForEverybody {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
-
-#[test]
-fn a_user_needs_no_root() {
-    // Seen from the first user namespace, all numbers are mapped to themselves.
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap();
-    if map.split_whitespace().ne(["0", "0", "4294967295"]) {
-        println!("all tests run without root here");
-        return;
-    }
-    let copy = ForEverybody::new();
-    let as_user = || {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy.0.join("testcluster"));
-        command
-    };
-    let output = as_user().args(["run", "--nodes", "3", "testcluster", "status"]).output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let user_namespace = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "--user", "true"])
-        .output()
-        .unwrap();
-    if !user_namespace.status.success() {
-        assert!(errors.contains("a user namespace cannot be made here"), "{errors}");
-        return;
-    }
-    assert!(printed.contains("running  1,2,3"), "{printed}{errors}");
-
-    let (before, mark) = (traces(), mark("rootless"));
-    let mut child = busy(&mut as_user(), &mark);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    none_stays(&mark);
-    assert_eq!(traces(), before);
 }

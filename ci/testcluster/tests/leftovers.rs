@@ -4,10 +4,11 @@ mod common;
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use common::{MARK, Namespace, eventually, eventually_none, mark, marked, none_stays, pid, traces};
+use common::{
+    MARK, Namespace, eventually, eventually_none, mark, marked, none_stays, pid, traces, wait_ready,
+};
 use nix::sys::signal::{Signal, kill};
 use testcluster::Cluster;
 
@@ -38,8 +39,7 @@ impl Other {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.ends_with("ready")));
+        wait_ready(&mut process);
         let daemons = marked(&mark).into_iter().filter(|(_, line)| line.contains("corosync -f"));
         let namespaces: Vec<_> =
             daemons.flat_map(|(pid, _)| ["mnt", "net"].map(|kind| Namespace::of(pid, kind))).collect();

@@ -27,7 +27,7 @@ impl Run {
 
     /// The instructions to cargo of a run that succeeds.
     fn instructions(&self) -> String {
-        assert!(self.output.status.success(), "{}", text(&self.output.stderr));
+        machine::assert_success("the build script", &self.output);
         text(&self.output.stdout)
     }
 

@@ -69,7 +69,7 @@ impl Dependent {
     fn build_and_run(&self, settings: &[(&str, &Path)]) -> (String, String) {
         let output = self.cargo("build", settings);
         let log = text(&output.stderr);
-        assert!(output.status.success(), "{log}");
+        machine::assert_success("cargo build", &output);
         (log, machine::output_of(&mut Command::new(self.dir.join("target/debug/dependent"))))
     }
 }
@@ -95,12 +95,12 @@ fn it_links_by_variables() {
 fn it_is_told_why_it_does_not_build() {
     let output = Dependent::new().cargo("check", &[]);
     let log = text(&output.stderr);
-    assert!(!output.status.success(), "{log}");
+    assert!(!output.status.success(), "cargo check succeeds: {log}");
     assert!(log.contains("error: cannot find libcpg") && log.contains("apt install libcpg-dev"), "{log}");
 }
 
 #[test]
 fn its_documentation_builds_without_libcpg() {
     let output = Dependent::new().cargo("check", &[("DOCS_RS", Path::new("1"))]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    machine::assert_success("cargo check", &output);
 }

@@ -63,8 +63,14 @@ pub fn pkg_config_dir(name: &str, version: &str) -> PathBuf {
 /// Runs a tool to its success and returns what it prints.
 pub fn output_of(command: &mut Command) -> String {
     let output = run(command);
-    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
+    assert_success(&format!("{command:?}"), &output);
     text(&output.stdout)
+}
+
+/// Asserts that a program has succeeded, and says which failed, how and with which words.
+#[track_caller]
+pub fn assert_success(name: &str, output: &Output) {
+    assert!(output.status.success(), "{name}: {}\n{}", output.status, text(&output.stderr));
 }
 
 pub fn run(command: &mut Command) -> Output {

@@ -13,11 +13,11 @@ use crate::event::view::{ConfChg, View};
 /// [`Session`](crate::Session).
 ///
 /// ```no_run
-/// use cpg::{Dispatch, Event, Group, OwnedEvent};
+/// use cpg::{Event, Group, Limits, OwnedEvent};
 ///
 /// let mut group = Group::join("ledger")?;
 /// let mut kept: Vec<OwnedEvent> = Vec::new();
-/// group.dispatch(Dispatch::One, |_, event: Event<'_>| kept.push(event.to_owned()))?;
+/// group.dispatch(Limits::one(), |_, event: Event<'_>| kept.push(event.to_owned()))?;
 /// assert!(matches!(&kept[..], [OwnedEvent::ConfChg(view)] if view.is_first()));
 /// # Ok::<(), cpg::Error>(())
 /// ```

@@ -8,7 +8,7 @@ use crate::member::Member;
 /// A message.
 ///
 /// ```no_run
-/// use cpg::{Deliver, Dispatch, Event, Group, Message};
+/// use cpg::{Deliver, Event, Group, Limits, Message};
 ///
 /// /// The number in a message of a node with the other byte order, in place.
 /// fn number(deliver: &mut Deliver<'_>) -> Option<u32> {
@@ -20,7 +20,7 @@ use crate::member::Member;
 /// group.send(&42_u32.swap_bytes().to_ne_bytes())?;
 /// let (mut numbers, mut kept) = (Vec::new(), Vec::<Message>::new());
 /// while kept.is_empty() {
-///     group.dispatch(Dispatch::One, |_, event| {
+///     group.dispatch(Limits::one(), |_, event| {
 ///         if let Event::Deliver(mut deliver) = event {
 ///             assert!(!deliver.is_packed());
 ///             numbers.extend(number(&mut deliver));

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use cpg_sys as sys;
 
@@ -16,7 +17,7 @@ use crate::ffi::open::OpenHandle;
 use crate::ffi::requests::Counted;
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::member::Member;
-use crate::os::stack;
+use crate::os::{fd, stack};
 
 /// Bytes of stack that a dispatch must find.
 ///
@@ -38,8 +39,8 @@ pub(crate) enum Taken {
     One,
     /// libcpg has nothing for now.
     Nothing,
-    /// The group is full, and the next event could be a view that libcpg has no room for (A8): its members are to be
-    /// [counted](crate::ffi::requests::RequestHalf::count) first.
+    /// The group is full, and the event that is there could be a view that libcpg has no room for (A8): the members are to be
+    /// [counted](crate::ffi::requests::RequestHalf::count) before it is taken.
     Full,
 }
 
@@ -69,7 +70,7 @@ impl EventHalf {
         open.check_owner()?;
         stack::check(STACK)?;
         if open.view_size() >= MEMBERS_MAX && !self.has_room(counted)? {
-            return Ok(Taken::Full);
+            return self.untaken();
         }
         let frame = Frame::new(me, &open.view_size, handler);
         let Some(entered) = open.context.enter(&frame) else {
@@ -116,6 +117,16 @@ impl EventHalf {
             return Err(self.too_large());
         }
         Ok(true)
+    }
+
+    /// Says whether a full group is to be counted: when there is an event.
+    ///
+    /// A count made before its event came could be of any age when that is taken. The socket is what libqb itself looks at first
+    /// (`lib/ipcc.c`, `qb_ipcc_event_recv`).
+    #[cold]
+    fn untaken(&self) -> Result<Taken> {
+        let there = fd::wait_readable(Some(Instant::now()), [Some(self.as_fd()), None, None])?;
+        Ok(if there { Taken::Full } else { Taken::Nothing })
     }
 }
 

@@ -1,5 +1,6 @@
 //! From connected to joined.
 
+use std::fmt;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::time::Instant;
@@ -33,7 +34,7 @@ use crate::os::fd;
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{error}")]
 pub struct JoinError {
     #[source]
@@ -51,6 +52,13 @@ impl JoinError {
     /// been closed.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
+    }
+}
+
+/// The text of `Display`, as of an [`Error`].
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

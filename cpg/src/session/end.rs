@@ -108,6 +108,10 @@ impl Outbox {
         }
         state.comeback = None;
         self.flush(&mut state, send);
+        if state.stage == Stage::Closing {
+            // A leave that did not come to its end: whoever waits to know what became of a message would wait for ever.
+            self.end_locked(&mut state, &Error::Left);
+        }
         self.wake_all(&mut state);
     }
 

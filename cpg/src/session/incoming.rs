@@ -52,6 +52,9 @@ pub(super) enum Membership {
         error: Error,
         /// A dispatch has returned the error, as each further one will.
         told: bool,
+        /// The membership was lost before, and the way to the next one has ended: leaving finds nothing to end, which is no
+        /// error.
+        away: bool,
     },
 }
 
@@ -69,8 +72,8 @@ pub(super) struct Comeback {
 pub(crate) enum Leaving {
     /// A membership.
     Here,
-    /// Nothing but a search. Dropping it ends it, and waits for the daemon if it has found something (B16).
-    Away(Rejoin),
+    /// Nothing but a search, if it has not ended. Dropping it ends it, and waits for the daemon if it has found something (B16).
+    Away(Option<Rejoin>),
     /// Nothing, for this reason.
     Over(Error),
 }
@@ -104,7 +107,8 @@ impl Incoming {
             return Err(error);
         }
         if error.is_connection_lost() && self.comeback.is_some() {
-            return self.lose(shared, error);
+            self.lose(shared, &error);
+            return Ok(());
         }
         // It is returned after what it leaves undelivered.
         self.give_up(shared, error);
@@ -113,26 +117,30 @@ impl Incoming {
 
     /// The membership has ended, and the next one is sought.
     #[cold]
-    pub(super) fn lose(&mut self, shared: &Arc<Shared>, error: Error) -> Result<()> {
+    pub(super) fn lose(&mut self, shared: &Arc<Shared>, error: &Error) {
         let (Membership::Here { events, .. }, Some(comeback)) = (&self.membership, &self.comeback) else {
-            return Ok(());
+            return;
         };
         shared.outbox().readiness().remove(events.as_fd());
-        shared.outbox().lose(&error);
+        shared.outbox().lose(error);
         let lost = Lost { generation: self.generation, error: error.clone() };
         let (connect, pauses, bell) = (comeback.connect, comeback.policy.pauses, comeback.bell.clone());
-        let before =
-            std::mem::replace(&mut self.membership, Membership::Over { error: error.clone(), told: false });
+        let none = Membership::Over { error: error.clone(), told: false, away: true };
+        let before = (std::mem::replace(&mut self.membership, none), shared.try_take_lost());
         let old = Arc::clone(shared);
         let close_old = move || {
             drop(before);
+            // If another had it: whoever waits for the daemon with it hears of its death now.
             drop(old.take_lost());
         };
         match Rejoin::start(connect, shared.name().clone(), pauses, bell, close_old) {
             Ok(rejoin) => self.membership = Membership::Away { rejoin, untold: Some(lost) },
-            Err(error) => self.give_up(shared, error),
+            Err(no_thread) => {
+                // Messages are handed back for the loss, which is why they were not sent.
+                shared.outbox().end(error);
+                self.give_up(shared, no_thread);
+            }
         }
-        Ok(())
     }
 
     /// The search has ended.
@@ -145,6 +153,7 @@ impl Incoming {
         match entered {
             Ok((events, me)) => {
                 self.generation += 1;
+                self.counted = None;
                 self.membership = Membership::Here { events, me, back: true };
                 if let Some(comeback) = &self.comeback {
                     comeback.bell.take();
@@ -160,7 +169,8 @@ impl Incoming {
             comeback.bell.take();
         }
         shared.outbox().end(if error.is_final() { &error } else { &Error::Left });
-        self.membership = Membership::Over { error, told: false };
+        let away = !matches!(self.membership, Membership::Here { .. });
+        self.membership = Membership::Over { error, told: false, away };
     }
 
     /// The session is left: no other membership follows.
@@ -170,9 +180,11 @@ impl Incoming {
         if let Membership::Here { .. } = self.membership {
             return Leaving::Here;
         }
-        match std::mem::replace(&mut self.membership, Membership::Over { error: Error::Left, told: true }) {
+        let over = Membership::Over { error: Error::Left, told: true, away: true };
+        match std::mem::replace(&mut self.membership, over) {
             Membership::Here { .. } => Leaving::Here,
-            Membership::Away { rejoin, .. } => Leaving::Away(rejoin),
+            Membership::Away { rejoin, .. } => Leaving::Away(Some(rejoin)),
+            Membership::Over { away: true, .. } => Leaving::Away(None),
             Membership::Over { error, .. } => Leaving::Over(error),
         }
     }

@@ -13,6 +13,7 @@ use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::requests::Counted;
 use crate::group::backoff::PATIENCE;
 use crate::group_name::GroupName;
+use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::session::incoming::{Incoming, Leaving};
 use crate::session::lag::Lag;
@@ -231,8 +232,8 @@ impl Receiver {
     /// As [`Group::leave_until`](crate::Group::leave_until).
     ///
     /// # Errors
-    /// As [`Group::leave_until`](crate::Group::leave_until). A session that is on its way [back](crate::Reconnect) has no
-    /// membership to end, which is none.
+    /// As [`Group::leave_until`](crate::Group::leave_until). A session that is on its way [back](crate::Reconnect), or has not
+    /// found it, has no membership to end, which is none.
     #[doc(alias = "cpg_leave")]
     pub fn leave_until(
         mut self,
@@ -253,9 +254,9 @@ impl Receiver {
         left?;
         let Self { incoming, heard, .. } = self;
         drop(incoming);
-        let closed = shared.take().map_or(Ok(()), |daemon| daemon.close());
+        let result = shared.take().map_or(Ok(()), Daemon::close);
         drop((closes, heard));
-        closed
+        result
     }
 
     /// Refuses messages from now on; no other membership follows.

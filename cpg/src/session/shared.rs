@@ -73,6 +73,11 @@ impl Access {
         }
     }
 
+    fn take_lost(&mut self) -> Option<Daemon> {
+        let after = if matches!(self, Self::Left) { Self::Left } else { Self::Away };
+        self.take(after)
+    }
+
     fn take(&mut self, after: Self) -> Option<Daemon> {
         match std::mem::replace(self, after) {
             Self::Joined { daemon, .. } => Some(daemon),
@@ -260,9 +265,12 @@ impl Shared {
 
     /// Takes the connection of a membership that has ended, while the next one is sought.
     pub(super) fn take_lost(&self) -> Option<Daemon> {
-        let mut access = self.access.lock().ok()?;
-        let after = if matches!(*access, Access::Left) { Access::Left } else { Access::Away };
-        access.take(after)
+        self.access.lock().ok()?.take_lost()
+    }
+
+    /// As [`take_lost`](Self::take_lost), unless another has it.
+    pub(super) fn try_take_lost(&self) -> Option<Daemon> {
+        self.access.try_lock().ok()??.take_lost()
     }
 
     /// Takes the connection, which nobody else can use from now on.

@@ -48,7 +48,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
                 return Ok(Step::Taken);
             }
             Look::Lost(error) => {
-                incoming.lose(shared, error)?;
+                incoming.lose(shared, &error);
                 return Ok(Step::Taken);
             }
             Look::On => {}
@@ -65,7 +65,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
                 }
                 Ok(Step::Taken)
             }
-            Membership::Over { error, told } => {
+            Membership::Over { error, told, .. } => {
                 *told = true;
                 Err(error.clone())
             }

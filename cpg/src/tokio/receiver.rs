@@ -124,9 +124,11 @@ impl fmt::Debug for Counting {
 }
 
 impl Counting {
-    fn start(shared: &Arc<Shared>) -> Self {
-        let shared = Arc::clone(shared);
-        Self(Box::pin(thread::run(move || shared.count())))
+    /// Nothing begins before the first poll.
+    fn new(shared: &Arc<Shared>) -> Self {
+        // It may be dropped before that, and must not be what closes the handle.
+        let shared = DropOff::new(Arc::clone(shared));
+        Self(Box::pin(thread::run(move || shared.into_inner().count())))
     }
 }
 
@@ -148,14 +150,11 @@ impl Receiver {
         handler: &mut dyn FnMut(&Sender, Event<'_>),
     ) -> Poll<Result<usize>> {
         let Self { ready, receiver, sender, counting, .. } = self;
+        // In a child of the process nothing would ever come: it has neither the reactor's events nor the thread that counts.
+        sender.shared().check_owner()?;
         let registered = ready.registered.as_mut().expect("taken by drop alone");
         loop {
-            let Poll::Ready(guard) = registered.poll_read_ready_mut(cx) else {
-                // In a child of the process nothing would ever come.
-                sender.shared().check_owner()?;
-                return Poll::Pending;
-            };
-            let mut guard = guard.map_err(Error::poll)?;
+            let mut guard = ready!(registered.poll_read_ready_mut(cx)).map_err(Error::poll)?;
             if let Some(Counting(count)) = counting {
                 let counted = ready!(count.as_mut().poll(cx));
                 *counting = None;
@@ -165,7 +164,7 @@ impl Receiver {
             match receiver.turn(&progress, &mut |_, event| handler(sender, event))? {
                 // libcpg has said that there is nothing, so that the reactor will say when there is.
                 Stopped::Idle => guard.clear_ready(),
-                Stopped::Full => *counting = Some(Counting::start(sender.shared())),
+                Stopped::Full => *counting = Some(Counting::new(sender.shared())),
                 _ => {}
             }
             if progress.handled() > 0 {
@@ -263,6 +262,8 @@ impl Receiver {
         mut handler: impl FnMut(&Sender, Event<'_>),
     ) -> Result<()> {
         let shared = Arc::clone(self.sender.shared());
+        // Where there is no membership nothing else would look.
+        shared.check_owner()?;
         // Also when this is cancelled, fails or panics, and though there are senders.
         let closes = DropOff::new(Closes(Arc::clone(&shared)));
         let left = match self.receiver.begin_leave() {

@@ -15,14 +15,18 @@ pub fn alone() -> MutexGuard<'static, ()> {
 
 /// Ends a forked child with what `work` returns: 0 if all was well, else the line of what was not.
 pub fn child(work: impl FnOnce() -> u32) -> ! {
-    // One that hangs is to end all the same.
-    // SAFETY: it sets a timer of this process.
-    unsafe { libc::alarm(60) };
+    ends_by_itself();
     let line = catch_unwind(AssertUnwindSafe(work)).unwrap_or(line!());
     // The status has a byte, which has room for the lines of most files.
     let status = line.try_into().unwrap_or(255);
     // SAFETY: it ends the process, and nothing of the parent's is flushed or run before.
     unsafe { libc::_exit(status) }
+}
+
+/// Has a child that hangs end all the same.
+pub fn ends_by_itself() {
+    // SAFETY: it sets a timer of this process.
+    unsafe { libc::alarm(60) };
 }
 
 /// Forks; 0 in the child.

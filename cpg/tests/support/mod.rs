@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod fork;
+pub mod mounts;
 pub mod other_user;
 #[cfg(feature = "tokio")]
 pub mod tasks;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use cpg::{Group, GroupName, Handle, Limits, Message, OwnedEvent, View};
 use testcluster::Cluster;
+use testcluster::child::succeed;
 
 /// Longer than anything takes on a busy machine: no test waits for it unless it fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,15 +85,14 @@ fn build(name: &str) -> PathBuf {
     let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let source =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(name).with_extension("c");
-    let flags = Command::new("pkg-config").args(["--cflags", "--libs", "libcpg"]).output().unwrap();
-    let built = Command::new("cc")
-        .args(["-O1", "-Wall", "-Wno-unused-parameter", "-o"])
-        .arg(&program)
-        .arg(source)
-        .args(String::from_utf8(flags.stdout).unwrap().split_whitespace())
-        .status()
-        .unwrap();
-    assert!(built.success(), "cc");
+    let flags = succeed(Command::new("pkg-config").args(["--cflags", "--libs", "libcpg"]));
+    succeed(
+        Command::new("cc")
+            .args(["-O1", "-Wall", "-Wno-unused-parameter", "-o"])
+            .arg(&program)
+            .arg(source)
+            .args(String::from_utf8(flags.stdout).unwrap().split_whitespace()),
+    );
     program
 }
 
@@ -167,10 +168,10 @@ impl Members {
         let mut line = String::new();
         loop {
             line.clear();
-            assert!(
-                self.stdout.as_mut().unwrap().read_line(&mut line).unwrap() > 0,
-                "the C member has ended"
-            );
+            if self.stdout.as_mut().unwrap().read_line(&mut line).unwrap() == 0 {
+                drop(self.stdin.take());
+                panic!("member.c ended early, with {}", self.child.wait().unwrap());
+            }
             if wanted(line.trim_end()) {
                 return line.trim_end().to_owned();
             }
@@ -205,6 +206,21 @@ pub fn join_with(options: cpg::SessionOptions, group: &str) -> cpg::Session {
 /// Joins and splits, with these sizes.
 pub fn split_with(flow: cpg::Flow, group: &str) -> (cpg::Sender, cpg::Receiver) {
     join_with(cpg::Session::options().flow(flow), group).split()
+}
+
+/// As [`pump`], of a whole session.
+pub fn pump_session(
+    session: &mut cpg::Session,
+    mut done: impl FnMut(&[OwnedEvent]) -> bool,
+) -> Vec<OwnedEvent> {
+    let mut events = Vec::new();
+    let deadline = deadline();
+    while !done(&events) {
+        let limits = Limits::one().until(deadline);
+        let handled = session.dispatch(limits, |_, event| events.push(event.to_owned())).unwrap();
+        assert_eq!(handled, 1, "nothing more came after {events:?}");
+    }
+    events
 }
 
 /// Dispatches a receiver until `count` messages have come, and returns their payloads.

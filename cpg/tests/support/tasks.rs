@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use cpg::{Handle, OwnedEvent, Result};
@@ -66,6 +66,15 @@ pub async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     .await
 }
 
+/// The output of a future, by polls that nothing wakes: in a child of the process there is no reactor that would.
+pub fn by_hand<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    wait_for("the future", || match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    })
+}
+
 /// Lets timers go off a few times; whoever holds up the executor holds up this.
 pub async fn ticks() {
     for _ in 0..10 {
@@ -86,7 +95,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe:
     tokio::time::timeout(PATIENCE, probing).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
-/// The next message of a group or a receiver, past other events.
+/// The next message of a session or a receiver, past other events.
 pub async fn message(from: &mut (impl Stream<Item = Result<OwnedEvent>> + Unpin)) -> Vec<u8> {
     loop {
         let next = poll_fn(|cx| Pin::new(&mut *from).poll_next(cx));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use cpg::Error;
+use cpg::{Connect, Error, TotemEvents};
 use testcluster::Cluster;
 
 use super::{asleep_after, wait_for};
@@ -118,6 +119,20 @@ impl Gate {
             wait_for("the test", || (self.phase() >= next).then_some(()));
         }
     }
+}
+
+pub fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(20)
+}
+
+/// Without the rings of a daemon that has just been started.
+pub fn quiet() -> Connect {
+    Connect::new().totem_events(TotemEvents::None)
+}
+
+/// An error that says that the deadline has passed, or another one.
+pub fn late(error: Error) -> Result<(), Error> {
+    if error.is_retryable() { Ok(()) } else { Err(error) }
 }
 
 /// A case under way.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testcluster::Cluster;
+use testcluster::child::{assert_code, assert_ended, assert_success, describe};
 
 /// Longer than anything takes on a busy machine: no test waits for it unless it fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,9 +28,9 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Runs a program to its end with this input.
-pub fn run(mut command: Command, input: &[u8]) -> Output {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+pub fn run(command: &mut Command, input: &[u8]) -> Output {
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
         // It may end before it has read all.
@@ -38,15 +39,27 @@ pub fn run(mut command: Command, input: &[u8]) -> Output {
     })
 }
 
-/// The status, standard output and standard error of a program that is given no input.
-pub fn outcome(mut command: Command, arguments: &[&str]) -> (Option<i32>, String, String) {
-    command.args(arguments);
-    let Output { status, stdout, stderr } = run(command, b"");
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+/// As [`run`], for a program that ends well and in silence.
+#[track_caller]
+pub fn run_well(mut command: Command, input: &[u8]) -> Vec<u8> {
+    let output = run(&mut command, input);
+    assert_success(&command, &output);
+    assert!(output.stderr.is_empty(), "{}", describe(&command, &output));
+    output.stdout
+}
+
+/// The standard output and standard error of a program that is given no input and ends with this status.
+#[track_caller]
+pub fn outcome(mut command: Command, arguments: &[&str], code: i32) -> (String, String) {
+    let output = run(command.args(arguments), b"");
+    assert_code(&command, &output, code);
+    let Output { stdout, stderr, .. } = output;
+    (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
 /// A program that runs on a node until it is told to end, or dropped.
 pub struct Program {
+    name: String,
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -72,7 +85,8 @@ impl Program {
             stderr.read_to_string(&mut text).unwrap();
             text
         }));
-        Self { child, stdin, lines, errors }
+        let name = program.rsplit('/').next().unwrap().to_owned();
+        Self { name, child, stdin, lines, errors }
     }
 
     pub fn pid(&self) -> u32 {
@@ -89,7 +103,7 @@ impl Program {
     }
 
     pub fn line(&mut self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no line: {error}{}", self.errors()))
+        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no line: {error}{}", self.ended()))
     }
 
     pub fn lines(&mut self, count: usize) -> Vec<String> {
@@ -103,7 +117,7 @@ impl Program {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) if wanted(&line) => return line,
                 Ok(line) => passed.push(line),
-                Err(error) => panic!("the line did not come after {passed:?}: {error}{}", self.errors()),
+                Err(error) => panic!("the line did not come after {passed:?}: {error}{}", self.ended()),
             }
         }
     }
@@ -126,27 +140,42 @@ impl Program {
     /// and which words on standard error.
     pub fn end(mut self) -> (ExitStatus, Vec<String>, String) {
         drop(self.stdin.take());
-        let status = wait_for("the program to end", || self.child.try_wait().unwrap());
+        let status = wait_for(&format!("{} to end", self.name), || self.child.try_wait().unwrap());
         let rest = self.lines.iter().collect();
         (status, rest, self.errors.take().unwrap().join().unwrap())
     }
 
-    /// As [`end`](Self::end), for a program that ends well and in silence.
-    pub fn end_well(self) -> Vec<String> {
+    /// As [`end`](Self::end), for a program that ends with this status.
+    #[track_caller]
+    pub fn end_with(self, code: i32) -> (Vec<String>, String) {
+        let name = self.name.clone();
         let (status, rest, errors) = self.end();
-        assert!(status.success() && errors.is_empty(), "{status}: {errors}");
+        assert_ended(&name, status, code, &errors);
+        (rest, errors)
+    }
+
+    /// As [`end`](Self::end), for a program that ends well and in silence.
+    #[track_caller]
+    pub fn end_well(self) -> Vec<String> {
+        let name = self.name.clone();
+        let (rest, errors) = self.end_with(0);
+        assert!(errors.is_empty(), "{name}: {errors}");
         rest
     }
 
-    fn errors(&mut self) -> String {
-        // Its end closes the pipe that is read to its end here.
-        let _: std::io::Result<()> = self.child.kill();
-        self.errors.take().map(|errors| format!("\n{}", errors.join().unwrap())).unwrap_or_default()
+    /// Ends the program, whose output has disappointed a test, and tells how it ended and what it said.
+    fn ended(&mut self) -> String {
+        // One that has ended already is no error. The end closes the pipe that is read to its end here.
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        let errors = self.errors.take().map_or_else(String::new, |errors| errors.join().unwrap());
+        format!("\n{}: {status}: {errors}", self.name)
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
+        // After an end that was waited for both do nothing, and say that all is well. A test that fails has said more.
         let _: std::io::Result<()> = self.child.kill();
         let _: std::io::Result<ExitStatus> = self.child.wait();
     }

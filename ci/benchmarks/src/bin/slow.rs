@@ -17,8 +17,20 @@ const MEGABYTE: usize = 1_000_000;
 const RUNS: [(usize, usize); 4] = [(100, 10), (1000, 50), (10_000, 200), (1_000_000, 200)];
 
 fn main() -> Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("member") {
-        return member();
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("member") => return member(),
+        Some("-V" | "--version") => {
+            println!("slow {}", env!("CARGO_PKG_VERSION"));
+            return Ok(());
+        }
+        Some("-h" | "--help") => {
+            println!(
+                "What a member that does not dispatch costs its daemon; has no options: `ci/bench --slow`"
+            );
+            return Ok(());
+        }
+        Some(other) => return Err(format!("{other} is no option: there are --help and --version").into()),
     }
     println!("message    sent   daemon grew by    of the sent    member goes on        then   killed: then");
     for (len, megabytes) in RUNS {
@@ -118,7 +130,10 @@ impl Run {
         let took = start.elapsed().as_secs_f64();
         let after = self.memory()? - before;
         drop(member.stdin.take());
-        member.wait()?;
+        let status = member.wait()?;
+        if !status.success() {
+            return Err(format!("the member: {status}").into());
+        }
 
         let (mut member, _out) = self.start()?;
         self.send()?;

@@ -5,6 +5,7 @@
 //! counted.
 
 use std::fs;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,13 +21,47 @@ fn deadline() -> Instant {
     Instant::now() + PATIENCE
 }
 
-fn main() -> Result<()> {
+const HELP: &str = "\
+Usage: ci/soak [--minutes M]
+
+Traffic, joins, leaves and restarts of the daemon on a private cluster. Fails if
+the process's descriptors, threads, mappings, shared memory or memory grow.
+
+      --minutes M     how long, 30 by default
+  -h, --help          this text
+  -V, --version       the version
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("soak: {error}");
+            if error.is::<lexopt::Error>() {
+                eprintln!("Try `ci/soak --help`.");
+                return ExitCode::from(2);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    use lexopt::prelude::*;
     let mut minutes = 30.0;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
-            lexopt::Arg::Long("minutes") => minutes = lexopt::ValueExt::parse(&arguments.value()?)?,
-            argument => return Err(format!("usage: ci/soak [--minutes M]: {}", argument.unexpected()).into()),
+            Long("minutes") => minutes = arguments.value()?.parse()?,
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            Short('V') | Long("version") => {
+                println!("soak {}", env!("CARGO_PKG_VERSION"));
+                return Ok(());
+            }
+            other => return Err(other.unexpected().into()),
         }
     }
     let cluster = Cluster::start(2)?;
@@ -193,8 +228,9 @@ fn by_hand() {
         group.send_until(&vec![1; len], deadline()).unwrap();
     }
     // Its daemon refuses it while the ring re-forms.
-    if let Ok(buffer) = group.zero_copy(10_000) {
-        drop(buffer.send());
+    match group.zero_copy(10_000).and_then(|buffer| buffer.send()) {
+        Err(error) if error.is_retryable() => {}
+        sent => sent.unwrap(),
     }
     group.send_until(b"end", deadline()).unwrap();
     while !matches!(group.recv().unwrap(), OwnedEvent::Deliver(message) if message.payload() == b"end") {}
@@ -219,7 +255,12 @@ fn restart(cluster: &Cluster, counts: &Counts) {
     let before = counts.rejoined.load(Ordering::SeqCst);
     let mut lost = Connect::new().join_until("lost", deadline()).unwrap();
     cluster.kill(1).unwrap();
-    while lost.recv().is_ok() {}
+    let error = loop {
+        if let Err(error) = lost.recv() {
+            break error;
+        }
+    };
+    assert!(error.is_connection_lost(), "{error}");
     drop(lost);
     cluster.restart(1).unwrap();
     let deadline = deadline();

@@ -36,7 +36,8 @@ pub fn run(stub: &Stub) -> Result<[(&'static str, Spread); 2]> {
         receiver.arg(DECODER).env("CPG_STUB_MESSAGE", &file).env("CPG_STUB_DELIVER", PACKETS.to_string());
         let output = stub.under(&mut receiver).output()?;
         if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into());
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{receiver:?}: {}\n{errors}", output.status).into());
         }
         through.push(String::from_utf8_lossy(&output.stdout).trim().parse()?);
     }

@@ -26,7 +26,7 @@ impl Cost {
 /// Runs a program on the stub twice: once to count instructions, once to count allocations.
 pub fn count(stub: &Stub, words: &[OsString], variables: &[(&str, String)]) -> Result<Cost> {
     let run = |options: &[&str], before: &str| {
-        let mut valgrind = Command::new("valgrind");
+        let mut valgrind = Command::new(testcluster::find("valgrind").map_err(|error| error.to_string())?);
         valgrind.args(options).args(words).envs(variables.iter().map(|(name, value)| (name, value)));
         let output = stub.under(&mut valgrind).output().map_err(|error| format!("valgrind: {error}"))?;
         let said = String::from_utf8_lossy(&output.stderr);

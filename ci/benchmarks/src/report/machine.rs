@@ -18,18 +18,28 @@ pub struct Machine {
 
 impl Machine {
     pub fn this() -> Self {
-        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/local/sbin:/usr/sbin:/sbin";
+        let unknown = |why: &dyn std::fmt::Display| format!("unknown ({why})");
+        let cpu = match fs::read_to_string("/proc/cpuinfo") {
+            Ok(text) => {
+                let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+                model.map_or_else(|| unknown(&"/proc/cpuinfo has no model name"), |(_, name)| name.to_owned())
+            }
+            Err(error) => unknown(&error),
+        };
         let said = |program: &str, argument: &str| {
-            let output = Command::new(program).arg(argument).env("PATH", &path).output();
-            let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-            text.ok()
-                .and_then(|text| text.lines().next().map(str::to_owned))
-                .unwrap_or_else(|| "?".to_owned())
+            let output = testcluster::find(program).map_err(|error| error.to_string()).and_then(|path| {
+                Command::new(path).arg(argument).output().map_err(|error| error.to_string())
+            });
+            match output {
+                Ok(output) => {
+                    let text = String::from_utf8_lossy(&output.stdout);
+                    text.lines().next().map_or_else(|| unknown(&output.status), str::to_owned)
+                }
+                Err(error) => unknown(&error),
+            }
         };
         Self {
-            cpu: model.map_or("?", |(_, name)| name).to_owned(),
+            cpu,
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: said("uname", "-sr"),
             corosync: said("corosync", "-v"),

@@ -96,8 +96,12 @@ pub fn run(task: &Task) -> Result<()> {
 }
 
 fn obey(book: &Book, line: &str) {
+    // Words without a value have none to be understood.
     let (word, value) = line.split_once(' ').unwrap_or((line, "0"));
-    let value = value.parse().unwrap_or(0);
+    let Ok(value) = value.parse() else {
+        eprintln!("not understood: {line}");
+        return;
+    };
     match word {
         "quiet" => book.set_quiet(),
         "last" => book.want_last(value),

@@ -136,9 +136,10 @@ impl Cluster {
     }
 
     fn settle_in(&self, wiring: &Wiring) -> Result<()> {
-        let running = |id: &NodeId| self.node(*id).ok().filter(|node| node.expected());
-        let groups: Vec<Vec<&Node>> =
-            wiring.groups.iter().map(|group| group.iter().filter_map(running).collect()).collect();
+        let running = |group: &Vec<NodeId>| {
+            group.iter().map(|&id| self.known(id)).filter(|node| node.expected()).collect()
+        };
+        let groups: Vec<Vec<&Node>> = wiring.groups.iter().map(running).collect();
         settle::wait(&groups, Instant::now() + PATIENCE)
     }
 

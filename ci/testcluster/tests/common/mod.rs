@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,34 @@ pub fn eventually_none<T: std::fmt::Debug>(what: &str, mut find: impl FnMut() ->
     }
 }
 
+/// Waits until a child prints that it is ready, and fails with how it ended if it does not.
+pub fn wait_ready(child: &mut Child) {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let ready = lines.any(|line| line.ends_with("ready"));
+    assert!(
+        ready,
+        "the child ended before it was ready, with {}: see what it has printed",
+        child.wait().unwrap()
+    );
+}
+
+/// Starts a cluster with something on its nodes, and returns when all of it runs.
+pub fn busy(program: &mut Command, mark: &str) -> Child {
+    let script = "testcluster on 2 sleep 1000 & setsid sleep 1000 & echo ready; exec sleep 1000";
+    let mut child = program
+        .args(["run", "--nodes", "2", "--", "sh", "-c", script])
+        .env(MARK, mark)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_ready(&mut child);
+    eventually("all commands run", || {
+        marked(mark).iter().filter(|(_, line)| line.starts_with("sleep")).count() == 3
+    });
+    child
+}
+
 /// Waits until no process has the mark.
 pub fn none_stays(mark: &str) {
     eventually_none("no process stays behind", || marked(mark));
@@ -48,6 +78,7 @@ pub fn marked(mark: &str) -> Vec<(u32, String)> {
     let wanted = format!("{MARK}={mark}");
     processes()
         .filter(|pid| {
+            // One that has just ended, or is another user's, is none that a test has started.
             fs::read(format!("/proc/{pid}/environ"))
                 .is_ok_and(|text| text.split(|&byte| byte == 0).any(|part| part == wanted.as_bytes()))
         })
@@ -70,6 +101,7 @@ impl Namespace {
     pub fn processes(&self) -> Vec<u32> {
         let own = self.file.metadata().unwrap();
         let same = |other: fs::Metadata| (other.dev(), other.ino()) == (own.dev(), own.ino());
+        // Those of others, and those that have just ended, cannot be looked at.
         processes()
             .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/{}", self.kind)).is_ok_and(same))
             .collect()
@@ -81,8 +113,14 @@ pub fn traces() -> Vec<String> {
     let of_cluster = |name: &str| ["testcluster", "qb-", "corosync"].iter().any(|part| name.contains(part));
     let mut found = Vec::new();
     for directory in ["/run", "/dev/shm", "/var/lib/corosync", "/run/netns"] {
-        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-        let names = entries.map(|entry| entry.path().display().to_string());
+        let entries = match fs::read_dir(directory) {
+            // Not there, or not for this user to see.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+                continue;
+            }
+            entries => entries.unwrap_or_else(|error| panic!("{directory}: {error}")),
+        };
+        let names = entries.map(|entry| entry.unwrap().path().display().to_string());
         found.extend(names.filter(|name| of_cluster(name)));
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
@@ -92,10 +130,12 @@ pub fn traces() -> Vec<String> {
 }
 
 fn processes() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    // What is not called by a number is no process.
+    fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
 }
 
 fn command_line(pid: u32) -> String {
+    // It may have ended since its number was read.
     let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&text).replace('\0', " ")
 }

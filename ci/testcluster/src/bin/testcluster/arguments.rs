@@ -23,6 +23,7 @@ Options:
                           how long a node may be silent before the others go on
                           without it: 1000 by default
   -h, --help              this text
+  -V, --version           the version
 
 Inside, that is in COMMAND and what it starts, on any node, instead of run:
   on K [--] COMMAND [ARGUMENT...]
@@ -58,6 +59,7 @@ pub(crate) fn name() -> String {
 #[derive(Debug)]
 pub(crate) enum Action {
     Help,
+    Version,
     Run(Options),
     /// The first process of the cluster's process namespace. The command runs itself as that.
     Init {
@@ -101,6 +103,7 @@ impl Options {
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Action, lexopt::Error> {
     let name = match parser.next()? {
         None | Some(Short('h') | Long("help")) => return Ok(Action::Help),
+        Some(Short('V') | Long("version")) => return Ok(Action::Version),
         Some(Value(name)) => name.string()?,
         Some(other) => return Err(other.unexpected()),
     };

@@ -24,7 +24,7 @@ pub(crate) fn request(request: &str) -> Result<u8, Failure> {
 pub(crate) fn on(node: &str, command: &[OsString]) -> Result<u8, Failure> {
     let answer = ask(&format!("enter {node}"))?;
     let mut words = answer.split(|&byte| byte == SEPARATOR).map(OsStr::from_bytes);
-    let program = words.next().unwrap_or_default();
+    let program = words.next().expect("what is split has a first part");
     let error = Command::new(program).args(words).args(command).exec();
     eprintln!("{}: {}: {error}", arguments::name(), Path::new(program).display());
     Ok(FAILED)
@@ -37,12 +37,17 @@ fn ask(request: &str) -> Result<Vec<u8>, Failure> {
     };
     let mut stream = UnixStream::connect(&socket)
         .map_err(|error| format!("{VARIABLE}={}: {error}", Path::new(&socket).display()))?;
-    writeln!(stream, "{request}")?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
+    writeln!(stream, "{request}")
+        .and_then(|()| stream.read_to_end(&mut answer))
+        .map_err(|error| format!("asking the cluster: {error}"))?;
     if let Some(text) = answer.strip_prefix(b"ok\n") {
         return Ok(text.to_vec());
     }
-    let text = answer.strip_prefix(b"error\n").map(String::from_utf8_lossy);
-    Err(text.map_or_else(|| "the cluster has ended".into(), |text| text.into_owned().into()))
+    let text = match answer.strip_prefix(b"error\n") {
+        Some(text) => String::from_utf8_lossy(text).into_owned(),
+        None if answer.is_empty() => "the cluster has ended".to_owned(),
+        None => format!("the cluster's answer is not understood: {}", String::from_utf8_lossy(&answer)),
+    };
+    Err(text.into())
 }

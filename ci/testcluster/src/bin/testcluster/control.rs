@@ -1,14 +1,14 @@
 //! What the processes inside a cluster ask for: one line, answered by `ok` or `error` and a text.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 
-use testcluster::{Cluster, NodeId, State};
+use testcluster::{Cluster, Error, NodeId, State};
 
-use crate::Failure;
+use crate::{Failure, arguments};
 
 /// Between the arguments of the command that [`enter`] answers with.
 pub(crate) const SEPARATOR: u8 = 0;
@@ -17,9 +17,11 @@ pub(crate) const SEPARATOR: u8 = 0;
 pub(crate) fn serve(cluster: &Cluster, listener: &UnixListener) {
     thread::scope(|scope| {
         for stream in listener.incoming() {
-            scope.spawn(move || {
+            scope.spawn(move || match stream.and_then(|stream| converse(cluster, stream)) {
                 // One who does not wait for the answer needs none.
-                let _: io::Result<()> = stream.and_then(|stream| converse(cluster, stream));
+                Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
+                Err(error) => eprintln!("{}: answering a command: {error}", arguments::name()),
+                Ok(()) => {}
             });
         }
     });
@@ -38,11 +40,12 @@ fn converse(cluster: &Cluster, stream: UnixStream) -> io::Result<()> {
 }
 
 fn answer(cluster: &Cluster, request: &str) -> Result<Vec<u8>, Failure> {
+    // One without an operand has none.
     let (name, operand) = request.split_once(' ').unwrap_or((request, ""));
     match name {
         "enter" => return Ok(enter(cluster, node(cluster, operand)?)),
         "log" => return Ok(cluster.log(node(cluster, operand)?).into_bytes()),
-        "status" => return Ok(status(cluster).into_bytes()),
+        "status" => return Ok(status(cluster)?.into_bytes()),
         "partition" => {
             let groups = groups(operand)?;
             let groups: Vec<&[NodeId]> = groups.iter().map(Vec::as_slice).collect();
@@ -81,19 +84,26 @@ fn enter(cluster: &Cluster, node: NodeId) -> Vec<u8> {
     words.join(&SEPARATOR)
 }
 
-fn status(cluster: &Cluster) -> String {
+fn status(cluster: &Cluster) -> Result<String, Failure> {
     let mut text = format!("{:<5} {:<11} {:>8}  {:<8} {}\n", "node", "address", "pid", "state", "members");
     for node in 1..=cluster.nodes() {
         let state = cluster.state(node);
         let pid = if state == State::Dead { "-".to_owned() } else { cluster.daemon_pid(node).to_string() };
         let members = match state {
-            State::Running => cluster.members(node).map_or_else(|_| "?".to_owned(), |members| list(&members)),
+            State::Running => match cluster.members(node) {
+                Ok(members) => list(&members),
+                // It may answer next time, and the other nodes are of interest. One line is for one node.
+                Err(Error::Unanswered { reason, .. }) => {
+                    format!("? ({})", reason.split_whitespace().collect::<Vec<_>>().join(" "))
+                }
+                Err(error) => return Err(error.into()),
+            },
             State::Paused | State::Dead => "-".to_owned(),
         };
         writeln!(text, "{node:<5} {:<11} {pid:>8}  {state:<8} {members}", cluster.address(node))
             .expect("a String takes everything");
     }
-    text
+    Ok(text)
 }
 
 fn list(members: &[NodeId]) -> String {

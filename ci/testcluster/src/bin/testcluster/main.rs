@@ -9,6 +9,7 @@ mod init;
 mod run;
 mod session;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use arguments::Action;
@@ -21,12 +22,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let result = match arguments::parse(lexopt::Parser::from_env()) {
-        Ok(Action::Help) => {
-            // Whoever has closed the pipe has read enough.
-            let help = arguments::HELP.replace("{name}", &arguments::name());
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), help.as_bytes());
-            return ExitCode::SUCCESS;
-        }
+        Ok(Action::Help) => print(&arguments::HELP.replace("{name}", &arguments::name())),
+        Ok(Action::Version) => print(&format!("{} {}\n", arguments::name(), env!("CARGO_PKG_VERSION"))),
         Ok(Action::Run(options)) => run::run(&options),
         Ok(Action::Init { lifeline, options }) => init::run(lifeline, &options),
         Ok(Action::Session(options)) => session::run(&options),
@@ -38,6 +35,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    report(result)
+}
+
+/// Prints what was asked for. One who has closed the pipe (`| head`) has read enough.
+fn print(text: &str) -> Result<u8, Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        result => result.map(|()| 0).map_err(|error| format!("standard output: {error}").into()),
+    }
+}
+
+fn report(result: Result<u8, Failure>) -> ExitCode {
     result.map_or_else(
         |error| {
             eprintln!("{}: {error}", arguments::name());

@@ -18,9 +18,11 @@ use crate::arguments::{self, Options};
 use crate::session::ignore_interrupts;
 
 pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
-    if !rights::sufficient() {
+    if !rights::sufficient()? {
         become_root().map_err(|error| no_namespaces(&error))?;
     }
+    // Of all that a cluster needs, the steps below take some, and their errors would not say what to do.
+    rights::check()?;
     unshare(CloneFlags::CLONE_NEWPID).map_err(|errno| format!("making a process namespace: {errno}"))?;
     // The child gets one end, and not the other, whose copy is closed there. (fcntl has another type in nix 0.29, Debian 13's.)
     let (lifeline, inherited) = pipe2(OFlag::empty())?;
@@ -71,5 +73,6 @@ fn spawn_init(lifeline: &OwnedFd, options: &Options) -> Result<std::process::Chi
 /// What a shell would show as the status.
 pub(crate) fn exit_status(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    // A process that was waited for has one of both, and Unix gives a code one byte.
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(crate::FAILED)
 }

@@ -34,8 +34,10 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
 
     let [program, arguments @ ..] = command.as_slice() else { return Err("no command".into()) };
     ignore_interrupts()?;
+    let path = path()?;
+    // Not command_on, whose child says by its status that there is no such program, as one does that ends with it.
     let child = cluster
-        .on(1, || Command::new(program).args(arguments).env(VARIABLE, SOCKET).env("PATH", path()).spawn());
+        .on(1, || Command::new(program).args(arguments).env(VARIABLE, SOCKET).env("PATH", path).spawn());
     match child {
         Ok(mut child) => Ok(exit_status(child.wait()?)),
         Err(error) => {
@@ -45,14 +47,17 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     }
 }
 
-/// Ends with the directory of this program, so that the command finds it by its name.
-fn path() -> OsString {
-    let mut path = env::var_os("PATH").unwrap_or_default();
-    if let Some(directory) = env::current_exe().ok().as_deref().and_then(Path::parent) {
+/// Ends with the directories of system programs, such as corosync's tools, and with that of this program, so that the command
+/// finds all of them by their names.
+fn path() -> Result<OsString, Failure> {
+    let program = env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+    let mut path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    if let Some(directory) = program.parent() {
         path.push(":");
         path.push(directory);
     }
-    path
+    Ok(path)
 }
 
 /// What is typed at the terminal is for the command, as it is with a shell: this process ends when

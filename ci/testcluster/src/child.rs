@@ -1,0 +1,165 @@
+//! Running programs so that a failure tells its cause: which program, how it ended, and what it said.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cluster;
+use crate::error::{Error, Result};
+
+const POLL: Duration = Duration::from_millis(1);
+
+/// Runs a program to its end and returns what it printed. It has no input unless the command says otherwise.
+///
+/// # Panics
+///
+/// When the program cannot be run, and when its status is not success. The message has the command, the status and what
+/// the program printed on standard error.
+#[track_caller]
+pub fn succeed(command: &mut Command) -> Output {
+    let output = run(command);
+    assert_success(command, &output);
+    output
+}
+
+/// Runs a program to its end, whatever its status. It has no input unless the command says otherwise.
+///
+/// # Panics
+///
+/// When the program cannot be run.
+#[track_caller]
+pub fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{}: {error}", name(command)))
+}
+
+/// Asserts that a program has succeeded.
+///
+/// # Panics
+///
+/// When its status is not success, as [`succeed`] does.
+#[track_caller]
+pub fn assert_success(command: &Command, output: &Output) {
+    assert_code(command, output, 0);
+}
+
+/// Asserts that a program has ended by itself, with this status.
+///
+/// # Panics
+///
+/// When it has not, as [`succeed`] does.
+#[track_caller]
+pub fn assert_code(command: &Command, output: &Output, code: i32) {
+    assert!(output.status.code() == Some(code), "{}{}", describe(command, output), wanted(code));
+}
+
+/// Asserts that a child that was waited for has ended by itself, with this status. What it printed on standard error is in the
+/// output of the test already, unless the test has read it and says it here.
+///
+/// # Panics
+///
+/// When it has not. The message has the name, the status and the errors.
+#[track_caller]
+pub fn assert_ended(name: &str, status: ExitStatus, code: i32, errors: &str) {
+    assert!(status.code() == Some(code), "{}{}", described(name, status, errors), wanted(code));
+}
+
+fn wanted(code: i32) -> String {
+    if code == 0 { String::new() } else { format!("\nExpected was status {code}.") }
+}
+
+/// Returns a text that says which program it was, how it ended and what it printed, for a test that has more to assert than
+/// success.
+pub fn describe(command: &Command, output: &Output) -> String {
+    let mut text = described(&name(command), output.status, &String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    if !printed.trim().is_empty() {
+        write!(text, "\nOn standard output:\n{}", printed.trim_end()).expect("a String takes everything");
+    }
+    text
+}
+
+fn described(name: &str, status: ExitStatus, errors: &str) -> String {
+    let errors = errors.trim_end();
+    let (separator, errors) =
+        if errors.is_empty() { (" ", "nothing on standard error") } else { ("\n", errors) };
+    format!("{name}: {status}:{separator}{errors}")
+}
+
+/// The program with its arguments, without what takes it to a node.
+pub(crate) fn name(command: &Command) -> String {
+    let words: Vec<&OsStr> = [command.get_program()].into_iter().chain(command.get_args()).collect();
+    let (words, place) = match cluster::without_entering(&words) {
+        Some(words) => (words, " on a node"),
+        None => (words.as_slice(), ""),
+    };
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    format!("`{}`{place}", words.join(" "))
+}
+
+/// Runs a program that prints little. `None` if it had not ended by the deadline and was killed: one that asks a paused
+/// daemon would wait for ever.
+pub(crate) fn run_until(command: &mut Command, deadline: Instant) -> Result<Option<Output>> {
+    let failed = |command: &Command| Error::system(name(command));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed(command))?;
+    let mut in_time = true;
+    while child.try_wait().map_err(failed(command))?.is_none() {
+        if Instant::now() >= deadline {
+            in_time = false;
+            child.kill().map_err(failed(command))?;
+            break;
+        }
+        thread::sleep(POLL);
+    }
+    let output = child.wait_with_output().map_err(failed(command))?;
+    Ok(in_time.then_some(output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn message(action: impl FnOnce() + std::panic::UnwindSafe) -> String {
+        *std::panic::catch_unwind(action).unwrap_err().downcast().unwrap()
+    }
+
+    #[test]
+    fn a_failed_child_is_told_with_its_name_its_status_and_its_errors() {
+        assert_eq!(succeed(&mut shell("echo well")).stdout, b"well\n");
+        let told = message(|| drop(succeed(&mut shell("echo said; echo why >&2; exit 3"))));
+        assert!(told.starts_with("`sh -c echo said; "), "{told}");
+        assert!(told.ends_with("`: exit status: 3:\nwhy\nOn standard output:\nsaid"), "{told}");
+        let told = message(|| drop(succeed(&mut shell("kill -KILL $$"))));
+        assert!(told.ends_with("signal: 9 (SIGKILL): nothing on standard error"), "{told}");
+        let told = message(|| drop(run(&mut Command::new("no-such-program"))));
+        assert!(told.starts_with("`no-such-program`: No such file"), "{told}");
+        let status = run(&mut shell("exit 4")).status;
+        let told = message(|| assert_ended("chat", status, 0, "no daemon\n"));
+        assert_eq!(told, "chat: exit status: 4:\nno daemon");
+        let told = message(|| assert_ended("chat", status, 5, ""));
+        assert_eq!(told, "chat: exit status: 4: nothing on standard error\nExpected was status 5.");
+        assert_ended("chat", status, 4, "");
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_at_the_deadline() {
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert!(run_until(Command::new("sleep").arg("1000"), soon).unwrap().is_none());
+        let later = Instant::now() + Duration::from_secs(20);
+        assert_eq!(run_until(&mut shell("exit 3"), later).unwrap().unwrap().status.code(), Some(3));
+        let failed = run_until(&mut Command::new("no-such-program"), later).unwrap_err();
+        assert!(failed.to_string().starts_with("`no-such-program`: No such file"), "{failed}");
+    }
+}

@@ -1,0 +1,168 @@
+//! The text of an error of libcpg: what failed, in which call, and what to do about it.
+
+use std::fs;
+
+use crate::cs_error::CsError;
+
+/// The text of [`Error::Cs`](crate::Error::Cs).
+pub(crate) fn text(call: &str, code: CsError) -> String {
+    if call == "cpg_model_initialize" {
+        format!("cannot connect to corosync ({call}: {code}){}", of_connecting(code, effective_user))
+    } else {
+        format!("{call}: {code}{}", of_a_connection(call, code))
+    }
+}
+
+/// The remedy for a connection that was not made, with the punctuation that joins it to the error.
+fn of_connecting(code: CsError, user: impl FnOnce() -> Option<u32>) -> String {
+    let remedy = match code {
+        CsError::Library => {
+            ": is corosync running? Programs see it only in its own network namespace. If it runs there, its log says why it \
+             refused"
+        }
+        CsError::Access => return access(user()),
+        CsError::NotExist => ": this process does not see the daemon's /dev/shm; a container must share it",
+        CsError::NoMemory => {
+            ": a connection maps 10 megabytes; raise ulimit -v, or LimitAS of a systemd unit"
+        }
+        CsError::NoSpace => ": /dev/shm is full, or has no room for a connection; see df -h /dev/shm",
+        CsError::TryAgain => {
+            ": it is starting, or its ring does not form; try again, and look into its log if that lasts"
+        }
+        _ => "",
+    };
+    remedy.to_owned()
+}
+
+/// The remedy for a user that is not let in, with lines to copy as they are.
+///
+/// corosync's parser takes a brace only at the end of a line or on one of its own. It refuses the whole
+/// configuration otherwise, and the daemon does not start again.
+fn access(user: Option<u32>) -> String {
+    let elsewhere =
+        "SELinux, AppArmor or the mode of /dev/shm may keep this user from the files /dev/shm/qb-*.";
+    let (user, uid) = match user {
+        // The daemon admits root without asking.
+        Some(0) => {
+            return format!(
+                "\n  This user (uid 0) needs no entry in corosync's configuration.\n  {elsewhere}"
+            );
+        }
+        Some(uid) => (format!("this user (uid {uid})"), uid.to_string()),
+        None => ("this user".to_owned(), "NAME".to_owned()),
+    };
+    format!(
+        "
+  The configuration of corosync may not admit {user}. On this node, as root,
+  put these lines into a file such as /etc/corosync/uidgid.d/{uid}:
+    uidgid {{
+        uid: {uid}
+    }}
+  then run: corosync-cfgtool -R
+  If corosync's log has no \"Denied connection attempt\" at this time, the lines are not what is missing:
+  {elsewhere}"
+    )
+}
+
+/// The number of the user that the daemon sees: the effective one.
+///
+/// Root of a user namespace is asked for as the user outside of it. The daemon must be outside as well, because it
+/// admits root of its own namespace.
+fn effective_user() -> Option<u32> {
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let effective = ids.split_whitespace().nth(1)?.parse().ok()?;
+    if effective == 0 {
+        outside(&fs::read_to_string("/proc/thread-self/uid_map").ok()?)
+    } else {
+        Some(effective)
+    }
+}
+
+/// The user that is root in a user namespace with this `uid_map`.
+fn outside(map: &str) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace();
+        (numbers.next()? == "0").then(|| numbers.next()?.parse().ok())?
+    })
+}
+
+/// The remedy for a request on a connection, with the punctuation that joins it to the error.
+fn of_a_connection(call: &str, code: CsError) -> &'static str {
+    match (call, code) {
+        (_, CsError::Library) => ": the connection to corosync is lost; close the handle and connect anew",
+        ("cpg_join", CsError::Exist) => {
+            ": this process is in the group already; one process can join it once"
+        }
+        ("cpg_join", CsError::TryAgain) => {
+            ": an earlier membership of this process has not quite gone; try again"
+        }
+        ("cpg_mcast_joined", CsError::TryAgain) => {
+            ": flow control; dispatch, wait a little and send it again"
+        }
+        ("cpg_mcast_joined", CsError::Interrupt) => {
+            ": members came or went while the parts of this message were sent; none of it is delivered, send it again"
+        }
+        ("cpg_zcb_mcast_joined" | "cpg_zcb_alloc", CsError::NotSupported) => {
+            ": this daemon has no zero-copy; send the bytes as a plain message"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_call_the_code_and_the_remedy() {
+        let text = text("cpg_model_initialize", CsError::NotExist);
+        let head = "cannot connect to corosync (cpg_model_initialize: CS_ERR_NOT_EXIST: it does not exist): this process";
+        assert!(text.starts_with(head), "{text}");
+        let text = super::text("cpg_leave", CsError::from_code(77));
+        assert_eq!(text, "cpg_leave: code 77: an error that corosync/corotypes.h does not name");
+    }
+
+    #[test]
+    fn the_lines_for_the_configuration_name_the_user() {
+        let text = access(Some(1000));
+        assert!(text.contains("/uidgid.d/1000:\n    uidgid {\n        uid: 1000\n    }\n"), "{text}");
+        assert!(!access(Some(0)).contains("uid: "), "root is admitted as it is");
+        assert!(access(None).contains("uid: NAME"));
+    }
+
+    #[test]
+    fn root_of_a_user_namespace_is_a_user_outside() {
+        assert_eq!(outside("         0          0 4294967295\n"), Some(0));
+        assert_eq!(
+            outside("         1     100000      65536\n         0       1000          1\n"),
+            Some(1000)
+        );
+        assert_eq!(outside(""), None);
+    }
+
+    /// Those who search the documentation for what they see find it.
+    #[test]
+    fn the_page_about_troubleshooting_has_every_text() {
+        let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/troubleshooting.md"));
+        let words =
+            |text: &str| text.split_whitespace().filter(|word| *word != ">").collect::<Vec<_>>().join(" ");
+        let page = words(page);
+        let (mut missing, mut count) = (Vec::new(), 0);
+        for code in (0..=200).map(CsError::from_code) {
+            let connecting = of_connecting(code, || Some(1000));
+            let calls = ["cpg_join", "cpg_mcast_joined", "cpg_zcb_alloc", "cpg_leave"];
+            let remedies =
+                calls.map(|call| of_a_connection(call, code).to_owned()).into_iter().chain([connecting]);
+            for remedy in remedies.filter(|remedy| !remedy.is_empty()) {
+                count += 1;
+                let remedy = words(remedy.trim_start_matches(':'));
+                if !page.contains(&remedy) {
+                    missing.push(format!("{code}: {remedy}"));
+                }
+            }
+        }
+        assert!(count > 12, "{count} remedies found");
+        assert!(missing.is_empty(), "not on the page: {missing:#?}");
+    }
+}
