@@ -2,7 +2,7 @@
 //!
 //!     counter GROUP
 //!
-//! It shows a group that [comes back](Reconnect) when it has lost its daemon, and state that can stand that: each member tells
+//! It shows a session that [comes back](Reconnect) when it has lost its daemon, and state that can stand that: each member tells
 //! the others what it has counted so far, not what is new, and tells them again whenever somebody joins. So it does not
 //! matter who has missed what, and two parts of a cluster that merge come to the same sum. The numbers are lines of standard
 //! input.
@@ -16,11 +16,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cpg::{
-    Connect, Ended, Event, Group, GroupName, Limits, Link, Member, Receiver, Reconnect, Sender, Waker,
-};
+use cpg::{Ended, Event, GroupName, Limits, Member, Receiver, Reconnect, Sender, Session, Waker};
 use program::End;
 
 const HELP: &str = "Usage: counter GROUP
@@ -29,9 +27,6 @@ Joins GROUP, and adds the numbers that are the lines of standard input to what i
 that changes and 'members N' for each view. When corosync ends, waits for it to come back. Leaves when the input has
 ended and all have what was counted.
 ";
-
-/// How long joining may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pause before the last sum is sent again, when corosync has ended meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,7 +38,6 @@ fn main() -> ExitCode {
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("help") | Short('h') => return Err(End::Help),
-                Long("version") | Short('V') => return Err(End::Version),
                 Value(value) if group.is_none() => group = Some(value),
                 other => return Err(other.unexpected().into()),
             }
@@ -54,8 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(name: &GroupName) -> Result<(), End> {
-    let how = Connect::new().reconnect(Reconnect::new());
-    let (sender, receiver) = Group::join_until(how, name, Instant::now() + PATIENCE)?.split()?;
+    let (sender, receiver) = Session::options().reconnect(Reconnect::new()).join(name)?.split();
     let (own, waker) = (AtomicU64::new(0), Waker::new()?);
     thread::scope(|scope| {
         let counting = scope.spawn(|| {
@@ -77,7 +70,7 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
         own.fetch_add(number, Ordering::SeqCst);
         match tell() {
             Ok(_) => {}
-            // The others are told when the group is back.
+            // The others are told when the session is back.
             Err(error) if error.is_connection_lost() => {}
             Err(error) => return Err(error.into()),
         }
@@ -94,8 +87,8 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
 /// Hears what the others have counted, until all is counted here.
 fn hear(mut receiver: Receiver, own: &AtomicU64, counted: &Waker) -> Result<(), End> {
     let mut counts = BTreeMap::new();
-    let ended = receiver.run_with(Limits::forever().woken_by(counted), |link, event| {
-        match handle(link, &event, own, &mut counts) {
+    let ended = receiver.run_with(Limits::forever().woken_by(counted), |sender, event| {
+        match handle(sender, &event, own, &mut counts) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         }
@@ -107,7 +100,7 @@ fn hear(mut receiver: Receiver, own: &AtomicU64, counted: &Waker) -> Result<(), 
 }
 
 fn handle(
-    link: &Link,
+    sender: &Sender,
     event: &Event<'_>,
     own: &AtomicU64,
     counts: &mut BTreeMap<Member, u64>,
@@ -130,7 +123,7 @@ fn handle(
     };
     if !view.joined().is_empty() {
         // With a full queue there are messages under way that say it, or will.
-        let _ = link.send(&own.load(Ordering::SeqCst).to_le_bytes());
+        let _ = sender.try_send(&own.load(Ordering::SeqCst).to_le_bytes());
     }
     writeln!(output, "members {}", view.members().len())
 }

@@ -3,7 +3,7 @@
 //!     cpg-bench [--seconds N] [--size BYTES] [--rate N] [--flood]
 //!     cpg-bench --listen
 //!
-//! It shows the same loop on a group as it is, on one that is split and on one whose messages travel in packets, and a member
+//! It shows the same loop on a group, on a session and on a session whose messages travel in packets, and a member
 //! that sees whether it hears all that others send.
 
 mod measure;
@@ -18,7 +18,7 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Event, Flow, Group, Limits, Member};
+use cpg::{Event, Limits, Member, Session};
 use measure::{Kind, Message, Outcome, PATIENCE, Run};
 use nix::poll::PollFlags;
 use program::End;
@@ -98,21 +98,17 @@ fn number(arguments: &mut lexopt::Parser, option: &str, range: RangeInclusive<u6
     Err(End::Usage(format!("--{option}: {} to {}", range.start(), range.end())))
 }
 
-fn join(flow: Flow) -> Result<Group, End> {
-    Ok(Group::join_until(Connect::new().flow(flow), &GROUP.parse()?, Instant::now() + PATIENCE)?)
-}
-
 fn measure(options: &Options, signals: &Signals) -> Result<(), End> {
     let &Options { seconds, size, rate, .. } = options;
     let time = Duration::from_secs(seconds);
-    let group = join(Flow::new())?;
-    let members = group.members()?;
+    let group = GROUP.parse()?;
+    let run = Run::join(&group, Kind::Plain, size, signals)?;
+    let members = run.members()?;
     let mut nodes: Vec<_> = members.iter().map(Member::node).collect();
     nodes.sort_unstable();
     nodes.dedup();
     say(&format!("group      {GROUP}: {} members on {} nodes", members.len(), nodes.len()))?;
     say(&format!("sending    messages of {size} bytes, {rate} a second for {seconds} s"))?;
-    let run = Run::new(group, Kind::Plain, size, signals)?;
     let Some(outcome) = run.paced(rate, time)? else { return Ok(()) };
     say(&latencies(&outcome))?;
     if !options.flood {
@@ -120,8 +116,7 @@ fn measure(options: &Options, signals: &Signals) -> Result<(), End> {
     }
     say(&format!("sending    as many as the cluster takes, 3 times for {seconds} s"))?;
     for (name, kind) in [("plain", Kind::Plain), ("queued", Kind::Queued), ("coalesced", Kind::Coalesced)] {
-        let flow = if matches!(kind, Kind::Coalesced) { Flow::coalesced() } else { Flow::new() };
-        let run = Run::new(join(flow)?, kind, size, signals)?;
+        let run = Run::join(&group, kind, size, signals)?;
         let Some(outcome) = run.flood(time)? else { return Ok(()) };
         say(&throughput(name, size, &outcome))?;
     }
@@ -168,13 +163,13 @@ struct Heard {
 }
 
 fn listen(signals: &Signals) -> Result<(), End> {
-    let mut group = join(Flow::coalesced())?;
-    say(&format!("listening  as {}", group.me()))?;
+    let mut session = Session::options().coalesce().join_until(GROUP, Instant::now() + PATIENCE)?;
+    say(&format!("listening  as {}", session.me()))?;
     let stdout = io::stdout();
     let mut heard = BTreeMap::new();
     let mut lines = Vec::new();
     loop {
-        group.dispatch(Limits::available(), |_, event| hear(&mut heard, &event, &mut lines))?;
+        session.dispatch(Limits::available(), |_, event| hear(&mut heard, &event, &mut lines))?;
         for line in lines.drain(..) {
             say(&line)?;
         }
@@ -182,12 +177,12 @@ fn listen(signals: &Signals) -> Result<(), End> {
             [
                 Some((signals.as_fd(), PollFlags::POLLIN)),
                 Some((stdout.as_fd(), PollFlags::empty())),
-                Some((group.as_fd(), PollFlags::POLLIN)),
+                Some((session.as_fd(), PollFlags::POLLIN)),
             ],
             None,
         )?;
         if !reader.is_empty() || (!signal.is_empty() && signals.take()?) {
-            return Ok(group.leave()?);
+            return Ok(session.leave()?);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
-use cpg::{Event, Group, GroupName, Handle};
+use cpg::{Event, GroupName, Handle};
 
 use crate::program::{self, End};
 
@@ -16,8 +16,8 @@ NODE:PID<TAB>PAYLOAD, each view as 'members N'. Leaves when the input has ended 
 SIGINT or SIGTERM.
 ";
 
-/// Joins the group that is the program's argument, and runs the program with it.
-pub fn main(name: &str, run: impl FnOnce(Group) -> Result<(), End>) -> ExitCode {
+/// Connects, and runs the program with that and the group that is its argument.
+pub fn main(name: &str, run: impl FnOnce(Handle, GroupName) -> Result<(), End>) -> ExitCode {
     program::main(name, HELP, |mut arguments| {
         use lexopt::prelude::*;
         let mut group = None;
@@ -31,7 +31,7 @@ pub fn main(name: &str, run: impl FnOnce(Group) -> Result<(), End>) -> ExitCode 
         }
         let group = group.ok_or(End::Usage("which GROUP?".to_owned()))?;
         let group = GroupName::new(group.as_bytes())?;
-        run(Handle::connect()?.join(&group)?)
+        run(Handle::connect()?, group)
     })
 }
 

@@ -30,7 +30,8 @@ struct State {
 }
 
 fn main() -> ExitCode {
-    joined::main("loop_calloop", |group| {
+    joined::main("loop_calloop", |handle, group| {
+        let group = handle.join(group)?;
         let source = Dispatcher::new(Generic::new(group, Interest::READ, Mode::Level), receive);
         let result = run(&source);
         let group = source.into_source_inner().unwrap();

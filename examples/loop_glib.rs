@@ -40,7 +40,8 @@ impl State {
 }
 
 fn main() -> ExitCode {
-    joined::main("loop_glib", |group| {
+    joined::main("loop_glib", |handle, group| {
+        let group = handle.join(group)?;
         let context = MainContext::default();
         let talk = Talk::start({
             let context = context.clone();

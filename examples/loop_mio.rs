@@ -29,7 +29,8 @@ const SIGNALS: Token = Token(1);
 const LINES: Token = Token(2);
 
 fn main() -> ExitCode {
-    joined::main("loop_mio", |mut group| {
+    joined::main("loop_mio", |handle, group| {
+        let mut group = handle.join(group)?;
         let result = poll(&mut group);
         // What went wrong first tells more than what that did to the rest.
         result.and(group.leave().map_err(End::from))

@@ -26,7 +26,8 @@ const GROUP: usize = 0;
 const SIGNALS: usize = 1;
 
 fn main() -> ExitCode {
-    joined::main("loop_polling", |mut group| {
+    joined::main("loop_polling", |handle, group| {
+        let mut group = handle.join(group)?;
         let result = poll(&mut group);
         // What went wrong first tells more than what that did to the rest.
         result.and(group.leave().map_err(End::from))

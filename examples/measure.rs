@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use cpg::{Event, Group, Limits, Link, Member, Receiver, Sender};
+use cpg::{Connect, Event, Flow, Group, GroupName, Limits, Member, Session};
 use nix::poll::PollFlags;
 
 use crate::program::End;
@@ -70,7 +70,7 @@ impl Outcome {
 
 /// One membership, which sends messages of one size.
 pub struct Run<'s> {
-    half: Half,
+    membership: Membership,
     signals: &'s Signals,
     message: Vec<u8>,
     sent: u64,
@@ -79,20 +79,29 @@ pub struct Run<'s> {
     stopped: bool,
 }
 
-enum Half {
-    Whole(Group),
-    Split(Sender, Receiver),
+enum Membership {
+    Plain(Group),
+    Session(Session),
 }
 
 impl<'s> Run<'s> {
-    pub fn new(group: Group, kind: Kind, size: usize, signals: &'s Signals) -> Result<Self, End> {
-        let half = if kind == Kind::Plain {
-            Half::Whole(group)
-        } else {
-            let (sender, receiver) = group.split()?;
-            Half::Split(sender, receiver)
+    pub fn join(name: &GroupName, kind: Kind, size: usize, signals: &'s Signals) -> Result<Self, End> {
+        let deadline = Instant::now() + PATIENCE;
+        let session = |flow| Session::options().flow(flow).join_until(name, deadline);
+        let membership = match kind {
+            Kind::Plain => Membership::Plain(Connect::new().join_until(name, deadline)?),
+            Kind::Queued => Membership::Session(session(Flow::new())?),
+            Kind::Coalesced => Membership::Session(session(Flow::coalesced())?),
         };
-        Ok(Self { half, signals, message: vec![0; size], sent: 0, tally: Tally::default(), stopped: false })
+        let (message, tally) = (vec![0; size], Tally::default());
+        Ok(Self { membership, signals, message, sent: 0, tally, stopped: false })
+    }
+
+    pub fn members(&self) -> cpg::Result<Vec<Member>> {
+        match &self.membership {
+            Membership::Plain(group) => group.members(),
+            Membership::Session(session) => session.members(),
+        }
     }
 
     /// Sends so many messages a second, and takes the time of each; none if a signal has ended it.
@@ -138,9 +147,9 @@ impl<'s> Run<'s> {
     /// Sends the next message; false if it was refused for now.
     fn send(&mut self, is_last: bool) -> cpg::Result<bool> {
         Message { number: self.sent, is_last }.write(&mut self.message);
-        let sent = match &self.half {
-            Half::Whole(group) => group.send(&self.message),
-            Half::Split(sender, _) => sender.try_send(&self.message),
+        let sent = match &self.membership {
+            Membership::Plain(group) => group.send(&self.message),
+            Membership::Session(session) => session.send(&self.message),
         };
         match sent {
             Ok(()) => self.sent += 1,
@@ -152,13 +161,15 @@ impl<'s> Run<'s> {
 
     /// Takes what has come back; waits for it no longer than that.
     fn step(&mut self, time: Duration) -> Result<(), End> {
-        let wanted = [self.signals.as_fd(), self.half.as_fd()].map(|fd| Some((fd, PollFlags::POLLIN)));
+        let wanted = [self.signals.as_fd(), self.membership.as_fd()].map(|fd| Some((fd, PollFlags::POLLIN)));
         let [signal, _] = wait(wanted, Some(time))?;
         self.stopped |= !signal.is_empty() && self.signals.take()?;
-        let handler = |link: &Link, event: Event<'_>| self.tally.take(link.me(), &event);
-        match &mut self.half {
-            Half::Whole(group) => group.dispatch(Limits::available(), handler)?,
-            Half::Split(_, receiver) => receiver.dispatch(Limits::available(), handler)?,
+        let (tally, all) = (&mut self.tally, Limits::available());
+        match &mut self.membership {
+            Membership::Plain(group) => group.dispatch(all, |link, event| tally.take(link.me(), &event))?,
+            Membership::Session(session) => {
+                session.dispatch(all, |sender, event| tally.take(sender.me(), &event))?
+            }
         };
         Ok(())
     }
@@ -174,9 +185,9 @@ impl<'s> Run<'s> {
             }
             self.step(left)?;
         }
-        match self.half {
-            Half::Whole(group) => group.leave()?,
-            Half::Split(_, receiver) => receiver.leave()?,
+        match self.membership {
+            Membership::Plain(group) => group.leave()?,
+            Membership::Session(session) => session.leave()?,
         }
         let Tally { messages, lost, last, mut latencies, .. } = self.tally;
         latencies.sort_unstable();
@@ -185,11 +196,11 @@ impl<'s> Run<'s> {
     }
 }
 
-impl AsFd for Half {
+impl AsFd for Membership {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Whole(group) => group.as_fd(),
-            Self::Split(_, receiver) => receiver.as_fd(),
+            Self::Plain(group) => group.as_fd(),
+            Self::Session(session) => session.as_fd(),
         }
     }
 }

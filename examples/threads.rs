@@ -2,7 +2,7 @@
 //!
 //!     threads GROUP
 //!
-//! It shows a group that is [split](Group::split): workers share the sender, and each waits out flow control by itself; the
+//! It shows a session that is [split](Session::split): workers share the sender, and each waits out flow control by itself; the
 //! main thread runs the receiver, until a [`Waker`] ends that. Lines of standard input are the work. What is printed is that
 //! of the examples of event loops, but the workers send in any order.
 
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cpg::{Ended, Group, Limits, Sender, Waker};
+use cpg::{Ended, GroupName, Handle, Limits, Sender, Session, Waker};
 use joined::show;
 use nix::sys::signal::{SigSet, Signal};
 use program::End;
@@ -31,8 +31,8 @@ fn main() -> ExitCode {
     joined::main("threads", run)
 }
 
-fn run(group: Group) -> Result<(), End> {
-    let (sender, mut receiver) = group.split()?;
+fn run(handle: Handle, group: GroupName) -> Result<(), End> {
+    let (sender, mut receiver) = Session::options().join_on(handle, group)?.split();
     let waker = Waker::new()?;
     end_with_signals(waker.clone())?;
     let (results, reports) = mpsc::channel();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use cpg::{Event, Group, Limits, OwnedEvent};
+use cpg::{Event, Group, Limits, OwnedEvent, Session};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use testcluster::Cluster;
 
@@ -24,7 +24,7 @@ use crate::stats::Spread;
 pub const RECEIVER: &str = "receive";
 
 const STYLES: [&str; 8] =
-    ["c", "dispatch-all", "run", "split", "recv", "tokio-dispatch", "tokio-recv", "c again"];
+    ["c", "dispatch-all", "run", "recv", "session", "tokio-dispatch", "tokio-recv", "c again"];
 const SIZES: [usize; 2] = [64, 8192];
 
 /// Measures with so many messages of the smaller size, fewer of the larger one, and prints.
@@ -135,10 +135,9 @@ impl Count {
 pub fn receive(arguments: &[String]) -> Result<()> {
     let [style, wanted] = arguments else { return Err("a style and a number of messages".into()) };
     let mut count = Count { wanted: wanted.parse()?, delivered: 0, began: None };
-    let mut group = Group::join("bench")?;
-    println!("ready");
     match style.as_str() {
         "dispatch-all" => {
+            let mut group = join()?;
             while !count.done() {
                 poll(&mut [PollFd::new(group.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
                 group.dispatch(Limits::available(), |_, event| {
@@ -146,19 +145,17 @@ pub fn receive(arguments: &[String]) -> Result<()> {
                 })?;
             }
         }
-        "run" => group.run(|_, event| count.event(&event))?,
-        "split" => {
-            let (_sender, mut receiver) = group.split()?;
-            receiver.run(|_, event| count.event(&event))?;
-        }
+        "run" => join()?.run(|_, event| count.event(&event))?,
         "recv" => {
+            let mut group = join()?;
             while !count.done() {
                 count.owned(&group.recv()?);
             }
         }
+        "session" => join_session()?.run(|_, event| count.event(&event))?,
         style => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(receive_by_task(style, group, &mut count))?;
+            runtime.block_on(receive_by_task(style, &mut count))?;
         }
     }
     let (began, began_cpu) = count.began.ok_or("nothing came")?;
@@ -166,16 +163,28 @@ pub fn receive(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-async fn receive_by_task(style: &str, group: Group, count: &mut Count) -> cpg::Result<()> {
-    let mut group = cpg::tokio::Group::new(group)?;
+fn join() -> cpg::Result<Group> {
+    let group = Group::join("bench")?;
+    println!("ready");
+    Ok(group)
+}
+
+fn join_session() -> cpg::Result<Session> {
+    let session = Session::join("bench")?;
+    println!("ready");
+    Ok(session)
+}
+
+async fn receive_by_task(style: &str, count: &mut Count) -> cpg::Result<()> {
+    let mut session = cpg::tokio::Session::new(join_session()?)?;
     while !count.done() {
         if style == "tokio-dispatch" {
-            let hear = |_: &cpg::Link, event: Event<'_>| {
+            let hear = |_: &cpg::tokio::Sender, event: Event<'_>| {
                 let _ = count.event(&event);
             };
-            group.dispatch(hear).await?;
+            session.dispatch(hear).await?;
         } else {
-            count.owned(&group.recv().await?);
+            count.owned(&session.recv().await?);
         }
     }
     Ok(())

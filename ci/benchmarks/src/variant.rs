@@ -85,12 +85,12 @@ impl Variant {
             Self::Peer => "rust-corosync 3.2.0, the bindings that upstream publishes: as the first",
             Self::Plain => "cpg: Group::send and Group::dispatch, as the first",
             Self::Queued => {
-                "cpg: Sender with its queue, one message at a time; dispatches when that is full, on one thread"
+                "cpg: Session::send with its queue, one message at a time; dispatches when that is full, on one thread"
             }
             Self::QueuedThreads | Self::CoalescedThreads => {
                 "cpg: the same; one thread sends and waits for room, another one dispatches"
             }
-            Self::Coalesced => "cpg: Sender with its queue, messages in packets; on one thread",
+            Self::Coalesced => "cpg: Session::send with its queue, messages in packets; on one thread",
             Self::Tokio => "cpg::tokio: messages in packets; one task sends, another one dispatches",
         }
     }

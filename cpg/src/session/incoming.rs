@@ -149,7 +149,6 @@ impl Incoming {
         match entered {
             Ok((events, me)) => {
                 self.generation += 1;
-                self.counted = None;
                 self.membership = Membership::Here { events, me, back: true };
                 if let Some(comeback) = &self.comeback {
                     comeback.bell.take();

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use cpg::{Event, Group, OwnedEvent};
+use cpg::{Event, Group, OwnedEvent, Session};
 use testcluster::Cluster;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -82,7 +82,7 @@ impl Run {
     /// Sends all, and waits until it has been delivered on node 2.
     fn send(&self) -> Result<()> {
         let send = || -> Result<()> {
-            let (sender, mut receiver) = Group::join("slow")?.split()?;
+            let (sender, mut receiver) = Session::join("slow")?.split();
             let message = vec![0; self.len];
             std::thread::scope(|scope| -> Result<()> {
                 let sending = scope.spawn(|| -> cpg::Result<()> {

@@ -1,6 +1,6 @@
 //! Traffic, joins, leaves and restarts of the daemon for a long time: `ci/soak`. What the process holds must not grow.
 //!
-//! A group that comes back by itself sends from two threads all the while, and is heard on both nodes. Around it, in rounds,
+//! A session that comes back by itself sends from two threads all the while, and is heard on both nodes. Around it, in rounds,
 //! other groups are joined, used and left, by threads and by tasks, one of them loses its daemon, and what the process has is
 //! counted.
 
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Event, Flow, Group, GroupName, Handle, Limits, OwnedEvent, Receiver, Reconnect, Sender};
+use cpg::{Connect, Event, Handle, Limits, OwnedEvent, Receiver, Reconnect, Sender, Session};
 use testcluster::Cluster;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -114,7 +114,7 @@ fn is_flat(samples: &[Sample]) -> bool {
     flat
 }
 
-/// What the group that comes back has done.
+/// What the session that comes back has done.
 #[derive(Default)]
 struct Counts {
     sent: AtomicU64,
@@ -127,8 +127,8 @@ struct Counts {
 
 fn soak(cluster: &Cluster, time: Duration) -> Vec<Sample> {
     let counts = Counts::default();
-    let (sender, mut receiver) = join().split().unwrap();
-    let mut other = cluster.on(2, || join().split().unwrap().1);
+    let (sender, mut receiver) = join().split();
+    let mut other = cluster.on(2, || join().split().1);
     std::thread::scope(|scope| {
         let counts = &counts;
         let _stop = Stops(&counts.stop);
@@ -151,9 +151,9 @@ impl Drop for Stops<'_> {
     }
 }
 
-fn join() -> Group {
-    let how = Connect::new().reconnect(Reconnect::new().keep_queue()).flow(Flow::coalesced());
-    Group::join_until(how, &GroupName::new("load").unwrap(), deadline()).unwrap()
+fn join() -> Session {
+    let options = Session::options().coalesce().reconnect(Reconnect::new().keep_queue());
+    options.join_until("load", deadline()).unwrap()
 }
 
 fn hear(receiver: &mut Receiver, counts: &Counts, delivered: &AtomicU64) {
@@ -220,8 +220,7 @@ fn rounds(cluster: &Cluster, time: Duration, counts: &Counts) -> Vec<Sample> {
 
 /// A membership from its beginning to its end, with all that a group can do.
 fn by_hand() {
-    let mut group =
-        Group::join_until(Connect::new(), &GroupName::new("by hand").unwrap(), deadline()).unwrap();
+    let mut group = Connect::new().join_until("by hand", deadline()).unwrap();
     let handle = Handle::connect().unwrap();
     assert!(handle.groups().unwrap().any(|name| name.unwrap() == *group.name()));
     assert_eq!(group.members().unwrap(), [group.me()]);
@@ -242,19 +241,19 @@ fn by_hand() {
 fn by_a_task() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let name = GroupName::new("by a task").unwrap();
-        let mut group = cpg::tokio::Group::join_until(Connect::new(), name, deadline()).await.unwrap();
-        let ticket = group.send_tracked(b"end").await.unwrap();
-        while !matches!(group.recv().await.unwrap(), OwnedEvent::Deliver(_)) {}
+        let options = cpg::tokio::Session::options();
+        let mut session = options.join_until("by a task", deadline()).await.unwrap();
+        let ticket = session.send_tracked(b"end").await.unwrap();
+        while !matches!(session.recv().await.unwrap(), OwnedEvent::Deliver(_)) {}
         ticket.await.unwrap();
-        group.leave_until(deadline(), |_, _| ()).await.unwrap();
+        session.leave_until(deadline(), |_, _| ()).await.unwrap();
     });
 }
 
 /// Restarts the daemon under a group that ends with it, and waits for the one that comes back.
 fn restart(cluster: &Cluster, counts: &Counts) {
     let before = counts.rejoined.load(Ordering::SeqCst);
-    let mut lost = Group::join_until(Connect::new(), &GroupName::new("lost").unwrap(), deadline()).unwrap();
+    let mut lost = Connect::new().join_until("lost", deadline()).unwrap();
     cluster.kill(1).unwrap();
     let error = loop {
         if let Err(error) = lost.recv() {
@@ -266,7 +265,7 @@ fn restart(cluster: &Cluster, counts: &Counts) {
     cluster.restart(1).unwrap();
     let deadline = deadline();
     while counts.rejoined.load(Ordering::SeqCst) == before {
-        assert!(Instant::now() < deadline, "the group does not come back");
+        assert!(Instant::now() < deadline, "the session does not come back");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

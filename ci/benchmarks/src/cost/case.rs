@@ -1,9 +1,8 @@
 //! The Rust side: what `c/cost.c` does, in the ways of this crate.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
 
-use cpg::{Connect, Event, Flow, Group, GroupName, Limits};
+use cpg::{Event, Flow, Group, Limits, Session};
 
 use crate::Result;
 
@@ -27,9 +26,13 @@ pub fn what(case: &str) -> &'static str {
 }
 
 /// Joins the one group that there is on the stub.
-pub fn join(flow: Flow) -> Result<Group> {
-    let connect = Connect::new().flow(flow);
-    Ok(Group::join_until(connect, &GroupName::new("cost")?, Instant::now() + Duration::from_secs(30))?)
+fn join() -> Result<Group> {
+    Ok(Group::join("cost")?)
+}
+
+/// As [`join`], with a queue.
+pub fn join_session(flow: Flow) -> Result<Session> {
+    Ok(Session::options().flow(flow).join("cost")?)
 }
 
 /// Counts as the callback in C does.
@@ -55,24 +58,24 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let mut count = Count::default();
     match case.as_str() {
         "deliver" => {
-            let mut group = join(Flow::new())?;
+            let mut group = join()?;
             while count.delivered < messages {
                 group.dispatch(Limits::available(), |_, event| count.event(&event))?;
             }
         }
-        "deliver-run" => join(Flow::new())?.run(|_, event| {
+        "deliver-run" => join()?.run(|_, event| {
             count.event(&event);
             if count.delivered == messages { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?,
         "send" => {
-            let group = join(Flow::new())?;
+            let group = join()?;
             for _ in 0..messages {
                 group.send(&[0; SIZE])?;
             }
             return Ok(());
         }
         "both" => {
-            let mut group = join(Flow::new())?;
+            let mut group = join()?;
             for number in 1..=messages {
                 group.send(&[0; SIZE])?;
                 if number % BATCH == 0 || number == messages {
@@ -90,7 +93,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
 
 /// Sends through the queue and dispatches, on one thread.
 fn both(flow: Flow, messages: u64, count: &mut Count) -> Result<()> {
-    let (sender, mut receiver) = join(flow)?.split()?;
+    let (sender, mut receiver) = join_session(flow)?.split();
     for number in 1..=messages {
         sender.send(&[0; SIZE])?;
         if number % BATCH == 0 {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use cpg::{Event, Flow, packet};
 
-use super::case::join;
+use super::case::join_session;
 use super::stub::Stub;
 use crate::Result;
 use crate::clock::now;
@@ -77,10 +77,10 @@ fn take_apart(bytes: &[u8]) -> Result<f64> {
 
 /// Receives them from the stub, and prints how many a second.
 pub fn receive() -> Result<()> {
-    let mut group = join(Flow::coalesced())?;
+    let mut session = join_session(Flow::coalesced())?;
     let (mut count, mut sum) = (0, 0);
     let began = now();
-    group.run(|_, event| {
+    session.run(|_, event| {
         if let Event::Deliver(message) = event {
             count += 1;
             sum += use_of(message.payload());

@@ -12,10 +12,9 @@ mod single;
 mod tally;
 mod tasks;
 
-use std::time::{Duration, Instant};
 use std::{io, panic, process};
 
-use cpg::{Connect, Flow, GroupName};
+use cpg::{Flow, SessionOptions};
 
 use crate::Result;
 use crate::clock;
@@ -33,11 +32,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let task = Task::parse(arguments)?;
     let outcome = match task.variant {
         Variant::Plain => plain::run(&task),
-        Variant::Queued | Variant::QueuedThreads | Variant::Coalesced | Variant::CoalescedThreads
-            if task.job == Job::Receive =>
-        {
-            plain::run(&task)
-        }
+        // Only a session takes messages out of packets.
+        Variant::Queued | Variant::QueuedThreads if task.job == Job::Receive => plain::run(&task),
+        Variant::CoalescedThreads if task.job == Job::Receive => queued::run(&task),
         Variant::Queued | Variant::Coalesced => queued::run(&task),
         Variant::QueuedThreads | Variant::CoalescedThreads => queued::run_threads(&task),
         Variant::Tokio => tasks::run(&task),
@@ -54,8 +51,8 @@ fn must<T, E: std::fmt::Display>(result: std::result::Result<T, E>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// How a program of this crate connects for a task.
-fn connect(task: &Task) -> Result<(Connect, GroupName, Instant)> {
+/// The session of a task.
+fn options(task: &Task) -> SessionOptions {
     let mut flow = match task.variant {
         Variant::Coalesced | Variant::CoalescedThreads | Variant::Tokio => Flow::coalesced(),
         _ => Flow::new(),
@@ -63,8 +60,7 @@ fn connect(task: &Task) -> Result<(Connect, GroupName, Instant)> {
     if let Some(sizes) = task.sizes {
         flow = flow.window(sizes.window).packet_size(sizes.packet);
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
-    Ok((Connect::new().flow(flow), GroupName::new(&*task.group)?, deadline))
+    SessionOptions::new().flow(flow)
 }
 
 /// Says that it has joined and, if it is one that sends, waits to be told to begin.

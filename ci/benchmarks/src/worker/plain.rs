@@ -1,5 +1,4 @@
-//! `cpg` without a queue. It also receives for the variants that have one: on a group that coalesces, messages are taken out
-//! of their packets all the same.
+//! `cpg` without a queue. It also receives for the variants that have one and no packets.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -11,8 +10,7 @@ use crate::Result;
 use crate::task::{Outcome, Task};
 
 pub fn run(task: &Task) -> Result<Outcome> {
-    let (connect, name, deadline) = super::connect(task)?;
-    single::run(task, &mut Group::join_until(connect, &name, deadline)?)
+    single::run(task, &mut Group::join(&*task.group)?)
 }
 
 impl Member for Group {

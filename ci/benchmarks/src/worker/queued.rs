@@ -4,48 +4,40 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::thread;
 
-use cpg::{Error, Group, Limits, Receiver, Sender};
+use cpg::{Error, Limits, Receiver, Sender, Session};
 
 use super::load::{Flood, Messages, Pace};
 use super::single::{self, Member};
 use super::tally::Tally;
-use super::{begin, must};
+use super::{begin, must, options};
 use crate::Result;
 use crate::clock::now;
 use crate::task::{Job, Outcome, Task};
 
 /// On one thread.
 pub fn run(task: &Task) -> Result<Outcome> {
-    let (connect, name, deadline) = super::connect(task)?;
-    let (sender, receiver) = Group::join_until(connect, &name, deadline)?.split()?;
-    single::run(task, &mut Alone { sender, receiver })
+    single::run(task, &mut options(task).join(&*task.group)?)
 }
 
 /// On two.
 pub fn run_threads(task: &Task) -> Result<Outcome> {
-    let (connect, name, deadline) = super::connect(task)?;
-    let (sender, mut receiver) = Group::join_until(connect, &name, deadline)?.split()?;
+    let (sender, mut receiver) = options(task).join(&*task.group)?.split();
     let mut tally = Tally::new(task);
     let start = begin(task)?;
     match task.job {
         Job::Echo => echo(task, &sender, &mut receiver, &mut tally)?,
         Job::Flood => beside(|| flood(task, &sender), &mut receiver, &mut tally),
         Job::Paced => beside(|| paced(task, &sender), &mut receiver, &mut tally),
-        Job::Receive => return Err("a group that only receives is not split".into()),
+        Job::Receive => return Err("a session that only receives is not split".into()),
     }
     Ok(start.outcome(&tally, 0))
 }
 
-struct Alone {
-    sender: Sender,
-    receiver: Receiver,
-}
-
-impl Member for Alone {
+impl Member for Session {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool> {
-        match self.sender.try_send(message) {
+        match Session::send(self, message) {
             Ok(()) => Ok(true),
             Err(Error::QueueFull) => {
                 self.hear_all(tally)?;
@@ -63,22 +55,22 @@ impl Member for Alone {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
-        self.receiver.dispatch(Limits::available(), |_, event| tally.event(&event))?;
+        Session::dispatch(self, Limits::available(), |_, event| tally.event(&event))?;
         Ok(())
     }
 
     fn hear(&mut self, tally: &mut Tally) -> Result<()> {
-        self.receiver.dispatch(Limits::one(), |_, event| tally.event(&event))?;
+        Session::dispatch(self, Limits::one(), |_, event| tally.event(&event))?;
         Ok(())
     }
 
     fn hear_all(&mut self, tally: &mut Tally) -> Result<()> {
         self.hear(tally)?;
-        self.dispatch(tally)
+        Member::dispatch(self, tally)
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
-        self.receiver.as_fd()
+        self.as_fd()
     }
 }
 

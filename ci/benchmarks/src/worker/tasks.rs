@@ -2,12 +2,12 @@
 
 use std::thread;
 
-use cpg::tokio::{Group, Receiver, Sender};
+use cpg::tokio::{Receiver, Sender, SessionOptions};
 use tokio::runtime::{Builder, Handle};
 
 use super::load::{Flood, Messages, Pace};
 use super::tally::Tally;
-use super::{begin, must};
+use super::{begin, must, options};
 use crate::Result;
 use crate::clock::now;
 use crate::task::{Job, Outcome, Task};
@@ -18,8 +18,8 @@ pub fn run(task: &Task) -> Result<Outcome> {
 }
 
 async fn work(task: &Task) -> Result<Outcome> {
-    let (connect, name, deadline) = super::connect(task)?;
-    let (sender, mut receiver) = Group::join_until(connect, name, deadline).await?.split();
+    let session = SessionOptions::from(options(task)).join(&*task.group).await?;
+    let (sender, mut receiver) = session.split();
     let mut tally = Tally::new(task);
     let start = begin(task)?;
     match task.job {
