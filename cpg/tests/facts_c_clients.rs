@@ -4,7 +4,6 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Stdio;
 
 use cpg::{CsError, Error, GroupName, Handle};
 use support::mounts::{limit_shared_memory, mount_memory};
