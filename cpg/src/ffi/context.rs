@@ -2,8 +2,8 @@
 //!
 //! libcpg gives a callback nothing but the handle, and keeps one pointer for the program in each handle, the context. Here it
 //! is the address of a [`Context`], which the handle owns and which lives until `cpg_finalize` has returned. For the length of
-//! **one** `cpg_dispatch` the context points at a [`Frame`] on the stack that dispatches; a callback at any other time, or on
-//! another thread, finds nothing. A Rust panic must not go through C (A6): the frame keeps it, and it goes on when C has returned.
+//! **one** `cpg_dispatch` the context points at a [`Frame`] on the stack that dispatches; a callback at any other time finds
+//! nothing. A Rust panic must not go through C (A6): the frame keeps it, and it goes on when C has returned.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -17,19 +17,15 @@ use cpg_sys as sys;
 
 use crate::event::event::Event;
 use crate::member::Member;
-use crate::os::thread;
 
 /// The value that the context pointer of a handle points at.
 ///
 /// It stands in an [`Arc`], so that moving the handle leaves C's pointer good: a `Box` claims its content anew when it moves.
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    /// The [`Frame`] of the dispatch that is under way, else null.
+    /// The [`Frame`] of the dispatch that is under way, else null. Relaxed will do: libcpg calls back on the thread that
+    /// dispatches.
     frame: AtomicPtr<()>,
-    /// The thread that dispatches, where libcpg calls back: a handler need not be [`Send`], and on another thread the frame
-    /// could go at any time. Written before the frame and read after it, so that whoever sees a frame that another thread has
-    /// put in sees that thread.
-    thread: AtomicUsize,
 }
 
 impl Context {
@@ -44,8 +40,7 @@ impl Context {
         if !self.frame.load(Ordering::Relaxed).is_null() {
             return None;
         }
-        self.thread.store(thread::id(), Ordering::Relaxed);
-        self.frame.store(ptr::from_ref(frame).cast_mut().cast(), Ordering::Release);
+        self.frame.store(ptr::from_ref(frame).cast_mut().cast(), Ordering::Relaxed);
         Some(Entered(self))
     }
 }
@@ -110,11 +105,8 @@ pub(super) fn reach(handle: sys::cpg_handle_t, call: impl FnOnce(&Frame<'_>)) {
     // SAFETY: null, or the Context that cpg_model_initialize got with this handle: the handle keeps it until cpg_finalize has
     // returned, and nothing in this crate sets another.
     let Some(context) = (unsafe { context.cast::<Context>().as_ref() }) else { return };
-    let frame = context.frame.load(Ordering::Acquire).cast::<Frame<'_>>();
-    if context.thread.load(Ordering::Relaxed) != thread::id() {
-        return;
-    }
-    // SAFETY: null, or the frame of the dispatch that this thread is in, whose guard takes it out before it goes.
+    let frame = context.frame.load(Ordering::Relaxed).cast::<Frame<'_>>();
+    // SAFETY: null, or the frame of the dispatch that libcpg calls back from, which its guard takes out before it goes.
     if let Some(frame) = unsafe { frame.as_ref() } {
         call(frame);
     }

@@ -1,26 +1,14 @@
-//! Threads: the calling one, and those of this crate.
+//! Threads of this crate.
 
 use std::fs::OpenOptions;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd as _;
-use std::ptr;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 /// The stack of a thread of this crate: they make requests and never dispatch. Not left to `RUST_MIN_STACK`.
 const STACK: usize = 512 << 10;
-
-thread_local! {
-    /// Has an address that no other thread's has.
-    static PLACE: u8 = const { 0 };
-}
-
-/// Returns a number that no other thread has while this one runs.
-#[inline]
-pub(crate) fn id() -> usize {
-    PLACE.with(|place| ptr::from_ref(place).addr())
-}
 
 /// Starts a thread that blocks all signals, so that a program's signal handlers run on the program's own threads.
 pub(crate) fn spawn<T: Send + 'static>(
@@ -44,7 +32,7 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     let started = start();
     if blocked {
         // SAFETY: the set was written by the call above, which succeeded.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     }
     started
 }

@@ -98,30 +98,6 @@ fn a_callback_of_an_outer_dispatch_reaches_nobody_from_an_inner_one() {
     assert_eq!(payloads(&heard), [b"1", b"3", b"2"]);
 }
 
-#[test]
-fn a_callback_on_another_thread_reaches_nobody() {
-    for (mut joined, stub) in Joined::each() {
-        stub.plan(|stub| {
-            thread::scope(|scope| {
-                let elsewhere = || {
-                    call_all(stub);
-                    // Nor if that thread dispatches another handle.
-                    let (mut group, other) = join();
-                    other.plan(move |_| {
-                        call_all(stub);
-                        CS_OK
-                    });
-                    assert_eq!(events(&mut group), []);
-                };
-                scope.spawn(elsewhere).join().unwrap();
-            });
-            stub.deliver(Some(&short_name()), (1, 1), &mut [b'x']);
-            CS_OK
-        });
-        assert_eq!(payloads(&joined.events()), [b"x"]);
-    }
-}
-
 /// Has the first of these dispatch, and the rest within each event of it.
 fn dispatch_nested(joined: &mut [Joined], heard: &mut Vec<Vec<u8>>, panic_at: &[u8]) {
     let [first, rest @ ..] = joined else { return };
