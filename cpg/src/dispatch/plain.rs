@@ -23,6 +23,10 @@ pub(crate) struct Plain<'s, F> {
 
 impl<F: FnMut(Event<'_>)> Source for Plain<'_, F> {
     #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a return over a system call is mispredicted, and costs more than the rest"
+    )]
     fn next(&mut self, _: &Progress<'_>) -> Result<Step> {
         Ok(match self.events.dispatch_one(self.me, &mut self.counted, &mut self.take)? {
             Taken::One => Step::Taken,

@@ -55,9 +55,12 @@ impl Drop for Entered<'_> {
     }
 }
 
+/// The closure that a dispatch hands its event to.
+type Handler<'f> = dyn FnMut(Event<'_>) + 'f;
+
 /// One dispatch of one event.
 pub(super) struct Frame<'f> {
-    handler: Cell<Option<&'f mut (dyn FnMut(Event<'_>) + 'f)>>,
+    handler: Cell<Option<&'f mut Handler<'f>>>,
     /// The member that the handle is.
     pub(super) me: Member,
     /// The members in the last view, or in a list that was longer than C's array (A8).
@@ -67,11 +70,7 @@ pub(super) struct Frame<'f> {
 
 impl<'f> Frame<'f> {
     #[inline]
-    pub(super) fn new(
-        me: Member,
-        view_size: &'f AtomicUsize,
-        handler: &'f mut (dyn FnMut(Event<'_>) + 'f),
-    ) -> Self {
+    pub(super) fn new(me: Member, view_size: &'f AtomicUsize, handler: &'f mut Handler<'f>) -> Self {
         Self { handler: Cell::new(Some(handler)), me, view_size, panic: Cell::new(None) }
     }
 
