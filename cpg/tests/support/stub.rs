@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_int, c_uint, c_void};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -163,6 +163,12 @@ impl Stub {
 
     pub fn reply(self, replies: Replies) {
         self.with(|state| state.replies = replies);
+    }
+
+    /// Has the descriptor say that no event waits.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn quiet(self) {
+        self.with(|state| (&state.sockets.0).read_exact(&mut [0]).unwrap());
     }
 
     /// Calls the deliver callback.

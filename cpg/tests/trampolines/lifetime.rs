@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use cpg::{Error, Handle, Session};
-use cpg_sys::{CPG_REASON_LEAVE, CS_ERR_ACCESS, CS_OK};
+use cpg_sys::{CPG_REASON_LEAVE, CS_ERR_ACCESS, CS_ERR_TRY_AGAIN, CS_OK};
 
 use crate::stub::{self, List, NODE, Replies, SOUND, Stub};
 use crate::{NONE, address, join, join_session, short_name};
@@ -93,7 +93,10 @@ const WAYS: &[(&str, fn())] = &[
         group.leave().unwrap();
     }),
     ("a group that leaves too late", || {
-        let refused = join().0.leave_until(Instant::now(), |_, _| {}).unwrap_err();
+        let (group, stub) = join();
+        stub.plan(|_| CS_ERR_TRY_AGAIN);
+        stub.plan(|_| CS_ERR_ACCESS);
+        let refused = group.leave_until(Instant::now(), |_, _| {}).unwrap_err();
         assert!(matches!(refused, Error::TimedOut { .. }), "{refused}");
     }),
     ("a group that leaves with a panic", || {
