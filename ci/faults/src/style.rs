@@ -10,7 +10,9 @@ pub enum Kind {
     Run,
     /// `Group` with `recv_until`.
     Recv,
-    /// A split group: a thread that sends, one that dispatches.
+    /// A whole `Session`, sending also from its handlers.
+    Whole,
+    /// A split `Session`: a thread that sends, one that dispatches.
     Split,
     /// `cpg::tokio`.
     Tokio,
@@ -21,9 +23,9 @@ pub enum Kind {
 pub enum Back {
     /// The client joins anew.
     Anew,
-    /// The group comes back by itself.
+    /// The session comes back by itself.
     Itself,
-    /// The group comes back by itself, and keeps what waits to be sent.
+    /// The session comes back by itself, and keeps what waits to be sent.
     Keeping,
 }
 
@@ -46,7 +48,7 @@ const fn style(name: &'static str, kind: Kind, packed: bool, back: Back) -> Styl
 }
 
 /// All of them.
-pub const STYLES: [Style; 15] = [
+pub const STYLES: [Style; 17] = [
     style("run", Kind::Run, false, Back::Anew),
     style("split", Kind::Split, false, Back::Anew),
     style("tokio-packed", Kind::Tokio, true, Back::Anew),
@@ -58,6 +60,8 @@ pub const STYLES: [Style; 15] = [
     style("split-keep", Kind::Split, false, Back::Keeping),
     style("tokio-packed-keep", Kind::Tokio, true, Back::Keeping),
     style("recv", Kind::Recv, false, Back::Anew),
+    style("session-packed-keep", Kind::Whole, true, Back::Keeping),
+    style("session", Kind::Whole, false, Back::Anew),
     style("tokio", Kind::Tokio, false, Back::Anew),
     Style { large: true, ..style("run-large", Kind::Run, false, Back::Anew) },
     Style { churns: true, ..style("split-packed-churn", Kind::Split, true, Back::Anew) },
@@ -67,7 +71,7 @@ pub const STYLES: [Style; 15] = [
 impl Style {
     /// Whether messages go through a queue.
     pub fn is_queued(&self) -> bool {
-        matches!(self.kind, Kind::Split | Kind::Tokio)
+        matches!(self.kind, Kind::Whole | Kind::Split | Kind::Tokio)
     }
 }
 

@@ -7,13 +7,14 @@ mod plain;
 mod queued;
 mod tasks;
 mod tickets;
+mod whole;
 
 use std::fs::File;
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Flow, GroupName, Reconnect};
+use cpg::{Connect, Reconnect, SessionOptions};
 use cpg_checker::record::{Ending, Record};
 
 use crate::Result;
@@ -41,24 +42,28 @@ pub struct Task {
 }
 
 impl Task {
-    fn how(&self) -> Connect {
-        let how = Connect::new().totem_events(cpg::TotemEvents::InitialAndChanges);
-        let how = how.flow(if self.style.packed { Flow::coalesced() } else { Flow::new() });
+    fn options(&self) -> SessionOptions {
+        let options = SessionOptions::new().connect(connect());
+        let options = if self.style.packed { options.coalesce() } else { options };
         match self.style.back {
-            Back::Anew => how,
-            Back::Itself => how.reconnect(Reconnect::new()),
-            Back::Keeping => how.reconnect(Reconnect::new().keep_queue()),
+            Back::Anew => options,
+            Back::Itself => options.reconnect(Reconnect::new()),
+            Back::Keeping => options.reconnect(Reconnect::new().keep_queue()),
         }
     }
 
-    fn group(&self) -> Result<GroupName> {
-        Ok(GroupName::new(if self.style.packed { "torture-packed" } else { "torture-plain" })?)
+    fn group(&self) -> &'static str {
+        if self.style.packed { "torture-packed" } else { "torture-plain" }
     }
 
     /// When this membership is over, for one that leaves and joins all the time.
     fn stay(&self, random: &mut Random) -> Option<Instant> {
         self.style.churns.then(|| Instant::now() + Duration::from_millis(random.range(200, 3000)))
     }
+}
+
+fn connect() -> Connect {
+    Connect::new().totem_events(cpg::TotemEvents::InitialAndChanges)
 }
 
 /// Runs to the end of the process.
@@ -85,7 +90,8 @@ pub fn run(task: &Task) -> Result<()> {
         std::process::exit(3);
     });
     match task.style.kind {
-        Kind::Run | Kind::Recv => plain::run(task, &book)?,
+        Kind::Run | Kind::Recv => plain::run(task, &book),
+        Kind::Whole => whole::run(task, &book),
         Kind::Split => queued::run(task, &book)?,
         Kind::Tokio => tasks::run(task, &book)?,
     }

@@ -1,13 +1,12 @@
-//! Clients with a group that is not split: everything on one thread.
+//! Clients with a plain group: everything on one thread.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
-use cpg::{Ended, Event, Group, Limits, Link, OwnedEvent};
+use cpg::{Event, Group, Limits, Link, OwnedEvent};
 
 use super::book::Book;
-use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
-use crate::Result;
+use super::{JOIN, LEAVE, TICK, Task, Traffic, connect, ending, lost};
 use crate::style::Kind;
 
 /// Sends what is due now.
@@ -48,7 +47,7 @@ fn handle(group: &mut Group, task: &Task, book: &Book, traffic: &mut Traffic) ->
         }
         return Ok(());
     }
-    let ended = group.run_with(Limits::forever().until(until), |link, event| {
+    group.run_with(Limits::forever().until(until), |link, event| {
         book.event(&event, me);
         let quiet = book.is_quiet();
         if !quiet && matches!(event, Event::Deliver(_)) && traffic.random.one_in(16) {
@@ -56,7 +55,6 @@ fn handle(group: &mut Group, task: &Task, book: &Book, traffic: &mut Traffic) ->
         }
         if traffic.random.one_in(200) { Break(()) } else { Continue(()) }
     })?;
-    let (Ended::Broke(()) | Ended::TimedOut | Ended::Woken) = ended;
     Ok(())
 }
 
@@ -70,12 +68,11 @@ fn owned(event: &OwnedEvent, book: &Book, me: cpg::Member) {
 }
 
 /// Until it is told to stop.
-pub fn run(task: &Task, book: &Book) -> Result<()> {
+pub fn run(task: &Task, book: &Book) {
     let mut traffic = Traffic::new(task);
-    let name = task.group()?;
     let mut sent_last = false;
     while !book.is_stopping() {
-        let Ok(mut group) = Group::join_until(task.how(), &name, Instant::now() + JOIN) else {
+        let Ok(mut group) = connect().join_until(task.group(), Instant::now() + JOIN) else {
             std::thread::sleep(TICK);
             continue;
         };
@@ -109,5 +106,4 @@ pub fn run(task: &Task, book: &Book) -> Result<()> {
         };
         book.end(ended, false);
     }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Clients with a split group: one thread sends, this one dispatches.
+//! Clients with a split session: one thread sends, this one dispatches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use std::ops::ControlFlow::Continue;
 
-use cpg::{Group, Limits, Sender};
+use cpg::{Limits, Sender};
 
 use super::book::Book;
 use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 use crate::Result;
 
-/// The sending thread of one membership, or of several in a group that comes back.
+/// The sending thread of one membership, or of several in a session that comes back.
 struct Sending {
     sender: Sender,
     book: Arc<Book>,
@@ -73,16 +73,15 @@ impl Sending {
 /// Until it is told to stop.
 pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
     let mut traffic = Traffic::new(task);
-    let name = task.group()?;
     let mut sent_last = false;
     while !book.is_stopping() {
-        let Ok(group) = Group::join_until(task.how(), &name, Instant::now() + JOIN) else {
+        let Ok(session) = task.options().join_until(task.group(), Instant::now() + JOIN) else {
             thread::sleep(TICK);
             continue;
         };
-        book.begin(group.me());
+        book.begin(session.me());
         let stay = task.stay(&mut traffic.random);
-        let (sender, mut receiver) = group.split()?;
+        let (sender, mut receiver) = session.split();
         let over = Arc::new(AtomicBool::new(false));
         let sending = Sending {
             sender,

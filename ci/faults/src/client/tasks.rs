@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::tokio::{Group, Sender};
+use cpg::tokio::{Sender, SessionOptions};
 
 use super::book::Book;
 use super::tickets::Tickets;
@@ -19,15 +19,15 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
 
 async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
     let mut traffic = Traffic::new(task);
-    let name = task.group()?;
     let mut sent_last = false;
     while !book.is_stopping() {
-        let Ok(group) = Group::join_until(task.how(), name.clone(), Instant::now() + JOIN).await else {
+        let options = SessionOptions::from(task.options());
+        let Ok(session) = options.join_until(task.group(), Instant::now() + JOIN).await else {
             tokio::time::sleep(TICK).await;
             continue;
         };
-        book.begin(group.me());
-        let (sender, mut receiver) = group.split();
+        book.begin(session.me());
+        let (sender, mut receiver) = session.split();
         let over = Arc::new(AtomicBool::new(false));
         let sending = Sending {
             sender,
