@@ -89,7 +89,7 @@ fn b2_a_handle_that_has_begun_to_join_is_not_used_again() {
     cluster.on(1, || {
         let handle = Handle::connect().unwrap();
         cluster.pause(2).unwrap();
-        let failed = handle.join_until(&name("b2 late"), Instant::now()).unwrap_err();
+        let failed = handle.join_until(name("b2 late"), Instant::now()).unwrap_err();
         cluster.resume(2).unwrap();
         assert!(matches!(failed.error(), Error::TimedOut { waiting_for: "the own join to be delivered" }));
         assert_eq!(failed.to_string(), "the deadline passed while waiting for the own join to be delivered");
@@ -147,7 +147,7 @@ fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
             let failed = handle.join(&read).unwrap_err();
             assert!(matches!(failed.error(), Error::Name(refused) if *refused == why), "{failed}");
             // Nothing was asked of the daemon, so the handle is as good as new.
-            failed.into_handle().unwrap().join(&name("b4")).unwrap().leave().unwrap();
+            failed.into_handle().unwrap().join(name("b4")).unwrap().leave().unwrap();
             drop(c.stdin.take());
             assert_ended("member.c", c.wait().unwrap(), 0, "");
         }
@@ -159,10 +159,10 @@ fn b5_a_process_joins_a_group_once() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let first = join("b5");
-        let failed = Handle::connect().unwrap().join(&name("b5")).unwrap_err();
+        let failed = Handle::connect().unwrap().join(name("b5")).unwrap_err();
         assert_eq!(failed.error().code(), Some(CsError::Exist));
         assert!(failed.to_string().ends_with("one process can join it once"), "{failed}");
-        let other = failed.into_handle().unwrap().join(&name("b5 other")).unwrap();
+        let other = failed.into_handle().unwrap().join(name("b5 other")).unwrap();
         assert_eq!(first.members().unwrap(), [first.me()]);
         assert_eq!(other.members().unwrap(), [other.me()]);
     });
@@ -177,10 +177,10 @@ fn b5_a_membership_that_has_just_ended_is_waited_out() {
         cluster.pause(2).unwrap();
         drop(ended);
         let patient =
-            cluster.spawn_on(1, || Handle::connect().unwrap().join_until(&name("b5 again"), deadline()));
+            cluster.spawn_on(1, || Handle::connect().unwrap().join_until(name("b5 again"), deadline()));
         let mut handle = Handle::connect().unwrap();
         for _ in 0..50 {
-            let refused = handle.join_until(&name("b5 again"), Instant::now()).unwrap_err();
+            let refused = handle.join_until(name("b5 again"), Instant::now()).unwrap_err();
             assert_eq!(refused.error().code(), Some(CsError::TryAgain));
             assert!(refused.error().is_retryable());
             handle = refused.into_handle().unwrap();
@@ -203,7 +203,7 @@ fn leave_after_a_join_that_was_given_up<M: Send>(
         // While the token is with the other node, the daemon takes joins and orders none.
         cluster.pause(2).unwrap();
         let soon = Instant::now() + Duration::from_millis(100);
-        let given_up = Handle::connect().unwrap().join_until(&name("b5 given up"), soon).unwrap_err();
+        let given_up = Handle::connect().unwrap().join_until(name("b5 given up"), soon).unwrap_err();
         assert!(matches!(given_up.error(), Error::TimedOut { .. }), "{given_up}");
         drop(given_up);
         let member = std::thread::scope(|scope| {

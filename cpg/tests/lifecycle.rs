@@ -22,8 +22,8 @@ fn the_short_way_in_and_out() -> Result<(), Error> {
         assert_eq!(handle.local_node()?, NodeId::new(1));
         handle.close()?;
         // A failed join turns into an error, and the other way into a handle.
-        let _first = Handle::connect()?.join(&name("short"))?;
-        let again = || -> Result<Group, Error> { Ok(Handle::connect()?.join(&name("short"))?) };
+        let _first = Handle::connect()?.join(name("short"))?;
+        let again = || -> Result<Group, Error> { Ok(Handle::connect()?.join(name("short"))?) };
         assert_eq!(again().unwrap_err().code(), Some(cpg::CsError::Exist));
         Ok(())
     })
