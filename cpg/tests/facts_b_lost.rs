@@ -65,7 +65,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         for totem in [TotemEvents::None, TotemEvents::Changes, TotemEvents::InitialAndChanges] {
             let error = Connect::new().totem_events(totem).open().unwrap_err();
             assert!(error.is_connection_lost(), "{error}");
-            assert!(error.to_string().contains("is it running?"), "{error}");
+            assert!(error.to_string().contains("is corosync running?"), "{error}");
         }
 
         cluster.restart(1).unwrap();
