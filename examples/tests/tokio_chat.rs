@@ -63,7 +63,7 @@ fn it_leaves_with_a_signal_and_tells_a_lost_daemon() {
     assert!(errors.starts_with("tokio_chat: cpg_"), "{errors}");
     assert!(errors.contains("the connection to corosync is lost"), "{errors}");
     let (_, errors) = outcome(cluster.command_on(1, TOKIO_CHAT), &[], 1);
-    assert!(errors.contains("is it running?"), "{errors}");
+    assert!(errors.contains("is corosync running?"), "{errors}");
 }
 
 #[test]
