@@ -159,10 +159,7 @@ impl Incoming {
     }
 
     fn give_up(&mut self, shared: &Shared, error: Error) {
-        if let Some(comeback) = self.comeback.take() {
-            // Its descriptor stays where event loops wait for it.
-            comeback.bell.take();
-        }
+        self.comeback = None;
         shared.outbox().end(if error.is_final() { &error } else { &Error::Left });
         let away = !matches!(self.membership, Membership::Here { .. });
         self.membership = Membership::Over { error, told: false, away };
