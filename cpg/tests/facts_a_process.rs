@@ -51,7 +51,7 @@ fn a7_every_call_of_a_child_is_refused() {
                 ensure!(refused(handle.processes_of(group.name()).map(drop)));
                 ensure!(refused(handle.dispatch(Limits::one(), |_, _| {})));
                 ensure!(refused(handle.close()));
-                ensure!(refused(other.join(&name("child")).map(drop).map_err(Error::from)));
+                ensure!(refused(other.join("child").map(drop).map_err(Error::from)));
                 ensure!(refused(group.leave()));
                 0
             });
@@ -60,7 +60,7 @@ fn a7_every_call_of_a_child_is_refused() {
         assert_stands(&mut group, &mut others);
         assert_eq!(handle.local_node().unwrap(), group.me().node());
         assert!(handle.members_of(&name("child")).unwrap().is_empty());
-        other.join_until(&name("parent"), deadline()).unwrap().leave().unwrap();
+        other.join_until("parent", deadline()).unwrap().leave().unwrap();
         handle.close().unwrap();
         group.leave().unwrap();
     });

@@ -22,7 +22,7 @@ fn nodes(ids: &[u32]) -> Vec<NodeId> {
 }
 
 fn join_with(totem: TotemEvents, group: &str) -> Group {
-    Connect::new().totem_events(totem).open().unwrap().join_until(&name(group), deadline()).unwrap()
+    Connect::new().totem_events(totem).open().unwrap().join_until(group, deadline()).unwrap()
 }
 
 /// The kinds of the next `count` events, and the rings among them.
