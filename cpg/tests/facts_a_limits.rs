@@ -56,7 +56,7 @@ fn a8_a_group_of_128_is_not_joined() {
         // The handle has not been in a group, and is good for another one.
         let handle = error.into_handle().unwrap();
         assert_eq!(handle.members_of(&group).unwrap().len(), 128);
-        let mut other = handle.join_until(name("other"), deadline()).unwrap();
+        let mut other = handle.join_until("other", deadline()).unwrap();
         until_members(&mut other, 1);
         other.leave().unwrap();
     });

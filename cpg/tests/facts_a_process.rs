@@ -9,7 +9,6 @@ use cpg::{Error, Event, Group, Handle, Limits, Result};
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::{Members, deadline, join, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
-use testcluster::child::succeed;
 
 /// The membership of this process stands, and so does its connection.
 fn assert_stands(group: &mut Group, others: &mut Members) {
@@ -52,7 +51,7 @@ fn a7_every_call_of_a_child_is_refused() {
                 ensure!(refused(handle.processes_of(group.name()).map(drop)));
                 ensure!(refused(handle.dispatch(Limits::one(), |_, _| {})));
                 ensure!(refused(handle.close()));
-                ensure!(refused(other.join(name("child")).map(drop).map_err(Error::from)));
+                ensure!(refused(other.join("child").map(drop).map_err(Error::from)));
                 ensure!(refused(group.leave()));
                 0
             });
@@ -61,7 +60,7 @@ fn a7_every_call_of_a_child_is_refused() {
         assert_stands(&mut group, &mut others);
         assert_eq!(handle.local_node().unwrap(), group.me().node());
         assert!(handle.members_of(&name("child")).unwrap().is_empty());
-        other.join_until(name("parent"), deadline()).unwrap().leave().unwrap();
+        other.join_until("parent", deadline()).unwrap().leave().unwrap();
         handle.close().unwrap();
         group.leave().unwrap();
     });
@@ -155,12 +154,12 @@ fn a7_programs_that_are_started_do_not_get_the_descriptor() {
         let socket = std::fs::read_link(format!("/proc/self/fd/{}", group.as_raw_fd())).unwrap();
         let socket = socket.to_str().unwrap();
         assert!(socket.starts_with("socket:"), "{socket}");
-        let listed = succeed(Command::new("ls").args(["-l", "/proc/self/fd"]));
+        let listed = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
         assert!(listed.contains("pipe:") && !listed.contains(socket), "{socket} in {listed}");
         // A copy that is made on purpose is no more than something to wait on.
         let copy = group.as_fd().try_clone_to_owned().unwrap();
-        succeed(Command::new("true").stdin(copy));
+        assert!(Command::new("true").stdin(copy).status().unwrap().success());
         assert_stands(&mut group, &mut others);
         drop(group);
         others.expect(|line| line.starts_with("view") && line.contains(" -1:"));

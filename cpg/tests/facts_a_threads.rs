@@ -12,7 +12,7 @@ use cpg::{
     ZeroCopyBuffer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
-use support::{deadline, join, messages, name, payloads, pump};
+use support::{deadline, join, messages, payloads, pump};
 use testcluster::Cluster;
 
 #[test]
@@ -117,7 +117,7 @@ fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let handle = cpg::Connect::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
-        let mut group = handle.join_until(name("panics"), deadline()).unwrap();
+        let mut group = handle.join_until("panics", deadline()).unwrap();
         group.send(b"first").unwrap();
         // In parts, so that libcpg has a buffer to free when the closure has ended.
         group.send_until(&vec![b'x'; 3 << 20], deadline()).unwrap();
@@ -135,7 +135,7 @@ fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
         for expected in ["confchg", "totem", "first", "long"] {
             let panic = panic_of(|| {
                 group.dispatch(Limits::forever().until(deadline()), |link, event| {
-                    callbacks.handle(link, event)
+                    callbacks.handle(link, event);
                 })
             });
             assert_eq!(panic, expected);

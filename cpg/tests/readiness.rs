@@ -5,7 +5,7 @@ mod support;
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use cpg::{Group, Handle, Limits, Result, Session, TotemEvents};
-use support::{deadline, join, name, pump, readable, views, wait_for};
+use support::{deadline, join, pump, readable, views, wait_for};
 use testcluster::Cluster;
 
 fn becomes_readable(fd: &impl AsFd) {
@@ -79,7 +79,7 @@ fn a_handle_is_readable_while_a_ring_waits() {
         two_events(&mut handle, |handle| handle.dispatch(Limits::available().at_most(1), |_, _| ()));
         // The same descriptor from a handle to its group; a session has its own, which its receiver keeps.
         let (fd, other) = (deaf.as_raw_fd(), handle.as_raw_fd());
-        let group = deaf.join_until(name("same"), deadline()).unwrap();
+        let group = deaf.join_until("same", deadline()).unwrap();
         assert_eq!(group.as_raw_fd(), fd);
         let joined = open(TotemEvents::None);
         let fd = joined.as_raw_fd();

@@ -139,6 +139,7 @@ impl Stub {
     }
 
     /// What the next send does, and returns.
+    #[allow(dead_code, reason = "each program uses a part")]
     pub fn on_send(self, plan: impl FnOnce(Self) -> cs_error_t + Send + 'static) {
         self.with(|state| state.on_send = Some(Box::new(plan)));
     }
