@@ -229,40 +229,53 @@ fn leave_after_a_join_that_was_given_up<M: Send>(
     })
 }
 
-/// Why members of this process have left, by the events of its group.
-fn reasons(event: &Event<'_>) -> Vec<Reason> {
-    let Event::ConfChg(view) = event else { return Vec::new() };
-    view.left().iter().map(cpg::Member::reason).collect()
+/// Keeps why members have left.
+fn note(left: &mut Vec<Reason>, event: &OwnedEvent) {
+    if let OwnedEvent::ConfChg(view) = event {
+        left.extend(view.left().iter().map(cpg::Member::reason));
+    }
 }
 
+/// The end of the other join is heard before the leave or, if nothing is taken before, within it.
 #[test]
 fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
+    fn leave(group: Group, mut left: Vec<Reason>) -> Vec<Reason> {
+        group.leave_until(deadline(), |_, event| note(&mut left, &event.to_owned())).unwrap();
+        left
+    }
     let join = |handle: Handle| handle.join_until("b5 given up", deadline()).unwrap();
     let left = leave_after_a_join_that_was_given_up(join, |mut group| {
         group.send_until(b"in time", deadline()).unwrap();
         let events = pump(&mut group, |events| support::messages(events).next().is_some());
-        let mut left: Vec<_> = views(&events).flat_map(View::left).map(cpg::Member::reason).collect();
-        group.leave_until(deadline(), |_, event| left.extend(reasons(&event))).unwrap();
-        left
+        let mut left = Vec::new();
+        events.iter().for_each(|event| note(&mut left, event));
+        leave(group, left)
     });
+    assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
+    let left = leave_after_a_join_that_was_given_up(join, |group| leave(group, Vec::new()));
     assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
 }
 
 #[test]
 fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave_of_a_session() {
+    fn leave(session: Session, mut left: Vec<Reason>) -> Vec<Reason> {
+        session.leave_until(deadline(), |_, event| note(&mut left, &event.to_owned())).unwrap();
+        left
+    }
     let join = |handle| Session::options().join_on_until(handle, "b5 given up", deadline()).unwrap();
     let left = leave_after_a_join_that_was_given_up(join, |mut session| {
         session.send(b"in time").unwrap();
         let mut left = Vec::new();
-        for event in session.events().map(Result::unwrap) {
-            match event {
-                OwnedEvent::ConfChg(view) => left.extend(view.left().iter().map(cpg::Member::reason)),
-                OwnedEvent::Deliver(_) => break,
-                _ => {}
+        loop {
+            let event = session.recv().unwrap();
+            note(&mut left, &event);
+            if let OwnedEvent::Deliver(_) = event {
+                break;
             }
         }
-        session.leave_until(deadline(), |_, event| left.extend(reasons(&event))).unwrap();
-        left
+        leave(session, left)
     });
+    assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
+    let left = leave_after_a_join_that_was_given_up(join, |session| leave(session, Vec::new()));
     assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
 }
