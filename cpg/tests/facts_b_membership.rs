@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use cpg::{
     CsError, Daemon, Error, Event, Group, GroupName, Handle, NameError, OwnedEvent, Process, Reason, Session,
-    View,
 };
 use support::{Members, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
@@ -248,7 +247,9 @@ fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
         group.send_until(b"in time", deadline()).unwrap();
         let events = pump(&mut group, |events| support::messages(events).next().is_some());
         let mut left = Vec::new();
-        events.iter().for_each(|event| note(&mut left, event));
+        for event in &events {
+            note(&mut left, event);
+        }
         leave(group, left)
     });
     assert_eq!(left, [Reason::ProcDown, Reason::Leave]);

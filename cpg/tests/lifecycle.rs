@@ -284,9 +284,10 @@ fn a_leave_has_a_deadline_though_events_keep_coming() {
         }
         let (mut heard, mut returned) = (0, 0);
         let deadline = Instant::now() + Duration::from_millis(20);
-        let late = session.leave_until(deadline, |_, event| match event {
-            Event::Undelivered(_) => returned += 1,
-            _ => {
+        let late = session.leave_until(deadline, |_, event| {
+            if let Event::Undelivered(_) = event {
+                returned += 1;
+            } else {
                 heard += 1;
                 wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
             }
