@@ -1,7 +1,6 @@
 //! The loop that takes events one by one until a limit ends it.
 
 use std::cell::Cell;
-use std::iter::{self, FusedIterator};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
@@ -9,7 +8,7 @@ use std::time::Instant;
 use crate::dispatch::limits::{Ended, Limits};
 use crate::dispatch::waker::Waker;
 use crate::error::Result;
-use crate::event::event::{Event, OwnedEvent};
+use crate::event::event::Event;
 
 /// Where a dispatch takes its events from.
 pub(crate) trait Source {
@@ -161,19 +160,6 @@ pub(crate) fn until_broken<L: ?Sized, T>(
         }
     })?;
     Ok(stopped.into_ended(value))
-}
-
-/// Returns the events that `next` gives, until an error, which is the last item.
-pub(crate) fn until_error(
-    mut next: impl FnMut() -> Result<OwnedEvent>,
-) -> impl FusedIterator<Item = Result<OwnedEvent>> {
-    let mut failed = false;
-    iter::from_fn(move || {
-        let event = (!failed).then(&mut next)?;
-        failed = event.is_err();
-        Some(event)
-    })
-    .fuse()
 }
 
 impl Stopped {

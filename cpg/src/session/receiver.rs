@@ -1,13 +1,13 @@
 //! The receiving half of a session.
 
-use std::iter::FusedIterator;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::dispatch::events::{Events, Receive};
 use crate::dispatch::limits::{Ended, Limits};
-use crate::dispatch::run::{Progress, Stopped, run, until_broken, until_error};
+use crate::dispatch::run::{Progress, Stopped, run, until_broken};
 use crate::error::{Error, Result};
 use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::requests::Counted;
@@ -214,8 +214,8 @@ impl Receiver {
     }
 
     /// As [`Group::events`](crate::Group::events).
-    pub fn events(&mut self) -> impl FusedIterator<Item = Result<OwnedEvent>> {
-        until_error(|| self.recv())
+    pub fn events(&mut self) -> Events<'_> {
+        Events::new(self)
     }
 
     /// As [`Group::leave`](crate::Group::leave), when what waits in the queue has been sent; the senders are refused from the
@@ -313,6 +313,12 @@ impl Receiver {
             }
         }
         Ok(())
+    }
+}
+
+impl Receive for Receiver {
+    fn receive(&mut self) -> Result<OwnedEvent> {
+        self.recv()
     }
 }
 
