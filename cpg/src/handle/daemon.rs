@@ -1,4 +1,4 @@
-//! What the daemon can be asked.
+//! Questions to the daemon.
 
 use crate::error::Result;
 use crate::ffi::iteration::Kind;

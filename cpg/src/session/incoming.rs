@@ -115,7 +115,8 @@ impl Incoming {
     #[cold]
     pub(super) fn lose(&mut self, shared: &Arc<Shared>, error: &Error) {
         let (Membership::Here { events, .. }, Some(comeback)) = (&self.membership, &self.comeback) else {
-            return;
+            // A sender that meets an error where there is no membership must not be met again and again.
+            return self.give_up(shared, error.clone());
         };
         shared.outbox().readiness().remove(events.as_fd());
         shared.outbox().lose(error);

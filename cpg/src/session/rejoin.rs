@@ -116,7 +116,7 @@ fn join(connect: Connect, name: &GroupName) -> Result<Found> {
 fn jittered(pause: Duration) -> Duration {
     // The standard library's keys are random.
     let random = u32::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(0);
-    pause / 2 + pause / 2 * random / 0xffff
+    pause / 2 + (pause / 2).mul_f64(f64::from(random) / 65_535.0)
 }
 
 /// True if waiting can mend what kept a group from coming back.
