@@ -28,7 +28,8 @@ use crate::session::queue::{Full, Queue};
 
 /// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
 /// these to the second.
-const PAUSES: Pauses = Pauses { first: Duration::from_micros(200), longest: Duration::from_millis(20) };
+pub(super) const PAUSES: Pauses =
+    Pauses { first: Duration::from_micros(200), longest: Duration::from_millis(20) };
 
 /// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
 /// that was in flight (B17), its delivery says so.

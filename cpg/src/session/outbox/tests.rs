@@ -130,6 +130,25 @@ fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
     assert_eq!(outbox.arrived(&long, &works), Some(number..number + 1));
 }
 
+#[test]
+fn a_long_message_without_a_receiver_goes_out_after_what_flow_control_has_refused() {
+    let outbox = outbox(None);
+    // It waits in front, and the receiver that would try again goes.
+    push(&outbox, b"before", &|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))))
+        .unwrap();
+    outbox.unheard(&|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))));
+    let refusals = RefCell::new(3_u32);
+    let later = |_: &[u8]| {
+        let left = refusals.borrow().saturating_sub(1);
+        let refused = refusals.replace(left) > 0;
+        Some(if refused { Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN)) } else { Ok(()) })
+    };
+    let long: Arc<[u8]> = vec![7; 2 << 20].into();
+    let begun = Instant::now();
+    outbox.send_long(&long, Some(begun + STALL), &later, |_, _| Ok(())).unwrap();
+    assert!(begun.elapsed() < STALL, "it has waited for {:?}", begun.elapsed());
+}
+
 #[cfg(feature = "tokio")]
 #[test]
 fn a_task_that_gives_up_waiting_for_space_leaves_nothing_behind() {
