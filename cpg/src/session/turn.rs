@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
-use crate::dispatch::run::{Progress, Source, Step};
+use crate::dispatch::run::{Progress, Source};
 use crate::error::Result;
 use crate::event::event::Event;
 use crate::event::message::Deliver;
@@ -30,14 +30,14 @@ pub(super) struct Turn<'t, H> {
 }
 
 impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
-    fn next(&mut self, progress: &Progress<'_>) -> Result<Step> {
+    fn next(&mut self, progress: &Progress<'_>) -> Result<Taken> {
         let Self { sender, incoming, handler } = self;
         let shared = sender.shared();
         // Before each event: a handler may have forked, and all that is here is the parent's (A17).
         shared.check_owner()?;
         if !incoming.stash.is_empty() {
             incoming.stash.rest(sender, progress, handler);
-            return Ok(Step::Taken);
+            return Ok(Taken::Something);
         }
         let outbox = shared.outbox();
         outbox.retry(&shared.wire());
@@ -45,11 +45,11 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
             Look::Returned(message) => {
                 progress.count();
                 handler(sender, Event::Undelivered(message));
-                return Ok(Step::Taken);
+                return Ok(Taken::Something);
             }
             Look::Lost(error) => {
                 incoming.lose(shared, &error);
-                return Ok(Step::Taken);
+                return Ok(Taken::Something);
             }
             Look::On => {}
         }
@@ -60,10 +60,10 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
                     progress.count();
                     handler(sender, Event::Lost(lost));
                 } else {
-                    let Some(found) = rejoin.take() else { return Ok(Step::Nothing) };
+                    let Some(found) = rejoin.take() else { return Ok(Taken::Nothing) };
                     incoming.enter(shared, found);
                 }
-                Ok(Step::Taken)
+                Ok(Taken::Something)
             }
             Membership::Over { error, told, .. } => {
                 *told = true;
@@ -80,12 +80,12 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
 impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
     /// The next event of libcpg's.
     #[inline]
-    fn take(&mut self, progress: &Progress<'_>) -> Result<Step> {
+    fn take(&mut self, progress: &Progress<'_>) -> Result<Taken> {
         let Self { sender, incoming, handler } = self;
         let Incoming { membership, leave, stash, counted, generation, .. } = &mut **incoming;
-        let Membership::Here { events, me, back } = membership else { return Ok(Step::Nothing) };
+        let Membership::Here { events, me, back } = membership else { return Ok(Taken::Nothing) };
         let (me, shared) = (*me, sender.shared());
-        let taken = events.dispatch_one(me, counted, &mut |event| match event {
+        let taken = events.dispatch_one(&me, counted, &mut |event| match event {
             Event::Deliver(message) => deliver(message, me, sender, stash, progress, *handler),
             Event::ConfChg(view) => {
                 leave.note(&view);
@@ -104,10 +104,8 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
             }
         });
         match taken {
-            Ok(Taken::One) => Ok(Step::Taken),
-            Ok(Taken::Nothing) => Ok(Step::Nothing),
-            Ok(Taken::Full) => Ok(Step::Full),
-            Err(error) => incoming.failed(shared, error).map(|()| Step::Taken),
+            Err(error) => incoming.failed(shared, error).map(|()| Taken::Something),
+            taken => taken,
         }
     }
 }
