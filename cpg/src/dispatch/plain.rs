@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
 
-use crate::dispatch::run::{Progress, Source, Step};
+use crate::dispatch::run::{Progress, Source};
 use crate::error::Result;
 use crate::event::event::Event;
 use crate::ffi::events::{EventHalf, Taken};
@@ -23,16 +23,9 @@ pub(crate) struct Plain<'s, F> {
 
 impl<F: FnMut(Event<'_>)> Source for Plain<'_, F> {
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "a return over a system call is mispredicted, and costs more than the rest"
-    )]
-    fn next(&mut self, _: &Progress<'_>) -> Result<Step> {
-        Ok(match self.events.dispatch_one(self.me, &mut self.counted, &mut self.take)? {
-            Taken::One => Step::Taken,
-            Taken::Nothing => Step::Nothing,
-            Taken::Full => Step::Full,
-        })
+    #[expect(clippy::inline_always, reason = "as the loop that calls it")]
+    fn next(&mut self, _: &Progress<'_>) -> Result<Taken> {
+        self.events.dispatch_one(&self.me, &mut self.counted, &mut self.take)
     }
 
     fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool> {

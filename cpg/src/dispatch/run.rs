@@ -9,36 +9,25 @@ use crate::dispatch::limits::{Ended, Limits};
 use crate::dispatch::waker::Waker;
 use crate::error::Result;
 use crate::event::event::Event;
+use crate::ffi::events::Taken;
 
 /// Where a dispatch takes its events from.
 pub(crate) trait Source {
     /// Takes the next thing that there is, and counts the events that it hands to the handler.
-    fn next(&mut self, progress: &Progress<'_>) -> Result<Step>;
+    fn next(&mut self, progress: &Progress<'_>) -> Result<Taken>;
 
     /// Waits until there may be something, or `waker` is readable; false when the deadline passed.
     fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool>;
 }
 
-/// The result of one step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Events were handled, or a part of a long message was taken and there is no event yet.
-    Taken,
-    /// There is nothing for now.
-    Nothing,
-    /// The members of a full group are to be counted before its next event is taken (A8).
-    Full,
-}
-
 /// The reason why a loop stopped. All but [`Full`](Self::Full) are the caller's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stopped {
-    Broke,
     Woken,
     TimedOut,
     Idle,
     Enough,
-    /// As [`Step::Full`]; with a count, the loop can go on.
+    /// As [`Taken::Full`]; with a count, the loop can go on.
     Full,
 }
 
@@ -46,7 +35,8 @@ pub(crate) enum Stopped {
 pub(crate) struct Progress<'l> {
     limits: Limits<'l>,
     handled: Cell<usize>,
-    broke: Cell<bool>,
+    /// The events that may be handled: none more once the handler has broken.
+    most: Cell<usize>,
     /// The waker was woken, which is looked at after each message of a packet, and told when the loop stops.
     woken: Cell<bool>,
 }
@@ -54,7 +44,7 @@ pub(crate) struct Progress<'l> {
 impl<'l> Progress<'l> {
     #[inline]
     pub(crate) fn new(limits: Limits<'l>) -> Self {
-        Self { limits, handled: Cell::new(0), broke: Cell::new(false), woken: Cell::new(false) }
+        Self { limits, handled: Cell::new(0), most: Cell::new(limits.most), woken: Cell::new(false) }
     }
 
     /// Counts an event that the handler is about to get.
@@ -71,15 +61,13 @@ impl<'l> Progress<'l> {
 
     /// The handler has ended it.
     pub(crate) fn end(&self) {
-        self.broke.set(true);
+        self.most.set(0);
     }
 
     /// Returns why no further event is to be taken, if none is.
     #[inline]
     pub(crate) fn stopped(&self) -> Option<Stopped> {
-        if self.broke.get() {
-            Some(Stopped::Broke)
-        } else if self.handled.get() >= self.limits.most {
+        if self.handled.get() >= self.most.get() {
             Some(Stopped::Enough)
         } else if self.limits.waker.is_some() || self.limits.deadline.is_some() {
             self.interrupted()
@@ -131,46 +119,44 @@ pub(crate) fn run(source: &mut impl Source, progress: &Progress<'_>) -> Result<S
     }
     loop {
         match source.next(progress)? {
-            Step::Taken => {
+            Taken::Something => {
                 if let Some(stopped) = progress.stopped() {
                     return Ok(stopped);
                 }
             }
-            Step::Nothing => {
+            Taken::Nothing => {
                 if let Some(stopped) = progress.wait(source)? {
                     return Ok(stopped);
                 }
             }
-            Step::Full => return Ok(Stopped::Full),
+            Taken::Full => return Ok(Stopped::Full),
         }
     }
 }
 
-/// Has `pump` dispatch until `handler` breaks, or a limit ends it.
-pub(crate) fn until_broken<L: ?Sized, T>(
-    limits: Limits<'_>,
+/// Returns a handler that ends the dispatch when `handler` breaks, and keeps the value.
+pub(crate) fn until_broken<L, T>(
+    progress: &Progress<'_>,
+    value: &mut Option<T>,
     mut handler: impl FnMut(&L, Event<'_>) -> ControlFlow<T>,
-    pump: impl FnOnce(&Progress<'_>, &mut dyn FnMut(&L, Event<'_>)) -> Result<Stopped>,
-) -> Result<Ended<T>> {
-    let (progress, mut value) = (Progress::new(limits), None);
-    let stopped = pump(&progress, &mut |link, event| {
+) -> impl FnMut(&L, Event<'_>) {
+    move |link: &L, event: Event<'_>| {
         if let ControlFlow::Break(end) = handler(link, event) {
-            value = Some(end);
+            *value = Some(end);
             progress.end();
         }
-    })?;
-    Ok(stopped.into_ended(value))
+    }
 }
 
 impl Stopped {
     /// Returns it as the caller's word for it, with the value that the handler broke with.
-    fn into_ended<T>(self, value: Option<T>) -> Ended<T> {
+    pub(crate) fn into_ended<T>(self, value: Option<T>) -> Ended<T> {
         match (value, self) {
             (Some(value), _) => Ended::Broke(value),
             (None, Self::Woken) => Ended::Woken,
             (None, Self::TimedOut) => Ended::TimedOut,
             (None, Self::Idle) => Ended::Idle,
-            (None, Self::Broke | Self::Enough | Self::Full) => Ended::Enough,
+            (None, Self::Enough | Self::Full) => Ended::Enough,
         }
     }
 }

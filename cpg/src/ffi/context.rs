@@ -62,7 +62,7 @@ type Handler<'f> = dyn FnMut(Event<'_>) + 'f;
 pub(super) struct Frame<'f> {
     handler: Cell<Option<&'f mut Handler<'f>>>,
     /// The member that the handle is.
-    pub(super) me: Member,
+    pub(super) me: &'f Member,
     /// The members in the last view, or in a list that was longer than C's array (A8).
     pub(super) view_size: &'f AtomicUsize,
     panic: Cell<Option<Box<dyn Any + Send>>>,
@@ -70,25 +70,25 @@ pub(super) struct Frame<'f> {
 
 impl<'f> Frame<'f> {
     #[inline]
-    pub(super) fn new(me: Member, view_size: &'f AtomicUsize, handler: &'f mut Handler<'f>) -> Self {
+    pub(super) fn new(me: &'f Member, view_size: &'f AtomicUsize, handler: &'f mut Handler<'f>) -> Self {
         Self { handler: Cell::new(Some(handler)), me, view_size, panic: Cell::new(None) }
     }
 
-    /// Hands an event to the handler.
+    /// Makes an event and hands it to the handler.
     #[inline]
-    pub(super) fn handle(&self, event: Event<'_>) {
+    pub(super) fn handle<'e>(&self, event: impl FnOnce() -> Event<'e>) {
         // Taken while it runs: a callback within a callback, or one after a panic, finds none.
         let Some(handler) = self.handler.take() else { return };
-        match catch_unwind(AssertUnwindSafe(|| handler(event))) {
+        match catch_unwind(AssertUnwindSafe(|| handler(event()))) {
             Ok(()) => self.handler.set(Some(handler)),
             Err(panic) => self.panic.set(Some(panic)),
         }
     }
 
-    /// Takes the panic that the handler has ended with, if it has.
+    /// Returns the panic that the handler has ended with, if it has.
     #[inline]
-    pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
-        self.panic.take()
+    pub(super) fn into_panic(self) -> Option<Box<dyn Any + Send>> {
+        self.panic.into_inner()
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         let (context, size) = (Context::default(), AtomicUsize::new(0));
         let me = Member::new(NodeId::new(1), 1);
         let (mut one, mut other) = (|_: Event<'_>| {}, |_: Event<'_>| {});
-        let (frame, second) = (Frame::new(me, &size, &mut one), Frame::new(me, &size, &mut other));
+        let (frame, second) = (Frame::new(&me, &size, &mut one), Frame::new(&me, &size, &mut other));
         let entered = context.enter(&frame);
         assert!(entered.is_some() && context.enter(&second).is_none());
         drop(entered);
@@ -132,7 +132,8 @@ mod tests {
     fn a_frame_is_taken_out_when_its_dispatch_panics() {
         let (context, size) = (Context::default(), AtomicUsize::new(0));
         let mut handler = |_: Event<'_>| {};
-        let frame = Frame::new(Member::new(NodeId::new(1), 1), &size, &mut handler);
+        let me = Member::new(NodeId::new(1), 1);
+        let frame = Frame::new(&me, &size, &mut handler);
         let dispatch = || {
             let _entered = context.enter(&frame).unwrap();
             panic!("as a handler may");

@@ -32,12 +32,12 @@ pub(crate) struct EventHalf {
     not_sync: PhantomData<Cell<()>>,
 }
 
-/// The result of one dispatch.
+/// The result of one dispatch, and of what else is taken for an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// libcpg had something: an event that the handler has got, or a part of a long message.
-    One,
-    /// libcpg has nothing for now.
+    /// There was something: an event that the handler has got, or a part of a long message.
+    Something,
+    /// There is nothing for now.
     Nothing,
     /// The group is full, and the event that is there could be a view that libcpg has no room for (A8): the members are to be
     /// [counted](crate::ffi::requests::RequestHalf::count) before it is taken.
@@ -61,7 +61,7 @@ impl EventHalf {
     )]
     pub(crate) fn dispatch_one(
         &mut self,
-        me: Member,
+        me: &Member,
         counted: &mut Option<Counted>,
         handler: &mut dyn FnMut(Event<'_>),
     ) -> Result<Taken> {
@@ -80,14 +80,14 @@ impl EventHalf {
         // the next view (A8), as was just checked. It neither blocks nor loops (B6), and calls the trampolines alone.
         let code = unsafe { sys::cpg_dispatch(open.handle, sys::CS_DISPATCH_ONE_NONBLOCKING) };
         drop(entered);
-        if let Some(panic) = frame.take_panic() {
+        if let Some(panic) = frame.into_panic() {
             resume_unwind(panic);
         }
         if open.view_size() > MEMBERS_MAX {
             return Err(self.too_large());
         }
         match code {
-            sys::CS_OK => Ok(Taken::One),
+            sys::CS_OK => Ok(Taken::Something),
             sys::CS_ERR_TRY_AGAIN => Ok(Taken::Nothing),
             code => Err(Self::failed(code)),
         }

@@ -59,6 +59,7 @@ impl RequestHalf {
         }
     }
 
+    #[inline]
     pub(crate) fn mcast(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
         self.check_owner()?;
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));

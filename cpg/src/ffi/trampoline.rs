@@ -54,7 +54,7 @@ unsafe extern "C" fn deliver(
         // the bytes again, which cpg.h lets the callback change.
         let payload = unsafe { slice_mut(message.cast::<u8>(), len) };
         let sender = Member::new(NodeId::new(nodeid), pid);
-        frame.handle(Event::Deliver(Deliver { group, sender, payload, packed: false }));
+        frame.handle(|| Event::Deliver(Deliver { group, sender, payload, packed: false }));
     });
 }
 
@@ -83,7 +83,7 @@ unsafe extern "C" fn confchg(
         // SAFETY: as above.
         let joined = unsafe { slice(joined.cast::<Member>(), joined_len) };
         frame.view_size.store(members.len(), Ordering::Relaxed);
-        frame.handle(Event::ConfChg(ConfChg { group, members, left, joined, me: frame.me }));
+        frame.handle(|| Event::ConfChg(ConfChg { group, members, left, joined, me: *frame.me }));
     });
 }
 
@@ -102,6 +102,6 @@ unsafe extern "C" fn totem_confchg(
         // u32 (repr(transparent)).
         let members = unsafe { slice(members.cast::<NodeId>(), len) };
         let ring_id = RingId { seq: ring_id.seq, node: NodeId::new(ring_id.nodeid) };
-        frame.handle(Event::TotemConfChg(TotemConfChg { ring_id, members }));
+        frame.handle(|| Event::TotemConfChg(TotemConfChg { ring_id, members }));
     });
 }

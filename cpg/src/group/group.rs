@@ -79,13 +79,9 @@ impl Group {
     #[doc(alias = "cpg_dispatch")]
     #[doc(alias = "cpg_context_get")]
     #[doc(alias = "cpg_context_set")]
-    pub fn dispatch(
-        &mut self,
-        limits: Limits<'_>,
-        mut handler: impl FnMut(&Link, Event<'_>),
-    ) -> Result<usize> {
+    pub fn dispatch(&mut self, limits: Limits<'_>, handler: impl FnMut(&Link, Event<'_>)) -> Result<usize> {
         let progress = Progress::new(limits);
-        self.pump(&progress, &mut handler)?;
+        self.pump(&progress, handler)?;
         Ok(progress.handled())
     }
 
@@ -94,7 +90,7 @@ impl Group {
     fn pump(
         &mut self,
         progress: &Progress<'_>,
-        handler: &mut dyn FnMut(&Link, Event<'_>),
+        mut handler: impl FnMut(&Link, Event<'_>),
     ) -> Result<Stopped> {
         let Self { link, events } = self;
         let (link, me) = (&*link, link.me());
@@ -159,7 +155,9 @@ impl Group {
         limits: Limits<'_>,
         handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
     ) -> Result<Ended<T>> {
-        until_broken(limits, handler, |progress, handler| self.pump(progress, handler))
+        let (progress, mut value) = (Progress::new(limits), None);
+        let stopped = self.pump(&progress, until_broken(&progress, &mut value, handler))?;
+        Ok(stopped.into_ended(value))
     }
 
     /// Waits for the next event, and returns a copy that can be kept.

@@ -191,7 +191,9 @@ impl Receiver {
         limits: Limits<'_>,
         handler: impl FnMut(&Sender, Event<'_>) -> ControlFlow<T>,
     ) -> Result<Ended<T>> {
-        until_broken(limits, handler, |progress, mut handler| self.pump(progress, &mut handler))
+        let (progress, mut value) = (Progress::new(limits), None);
+        let stopped = self.pump(&progress, &mut until_broken(&progress, &mut value, handler))?;
+        Ok(stopped.into_ended(value))
     }
 
     /// As [`Group::recv`](crate::Group::recv).

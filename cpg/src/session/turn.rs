@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
-use crate::dispatch::run::{Progress, Source, Step};
+use crate::dispatch::run::{Progress, Source};
 use crate::error::Result;
 use crate::event::event::Event;
 use crate::event::message::Deliver;
@@ -33,7 +33,7 @@ pub(super) struct Turn<'t, H> {
 }
 
 impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
-    fn next(&mut self, progress: &Progress<'_>) -> Result<Step> {
+    fn next(&mut self, progress: &Progress<'_>) -> Result<Taken> {
         let Self { sender, incoming, counted, handler } = self;
         let shared = sender.shared();
         // Before each event: a handler may have forked, and all that is here is the parent's (A17).
@@ -42,7 +42,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
         let counted = counted.take();
         if !incoming.stash.is_empty() {
             incoming.stash.rest(sender, progress, handler);
-            return Ok(Step::Taken);
+            return Ok(Taken::Something);
         }
         let outbox = shared.outbox();
         outbox.retry(&shared.wire());
@@ -50,7 +50,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
             Look::Returned(message) => {
                 progress.count();
                 handler(sender, Event::Undelivered(message));
-                return Ok(Step::Taken);
+                return Ok(Taken::Something);
             }
             Look::Lost(error) => {
                 incoming.lose(shared, &error);
@@ -64,9 +64,9 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
                 if let Some(lost) = untold.take() {
                     progress.count();
                     handler(sender, Event::Lost(lost));
-                    return Ok(Step::Taken);
+                    return Ok(Taken::Something);
                 }
-                let Some(found) = rejoin.take() else { return Ok(Step::Nothing) };
+                let Some(found) = rejoin.take() else { return Ok(Taken::Nothing) };
                 incoming.enter(shared, found);
                 self.go_on(progress)
             }
@@ -85,18 +85,18 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
 impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
     /// The session has come to another state, which is no event: a deadline that has passed still takes one.
     #[cold]
-    fn go_on(&mut self, progress: &Progress<'_>) -> Result<Step> {
+    fn go_on(&mut self, progress: &Progress<'_>) -> Result<Taken> {
         self.next(progress)
     }
 
     /// The next event of libcpg's.
     #[inline]
-    fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Step> {
+    fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Taken> {
         let Self { sender, incoming, handler, .. } = self;
         let Incoming { membership, leave, stash, generation, .. } = &mut **incoming;
-        let Membership::Here { events, me, back } = membership else { return Ok(Step::Nothing) };
+        let Membership::Here { events, me, back } = membership else { return Ok(Taken::Nothing) };
         let (me, shared) = (*me, sender.shared());
-        let taken = events.dispatch_one(me, &mut counted, &mut |event| match event {
+        let taken = events.dispatch_one(&me, &mut counted, &mut |event| match event {
             Event::Deliver(message) => deliver(message, me, sender, stash, progress, *handler),
             Event::ConfChg(view) => {
                 leave.note(&view);
@@ -115,13 +115,11 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
             }
         });
         match taken {
-            Ok(Taken::One) => Ok(Step::Taken),
-            Ok(Taken::Nothing) => Ok(Step::Nothing),
-            Ok(Taken::Full) => Ok(Step::Full),
             Err(error) => {
                 incoming.failed(shared, error)?;
                 self.go_on(progress)
             }
+            taken => taken,
         }
     }
 }
