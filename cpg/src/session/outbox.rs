@@ -309,7 +309,11 @@ impl Outbox {
     fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
         let Some(bytes) = state.queue.front() else { return false };
         match send(bytes) {
-            None => state.put_off = true,
+            None => {
+                state.put_off = true;
+                // Whoever has the lock goes on. A time that has come would keep the receiver awake until then.
+                state.retry = None;
+            }
             Some(Ok(())) => {
                 state.retry = None;
                 state.queue.sent();

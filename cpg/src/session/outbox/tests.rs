@@ -130,6 +130,23 @@ fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
     assert_eq!(outbox.arrived(&long, &works), Some(number..number + 1));
 }
 
+#[test]
+fn what_is_put_off_leaves_the_receiver_asleep_until_the_lock_is_given_back() {
+    let outbox = outbox(None);
+    push(&outbox, b"refused", &|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))))
+        .unwrap();
+    outbox.lock().unwrap().retry.as_mut().unwrap().0 = Instant::now();
+    // Its time has come, and a request of another thread waits for a paused daemon.
+    outbox.retry(&|_| None);
+    assert!(!outbox.readiness.is_set(), "it would be woken again and again");
+    let sent = RefCell::new(0);
+    outbox.go_on(&|_| {
+        *sent.borrow_mut() += 1;
+        Some(Ok(()))
+    });
+    assert_eq!((*sent.borrow(), outbox.is_waiting()), (1, false));
+}
+
 #[cfg(feature = "tokio")]
 #[test]
 fn a_task_that_gives_up_waiting_for_space_leaves_nothing_behind() {
