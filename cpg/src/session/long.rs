@@ -37,6 +37,13 @@ impl Outbox {
             if open && state.queue.take_turn(number) {
                 break;
             }
+            if state.is_stalled() {
+                state.last_arrival = Instant::now();
+                if state.queue.take_turn(number) {
+                    break;
+                }
+                self.send_front(&mut state, send);
+            }
             let now = Instant::now();
             let late = deadline.is_some_and(|deadline| now >= deadline);
             let wait = if late { Err(Error::QueueFull) } else { state.may_wait("cpg_mcast_joined") };

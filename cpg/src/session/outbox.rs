@@ -182,8 +182,7 @@ impl Outbox {
             return self.push_unheard(state, slices, len, send);
         }
         let Ok(number) = state.queue.push(slices, len) else {
-            let stopped = state.busy || state.is_stopped();
-            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() && !stopped {
+            if state.is_stalled() {
                 state.last_arrival = Instant::now();
                 self.send_front(state, send);
             }
@@ -307,10 +306,14 @@ impl Outbox {
     }
 
     /// Sends the front of the queue; false if it could not be sent, or there is none.
-    fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
+    pub(super) fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
         let Some(bytes) = state.queue.front() else { return false };
         match send(bytes) {
-            None => state.put_off = true,
+            None => {
+                state.put_off = true;
+                // Whoever has the lock goes on. A time that has come would keep the receiver awake until then.
+                state.retry = None;
+            }
             Some(Ok(())) => {
                 state.retry = None;
                 state.queue.sent();
@@ -435,6 +438,12 @@ impl State {
     /// True if the receiver has something to handle that is not libcpg's.
     pub(super) fn has_news(&self) -> bool {
         self.queue.has_returned() || self.fault.is_some()
+    }
+
+    /// True if nothing in flight has come back for so long that one message goes out past the window.
+    pub(super) fn is_stalled(&self) -> bool {
+        let stopped = self.busy || self.is_stopped();
+        self.last_arrival.elapsed() >= STALL && !self.queue.is_open() && !stopped
     }
 
     /// An error if sending the message ended the queue or the membership; it is then not handed back.
