@@ -361,10 +361,20 @@ impl Outbox {
         self.lock().is_ok_and(|state| state.queue.is_waiting() || state.busy)
     }
 
-    /// This thread begins to dispatch, or has done so.
-    pub(crate) fn dispatching(&self, begins: bool) {
+    /// This thread begins to dispatch.
+    pub(crate) fn begin_dispatch(&self) {
         if let Ok(mut state) = self.lock() {
-            state.dispatching = begins.then(|| thread::current().id());
+            state.dispatching = Some(thread::current().id());
+        }
+    }
+
+    /// This thread has dispatched. Messages below `settled` have been handled. Sets the timer for what the receiver has to do
+    /// next, apart from libcpg's events; `more` if there is something now.
+    pub(crate) fn end_dispatch(&self, settled: u64, more: bool) {
+        if let Ok(mut state) = self.lock() {
+            self.settle(&mut state, settled);
+            self.set_timer_locked(&state, more);
+            state.dispatching = None;
         }
     }
 
@@ -380,13 +390,6 @@ impl Outbox {
             if due || !state.has_news() {
                 self.set_timer_locked(&state, false);
             }
-        }
-    }
-
-    /// Sets the timer for what the receiver has to do next, apart from libcpg's events; `more` if there is something now.
-    pub(crate) fn set_timer(&self, more: bool) {
-        if let Ok(state) = self.lock() {
-            self.set_timer_locked(&state, more);
         }
     }
 

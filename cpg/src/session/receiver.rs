@@ -82,6 +82,7 @@ impl Receiver {
     }
 
     /// The sending half.
+    #[inline]
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
@@ -148,7 +149,7 @@ impl Receiver {
     ) -> Result<Stopped> {
         let Self { sender, incoming, .. } = self;
         let dispatching = Dispatching::begin(sender.shared().outbox());
-        let result = run(&mut Turn { sender, incoming, handler }, progress);
+        let result = run(&mut Turn { sender, incoming, dispatching: &dispatching, handler }, progress);
         dispatching.end(incoming.has_more());
         result
     }
