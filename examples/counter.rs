@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("help") | Short('h') => return Err(End::Help),
+                Long("version") | Short('V') => return Err(End::Version),
                 Value(value) if group.is_none() => group = Some(value),
                 other => return Err(other.unexpected().into()),
             }

@@ -3,8 +3,8 @@
 //!     tokio_chat [--name NAME] [GROUP]
 //!
 //! It shows `cpg::tokio`: lines of standard input and events of the group in one `select!`, and a graceful end. SIGINT and
-//! SIGTERM cancel the talk wherever it is, also where it waits out flow control; then the program leaves, and hears what comes
-//! before its own leave. As in `chat`, a message `/name NAME` tells those who join what its sender is called.
+//! SIGTERM cancel the talk wherever it is, also where a line waits for space in the queue; then the program leaves, and hears
+//! what comes before its own leave. As in `chat`, a message `/name NAME` tells those who join what its sender is called.
 
 mod program;
 
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use cpg::tokio::{Sender, Session};
-use cpg::{Event, GroupName, Member, OwnedEvent};
+use cpg::{Error, Event, GroupName, Member, OwnedEvent};
 use program::End;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::runtime::Builder;
@@ -67,11 +67,11 @@ fn parse(mut arguments: lexopt::Parser) -> Result<(String, GroupName), End> {
 }
 
 async fn chat(name: &str, group: GroupName) -> Result<(), End> {
-    let mut group = Session::join(group).await?;
+    let mut session = Session::join(group).await?;
     let mut signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut people = People::default();
     let result = select! {
-        result = talk(&mut group, name, &mut people) => result,
+        result = talk(&mut session, name, &mut people) => result,
         () = signalled(&mut signals) => Ok(()),
     };
     let mut printed = Ok(());
@@ -81,7 +81,7 @@ async fn chat(name: &str, group: GroupName) -> Result<(), End> {
         }
     };
     let left = select! {
-        left = group.leave_until(Instant::now() + PATIENCE, hear) => left.map_err(End::from),
+        left = session.leave_until(Instant::now() + PATIENCE, hear) => left.map_err(End::from),
         () = signalled(&mut signals) => Err(End::Failed("a second signal came before the group was left".to_owned())),
     };
     // What went wrong first tells more than what that did to the rest.
@@ -95,18 +95,35 @@ async fn signalled((interrupt, terminate): &mut (Signal, Signal)) {
     }
 }
 
-async fn talk(group: &mut Session, name: &str, people: &mut People) -> Result<(), End> {
-    let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
-    loop {
-        select! {
-            line = lines.next_segment() => match line? {
-                Some(line) => group.send(&line).await?,
-                None => return Ok(()),
-            },
-            event = group.recv() => if people.hear(&event?)? {
-                group.send(format!("{NAME}{name}").as_bytes()).await?;
-            },
+async fn talk(session: &mut Session, name: &str, people: &mut People) -> Result<(), End> {
+    let sender = session.sender().clone();
+    let say = async {
+        let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
+        while let Some(line) = lines.next_segment().await? {
+            sender.send(&line).await?;
         }
+        Ok(())
+    };
+    // Goes on while a line waits for space in the queue: own messages that are heard make space.
+    let hear = async {
+        let mut unnamed = false;
+        loop {
+            unnamed |= people.hear(&session.recv().await?)?;
+            if unnamed {
+                match sender.try_send(format!("{NAME}{name}").as_bytes()) {
+                    // The next event is a time to try again.
+                    Err(Error::QueueFull) => (),
+                    sent => {
+                        sent?;
+                        unnamed = false;
+                    }
+                }
+            }
+        }
+    };
+    select! {
+        said = say => said,
+        failed = hear => failed,
     }
 }
 

@@ -1,6 +1,5 @@
 //! The lock on libcpg's tables of handles, and the count of what they hold.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -20,24 +19,23 @@ use std::time::Instant;
 ///
 /// let mut handle = 0;
 /// let mut tables = Tables::lock(None).expect("a wait without a deadline ends with the lock");
-/// assert!(tables.handles < Tables::CAPACITY);
+/// assert!(tables.handles() < Tables::CAPACITY);
 /// // SAFETY: libcpg copies the callbacks, and the lock is held.
 /// let error = unsafe {
 ///     let mut callbacks = cpg_sys::cpg_callbacks_t { cpg_deliver_fn: None, cpg_confchg_fn: None };
 ///     cpg_sys::cpg_initialize(&raw mut handle, &raw mut callbacks)
 /// };
 /// if error == CS_OK {
-///     tables.handles += 1;
+///     // SAFETY: one handle was made.
+///     unsafe { tables.count(1, 0) };
 /// }
 /// ```
 ///
 /// A child that is forked while another thread holds the lock has a copy that nobody gives back.
 #[derive(Debug)]
 pub struct Tables {
-    /// Open handles.
-    pub handles: usize,
-    /// Open iterations, and those that the daemon has refused and libcpg keeps all the same.
-    pub iterations: usize,
+    handles: usize,
+    iterations: usize,
 }
 
 /// The [`Tables`], which nobody else has until this is dropped.
@@ -82,17 +80,25 @@ impl Tables {
     }
 }
 
-impl Deref for TablesGuard {
-    type Target = Tables;
-
-    fn deref(&self) -> &Tables {
-        &self.0
+impl TablesGuard {
+    /// Returns the number of open handles.
+    pub fn handles(&self) -> usize {
+        self.0.handles
     }
-}
 
-impl DerefMut for TablesGuard {
-    fn deref_mut(&mut self) -> &mut Tables {
-        &mut self.0
+    /// Returns the number of open iterations, and of those that the daemon has refused and libcpg keeps all the same.
+    pub fn iterations(&self) -> usize {
+        self.0.iterations
+    }
+
+    /// Counts the handles and iterations that were made, or with a number below zero ended, under this lock.
+    ///
+    /// # Safety
+    /// Others rely on the counts to keep the tables from moving: they must be those of the calls that were made.
+    pub unsafe fn count(&mut self, handles: isize, iterations: isize) {
+        let Tables { handles: open, iterations: running } = &mut self.0;
+        *open = open.saturating_add_signed(handles);
+        *running = running.saturating_add_signed(iterations);
     }
 }
 
@@ -117,7 +123,8 @@ mod tests {
     #[test]
     fn the_lock_is_waited_for_until_the_deadline_and_no_longer() {
         let mut tables = Tables::lock(None).unwrap();
-        tables.iterations += 1;
+        // SAFETY: nothing here uses libcpg.
+        unsafe { tables.count(0, 1) };
         thread::scope(|scope| {
             scope.spawn(|| {
                 assert!(Tables::lock(Some(Instant::now())).is_none());
@@ -128,7 +135,8 @@ mod tests {
             .map(|_| {
                 thread::spawn(|| {
                     let mut tables = Tables::lock(Some(Instant::now() + Duration::from_secs(60))).unwrap();
-                    tables.iterations += 1;
+                    // SAFETY: nothing here uses libcpg.
+                    unsafe { tables.count(0, 1) };
                 })
             })
             .collect();
@@ -137,7 +145,8 @@ mod tests {
             other.join().unwrap();
         }
         let mut tables = Tables::lock(None).unwrap();
-        assert_eq!(tables.iterations, 5, "what each holder has counted");
-        tables.iterations = 0;
+        assert_eq!((tables.handles(), tables.iterations()), (0, 5), "what each holder has counted");
+        // SAFETY: nothing here uses libcpg.
+        unsafe { tables.count(0, -5) };
     }
 }

@@ -21,6 +21,7 @@
 //! | A12 | connecting, closing and iterating on different handles at once gets them mixed up | one lock for the process around these calls |
 //! | A13 | the 48th open handle or iteration (libqb makes room for 48, and moves as the last of it is taken) moves the table under the other threads | is refused: [`Error::TooManyHandles`](crate::Error::TooManyHandles), [`Error::TooManyIterations`](crate::Error::TooManyIterations) |
 //! | A14 | a connect without a free descriptor closes descriptor 0 of the process, whatever that is | descriptors are tried first: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
+//! | A17 | a child that is forked in a callback goes on with the dispatch that it is in, and takes its parent's events | the process is asked before each event, and in a packet before each message: the child's dispatch ends with [`Error::Forked`](crate::Error::Forked), and the parent's goes on |
 //!
 //! **What remains of A8.** No client can know of an event before libcpg has copied it. A group of 128 is checked before each
 //! event, but a member that joins and goes between two checks is not seen; and when two parts of a cluster merge, all members

@@ -184,11 +184,19 @@ impl AsRef<[u8]> for GroupName {
 /// What a group can be joined by: text, bytes, or a [`GroupName`].
 ///
 /// ```no_run
-/// use cpg::{Group, GroupName, Session};
+/// use cpg::{Group, GroupName, IntoGroupName, Session};
 ///
 /// let name = GroupName::with_nul("pcmk")?;
 /// let groups = [Group::join("ledger")?, Group::join(b"bytes")?, Group::join(&name)?];
 /// let session = Session::join(String::from("chat"))?;
+///
+/// /// What takes names in the same way can look at one before it joins.
+/// fn join_and_say(name: impl IntoGroupName) -> cpg::Result<Group> {
+///     let name = name.into_group_name()?;
+///     eprintln!("joining {name}");
+///     Group::join(name)
+/// }
+/// # join_and_say("ledger")?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 pub trait IntoGroupName: sealed::Sealed {

@@ -134,6 +134,7 @@ pub mod facts;
 pub mod guide;
 
 pub use cs_error::CsError;
+pub use dispatch::events::Events;
 pub use dispatch::limits::{Ended, Limits};
 pub use dispatch::waker::Waker;
 pub use error::{Error, Result};

@@ -14,7 +14,7 @@ fn messages_of_every_size_arrive_whole() {
     let mut far = cluster.on(2, || join("sizes"));
     cluster.on(1, || {
         let mut near = join("sizes");
-        let most = near.handle().unwrap().max_atomic_message_size();
+        let most = near.daemon().max_atomic_message_size();
         assert_eq!(most, (1 << 20) - 1024);
         for len in [0, 1, most - 1, most, most + 1, 5_000_000, 20_000_000] {
             let message: Vec<u8> = (0..251).cycle().take(len).collect();

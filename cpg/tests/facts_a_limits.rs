@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread::sleep;
 use std::time::Duration;
 
-use cpg::{Error, Group, GroupName, Handle, Limits, Member};
+use cpg::{Error, Event, Group, GroupName, Handle, Limits, Member, Session};
 use support::{Members, assert_stays_asleep, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
 
@@ -34,7 +34,7 @@ fn until_members(group: &mut Group, count: usize) {
 fn until_error(group: &mut Group) -> Error {
     loop {
         let result = group.dispatch(Limits::one().until(deadline()), |_, event| {
-            if let cpg::Event::ConfChg(view) = event {
+            if let Event::ConfChg(view) = event {
                 assert!(view.members().len() <= 128 && view.joined().len() <= 128, "{view:?}");
             }
         });
@@ -56,7 +56,7 @@ fn a8_a_group_of_128_is_not_joined() {
         // The handle has not been in a group, and is good for another one.
         let handle = error.into_handle().unwrap();
         assert_eq!(handle.members_of(&group).unwrap().len(), 128);
-        let mut other = handle.join_until(&name("other"), deadline()).unwrap();
+        let mut other = handle.join_until("other", deadline()).unwrap();
         until_members(&mut other, 1);
         other.leave().unwrap();
     });
@@ -135,35 +135,55 @@ fn a9_all_members_of_a_large_group_are_read() {
 #[test]
 fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
     let cluster = Cluster::start(1).unwrap();
-    cluster.on(1, || shrinks(&cluster, join("shrinking")));
-}
-
-#[test]
-fn a8_a_group_with_packets_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
-    let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let how = cpg::Connect::new().flow(cpg::Flow::coalesced());
-        shrinks(&cluster, Group::join_until(how, &name("shrinking"), deadline()).unwrap());
+        let mut group = join("shrinking");
+        shrinks(&cluster, "shrinking", |limits, handler| group.dispatch(limits, |_, event| handler(event)));
     });
 }
 
-fn shrinks(cluster: &Cluster, mut group: Group) {
-    let group_name = group.name().clone();
-    let _members = start(cluster, 1, &group_name, 126);
-    let leaves = Members::start(cluster, 1, &group_name, 1);
-    until_members(&mut group, 128);
-    let count = |group: &Group| group.handle().unwrap().processes_of(&group_name).unwrap().count();
+#[test]
+fn a8_a_session_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let options = Session::options();
+        for (options, group) in [(options, "shrinking"), (options.coalesce(), "shrinking with packets")] {
+            let mut session = support::join_with(options, group);
+            shrinks(&cluster, group, |limits, handler| session.dispatch(limits, |_, event| handler(event)));
+        }
+    });
+}
+
+/// Of a member of `group` that takes its events with `dispatch`.
+fn shrinks(
+    cluster: &Cluster,
+    group: &str,
+    mut dispatch: impl FnMut(Limits<'_>, &mut dyn FnMut(Event<'_>)) -> cpg::Result<usize>,
+) {
+    let (group, handle) = (name(group), Handle::connect().unwrap());
+    let _members = start(cluster, 1, &group, 126);
+    let leaves = Members::start(cluster, 1, &group, 1);
+    let mut members = 0;
+    while members < 128 {
+        let handled = dispatch(Limits::one().until(deadline()), &mut |event| match event {
+            Event::ConfChg(view) => members = view.members().len(),
+            event => panic!("{event:?}"),
+        });
+        assert_eq!(handled.unwrap(), 1, "with {members} members nothing more came");
+    }
+    assert_eq!(members, 128);
+    let count = || handle.processes_of(&group).unwrap().count();
     // The next view is smaller; the one that is too large comes after it.
     drop(leaves);
-    wait_for("the first one to go", || (count(&group) == 127).then_some(()));
-    let _another = Members::start(cluster, 1, &group_name, 1);
-    let one_more = Members::start(cluster, 1, &group_name, 1);
-    assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 129);
+    wait_for("the first one to go", || (count() == 127).then_some(()));
+    let _another = Members::start(cluster, 1, &group, 1);
+    let one_more = Members::start(cluster, 1, &group, 1);
+    let mut too_large = || {
+        assert_too_large(dispatch(Limits::available(), &mut |event| panic!("{event:?}")), 129);
+    };
+    too_large();
     drop(one_more);
-    wait_for("the last one to go", || (count(&group) == 128).then_some(()));
-    for _ in 0..3 {
-        assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 129);
-    }
+    wait_for("the last one to go", || (count() == 128).then_some(()));
+    (0..3).for_each(|_| too_large());
 }
 
 #[test]
@@ -213,6 +233,6 @@ fn a9_a_member_asks_for_more_members_than_the_reply_holds() {
         // The last view says 1, and those that have joined since wait to be dispatched.
         let _members = start(&cluster, 1, &group_name, 399);
         assert_eq!(group.members().unwrap().len(), 400);
-        assert_eq!(group.handle().unwrap().local_node().unwrap(), group.me().node());
+        assert_eq!(group.daemon().local_node().unwrap(), group.me().node());
     });
 }

@@ -184,7 +184,7 @@ fn a3_any_number_of_slices_arrives_whole() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("slices");
-        let limit = group.handle().unwrap().max_atomic_message_size();
+        let limit = group.daemon().max_atomic_message_size();
         for count in [0, 1, 62, 63, 64, 65, 127, 128, 1025, 10_000] {
             let slice = |i: usize, len: usize| i.to_le_bytes().repeat(len);
             // All of one length, every other one empty, all empty.

@@ -4,12 +4,12 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use cpg::{CsError, Error, GroupName, Handle, Member, NameError, NodeId, Reason};
+use cpg::{CsError, Daemon, Error, GroupName, Handle, Member, NameError, NodeId, Reason};
 use support::{Members, deadline, join, messages, pump, views};
 use testcluster::Cluster;
 
-fn names(handle: &Handle) -> BTreeSet<GroupName> {
-    handle.groups().unwrap().map(Result::unwrap).collect()
+fn names(daemon: &Daemon) -> BTreeSet<GroupName> {
+    daemon.groups().unwrap().map(Result::unwrap).collect()
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a10_a_name_of_128_bytes_is_read_whole_and_not_joined() {
         group.send(b"to the shorter").unwrap();
         let events = pump(&mut group, |events| messages(events).next().is_some());
         assert_eq!(*messages(&events).next().unwrap().group(), shorter);
-        assert_eq!(names(group.handle().unwrap()), BTreeSet::from([full, shorter]));
+        assert_eq!(names(group.daemon()), BTreeSet::from([full, shorter]));
         drop(members);
     });
 }
@@ -90,7 +90,7 @@ fn a10_any_bytes_are_a_name() {
         }
         let own: BTreeSet<GroupName> = joined.iter().map(|group| group.name().clone()).collect();
         assert_eq!(own.len(), 2 * odd.len() - 1);
-        assert_eq!(names(joined[0].handle().unwrap()), own);
+        assert_eq!(names(joined[0].daemon()), own);
         let shown: BTreeSet<String> = own.iter().map(GroupName::to_string).collect();
         assert_eq!(shown.len(), own.len(), "{shown:?}");
         assert!(shown.iter().all(|name| !name.contains(char::is_control)), "{shown:?}");

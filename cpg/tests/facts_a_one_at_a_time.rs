@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cpg::Handle;
+use cpg::{Connect, Error, Handle};
 use support::{asleep_after, wait_for};
 use testcluster::Cluster;
 
@@ -120,4 +120,23 @@ fn a12_no_two_calls_make_or_end_an_entry_at_once() {
         holder.thread.join().unwrap();
         caller.thread.join().unwrap();
     }
+    a_join_waits_for_the_others_until_its_deadline(&stopped, &running);
+}
+
+/// Part of the test above, since each holds the one lock of the process.
+fn a_join_waits_for_the_others_until_its_deadline(stopped: &Cluster, running: &Cluster) {
+    let holder = Caller::prepare(stopped, Call::Connect);
+    stopped.pause(1).unwrap();
+    holder.go();
+    holder.wait_asleep_or_ended();
+    running.on(1, || {
+        let begun = Instant::now();
+        let late = Connect::new().join_until("a12 late", begun + Duration::from_millis(100)).unwrap_err();
+        assert!(matches!(late, Error::TimedOut { .. }), "{late}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "it has waited for {:?}", begun.elapsed());
+    });
+    assert!(!holder.has_ended(), "the other one has held the lock all the while");
+    stopped.resume(1).unwrap();
+    holder.thread.join().unwrap();
+    running.on(1, || Connect::new().join("a12 late").unwrap().leave()).unwrap();
 }

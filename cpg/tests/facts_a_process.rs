@@ -1,15 +1,14 @@
-//! Children of a process that has handles (A7).
+//! Children of a process that has handles (A7), also of one that forks while it dispatches (A17).
 
 mod support;
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 
-use cpg::{Error, Group, Handle, Limits, Result};
+use cpg::{Error, Event, Group, Handle, Limits, Result};
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::{Members, deadline, join, name, payloads, pump, views, wait_for};
 use testcluster::Cluster;
-use testcluster::child::succeed;
 
 /// The membership of this process stands, and so does its connection.
 fn assert_stands(group: &mut Group, others: &mut Members) {
@@ -52,7 +51,7 @@ fn a7_every_call_of_a_child_is_refused() {
                 ensure!(refused(handle.processes_of(group.name()).map(drop)));
                 ensure!(refused(handle.dispatch(Limits::one(), |_, _| {})));
                 ensure!(refused(handle.close()));
-                ensure!(refused(other.join(&name("child")).map(drop).map_err(Error::from)));
+                ensure!(refused(other.join("child").map(drop).map_err(Error::from)));
                 ensure!(refused(group.leave()));
                 0
             });
@@ -61,7 +60,7 @@ fn a7_every_call_of_a_child_is_refused() {
         assert_stands(&mut group, &mut others);
         assert_eq!(handle.local_node().unwrap(), group.me().node());
         assert!(handle.members_of(&name("child")).unwrap().is_empty());
-        other.join_until(&name("parent"), deadline()).unwrap().leave().unwrap();
+        other.join_until("parent", deadline()).unwrap().leave().unwrap();
         handle.close().unwrap();
         group.leave().unwrap();
     });
@@ -100,7 +99,7 @@ fn a7_iterations_and_buffers_stay_with_the_parent() {
         let mut others = Members::start(&cluster, 1, group.name(), 1);
         let mut buffer = group.zero_copy(3000).unwrap();
         buffer.fill(b'z');
-        let mut processes = group.handle().unwrap().processes_of(group.name()).unwrap();
+        let mut processes = group.daemon().processes_of(group.name()).unwrap();
         let pid = fork();
         if pid == 0 {
             child(move || {
@@ -155,17 +154,61 @@ fn a7_programs_that_are_started_do_not_get_the_descriptor() {
         let socket = std::fs::read_link(format!("/proc/self/fd/{}", group.as_raw_fd())).unwrap();
         let socket = socket.to_str().unwrap();
         assert!(socket.starts_with("socket:"), "{socket}");
-        let listed = succeed(Command::new("ls").args(["-l", "/proc/self/fd"]));
+        let listed = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
         assert!(listed.contains("pipe:") && !listed.contains(socket), "{socket} in {listed}");
         // A copy that is made on purpose is no more than something to wait on.
         let copy = group.as_fd().try_clone_to_owned().unwrap();
-        succeed(Command::new("true").stdin(copy));
+        assert!(Command::new("true").stdin(copy).status().unwrap().success());
         assert_stands(&mut group, &mut others);
         drop(group);
         others.expect(|line| line.starts_with("view") && line.contains(" -1:"));
         wait_for("the handle to go", || {
             Handle::connect().unwrap().groups().unwrap().count().eq(&1).then_some(())
         });
+    });
+}
+
+#[test]
+fn a17_a_fork_in_a_handler_takes_nothing_of_the_parents() {
+    const COUNT: usize = 200;
+    let _alone = alone();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("forks");
+        let mut others = Members::start(&cluster, 1, group.name(), 1);
+        pump(&mut group, |events| views(events).any(|view| view.members().len() == 2));
+        let sent: Vec<_> = (0..COUNT).map(|number| format!("number {number}").into_bytes()).collect();
+        for message in &sent {
+            group.send_until(message, deadline()).unwrap();
+        }
+        // With the last one on its way to all members there are enough to take.
+        others.expect(|line| line.ends_with("number 199"));
+        let (mut heard, mut forked) = (Vec::new(), None);
+        let dispatched = group.dispatch(Limits::available(), |_, event| {
+            let Event::Deliver(message) = event else { panic!("{event:?}") };
+            heard.push(message.payload().to_vec());
+            if heard.len() == 11 {
+                let pid = fork();
+                forked = Some(pid);
+                if pid > 0 {
+                    // The child returns from here, and its dispatch would go on.
+                    reap(pid);
+                }
+            }
+        });
+        if forked == Some(0) {
+            child(move || {
+                ensure!(refused(dispatched) && heard.len() == 11);
+                ensure!(refused(group.dispatch(Limits::available(), |_, _| {})));
+                ensure!(refused(group.send(b"from the child")));
+                drop(group);
+                0
+            });
+        }
+        assert!(forked.is_some() && dispatched.unwrap() == heard.len());
+        heard.extend(payloads(&mut group, COUNT - heard.len()));
+        assert!(heard == sent, "{heard:?}");
+        assert_stands(&mut group, &mut others);
     });
 }

@@ -83,7 +83,7 @@ fn a12_events_reach_the_handle_that_they_are_for() {
         for round in 0..25 {
             let own = format!("{number} in round {round}");
             let handle = Connect::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
-            let mut group = handle.join_until(&name(&own), deadline()).unwrap();
+            let mut group = handle.join_until(own.as_str(), deadline()).unwrap();
             let me = group.me();
             let events = pump(&mut group, |events| events.len() == 2);
             assert!(views(&events).all(|view| view.group() == &name(&own) && view.members() == [me]));

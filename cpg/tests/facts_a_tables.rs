@@ -97,10 +97,10 @@ fn a13_the_48th_iteration_is_refused_until_one_is_dropped() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = join("iterated");
-        let (one, two) = (group.handle().unwrap(), Handle::connect().unwrap());
+        let (one, two) = (group.daemon(), Handle::connect().unwrap());
         let mut open: Vec<_> = (1..TABLE).map(|_| one.groups().unwrap()).collect();
         let mut last = two.processes().unwrap();
-        for handle in [one, &two] {
+        for handle in [one, &*two] {
             assert_full(handle.groups());
             assert_full(handle.processes());
             assert_full(handle.processes_of(group.name()));

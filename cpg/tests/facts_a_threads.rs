@@ -7,11 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::thread;
 
 use cpg::{
-    Callbacks, CsError, Error, Event, Group, GroupName, Groups, Handle, JoinError, Limits, Link, Message,
-    OwnedEvent, Processes, Receiver, Ring, Sender, TotemEvents, View, Waker, ZeroCopyBuffer,
+    Callbacks, CsError, Daemon, Error, Event, Group, GroupName, Groups, Handle, JoinError, Limits, Link,
+    Message, OwnedEvent, Processes, Receiver, Ring, Sender, Session, TotemEvents, View, Waker,
+    ZeroCopyBuffer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
-use support::{deadline, join, messages, name, payloads, pump};
+use support::{deadline, join, messages, payloads, pump};
 use testcluster::Cluster;
 
 #[test]
@@ -72,14 +73,18 @@ fn a5_the_compiler_knows_what_threads_may_do() {
     assert_not_impl_any!(Handle: Sync, Clone);
     assert_not_impl_any!(Group: Sync, Clone);
     assert_not_impl_any!(Link: Sync, Clone);
+    assert_not_impl_any!(Daemon: Sync, Clone);
     assert_not_impl_any!(JoinError: Sync);
-    // Of a split group one half takes turns at a lock, the other one dispatches.
+    // A session whole is one thread's; of its halves one takes turns at a lock, the other one dispatches.
+    assert_impl_all!(Session: Send);
+    assert_not_impl_any!(Session: Sync, Clone);
     assert_impl_all!(Sender: Send, Sync, Clone);
     assert_impl_all!(Receiver: Send);
     assert_not_impl_any!(Receiver: Sync, Clone);
     assert_impl_all!(Waker: Send, Sync, Clone);
     // These make requests on a handle that they borrow from a thread which can go on using it.
     assert_not_impl_any!(&Handle: Send);
+    assert_not_impl_any!(&Daemon: Send);
     assert_not_impl_any!(&Link: Send);
     assert_not_impl_any!(Groups<'static>: Send, Sync);
     assert_not_impl_any!(Processes<'static>: Send, Sync);
@@ -87,9 +92,9 @@ fn a5_the_compiler_knows_what_threads_may_do() {
     #[cfg(feature = "tokio")]
     {
         assert_impl_all!(cpg::tokio::Sender: Send, Sync, Clone);
-        assert_impl_all!(cpg::tokio::Group: Send);
+        assert_impl_all!(cpg::tokio::Session: Send);
         assert_impl_all!(cpg::tokio::Receiver: Send);
-        assert_not_impl_any!(cpg::tokio::Group: Sync, Clone);
+        assert_not_impl_any!(cpg::tokio::Session: Sync, Clone);
         assert_not_impl_any!(cpg::tokio::Receiver: Sync, Clone);
     }
     // Values are anybody's.
@@ -112,7 +117,7 @@ fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let handle = cpg::Connect::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
-        let mut group = handle.join_until(&name("panics"), deadline()).unwrap();
+        let mut group = handle.join_until("panics", deadline()).unwrap();
         group.send(b"first").unwrap();
         // In parts, so that libcpg has a buffer to free when the closure has ended.
         group.send_until(&vec![b'x'; 3 << 20], deadline()).unwrap();
@@ -130,7 +135,7 @@ fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
         for expected in ["confchg", "totem", "first", "long"] {
             let panic = panic_of(|| {
                 group.dispatch(Limits::forever().until(deadline()), |link, event| {
-                    callbacks.handle(link, event)
+                    callbacks.handle(link, event);
                 })
             });
             assert_eq!(panic, expected);

@@ -109,7 +109,7 @@ fn b15_the_ring_comes_after_the_view_of_the_group() {
     let cluster = Cluster::start(2).unwrap();
     let mut group = cluster.on(1, || {
         let handle = Connect::new().totem_events(TotemEvents::Changes).open().unwrap();
-        handle.join_until(&name("b15 ring"), deadline()).unwrap()
+        handle.join_until(name("b15 ring"), deadline()).unwrap()
     });
     let other = cluster.on(2, || join("b15 ring"));
     let both = [group.me(), other.me()];

@@ -47,7 +47,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         lost("processes_of", handle.processes_of(&name("b9")));
         lost("local_node", handle.local_node());
         lost("dispatch of a handle", handle.dispatch(Limits::available(), |_, _| ()));
-        lost("join", joining.join(&name("b9 new")).map_err(Error::from));
+        lost("join", joining.join(name("b9 new")).map_err(Error::from));
         lost("close", closing.close());
         lost("leave", leaving.leave());
         drop(buffer);
@@ -65,7 +65,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         for totem in [TotemEvents::None, TotemEvents::Changes, TotemEvents::InitialAndChanges] {
             let error = Connect::new().totem_events(totem).open().unwrap_err();
             assert!(error.is_connection_lost(), "{error}");
-            assert!(error.to_string().contains("is it running?"), "{error}");
+            assert!(error.to_string().contains("is corosync running?"), "{error}");
         }
 
         cluster.restart(1).unwrap();

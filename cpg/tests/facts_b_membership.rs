@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use cpg::{
     CsError, Daemon, Error, Event, Group, GroupName, Handle, NameError, OwnedEvent, Process, Reason, Session,
-    View,
 };
 use support::{Members, deadline, join, name, pump, views, wait_for};
 use testcluster::Cluster;
@@ -89,7 +88,7 @@ fn b2_a_handle_that_has_begun_to_join_is_not_used_again() {
     cluster.on(1, || {
         let handle = Handle::connect().unwrap();
         cluster.pause(2).unwrap();
-        let failed = handle.join_until(&name("b2 late"), Instant::now()).unwrap_err();
+        let failed = handle.join_until(name("b2 late"), Instant::now()).unwrap_err();
         cluster.resume(2).unwrap();
         assert!(matches!(failed.error(), Error::TimedOut { waiting_for: "the own join to be delivered" }));
         assert_eq!(failed.to_string(), "the deadline passed while waiting for the own join to be delivered");
@@ -147,7 +146,7 @@ fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
             let failed = handle.join(&read).unwrap_err();
             assert!(matches!(failed.error(), Error::Name(refused) if *refused == why), "{failed}");
             // Nothing was asked of the daemon, so the handle is as good as new.
-            failed.into_handle().unwrap().join(&name("b4")).unwrap().leave().unwrap();
+            failed.into_handle().unwrap().join(name("b4")).unwrap().leave().unwrap();
             drop(c.stdin.take());
             assert_ended("member.c", c.wait().unwrap(), 0, "");
         }
@@ -159,10 +158,10 @@ fn b5_a_process_joins_a_group_once() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let first = join("b5");
-        let failed = Handle::connect().unwrap().join(&name("b5")).unwrap_err();
+        let failed = Handle::connect().unwrap().join(name("b5")).unwrap_err();
         assert_eq!(failed.error().code(), Some(CsError::Exist));
         assert!(failed.to_string().ends_with("one process can join it once"), "{failed}");
-        let other = failed.into_handle().unwrap().join(&name("b5 other")).unwrap();
+        let other = failed.into_handle().unwrap().join(name("b5 other")).unwrap();
         assert_eq!(first.members().unwrap(), [first.me()]);
         assert_eq!(other.members().unwrap(), [other.me()]);
     });
@@ -177,10 +176,10 @@ fn b5_a_membership_that_has_just_ended_is_waited_out() {
         cluster.pause(2).unwrap();
         drop(ended);
         let patient =
-            cluster.spawn_on(1, || Handle::connect().unwrap().join_until(&name("b5 again"), deadline()));
+            cluster.spawn_on(1, || Handle::connect().unwrap().join_until(name("b5 again"), deadline()));
         let mut handle = Handle::connect().unwrap();
         for _ in 0..50 {
-            let refused = handle.join_until(&name("b5 again"), Instant::now()).unwrap_err();
+            let refused = handle.join_until(name("b5 again"), Instant::now()).unwrap_err();
             assert_eq!(refused.error().code(), Some(CsError::TryAgain));
             assert!(refused.error().is_retryable());
             handle = refused.into_handle().unwrap();
@@ -203,7 +202,7 @@ fn leave_after_a_join_that_was_given_up<M: Send>(
         // While the token is with the other node, the daemon takes joins and orders none.
         cluster.pause(2).unwrap();
         let soon = Instant::now() + Duration::from_millis(100);
-        let given_up = Handle::connect().unwrap().join_until(&name("b5 given up"), soon).unwrap_err();
+        let given_up = Handle::connect().unwrap().join_until(name("b5 given up"), soon).unwrap_err();
         assert!(matches!(given_up.error(), Error::TimedOut { .. }), "{given_up}");
         drop(given_up);
         let member = std::thread::scope(|scope| {
@@ -229,40 +228,55 @@ fn leave_after_a_join_that_was_given_up<M: Send>(
     })
 }
 
-/// Why members of this process have left, by the events of its group.
-fn reasons(event: &Event<'_>) -> Vec<Reason> {
-    let Event::ConfChg(view) = event else { return Vec::new() };
-    view.left().iter().map(cpg::Member::reason).collect()
+/// Keeps why members have left.
+fn note(left: &mut Vec<Reason>, event: &OwnedEvent) {
+    if let OwnedEvent::ConfChg(view) = event {
+        left.extend(view.left().iter().map(cpg::Member::reason));
+    }
 }
 
+/// The end of the other join is heard before the leave or, if nothing is taken before, within it.
 #[test]
 fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
+    fn leave(group: Group, mut left: Vec<Reason>) -> Vec<Reason> {
+        group.leave_until(deadline(), |_, event| note(&mut left, &event.to_owned())).unwrap();
+        left
+    }
     let join = |handle: Handle| handle.join_until("b5 given up", deadline()).unwrap();
     let left = leave_after_a_join_that_was_given_up(join, |mut group| {
         group.send_until(b"in time", deadline()).unwrap();
         let events = pump(&mut group, |events| support::messages(events).next().is_some());
-        let mut left: Vec<_> = views(&events).flat_map(View::left).map(cpg::Member::reason).collect();
-        group.leave_until(deadline(), |_, event| left.extend(reasons(&event))).unwrap();
-        left
+        let mut left = Vec::new();
+        for event in &events {
+            note(&mut left, event);
+        }
+        leave(group, left)
     });
+    assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
+    let left = leave_after_a_join_that_was_given_up(join, |group| leave(group, Vec::new()));
     assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
 }
 
 #[test]
 fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave_of_a_session() {
+    fn leave(session: Session, mut left: Vec<Reason>) -> Vec<Reason> {
+        session.leave_until(deadline(), |_, event| note(&mut left, &event.to_owned())).unwrap();
+        left
+    }
     let join = |handle| Session::options().join_on_until(handle, "b5 given up", deadline()).unwrap();
     let left = leave_after_a_join_that_was_given_up(join, |mut session| {
         session.send(b"in time").unwrap();
         let mut left = Vec::new();
-        for event in session.events().map(Result::unwrap) {
-            match event {
-                OwnedEvent::ConfChg(view) => left.extend(view.left().iter().map(cpg::Member::reason)),
-                OwnedEvent::Deliver(_) => break,
-                _ => {}
+        loop {
+            let event = session.recv().unwrap();
+            note(&mut left, &event);
+            if let OwnedEvent::Deliver(_) = event {
+                break;
             }
         }
-        session.leave_until(deadline(), |_, event| left.extend(reasons(&event))).unwrap();
-        left
+        leave(session, left)
     });
+    assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
+    let left = leave_after_a_join_that_was_given_up(join, |session| leave(session, Vec::new()));
     assert_eq!(left, [Reason::ProcDown, Reason::Leave]);
 }

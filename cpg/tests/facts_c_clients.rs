@@ -4,7 +4,6 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Stdio;
 
 use cpg::{CsError, Error, GroupName, Handle};
 use support::mounts::{limit_shared_memory, mount_memory};
@@ -164,7 +163,7 @@ fn c_names_are_a_length_and_bytes() {
             GroupName::new([0xff, 0x80, b'\n']).unwrap(),
         ];
         let groups = names.each_ref().map(|name| Handle::connect().unwrap().join(name).unwrap());
-        let mut read: Vec<_> = groups[0].handle().unwrap().groups().unwrap().map(Result::unwrap).collect();
+        let mut read: Vec<_> = groups[0].daemon().groups().unwrap().map(Result::unwrap).collect();
         let mut names = names.to_vec();
         names.sort();
         read.sort();

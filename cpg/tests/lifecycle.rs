@@ -22,8 +22,8 @@ fn the_short_way_in_and_out() -> Result<(), Error> {
         assert_eq!(handle.local_node()?, NodeId::new(1));
         handle.close()?;
         // A failed join turns into an error, and the other way into a handle.
-        let _first = Handle::connect()?.join(&name("short"))?;
-        let again = || -> Result<Group, Error> { Ok(Handle::connect()?.join(&name("short"))?) };
+        let _first = Handle::connect()?.join(name("short"))?;
+        let again = || -> Result<Group, Error> { Ok(Handle::connect()?.join(name("short"))?) };
         assert_eq!(again().unwrap_err().code(), Some(cpg::CsError::Exist));
         Ok(())
     })
@@ -284,9 +284,10 @@ fn a_leave_has_a_deadline_though_events_keep_coming() {
         }
         let (mut heard, mut returned) = (0, 0);
         let deadline = Instant::now() + Duration::from_millis(20);
-        let late = session.leave_until(deadline, |_, event| match event {
-            Event::Undelivered(_) => returned += 1,
-            _ => {
+        let late = session.leave_until(deadline, |_, event| {
+            if let Event::Undelivered(_) = event {
+                returned += 1;
+            } else {
                 heard += 1;
                 wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
             }

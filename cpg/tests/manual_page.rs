@@ -11,17 +11,18 @@
 
 mod support;
 
+use std::process::Stdio;
+
 use cpg::{Connect, CsError, Event, Group, Handle, Limits, Member, NodeId, Reason, Ring, TotemEvents};
 use support::{Members, deadline, join, messages, name, pump, views};
 use testcluster::Cluster;
-use testcluster::child::succeed;
 
 fn nodes(ids: &[u32]) -> Vec<NodeId> {
     ids.iter().copied().map(NodeId::new).collect()
 }
 
 fn join_with(totem: TotemEvents, group: &str) -> Group {
-    Connect::new().totem_events(totem).open().unwrap().join_until(&name(group), deadline()).unwrap()
+    Connect::new().totem_events(totem).open().unwrap().join_until(group, deadline()).unwrap()
 }
 
 /// The kinds of the next `count` events, and the rings among them.
@@ -181,12 +182,12 @@ fn child_without_memory() {
 #[test]
 fn out_of_memory_is_an_error() {
     let cluster = Cluster::start(1).unwrap();
-    let child = succeed(cluster.command_on(1, std::env::current_exe().unwrap()).args([
-        "--exact",
-        "child_without_memory",
-        "--ignored",
-        "--nocapture",
-    ]));
+    let child = cluster
+        .command_on(1, std::env::current_exe().unwrap())
+        .args(["--exact", "child_without_memory", "--ignored", "--nocapture"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&child.stdout);
-    assert!(text.contains("refused"), "{text}");
+    assert!(text.contains("refused"), "{text}{}", String::from_utf8_lossy(&child.stderr));
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 
 use cpg::{Error, Event, Flow, Group, Handle, Limits, OwnedEvent, Session, packet};
 use support::{
-    deadline, join, join_with, packets_program, pump_session, readable, receive, split_with, wait_for,
+    deadline, join, join_with, packets_program, pump, pump_session, readable, receive, split_with, wait_for,
 };
 use testcluster::Cluster;
 use testcluster::child::assert_ended;
@@ -208,6 +208,28 @@ fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() 
         ];
         assert_eq!(seen, expected.map(|(what, bytes)| (what, bytes.to_vec())));
     });
+}
+
+#[test]
+fn who_does_not_coalesce_hears_a_packet_whole() {
+    let cluster = Cluster::start(2).unwrap();
+    let (mut plain, mut session) =
+        cluster.on(2, || (join("whole to a group"), join_with(Session::options(), "whole to a session")));
+    cluster.on(1, || {
+        for group in ["whole to a group", "whole to a session"] {
+            coalesced(group).sender().send(b"one").unwrap();
+        }
+    });
+    let mut packet = Vec::new();
+    packet::begin(&mut packet);
+    packet::push(&mut packet, b"one");
+    for events in [
+        pump(&mut plain, |events| support::messages(events).next().is_some()),
+        pump_session(&mut session, |events| support::messages(events).next().is_some()),
+    ] {
+        let message = support::messages(&events).next().unwrap();
+        assert_eq!((message.payload(), message.is_packed()), (&packet[..], false));
+    }
 }
 
 fn c_program(cluster: &Cluster, node: u32, arguments: &[&str]) -> Child {

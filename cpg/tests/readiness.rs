@@ -1,11 +1,11 @@
-//! The descriptors of handles, groups and receivers in somebody else's event loop.
+//! The descriptors of handles, groups, sessions and receivers in somebody else's event loop.
 
 mod support;
 
 use std::os::fd::{AsFd, AsRawFd as _};
 
-use cpg::{Group, Handle, Limits, Result, TotemEvents};
-use support::{deadline, join, name, pump, readable, views, wait_for};
+use cpg::{Group, Handle, Limits, Result, Session, TotemEvents};
+use support::{deadline, join, pump, readable, views, wait_for};
 use testcluster::Cluster;
 
 fn becomes_readable(fd: &impl AsFd) {
@@ -51,7 +51,7 @@ fn a_group_is_readable_while_an_event_waits() {
 fn a_receiver_is_readable_while_an_event_waits() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = join("receiver").split().unwrap();
+        let (sender, mut receiver) = Session::join("receiver").unwrap().split();
         assert_eq!(receiver.as_fd().as_raw_fd(), receiver.as_raw_fd());
         assert_eq!(receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap(), 1);
         assert!(!readable(receiver.as_fd()));
@@ -77,12 +77,17 @@ fn a_handle_is_readable_while_a_ring_waits() {
         cluster.kill(2).unwrap();
         cluster.restart(2).unwrap();
         two_events(&mut handle, |handle| handle.dispatch(Limits::available().at_most(1), |_, _| ()));
-        // The same descriptor from a handle to its group; a receiver has its own, for as long as it lives.
+        // The same descriptor from a handle to its group; a session has its own, which its receiver keeps.
         let (fd, other) = (deaf.as_raw_fd(), handle.as_raw_fd());
-        let group = deaf.join_until(&name("same"), deadline()).unwrap();
+        let group = deaf.join_until("same", deadline()).unwrap();
         assert_eq!(group.as_raw_fd(), fd);
-        let (_sender, receiver) = group.split().unwrap();
-        assert_ne!(receiver.as_raw_fd(), fd);
+        let joined = open(TotemEvents::None);
+        let fd = joined.as_raw_fd();
+        let session = Session::options().join_on_until(joined, "own", deadline()).unwrap();
+        let own = session.as_raw_fd();
+        assert_ne!(own, fd);
+        let (_sender, receiver) = session.split();
+        assert_eq!(receiver.as_raw_fd(), own);
         cluster.kill(1).unwrap();
         becomes_readable(&handle);
         assert!(handle.dispatch(Limits::available(), |_, _| ()).unwrap_err().is_connection_lost());

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
 use cpg::{
-    CsError, Ended, Error, Event, Flow, Limits, OwnedEvent, Receiver, Reconnect, Session, SessionOptions,
-    Waker,
+    CsError, Ended, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Reconnect, Session,
+    SessionOptions, Waker,
 };
 use support::fork::{alone, child, ensure, fork, reap, refused};
 use support::other_user::{become_nobody, real_root};
@@ -168,6 +168,35 @@ fn waits_end_as_they_do_in_a_membership() {
         });
         // There is no membership to end.
         session.leave().unwrap();
+    });
+}
+
+#[test]
+fn a_deadline_that_has_passed_takes_the_loss_and_the_return_as_it_takes_an_event() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(returning(Reconnect::new()), "polls");
+        let mut final_one = join_with(Session::options(), "polls and ends");
+        for session in [&mut session, &mut final_one] {
+            pump_session(session, |events| support::views(events).next().is_some());
+        }
+        cluster.kill(1).unwrap();
+        for session in [&session, &final_one] {
+            wait_for("the descriptor", || readable(session.as_fd()).then_some(()));
+        }
+        let event = session.recv_until(Instant::now()).unwrap();
+        assert!(matches!(event, Some(OwnedEvent::Lost(_))), "{event:?}");
+        assert!(final_one.recv_until(Instant::now()).unwrap_err().is_connection_lost());
+        cluster.restart(1).unwrap();
+        wait_for("the descriptor", || readable(session.as_fd()).then_some(()));
+        // Joining waits until there is a first view.
+        let event = loop {
+            match session.recv_until(Instant::now()).unwrap() {
+                Some(OwnedEvent::TotemConfChg(_)) => {}
+                event => break event,
+            }
+        };
+        assert!(matches!(event, Some(OwnedEvent::Rejoined(_))), "{event:?}");
     });
 }
 
@@ -359,12 +388,19 @@ fn an_error_that_waiting_does_not_mend_ends_it() {
     cluster.on(1, || {
         let pauses = Reconnect::new().keep_queue().pauses(Duration::from_secs(2), Duration::from_secs(2));
         let (sender, mut receiver) = join_with(returning(pauses), "twice").split();
-        cluster.kill(1).unwrap();
-        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
-        let ticket = sender.send_tracked(b"kept").unwrap();
-        cluster.restart(1).unwrap();
-        // The process is in the group before the session is.
-        let other = join("twice");
+        let (ticket, other) = loop {
+            cluster.kill(1).unwrap();
+            while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+            let ticket = sender.send_tracked(b"kept").unwrap();
+            cluster.restart(1).unwrap();
+            // The process is in the group before the session is.
+            match Handle::connect().unwrap().join_until("twice", deadline()) {
+                Ok(other) => break (ticket, other),
+                // Or after it, on a busy machine: once more.
+                Err(error) => assert_eq!(error.error().code(), Some(CsError::Exist)),
+            }
+            assert_eq!(support::receive(&mut receiver, 1), [b"kept"]);
+        };
         let event = receiver.recv().unwrap();
         let OwnedEvent::Undelivered(message) = event else { panic!("{event:?}") };
         assert_eq!((message.payload(), message.was_sent()), (&b"kept"[..], false));
@@ -492,7 +528,7 @@ fn it_can_be_stopped_at_any_time() {
             assert!(matches!(error, Error::Left) || error.is_connection_lost(), "{error}");
         }
         cluster.restart(1).unwrap();
-        let handle = cpg::Handle::connect().unwrap();
+        let handle = Handle::connect().unwrap();
         wait_for("the groups to be gone", || handle.processes().unwrap().next().is_none().then_some(()));
     });
 }

@@ -156,8 +156,8 @@ fn a_dispatch_has_the_same_limits() {
         pump(&mut group, |events| views(events).next().is_some());
         let waker = Waker::new().unwrap();
         two_events_wait(&mut group);
-        let wakes = |_: &Link, _: Event<'_>| waker.wake();
-        assert_eq!(group.dispatch(Limits::available().woken_by(&waker), wakes).unwrap(), 1);
+        let wake = |_: &Link, _: Event<'_>| waker.wake();
+        assert_eq!(group.dispatch(Limits::available().woken_by(&waker), wake).unwrap(), 1);
         waker.wake();
         assert_eq!(group.dispatch(Limits::one().woken_by(&waker), |_, _| panic!()).unwrap(), 0);
         let soon = Instant::now() + Duration::from_millis(10);

@@ -3,7 +3,7 @@
 
 mod support;
 
-use cpg::{Connect, CsError, Error, Group, Handle};
+use cpg::{Connect, CsError, Error, Handle};
 use support::{deadline, name};
 use testcluster::Cluster;
 
@@ -38,7 +38,7 @@ fn joining_waits_for_a_daemon_that_is_starting() {
     assert!(refused.to_string().contains("it is starting"), "{refused}");
     for _ in 0..10 {
         let early = name("early");
-        let group = while_it_starts(&cluster, || Group::join_until(Connect::new(), &early, deadline()));
+        let group = while_it_starts(&cluster, || Connect::new().join_until(&early, deadline()));
         cluster.on(1, || group.unwrap().leave().unwrap());
     }
 }

@@ -41,7 +41,7 @@ fn a_task_hears_of_loss_and_return_in_order() {
                     let handler = |sender: &Sender, event: Event<'_>| match event {
                         Event::Lost(lost) => told.push((lost.generation(), sender.try_send(b"x").is_err())),
                         Event::Rejoined(back) => {
-                            told.push((back.generation(), sender.try_send(b"x").is_err()))
+                            told.push((back.generation(), sender.try_send(b"x").is_err()));
                         }
                         Event::Deliver(message) => told.push((0, message.payload() != b"x")),
                         _ => {}

@@ -332,7 +332,7 @@ fn join_anew(gate: &Gate) -> Result<(), End> {
 fn join_a_handle(gate: &Gate) -> Result<(), End> {
     let handle = Handle::connect()?;
     gate.call();
-    let mut group = handle.join_until(&name(gate.name()), deadline()).map_err(Error::from)?;
+    let mut group = handle.join_until(name(gate.name()), deadline()).map_err(Error::from)?;
     group.send(b"x")?;
     assert_eq!(payloads(&mut group, 1), [b"x"]);
     Ok(())

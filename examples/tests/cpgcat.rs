@@ -294,5 +294,5 @@ fn wrong_calls_and_a_missing_daemon_are_told() {
         errors.starts_with("cpgcat: cannot connect to corosync (cpg_model_initialize: CS_ERR_LIBRARY"),
         "{errors}"
     );
-    assert!(errors.contains("is it running?"), "{errors}");
+    assert!(errors.contains("is corosync running?"), "{errors}");
 }

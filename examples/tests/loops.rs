@@ -149,7 +149,7 @@ fn a_lost_daemon_is_told() {
     for program in all() {
         let (output, errors) = outcome(cluster.command_on(1, program), &["g"], 1);
         assert_eq!(output, "");
-        assert!(errors.contains("is it running?"), "{errors}");
+        assert!(errors.contains("is corosync running?"), "{errors}");
     }
 }
 

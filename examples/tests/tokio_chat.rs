@@ -3,8 +3,12 @@
 
 mod support;
 
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use nix::sys::signal::Signal;
-use support::{Program, outcome};
+use support::{Program, outcome, wait_for};
 use testcluster::Cluster;
 
 const TOKIO_CHAT: &str = env!("CARGO_BIN_EXE_tokio_chat");
@@ -59,7 +63,40 @@ fn it_leaves_with_a_signal_and_tells_a_lost_daemon() {
     assert!(errors.starts_with("tokio_chat: cpg_"), "{errors}");
     assert!(errors.contains("the connection to corosync is lost"), "{errors}");
     let (_, errors) = outcome(cluster.command_on(1, TOKIO_CHAT), &[], 1);
-    assert!(errors.contains("is it running?"), "{errors}");
+    assert!(errors.contains("is corosync running?"), "{errors}");
+}
+
+#[test]
+fn it_hears_on_while_a_line_waits_for_space_in_the_queue() {
+    let cluster = Cluster::start(1).unwrap();
+    let mut alice = tokio_chat(&cluster, 1, "alice");
+    alice.line();
+    cluster.pause(1).unwrap();
+    let (mut input, written) = (alice.take_input(), Arc::new(AtomicUsize::new(0)));
+    let saying = std::thread::spawn({
+        let written = Arc::clone(&written);
+        move || {
+            let line = ".".repeat(10_000);
+            for _ in 0..1000 {
+                writeln!(input, "{line}").unwrap();
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+            writeln!(input, "the end").unwrap();
+            input
+        }
+    });
+    // Many looks in a row: it has stopped to read.
+    let (mut before, mut same) = (0, 0);
+    wait_for("the queue to be full", || {
+        let now = written.load(Ordering::Relaxed);
+        same = if now == std::mem::replace(&mut before, now) { same + 1 } else { 0 };
+        (now > 0 && same == 100).then_some(())
+    });
+    assert!(!saying.is_finished(), "there was space for all");
+    cluster.resume(1).unwrap();
+    alice.expect("alice: the end");
+    drop(saying.join().unwrap());
+    alice.end_well();
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Any callbacks that C may make, through a stub of libcpg: the handler sees what was handed over, in order and once, also
-//! when it panics now and then, when messages travel in packets, and whichever way events are taken.
+//! when it panics now and then, when messages travel in packets, and whichever way events are taken, by a group or a session.
 #![no_main]
 
 #[path = "../../../cpg/tests/support/stub.rs"]
@@ -8,8 +8,9 @@ mod stub;
 use std::ops::ControlFlow::{Break, Continue};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, set_hook, take_hook};
 use std::sync::{Arc, Mutex, Once};
+use std::time::Instant;
 
-use cpg::{packet, Connect, CsError, Error, Event, Flow, Group, GroupName, Limits, Link, Receiver, Sender};
+use cpg::{CsError, Error, Event, Group, Handle, Limits, Receiver, Sender, Session, packet};
 use cpg_sys::{CS_ERR_LIBRARY, CS_ERR_TRY_AGAIN, CS_OK, cpg_address, cpg_name, cs_error_t};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -20,9 +21,15 @@ const MOST: usize = 128;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    coalesced: bool,
-    split: bool,
+    kind: Kind,
     steps: Vec<Step>,
+}
+
+/// What has joined.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Kind {
+    Group,
+    Session { coalesced: bool, split: bool },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -104,6 +111,8 @@ enum How {
     AtMost(u8),
     Run,
     Break,
+    /// By a deadline that has passed.
+    Late,
 }
 
 impl Return {
@@ -305,29 +314,67 @@ fn see(event: Event<'_>) -> Option<Seen> {
 }
 
 enum Joined {
-    Whole(Group),
+    Group(Group),
+    Session(Session),
     Split(Sender, Receiver),
 }
 
 impl Joined {
-    fn take(&mut self, how: How, mut handler: impl FnMut(&Link, Event<'_>)) -> cpg::Result<()> {
-        let most = match how {
+    fn new(kind: Kind, handle: Handle) -> Self {
+        let Kind::Session { coalesced, split } = kind else {
+            return Self::Group(handle.join("fuzz").unwrap());
+        };
+        let options = if coalesced { Session::options().coalesce() } else { Session::options() };
+        let session = options.join_on(handle, "fuzz").unwrap();
+        if split {
+            let (sender, receiver) = session.split();
+            Self::Split(sender, receiver)
+        } else {
+            Self::Session(session)
+        }
+    }
+
+    fn send(&self, message: &[u8]) {
+        match self {
+            Self::Group(group) => group.send(message).unwrap(),
+            // Full, or ended by an error that a dispatch had.
+            Self::Session(session) => drop(session.send(message)),
+            Self::Split(sender, _) => drop(sender.try_send(message)),
+        }
+    }
+
+    fn take(&mut self, how: How, mut handler: impl FnMut(Event<'_>)) -> cpg::Result<()> {
+        let limits = match how {
             How::One => Limits::available().at_most(1),
             How::AtMost(most) => Limits::available().at_most(usize::from(most)),
             How::All | How::Run | How::Break => Limits::available(),
+            How::Late => Limits::forever().until(Instant::now()),
         };
-        let run = |link: &Link, event: Event<'_>| {
-            handler(link, event);
+        let mut run = |event: Event<'_>| {
+            handler(event);
             if matches!(how, How::Break) { Break(()) } else { Continue(()) }
         };
         match (self, how) {
-            (Self::Whole(group), How::Run | How::Break) => group.run_with(Limits::available(), run).map(drop),
-            (Self::Split(_, receiver), How::Run | How::Break) => {
-                receiver.run_with(Limits::available(), run).map(drop)
+            (Self::Group(group), How::Run | How::Break) => {
+                group.run_with(limits, |_, event| run(event)).map(drop)
             }
-            (Self::Whole(group), _) => group.dispatch(most, handler).map(drop),
-            (Self::Split(_, receiver), _) => receiver.dispatch(most, handler).map(drop),
+            (Self::Session(session), How::Run | How::Break) => {
+                session.run_with(limits, |_, event| run(event)).map(drop)
+            }
+            (Self::Split(_, receiver), How::Run | How::Break) => {
+                receiver.run_with(limits, |_, event| run(event)).map(drop)
+            }
+            (Self::Group(group), _) => group.dispatch(limits, |_, event| handler(event)).map(drop),
+            (Self::Session(session), _) => session.dispatch(limits, |_, event| handler(event)).map(drop),
+            (Self::Split(_, receiver), _) => receiver.dispatch(limits, |_, event| handler(event)).map(drop),
         }
+    }
+}
+
+impl How {
+    /// True if it may end before there is nothing left.
+    fn is_partial(self) -> bool {
+        matches!(self, Self::One | Self::AtMost(_) | Self::Break | Self::Late)
     }
 }
 
@@ -346,8 +393,10 @@ struct Check {
     count: usize,
     /// Members of a list that was too long, or of a group that is too large.
     refused: Option<usize>,
-    /// An error that comes when what it has left undelivered has been handed back.
+    /// An error that comes when what it has left undelivered has been handed back. None if the handler has panicked over it.
     put_off: Option<CsError>,
+    /// The error that has ended a session, which each further dispatch returns.
+    over: Option<Error>,
 }
 
 /// The handler's panic.
@@ -365,6 +414,7 @@ impl Check {
             count: 1,
             refused: None,
             put_off: None,
+            over: None,
         }
     }
 
@@ -381,7 +431,7 @@ impl Check {
     fn take(&mut self, joined: &mut Joined, how: How) {
         let (seen, panic) = (&mut self.seen, &mut self.panic);
         let taking = AssertUnwindSafe(|| {
-            joined.take(how, |_, event| {
+            joined.take(how, |event| {
                 seen.extend(see(event));
                 *panic = panic.map(|after| after.wrapping_sub(1));
                 if *panic == Some(u8::MAX) {
@@ -394,6 +444,7 @@ impl Check {
         let carried_out: Vec<_> = self.carried_out.lock().unwrap().drain(..).collect();
         for (i, (call, back)) in carried_out.iter().enumerate() {
             assert!(self.refused.is_none(), "events are taken of a group that is too large");
+            assert!(self.over.is_none(), "events are taken after {:?}", self.over);
             match call.events(self.coalesced) {
                 Ok(events) => self.expected.extend(events),
                 Err(members) => self.refused = Some(members),
@@ -412,13 +463,20 @@ impl Check {
             Ok(result) => result,
             Err(panic) => return assert!(panic.is::<Planned>(), "a panic of the crate's own"),
         };
+        let is_session = !matches!(joined, Joined::Group(_));
+        if let Some(over) = &self.over {
+            return match result {
+                Ok(()) => assert!(matches!(how, How::AtMost(0)), "{over} does not come again"),
+                Err(error) => assert_eq!(error, *over),
+            };
+        }
+        if let Err(error) = &result {
+            self.over = (is_session && !error.is_retryable()).then(|| error.clone());
+        }
         match (result, carried_out.last()) {
             (Ok(()), last) => {
-                assert!(
-                    self.refused.is_none() || matches!(how, How::One | How::AtMost(_) | How::Break),
-                    "{last:?} was no error"
-                );
-                assert!(error.is_none() || matches!(joined, Joined::Split(..)), "{last:?} was no error");
+                assert!(self.refused.is_none() || how.is_partial(), "{last:?} was no error");
+                assert!(error.is_none() || is_session, "{last:?} was no error");
             }
             (Err(Error::GroupTooLarge { members, .. }), _) => {
                 if self.refused.is_none() {
@@ -460,17 +518,10 @@ fuzz_target!(|input: Input| {
 });
 
 fn run(input: &Input) {
-    let flow = if input.coalesced { Flow::coalesced() } else { Flow::new() };
-    let handle = Connect::new().flow(flow).open().unwrap();
+    let handle = Handle::connect().unwrap();
     let stub = Stub::last();
-    let group = handle.join(&GroupName::new("fuzz").unwrap()).unwrap();
-    let mut joined = if input.split {
-        let (sender, receiver) = group.split().unwrap();
-        Joined::Split(sender, receiver)
-    } else {
-        Joined::Whole(group)
-    };
-    let mut check = Check::new(input.coalesced);
+    let mut joined = Joined::new(input.kind, handle);
+    let mut check = Check::new(matches!(input.kind, Kind::Session { coalesced: true, .. }));
     for step in &input.steps {
         match step {
             Step::Plan(call, back) => check.plan(stub, call, *back),
@@ -481,11 +532,7 @@ fn run(input: &Input) {
                 stub.reply(stub::Replies { members: i32::from(*count).max(1), ..SOUND });
             }
             Step::Odd(call) => call.make(stub),
-            Step::Send(message) => match &joined {
-                Joined::Whole(group) => group.send(message).unwrap(),
-                // Full, or ended by an error that a dispatch had.
-                Joined::Split(sender, _) => drop(sender.try_send(message)),
-            },
+            Step::Send(message) => joined.send(message),
         }
     }
     check.finish(&mut joined);

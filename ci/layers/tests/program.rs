@@ -32,11 +32,7 @@ fn ends_with_0_after_a_clean_tree() {
 
 #[test]
 fn ends_with_1_after_a_violation_and_says_where() {
-    ends(
-        &run("wrong", "\nuse crate::packet::read;"),
-        1,
-        "src/error.rs:2: imports from packet/read.rs: ",
-    );
+    ends(&run("wrong", "\nuse crate::packet::read;"), 1, "src/error.rs:2: imports from packet/read.rs: ");
 }
 
 #[test]

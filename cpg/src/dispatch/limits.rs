@@ -77,6 +77,23 @@ impl<'w> Limits<'w> {
 }
 
 /// The reason why a run ended.
+///
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use std::time::{Duration, Instant};
+/// use cpg::{Ended, Event, Group, Limits};
+///
+/// let mut group = Group::join("ledger")?;
+/// let soon = Limits::forever().until(Instant::now() + Duration::from_secs(1));
+/// let ended: Ended<Vec<u8>> = group.run_with(soon, |_, event| match event {
+///     Event::Deliver(message) => Break(message.payload().to_vec()),
+///     _ => Continue(()),
+/// })?;
+/// if let Some(payload) = ended.broke() {
+///     println!("{payload:?}");
+/// }
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended<T> {

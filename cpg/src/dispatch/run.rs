@@ -1,7 +1,6 @@
 //! The loop that takes events one by one until a limit ends it.
 
 use std::cell::Cell;
-use std::iter::{self, FusedIterator};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
@@ -9,7 +8,7 @@ use std::time::Instant;
 use crate::dispatch::limits::{Ended, Limits};
 use crate::dispatch::waker::Waker;
 use crate::error::Result;
-use crate::event::event::{Event, OwnedEvent};
+use crate::event::event::Event;
 use crate::ffi::events::Taken;
 
 /// Where a dispatch takes its events from.
@@ -84,7 +83,7 @@ impl<'l> Progress<'l> {
                 return Some(Stopped::Woken);
             }
         }
-        self.limits.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| Stopped::TimedOut)
+        self.is_late().then_some(Stopped::TimedOut)
     }
 
     /// Waits for `source`; returns why it is not to be waited for any longer.
@@ -94,10 +93,16 @@ impl<'l> Progress<'l> {
         if !waits {
             return Ok(Some(Stopped::Idle));
         }
-        if !source.wait(deadline, waker.map(Waker::as_fd))? {
-            return Ok(Some(Stopped::TimedOut));
+        let ready = source.wait(deadline, waker.map(Waker::as_fd))?;
+        if waker.is_some_and(Waker::take) {
+            return Ok(Some(Stopped::Woken));
         }
-        Ok(waker.is_some_and(Waker::take).then_some(Stopped::Woken))
+        // A descriptor can be readable with nothing to take, again and again.
+        Ok((!ready || self.is_late()).then_some(Stopped::TimedOut))
+    }
+
+    fn is_late(&self) -> bool {
+        self.limits.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
@@ -141,19 +146,6 @@ pub(crate) fn until_broken<L, T>(
             progress.end();
         }
     }
-}
-
-/// Returns the events that `next` gives, until an error, which is the last item.
-pub(crate) fn until_error(
-    mut next: impl FnMut() -> Result<OwnedEvent>,
-) -> impl FusedIterator<Item = Result<OwnedEvent>> {
-    let mut failed = false;
-    iter::from_fn(move || {
-        let event = (!failed).then(&mut next)?;
-        failed = event.is_err();
-        Some(event)
-    })
-    .fuse()
 }
 
 impl Stopped {

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 use crate::os::fd;
+use crate::os::fork::Owner;
 
 /// Ends a [`run`](crate::Group::run_with) that is [woken by](crate::Limits::woken_by) it, from any thread or from a signal handler.
 ///
 /// A wake stays until a run has seen it: one that comes before the run begins ends it at once, and many before it are one.
-/// Clones wake the same.
+/// Clones wake the same. After a fork its wakes are the parent's; a child makes a waker of its own.
 ///
 /// ```no_run
 /// use cpg::{Ended, Group, Limits, Waker};
@@ -43,6 +44,8 @@ struct Inner {
     eventfd: File,
     /// Saves a system call between two events: true from each wake that has written to the look at the eventfd that follows.
     hint: AtomicBool,
+    /// The process that made it.
+    owner: Owner,
 }
 
 impl Waker {
@@ -52,7 +55,7 @@ impl Waker {
     /// [`Error::Poll`] if there are no descriptors left.
     pub fn new() -> Result<Self> {
         let eventfd = fd::eventfd().map_err(Error::poll)?.into();
-        Ok(Self(Arc::new(Inner { eventfd, hint: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner { eventfd, hint: AtomicBool::new(false), owner: Owner::this_process() })))
     }
 
     /// Ends the wait, or the next one.
@@ -67,8 +70,13 @@ impl Waker {
     }
 
     /// Whether there was a wake, which there is no longer. Cheap when there was none.
+    ///
+    /// A handler may have forked, and a wake from before that is the parent's: the eventfd is of both (A17).
     pub(crate) fn take_hinted(&self) -> bool {
-        self.0.hint.load(Ordering::SeqCst) && self.0.hint.swap(false, Ordering::SeqCst) && self.take()
+        self.0.hint.load(Ordering::SeqCst)
+            && self.0.owner.check().is_ok()
+            && self.0.hint.swap(false, Ordering::SeqCst)
+            && self.take()
     }
 
     /// Whether there was a wake, which there is no longer.

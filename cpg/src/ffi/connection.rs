@@ -26,7 +26,7 @@ const DESCRIPTORS: usize = 8;
 pub(crate) fn connect(options: Connect, deadline: Option<Instant>) -> Result<(RequestHalf, EventHalf)> {
     let waiting_for = "another thread of this process to connect or close";
     let mut tables = Tables::lock(deadline).ok_or(Error::TimedOut { waiting_for })?;
-    let open = tables.handles;
+    let open = tables.handles();
     if open >= Tables::CAPACITY && !options.more_handles {
         return Err(Error::TooManyHandles { open });
     }
@@ -37,8 +37,8 @@ pub(crate) fn connect(options: Connect, deadline: Option<Instant>) -> Result<(Re
     let mut handle = 0;
     // SAFETY: the model is a cpg_model_v1_data_t and says so in its first member, as C's cast expects, has no flag that libcpg
     // does not know, and is copied (lib/cpg.c, cpg_model_initialize). The context is kept until cpg_finalize has returned. The
-    // lock is held (A12), and the table does not
-    // move (A13), unless the caller of `more_handles` has promised that no other thread is in libcpg.
+    // lock is held (A12), and the table does not move (A13), unless the caller of `more_handles` has promised that no other
+    // thread is in libcpg.
     let code = unsafe {
         sys::cpg_model_initialize(
             &raw mut handle,
@@ -48,7 +48,8 @@ pub(crate) fn connect(options: Connect, deadline: Option<Instant>) -> Result<(Re
         )
     };
     check("cpg_model_initialize", code)?;
-    tables.handles += 1;
+    // SAFETY: one handle was made.
+    unsafe { tables.count(1, 0) };
     drop(tables);
     // From here on it closes the handle when it goes.
     let mut open = OpenHandle {

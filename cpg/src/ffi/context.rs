@@ -55,7 +55,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// What a dispatch hands its event to.
+/// The closure that a dispatch hands its event to.
 type Handler<'f> = dyn FnMut(Event<'_>) + 'f;
 
 /// One dispatch of one event.

@@ -32,8 +32,8 @@ impl<'c> Iteration<'c> {
         half.check_owner()?;
         half.unfinished.borrow_mut().retain(|&handle| iteration_finalize(half, handle).is_err());
         let mut tables = tables();
-        if tables.iterations >= Tables::CAPACITY {
-            return Err(Error::TooManyIterations { open: tables.iterations });
+        if tables.iterations() >= Tables::CAPACITY {
+            return Err(Error::TooManyIterations { open: tables.iterations() });
         }
         let (kind, group) = match kind {
             Kind::Names => (sys::CPG_ITERATION_NAME_ONLY, std::ptr::null()),
@@ -46,7 +46,8 @@ impl<'c> Iteration<'c> {
         let code = unsafe { sys::cpg_iteration_initialize(half.open.handle, kind, group, &raw mut handle) };
         // libcpg keeps the entry of an iteration that the daemon itself refused.
         let kept = !matches!(code, sys::CS_ERR_TRY_AGAIN | sys::CS_ERR_LIBRARY | sys::CS_ERR_NAME_TOO_LONG);
-        tables.iterations += usize::from(kept);
+        // SAFETY: so many were made.
+        unsafe { tables.count(0, isize::from(kept)) };
         half.open.iterations.fetch_add(usize::from(kept), Ordering::Relaxed);
         drop(tables);
         half.check("cpg_iteration_initialize", code)?;
@@ -85,7 +86,8 @@ fn iteration_finalize(half: &RequestHalf, handle: sys::cpg_iteration_handle_t) -
     // SAFETY: the iteration is open, as libcpg keeps it until this succeeds, and the lock is held (A12).
     let code = unsafe { sys::cpg_iteration_finalize(handle) };
     half.check("cpg_iteration_finalize", code)?;
-    tables.iterations -= 1;
+    // SAFETY: one has ended.
+    unsafe { tables.count(0, -1) };
     half.open.iterations.fetch_sub(1, Ordering::Relaxed);
     Ok(())
 }

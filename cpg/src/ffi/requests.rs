@@ -80,7 +80,7 @@ impl RequestHalf {
         self.check_owner()?;
         let mut node = 0;
         // SAFETY: libcpg writes one unsigned int, and no other thread makes a request on this handle, as a
-        // Connection is not Sync (A4).
+        // RequestHalf is not Sync (A4).
         let code = unsafe { sys::cpg_local_get(self.open.handle, &raw mut node) };
         self.check("cpg_local_get", code)?;
         Ok(NodeId::new(node))
@@ -99,7 +99,8 @@ impl RequestHalf {
         })
     }
 
-    /// The members of a group of at most 384: with more the daemon writes past its own reply (A9). `handle/members.rs` sees to it.
+    /// Returns the members of a group of at most 384: with more the daemon writes past its own reply (A9).
+    /// [`own_members`](crate::handle::members::own_members) asks it of a group that is known to be small.
     pub(crate) fn membership_get(&self, group: &GroupName) -> Result<Vec<Member>> {
         self.check_owner()?;
         let mut name = group.clone();
@@ -123,7 +124,8 @@ impl RequestHalf {
         self.check_owner()?;
         group.check_joinable()?;
         // SAFETY: the name has the layout of cpg_name and outlives the call, which copies it. This handle has
-        // not left a group, after which cpg_join would spin (B2): leaving consumes it.
+        // not left a group, after which cpg_join would spin (B2): each type that leaves
+        // consumes it.
         let code = unsafe { sys::cpg_join(self.open.handle, std::ptr::from_ref(group).cast()) };
         self.check("cpg_join", code)
     }
@@ -131,7 +133,7 @@ impl RequestHalf {
     pub(crate) fn leave(&self, group: &GroupName) -> Result<()> {
         self.check_owner()?;
         // SAFETY: as in join. The name is the one joined (B3), and the join has been delivered, before which
-        // cpg_leave would spin on CS_ERR_BUSY (lib/cpg.c): `group/` and `session/` see to both.
+        // cpg_leave would spin on CS_ERR_BUSY (lib/cpg.c): only what has joined leaves, under that name.
         let code = unsafe { sys::cpg_leave(self.open.handle, std::ptr::from_ref(group).cast()) };
         self.check("cpg_leave", code)
     }

@@ -27,7 +27,7 @@ impl Pauses {
 
     /// Returns the pause after `pause`.
     pub(crate) fn after(self, pause: Duration) -> Duration {
-        (pause * 2).min(self.longest)
+        pause.saturating_mul(2).min(self.longest)
     }
 }
 

@@ -1,13 +1,13 @@
 //! A membership.
 
-use std::iter::FusedIterator;
 use std::ops::{ControlFlow, Deref};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
+use crate::dispatch::events::{Events, Receive};
 use crate::dispatch::limits::{Ended, Limits};
 use crate::dispatch::plain::Plain;
-use crate::dispatch::run::{Progress, Stopped, run, until_broken, until_error};
+use crate::dispatch::run::{Progress, Stopped, run, until_broken};
 use crate::error::{Error, Result};
 use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::events::EventHalf;
@@ -207,8 +207,8 @@ impl Group {
     /// }
     /// # Ok::<(), cpg::Error>(())
     /// ```
-    pub fn events(&mut self) -> impl FusedIterator<Item = Result<OwnedEvent>> {
-        until_error(|| self.recv())
+    pub fn events(&mut self) -> Events<'_> {
+        Events::new(self)
     }
 
     /// Leaves the group and closes the handle, passing over the events that come until then.
@@ -254,6 +254,12 @@ impl Group {
         let Self { link, events } = self;
         drop(events);
         link.daemon.close()
+    }
+}
+
+impl Receive for Group {
+    fn receive(&mut self) -> Result<OwnedEvent> {
+        self.recv()
     }
 }
 

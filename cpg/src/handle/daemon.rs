@@ -1,4 +1,4 @@
-//! What the daemon can be asked.
+//! Questions to the daemon.
 
 use crate::error::Result;
 use crate::ffi::iteration::Kind;
@@ -21,6 +21,14 @@ use crate::member::{Member, NodeId};
 /// let group = Group::join("ledger")?;
 /// let daemon: &Daemon = group.daemon();
 /// println!("node {}: {:?}", daemon.local_node()?, daemon.members_of(group.name())?);
+/// println!("{} bytes at once, flow control {:?}", daemon.max_atomic_message_size(), daemon.flow_control()?);
+/// for name in daemon.groups()? {
+///     let name = name?;
+///     println!("{name}: {} processes", daemon.processes_of(&name)?.count());
+/// }
+/// for process in daemon.processes()? {
+///     println!("{:?}", process?);
+/// }
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug)]

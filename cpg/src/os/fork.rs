@@ -85,7 +85,10 @@ fn wiped_page() -> io::Result<&'static AtomicU32> {
     // SAFETY: the page was mapped above, and nobody has a reference to it.
     let code = unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) };
     if code != 0 {
-        return Err(io::Error::last_os_error());
+        let error = io::Error::last_os_error();
+        // SAFETY: it was mapped above, and nobody has a reference to it.
+        unsafe { libc::munmap(page, PAGE) };
+        return Err(error);
     }
     // SAFETY: it is mapped for good, zero, aligned, and reached through this alone.
     Ok(unsafe { AtomicU32::from_ptr(page.cast()) })

@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::event::reconnect::Lost;
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::Connect;
-use crate::ffi::requests::Counted;
 use crate::group::leave::OwnLeave;
 use crate::member::Member;
 use crate::os::fd;
@@ -26,8 +25,6 @@ pub(super) struct Incoming {
     pub(super) generation: u64,
     pub(super) leave: OwnLeave,
     pub(super) stash: Stash,
-    /// The count after which one more event of a full group can be taken (A8).
-    pub(super) counted: Option<Counted>,
     /// How the next membership is found when this one is lost; none if no other one follows.
     comeback: Option<Comeback>,
 }
@@ -85,7 +82,6 @@ impl Incoming {
             generation: 1,
             leave: OwnLeave::default(),
             stash: Stash::default(),
-            counted: None,
             comeback,
         }
     }
@@ -119,7 +115,8 @@ impl Incoming {
     #[cold]
     pub(super) fn lose(&mut self, shared: &Arc<Shared>, error: &Error) {
         let (Membership::Here { events, .. }, Some(comeback)) = (&self.membership, &self.comeback) else {
-            return;
+            // A sender that meets an error where there is no membership must not be met again and again.
+            return self.give_up(shared, error.clone());
         };
         shared.outbox().readiness().remove(events.as_fd());
         shared.outbox().lose(error);
@@ -153,7 +150,6 @@ impl Incoming {
         match entered {
             Ok((events, me)) => {
                 self.generation += 1;
-                self.counted = None;
                 self.membership = Membership::Here { events, me, back: true };
                 if let Some(comeback) = &self.comeback {
                     comeback.bell.take();
@@ -164,10 +160,7 @@ impl Incoming {
     }
 
     fn give_up(&mut self, shared: &Shared, error: Error) {
-        if let Some(comeback) = self.comeback.take() {
-            // Its descriptor stays where event loops wait for it.
-            comeback.bell.take();
-        }
+        self.comeback = None;
         shared.outbox().end(if error.is_final() { &error } else { &Error::Left });
         let away = !matches!(self.membership, Membership::Here { .. });
         self.membership = Membership::Over { error, told: false, away };

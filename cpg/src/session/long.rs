@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::session::outbox::{Outbox, STALL, SendNow, Stage, State};
+use crate::session::outbox::{Outbox, PAUSES, STALL, SendNow, Stage, State};
 
 impl Outbox {
     /// Sends a message by `call`, which may wait for the daemon, in its turn, for which this waits. `call` gets the generation of
@@ -37,6 +37,13 @@ impl Outbox {
             if open && state.queue.take_turn(number) {
                 break;
             }
+            if state.is_stalled() {
+                state.last_arrival = Instant::now();
+                if state.queue.take_turn(number) {
+                    break;
+                }
+                self.send_front(&mut state, send);
+            }
             let now = Instant::now();
             let late = deadline.is_some_and(|deadline| now >= deadline);
             let wait = if late { Err(Error::QueueFull) } else { state.may_wait("cpg_mcast_joined") };
@@ -45,8 +52,13 @@ impl Outbox {
                 self.flush(&mut state, send);
                 return Err(error);
             }
-            let until = deadline.map_or(now + STALL, |deadline| deadline.min(now + STALL));
+            // Without a receiver nobody else tries again what flow control has refused.
+            let most = if state.stage == Stage::Unheard { PAUSES.longest } else { STALL };
+            let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
             state = self.wait_space(state, until)?;
+            if state.stage == Stage::Unheard {
+                self.flush(&mut state, send);
+            }
         }
         state.busy = true;
         let generation = state.generation;

@@ -1,4 +1,4 @@
-//! What programs with traffic need on top of a membership: a queue, tickets, packets, long messages, reconnecting.
+//! A membership with a queue, for programs with traffic: tickets, packets, long messages, reconnecting.
 
 pub(crate) mod end;
 pub(crate) mod flow;

@@ -23,7 +23,8 @@ use crate::session::shared::Shared;
 /// The options of a [`Session`](crate::Session), from [`Session::options`](crate::Session::options).
 ///
 /// ```no_run
-/// use cpg::{Connect, Reconnect, Session, TotemEvents};
+/// use std::time::{Duration, Instant};
+/// use cpg::{Connect, Flow, Handle, Reconnect, Session, SessionOptions, TotemEvents};
 ///
 /// let session = Session::options()
 ///     .connect(Connect::new().totem_events(TotemEvents::InitialAndChanges))
@@ -31,6 +32,14 @@ use crate::session::shared::Shared;
 ///     .reconnect(Reconnect::new())
 ///     .join("ledger")?;
 /// session.leave()?;
+///
+/// // The same options for many sessions, each with a deadline of its own.
+/// let options = SessionOptions::new().flow(Flow::coalesced().window(256 << 10));
+/// let deadline = Instant::now() + Duration::from_secs(60);
+/// let first = options.join_until("first", deadline)?;
+/// // On handles that are connected, and that are given back when a join fails.
+/// let second = options.join_on(Handle::connect()?, "second")?;
+/// let third = options.join_on_until(Handle::connect()?, "third", deadline)?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -28,7 +28,8 @@ use crate::session::queue::{Full, Queue};
 
 /// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
 /// these to the second.
-const PAUSES: Pauses = Pauses { first: Duration::from_micros(200), longest: Duration::from_millis(20) };
+pub(super) const PAUSES: Pauses =
+    Pauses { first: Duration::from_micros(200), longest: Duration::from_millis(20) };
 
 /// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
 /// that was in flight (B17), its delivery says so.
@@ -191,8 +192,7 @@ impl Outbox {
             return self.push_unheard(state, slices, len, send);
         }
         let Ok(number) = state.queue.push(slices, len) else {
-            let stopped = state.busy || state.is_stopped();
-            if state.last_arrival.elapsed() >= STALL && !state.queue.is_open() && !stopped {
+            if state.is_stalled() {
                 state.last_arrival = Instant::now();
                 self.send_front(state, send);
             }
@@ -334,10 +334,14 @@ impl Outbox {
 
     /// Sends the front of the queue; false if it could not be sent, or there is none.
     #[inline]
-    fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
+    pub(super) fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
         let Some(bytes) = state.queue.front() else { return false };
         match send(bytes) {
-            None => state.put_off = true,
+            None => {
+                state.put_off = true;
+                // Whoever has the lock goes on. A time that has come would keep the receiver awake until then.
+                state.retry = None;
+            }
             Some(Ok(())) => {
                 state.retry = None;
                 state.queue.sent();
@@ -482,6 +486,12 @@ impl State {
     /// True if the receiver has something to handle that is not libcpg's.
     pub(super) fn has_news(&self) -> bool {
         self.queue.has_returned() || self.fault.is_some()
+    }
+
+    /// True if nothing in flight has come back for so long that one message goes out past the window.
+    pub(super) fn is_stalled(&self) -> bool {
+        let stopped = self.busy || self.is_stopped();
+        self.last_arrival.elapsed() >= STALL && !self.queue.is_open() && !stopped
     }
 
     /// An error if sending the message ended the queue or the membership; it is then not handed back.

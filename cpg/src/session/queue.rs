@@ -212,12 +212,10 @@ impl Queue {
         true
     }
 
-    /// A message is not sent after all, and its sender knows.
+    /// A message is not sent after all. Its sender knows, and nobody has a ticket for it.
     fn unnumber(&mut self, messages: Range<u64>) {
         if messages.end == self.next {
             self.next = messages.start;
-        } else {
-            self.note_lost(messages, &Error::Dropped);
         }
     }
 
@@ -285,7 +283,6 @@ impl Queue {
         if let Some(packet) = self.packets.remove(index) {
             self.flying -= 1;
             self.flying_cost -= self.flow.cost(packet.bytes.len());
-            self.note_lost(packet.messages, &Error::Dropped);
         }
         true
     }

@@ -1,13 +1,13 @@
 //! The receiving half of a session.
 
-use std::iter::FusedIterator;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::dispatch::events::{Events, Receive};
 use crate::dispatch::limits::{Ended, Limits};
-use crate::dispatch::run::{Progress, Stopped, run, until_broken, until_error};
+use crate::dispatch::run::{Progress, Stopped, run, until_broken};
 use crate::error::{Error, Result};
 use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::requests::Counted;
@@ -133,34 +133,38 @@ impl Receiver {
         progress: &Progress<'_>,
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) -> Result<Stopped> {
+        let mut counted = None;
         loop {
-            match self.turn(progress, handler)? {
-                Stopped::Full => self.counted(self.sender.shared().count())?,
+            match self.turn(progress, counted, handler)? {
+                Stopped::Full => counted = self.counted(self.sender.shared().count())?,
                 stopped => return Ok(stopped),
             }
         }
     }
 
     /// Dispatches until the limits of `progress` end it, or the members of a full group are to be [`counted`](Self::counted).
+    ///
+    /// A count that this turn does not use is gone with it: later, others may have joined.
     pub(crate) fn turn(
         &mut self,
         progress: &Progress<'_>,
+        counted: Option<Counted>,
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) -> Result<Stopped> {
         let Self { sender, incoming, .. } = self;
         let dispatching = Dispatching::begin(sender.shared().outbox());
-        let result = run(&mut Turn { sender, incoming, dispatching: &dispatching, handler }, progress);
+        let turn = &mut Turn { sender, incoming, dispatching: &dispatching, counted, handler };
+        let result = run(turn, progress);
         dispatching.end(incoming.has_more());
         result
     }
 
-    /// Lets the next event of a full group be taken; an error that a count has met can end the membership.
-    pub(crate) fn counted(&mut self, counted: Result<Counted>) -> Result<()> {
+    /// Returns what lets the next event of a full group be taken; an error that a count has met can end the membership.
+    pub(crate) fn counted(&mut self, counted: Result<Counted>) -> Result<Option<Counted>> {
         match counted {
-            Ok(counted) => self.incoming.counted = Some(counted),
-            Err(error) => self.incoming.failed(self.sender.shared(), error)?,
+            Ok(counted) => Ok(Some(counted)),
+            Err(error) => self.incoming.failed(self.sender.shared(), error).map(|()| None),
         }
-        Ok(())
     }
 
     /// As [`Group::run`](crate::Group::run).
@@ -214,8 +218,8 @@ impl Receiver {
     }
 
     /// As [`Group::events`](crate::Group::events).
-    pub fn events(&mut self) -> impl FusedIterator<Item = Result<OwnedEvent>> {
-        until_error(|| self.recv())
+    pub fn events(&mut self) -> Events<'_> {
+        Events::new(self)
     }
 
     /// As [`Group::leave`](crate::Group::leave), when what waits in the queue has been sent; the senders are refused from the
@@ -313,6 +317,12 @@ impl Receiver {
             }
         }
         Ok(())
+    }
+}
+
+impl Receive for Receiver {
+    fn receive(&mut self) -> Result<OwnedEvent> {
+        self.recv()
     }
 }
 

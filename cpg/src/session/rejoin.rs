@@ -116,7 +116,8 @@ fn join(connect: Connect, name: &GroupName) -> Result<Found> {
 fn jittered(pause: Duration) -> Duration {
     // The standard library's keys are random.
     let random = u32::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(0);
-    pause / 2 + pause / 2 * random / 0xffff
+    // The division comes first: the longest of pauses would overflow.
+    pause / 2 + pause / 2 / 0xffff * random
 }
 
 /// True if waiting can mend what kept a group from coming back.
@@ -187,6 +188,7 @@ mod tests {
         let pause = Duration::from_millis(100);
         let pauses: Vec<_> = (0..1000).map(|_| jittered(pause)).collect();
         assert!(pauses.iter().all(|&jittered| (pause / 2..=pause).contains(&jittered)));
+        assert!(jittered(Duration::MAX) >= Duration::MAX / 2, "the longest of all");
         // All in one half would be no jitter.
         assert!(pauses.iter().any(|&jittered| jittered < pause * 3 / 4));
         assert!(pauses.iter().any(|&jittered| jittered > pause * 3 / 4));

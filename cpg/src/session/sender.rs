@@ -26,6 +26,7 @@ use crate::session::ticket::Ticket;
 /// call here is refused with [`Error::Left`](crate::Error::Left).
 ///
 /// ```no_run
+/// use std::io::IoSlice;
 /// use std::time::{Duration, Instant};
 /// use cpg::Session;
 ///
@@ -37,6 +38,7 @@ use crate::session::ticket::Ticket;
 /// for entry in 0..1000 {
 ///     sender.send(format!("entry {entry}").as_bytes())?;
 /// }
+/// sender.send_vectored(&[IoSlice::new(b"entry "), IoSlice::new(b"1000")])?;
 /// // Without waiting, or not for long.
 /// let deadline = Instant::now() + Duration::from_secs(5);
 /// sender.try_send(b"now")?;

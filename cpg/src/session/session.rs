@@ -1,11 +1,11 @@
 //! A session: a membership with a queue, whole.
 
 use std::io::IoSlice;
-use std::iter::FusedIterator;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
 
+use crate::dispatch::events::Events;
 use crate::dispatch::limits::{Ended, Limits};
 use crate::error::Result;
 use crate::event::event::{Event, OwnedEvent};
@@ -204,7 +204,7 @@ impl Session {
     }
 
     /// As [`Receiver::events`].
-    pub fn events(&mut self) -> impl FusedIterator<Item = Result<OwnedEvent>> {
+    pub fn events(&mut self) -> Events<'_> {
         self.receiver.events()
     }
 

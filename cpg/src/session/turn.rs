@@ -12,6 +12,7 @@ use crate::event::event::Event;
 use crate::event::message::Deliver;
 use crate::event::reconnect::Rejoined;
 use crate::ffi::events::Taken;
+use crate::ffi::requests::Counted;
 use crate::member::Member;
 use crate::packet::read::is_packet;
 use crate::session::end::Look;
@@ -27,15 +28,19 @@ pub(super) struct Turn<'t, H> {
     pub(super) sender: &'t Sender,
     pub(super) incoming: &'t mut Incoming,
     pub(super) dispatching: &'t Dispatching<'t>,
+    /// The count after which one more event of a full group can be taken (A8).
+    pub(super) counted: Option<Counted>,
     pub(super) handler: &'t mut H,
 }
 
 impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
     fn next(&mut self, progress: &Progress<'_>) -> Result<Taken> {
-        let Self { sender, incoming, dispatching, handler } = self;
+        let Self { sender, incoming, dispatching, counted, handler } = self;
         let shared = sender.shared();
         // Before each event: a handler may have forked, and all that is here is the parent's (A17).
         shared.check_owner()?;
+        // It is good for the event that comes next: one of those below can take long to handle.
+        let counted = counted.take();
         if !incoming.stash.is_empty() {
             incoming.stash.rest(sender, &dispatching.settled, progress, handler);
             return Ok(Taken::Something);
@@ -50,21 +55,21 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
             }
             Look::Lost(error) => {
                 incoming.lose(shared, &error);
-                return Ok(Taken::Something);
+                return self.go_on(progress);
             }
             Look::On => {}
         }
         match &mut incoming.membership {
-            Membership::Here { .. } => self.take(progress),
+            Membership::Here { .. } => self.take(progress, counted),
             Membership::Away { rejoin, untold } => {
                 if let Some(lost) = untold.take() {
                     progress.count();
                     handler(sender, Event::Lost(lost));
-                } else {
-                    let Some(found) = rejoin.take() else { return Ok(Taken::Nothing) };
-                    incoming.enter(shared, found);
+                    return Ok(Taken::Something);
                 }
-                Ok(Taken::Something)
+                let Some(found) = rejoin.take() else { return Ok(Taken::Nothing) };
+                incoming.enter(shared, found);
+                self.go_on(progress)
             }
             Membership::Over { error, told, .. } => {
                 *told = true;
@@ -79,14 +84,20 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
 }
 
 impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
+    /// The session has come to another state, which is no event: a deadline that has passed still takes one.
+    #[cold]
+    fn go_on(&mut self, progress: &Progress<'_>) -> Result<Taken> {
+        self.next(progress)
+    }
+
     /// The next event of libcpg's.
     #[inline]
-    fn take(&mut self, progress: &Progress<'_>) -> Result<Taken> {
-        let Self { sender, incoming, dispatching, handler } = self;
-        let Incoming { membership, leave, stash, counted, generation, .. } = &mut **incoming;
+    fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Taken> {
+        let Self { sender, incoming, dispatching, handler, .. } = self;
+        let Incoming { membership, leave, stash, generation, .. } = &mut **incoming;
         let Membership::Here { events, me, back } = membership else { return Ok(Taken::Nothing) };
         let (me, shared) = (*me, sender.shared());
-        let taken = events.dispatch_one(&me, counted, &mut |event| match event {
+        let taken = events.dispatch_one(&me, &mut counted, &mut |event| match event {
             Event::Deliver(message) => {
                 deliver(message, me, sender, &dispatching.settled, stash, progress, *handler);
             }
@@ -107,7 +118,10 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
             }
         });
         match taken {
-            Err(error) => incoming.failed(shared, error).map(|()| Taken::Something),
+            Err(error) => {
+                incoming.failed(shared, error)?;
+                self.go_on(progress)
+            }
             taken => taken,
         }
     }

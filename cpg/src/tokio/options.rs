@@ -15,13 +15,20 @@ use crate::tokio::thread::{self, DropOff};
 /// The options of a [`Session`], from [`Session::options`]: those of [`cpg::SessionOptions`](crate::SessionOptions).
 ///
 /// ```no_run
-/// use cpg::Reconnect;
-/// use cpg::tokio::Session;
+/// use std::time::{Duration, Instant};
+/// use cpg::tokio::{Session, SessionOptions};
+/// use cpg::{Connect, Flow, Reconnect, TotemEvents};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> cpg::Result<()> {
 /// let session = Session::options().coalesce().reconnect(Reconnect::new()).join("ledger").await?;
-/// session.leave().await
+/// session.leave().await?;
+///
+/// // The same options for many sessions.
+/// let connect = Connect::new().totem_events(TotemEvents::None);
+/// let options = SessionOptions::new().connect(connect).flow(Flow::new().window(256 << 10));
+/// let first = options.join_until("first", Instant::now() + Duration::from_secs(60)).await?;
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

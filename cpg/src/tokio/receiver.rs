@@ -20,6 +20,7 @@ use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::requests::Counted;
 use crate::group::backoff::PATIENCE;
 use crate::group_name::GroupName;
+use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::session;
 use crate::session::incoming::Leaving;
@@ -68,7 +69,7 @@ pub struct Receiver {
     // They go in this order: the senders are told, the reactor gives the descriptor back, and a thread closes the rest.
     unheard: Unheard,
     ready: Ready,
-    receiver: DropOff<session::receiver::Receiver>,
+    inner: DropOff<session::receiver::Receiver>,
     sender: Sender,
     /// The members of a full group are being counted, before its next event is taken (A8).
     counting: Option<Counting>,
@@ -135,11 +136,11 @@ impl Counting {
 impl Receiver {
     pub(super) fn new(receiver: session::receiver::Receiver, sender: Sender) -> Result<Self> {
         let descriptor = Descriptor(receiver.as_fd().as_raw_fd());
-        let receiver = DropOff::new(receiver);
+        let inner = DropOff::new(receiver);
         #[allow(deprecated, reason = "what tokio has since for it is not in the oldest version that will do")]
         let registered = Some(AsyncFd::new(descriptor).map_err(Error::poll)?);
         let (unheard, ready) = (Unheard(sender.clone()), Ready { registered, sender: sender.clone() });
-        Ok(Self { unheard, ready, receiver, sender, counting: None, ended: false })
+        Ok(Self { unheard, ready, inner, sender, counting: None, ended: false })
     }
 
     /// Takes up to `most` events, and hands them to `handler`; at least one, or it is not ready.
@@ -149,19 +150,20 @@ impl Receiver {
         most: usize,
         handler: &mut dyn FnMut(&Sender, Event<'_>),
     ) -> Poll<Result<usize>> {
-        let Self { ready, receiver, sender, counting, .. } = self;
+        let Self { ready, inner, sender, counting, .. } = self;
         // In a child of the process nothing would ever come: it has neither the reactor's events nor the thread that counts.
         sender.shared().check_owner()?;
         let registered = ready.registered.as_mut().expect("taken by drop alone");
         loop {
             let mut guard = ready!(registered.poll_read_ready_mut(cx)).map_err(Error::poll)?;
+            let mut counted = None;
             if let Some(Counting(count)) = counting {
-                let counted = ready!(count.as_mut().poll(cx));
+                let result = ready!(count.as_mut().poll(cx));
                 *counting = None;
-                receiver.counted(counted)?;
+                counted = inner.counted(result)?;
             }
             let progress = Progress::new(Limits::available().at_most(most));
-            match receiver.turn(&progress, &mut |_, event| handler(sender, event))? {
+            match inner.turn(&progress, counted, &mut |_, event| handler(sender, event))? {
                 // libcpg has said that there is nothing, so that the reactor will say when there is.
                 Stopped::Idle => guard.clear_ready(),
                 Stopped::Full => *counting = Some(Counting::new(sender.shared())),
@@ -266,7 +268,7 @@ impl Receiver {
         shared.check_owner()?;
         // Also when this is cancelled, fails or panics, and though there are senders.
         let closes = DropOff::new(Closes(Arc::clone(&shared)));
-        let left = match self.receiver.begin_leave() {
+        let left = match self.inner.begin_leave() {
             Leaving::Here => {
                 let left = self.leave_here(&shared, &mut handler);
                 let waiting_for = "the own leave to be delivered";
@@ -285,17 +287,17 @@ impl Receiver {
             }
             Leaving::Over(error) => Err(error),
         };
-        let Self { receiver, sender, .. } = &mut self;
-        receiver.end_leave(&left, &mut |_, event| handler(sender, event));
+        let Self { inner, sender, .. } = &mut self;
+        inner.end_leave(&left, &mut |_, event| handler(sender, event));
         left?;
-        let Self { unheard, ready, receiver, .. } = self;
+        let Self { unheard, ready, inner, .. } = self;
         drop(ready);
-        let receiver = receiver.into_inner();
+        let inner = inner.into_inner();
         thread::run(move || {
-            drop(receiver);
-            let closed = shared.take().map_or(Ok(()), |daemon| daemon.close());
+            drop(inner);
+            let result = shared.take().map_or(Ok(()), Daemon::close);
             drop((closes.into_inner(), unheard));
-            closed
+            result
         })
         .await
     }
@@ -317,8 +319,8 @@ impl Receiver {
                 Ok(()) => break,
             }
         }
-        self.receiver.leave_told();
-        while !self.receiver.has_left() {
+        self.inner.leave_told();
+        while !self.inner.has_left() {
             // One at a time: the daemon goes on telling of the group, which this member is no longer in.
             poll_fn(|cx| self.poll_dispatch(cx, 1, handler)).await?;
         }

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_int, c_uint, c_void};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -19,7 +19,7 @@ use cpg_sys::*;
 /// The node that every connection is on.
 pub const NODE: u32 = 1;
 
-type Plan = Box<dyn FnOnce(Stub) -> cs_error_t + Send>;
+type Plan<R = cs_error_t> = Box<dyn FnOnce(Stub) -> R + Send>;
 
 struct State {
     callbacks: cpg_model_v1_data_t,
@@ -27,6 +27,8 @@ struct State {
     context: AtomicPtr<c_void>,
     plans: VecDeque<Plan>,
     on_send: Option<Plan>,
+    on_finalize: Option<Plan<()>>,
+    on_iteration: Option<Plan>,
     group: cpg_name,
     replies: Replies,
     /// The first is readable.
@@ -72,12 +74,19 @@ fn table() -> MutexGuard<'static, Table> {
 thread_local! {
     static LAST: Cell<cpg_handle_t> = const { Cell::new(0) };
     static FIRST_REPLIES: Cell<Replies> = const { Cell::new(SOUND) };
+    static ON_OPEN: Cell<Option<fn(Stub)>> = const { Cell::new(None) };
 }
 
 /// What the connections that this thread makes from now on begin with.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn first_replies(replies: Replies) {
     FIRST_REPLIES.set(replies);
+}
+
+/// What the next connect of this thread does before it returns.
+#[allow(dead_code, reason = "each program uses a part")]
+pub fn on_open(work: fn(Stub)) {
+    ON_OPEN.set(Some(work));
 }
 
 /// A connection, as libcpg has it. It can be used after it was closed.
@@ -130,12 +139,37 @@ impl Stub {
     }
 
     /// What the next send does, and returns.
+    #[allow(dead_code, reason = "each program uses a part")]
     pub fn on_send(self, plan: impl FnOnce(Self) -> cs_error_t + Send + 'static) {
         self.with(|state| state.on_send = Some(Box::new(plan)));
     }
 
+    /// What finalizing does while the handle is still there.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn on_finalize(self, work: impl FnOnce(Self) + Send + 'static) {
+        self.with(|state| state.on_finalize = Some(Box::new(work)));
+    }
+
+    /// What the caller gave for its callbacks to find.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn context(self) -> *mut c_void {
+        self.with(|state| state.context.load(Ordering::Relaxed))
+    }
+
+    /// What happens when the next iteration begins.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn on_iteration(self, plan: impl FnOnce(Self) -> cs_error_t + Send + 'static) {
+        self.with(|state| state.on_iteration = Some(Box::new(plan)));
+    }
+
     pub fn reply(self, replies: Replies) {
         self.with(|state| state.replies = replies);
+    }
+
+    /// Has the descriptor say that no event waits.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn quiet(self) {
+        self.with(|state| (&state.sockets.0).read_exact(&mut [0]).unwrap());
     }
 
     /// Calls the deliver callback.
@@ -193,7 +227,7 @@ fn request(handle: cpg_handle_t, work: impl FnOnce(&mut State)) -> cs_error_t {
 }
 
 /// Does what is planned without the lock, which callbacks need.
-fn carry_out(handle: cpg_handle_t, take: impl FnOnce(&mut State) -> Option<Plan>) -> Option<cs_error_t> {
+fn carry_out<R>(handle: cpg_handle_t, take: impl FnOnce(&mut State) -> Option<Plan<R>>) -> Option<R> {
     let mut table = table();
     let state = table.handles.get_mut(&handle)?;
     let stub = Stub { handle, callbacks: state.callbacks };
@@ -221,6 +255,8 @@ fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut
         context: AtomicPtr::new(context),
         plans: VecDeque::new(),
         on_send: None,
+        on_finalize: None,
+        on_iteration: None,
         group: c_name(b"", 0),
         replies: FIRST_REPLIES.get(),
         sockets,
@@ -231,6 +267,10 @@ fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut
     table.handles.insert(last, state);
     LAST.set(last);
     put(handle, last);
+    drop(table);
+    if let Some(work) = ON_OPEN.take() {
+        work(Stub { handle: last, callbacks });
+    }
     CS_OK
 }
 
@@ -269,6 +309,7 @@ pub unsafe extern "C" fn cpg_context_get(handle: cpg_handle_t, context: *mut *mu
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_finalize(handle: cpg_handle_t) -> cs_error_t {
+    carry_out(handle, |state| state.on_finalize.take());
     if table().handles.remove(&handle).is_some() { CS_OK } else { CS_ERR_BAD_HANDLE }
 }
 
@@ -342,6 +383,7 @@ pub unsafe extern "C" fn cpg_iteration_initialize(
     _group: *const cpg_name,
     iteration: *mut cpg_iteration_handle_t,
 ) -> cs_error_t {
+    carry_out(handle, |state| state.on_iteration.take());
     let mut left = 0;
     let code = request(handle, |state| {
         left = if state.group.length == 0 { 0 } else { state.replies.members };

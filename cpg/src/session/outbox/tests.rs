@@ -129,6 +129,68 @@ fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
     assert_eq!(outbox.arrived(&long, &works), Some(number..number + 1));
 }
 
+#[test]
+fn a_long_message_without_a_receiver_goes_out_after_what_flow_control_has_refused() {
+    let outbox = outbox(None);
+    // It waits in front, and the receiver that would try again goes.
+    push(&outbox, b"before", &|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))))
+        .unwrap();
+    outbox.unheard(&|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))));
+    let refusals = RefCell::new(3_u32);
+    let later = |_: &[u8]| {
+        let left = refusals.borrow().saturating_sub(1);
+        let refused = refusals.replace(left) > 0;
+        Some(if refused { Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN)) } else { Ok(()) })
+    };
+    let long: Arc<[u8]> = vec![7; 2 << 20].into();
+    let begun = Instant::now();
+    outbox.send_long(&long, Some(begun + STALL), &later, |_, _| Ok(())).unwrap();
+    assert!(begun.elapsed() < STALL, "it has waited for {:?}", begun.elapsed());
+}
+
+#[test]
+fn what_is_put_off_leaves_the_receiver_asleep_until_the_lock_is_given_back() {
+    let outbox = outbox(None);
+    push(&outbox, b"refused", &|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))))
+        .unwrap();
+    outbox.lock().unwrap().retry.as_mut().unwrap().0 = Instant::now();
+    // Its time has come, and a request of another thread waits for a paused daemon.
+    outbox.retry(&|_| None);
+    assert!(!outbox.readiness.is_set(), "it would be woken again and again");
+    let sent = RefCell::new(0);
+    outbox.go_on(&|_| {
+        *sent.borrow_mut() += 1;
+        Some(Ok(()))
+    });
+    assert_eq!((*sent.borrow(), outbox.is_waiting()), (1, false));
+}
+
+#[test]
+fn a_long_message_goes_past_a_window_that_nothing_comes_back_to() {
+    let outbox = outbox(None);
+    let sent = RefCell::new(0);
+    let works = |_: &[u8]| {
+        *sent.borrow_mut() += 1;
+        Some(Ok(()))
+    };
+    let short = vec![1; 300_000];
+    let fill = || push(&outbox, &short, &works).unwrap();
+    let nothing_comes = || outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
+    let long: Arc<[u8]> = vec![7; 2 << 20].into();
+    let send_long = || outbox.send_long(&long, Some(Instant::now()), &works, |_, _| Ok(()));
+    (0..4).for_each(|_| _ = fill());
+    assert!(matches!(send_long(), Err(Error::QueueFull)), "the window is closed");
+    nothing_comes();
+    send_long().unwrap();
+    assert!(matches!(send_long(), Err(Error::QueueFull)), "one message alone goes past it");
+    // In its turn.
+    fill();
+    assert_eq!(*sent.borrow(), 4);
+    nothing_comes();
+    assert!(matches!(send_long(), Err(Error::QueueFull)));
+    assert_eq!(*sent.borrow(), 5);
+}
+
 #[cfg(feature = "tokio")]
 #[test]
 fn a_task_that_gives_up_waiting_for_space_leaves_nothing_behind() {

@@ -135,12 +135,19 @@ fn messages_that_are_taken_back_leave_no_trace() {
     assert_eq!(last, Some(2), "the numbers go to others");
     assert_eq!(queue.lost, []);
 
-    // One that others have been put behind has to be accounted for.
-    let between = queue.push_long(Arc::from(&b"long"[..]));
-    push(&mut queue, b"behind");
-    assert!(queue.withdraw(between));
-    assert_eq!(queue.outcome(between), Some(Err(Error::Dropped)));
-    assert_eq!(queue.outcome(between + 1), None);
+    // Nor do those that others have been put behind, and those that were in flight: their senders know.
+    for flies in [false, true] {
+        let between = queue.push_long(Arc::from(&b"long"[..]));
+        push(&mut queue, b"behind");
+        assert!(if flies {
+            queue.take_turn(between) && queue.recall(between)
+        } else {
+            queue.withdraw(between)
+        });
+        assert_eq!(queue.outcome(between + 1), None);
+        send(&mut queue);
+    }
+    assert_eq!(queue.lost, []);
 
     // In a packet.
     let mut queue = Queue::new(Flow::coalesced());

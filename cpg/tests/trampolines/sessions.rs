@@ -1,0 +1,45 @@
+//! What a session alone makes of it.
+
+use cpg::{CsError, Error, Limits, OwnedEvent, Session};
+use cpg_sys::CS_ERR_NO_MEMORY;
+
+use crate::join_session;
+use crate::stub::{self, SOUND};
+
+#[test]
+fn any_size_of_message_that_libcpg_names_is_borne() {
+    for options in [Session::options(), Session::options().coalesce()] {
+        for max_atomic in [0, 1, 10, 100, u32::MAX] {
+            stub::first_replies(stub::Replies { max_atomic, ..SOUND });
+            let (sender, _receiver) = join_session(options).0.split();
+            let limit = sender.max_atomic_message_size();
+            assert!(limit <= max_atomic as usize);
+            for len in [0, 1, 50, 5000] {
+                match sender.try_send(&vec![0; len]) {
+                    Ok(()) => assert!(len <= limit),
+                    Err(Error::Waits { .. }) => assert!(len > limit || limit == 0),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+}
+
+/// libcpg has one such error: it has no memory for a long message, passes over that, and goes on.
+#[test]
+fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
+    let (mut session, stub) = join_session(Session::options());
+    session.send(b"in flight").unwrap();
+    stub.plan(|_| CS_ERR_NO_MEMORY);
+    stub.plan(|_| panic!("it is dispatched after an error that ended the membership"));
+    let mut events = Vec::new();
+    let error = session.dispatch(Limits::available(), |_, event| events.push(event.to_owned())).unwrap_err();
+    assert_eq!(error.code(), Some(CsError::NoMemory));
+    let [OwnedEvent::Undelivered(message)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((message.payload(), message.error().code()), (&b"in flight"[..], Some(CsError::NoMemory)));
+    for _ in 0..2 {
+        let again = session.dispatch(Limits::available(), |_, event| panic!("{event:?}"));
+        assert_eq!(again.unwrap_err(), error);
+        assert_eq!(session.send(b"more").unwrap_err(), error);
+    }
+}
