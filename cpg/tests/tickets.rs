@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use cpg::{Error, Event, Flow, Limits, OwnedEvent, Receiver, Ticket, Undelivered};
+use cpg::{Ended, Error, Event, Flow, Limits, OwnedEvent, Receiver, Ticket, Undelivered};
 use support::{deadline, receive, split_with, wait_for};
 use testcluster::Cluster;
 
@@ -49,6 +49,47 @@ fn a_ticket_is_resolved_when_the_message_has_been_handled() {
             // One that is dropped cancels nothing.
             drop(sender.send_tracked(b"dropped").unwrap());
             assert_eq!(receive(&mut receiver, 1), [b"dropped"]);
+        }
+    });
+}
+
+#[test]
+fn a_ticket_is_resolved_while_the_dispatch_waits_for_more() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        for flow in flows() {
+            let (sender, mut receiver) = split_with(flow, "more");
+            let waker = cpg::Waker::new().unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let resolved = sender.send_tracked(b"alone").unwrap().wait_until(deadline());
+                    waker.wake();
+                    resolved.unwrap();
+                });
+                let limits = Limits::forever().woken_by(&waker);
+                let ended = receiver.run_with::<()>(limits, |_, _| Continue(())).unwrap();
+                assert_eq!(ended, Ended::Woken);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_message_whose_handler_panics_counts_as_handled() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        for flow in flows() {
+            let (sender, mut receiver) = split_with(flow, "panic");
+            let ticket = sender.send_tracked(b"x").unwrap();
+            let mut dispatch = || {
+                receiver.dispatch(Limits::forever().until(deadline()), |_, event| {
+                    if let Event::Deliver(_) = event {
+                        std::panic::panic_any("in the handler");
+                    }
+                })
+            };
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut dispatch)).is_err());
+            assert!(matches!(ticket.outcome(), Some(Ok(()))));
         }
     });
 }

@@ -52,6 +52,7 @@ impl Readiness {
     }
 
     /// Whether it is, or will be, readable by itself.
+    #[inline]
     pub(crate) fn is_set(&self) -> bool {
         self.set.load(Ordering::Relaxed)
     }

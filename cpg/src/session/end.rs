@@ -32,10 +32,11 @@ impl Outbox {
         }
     }
 
-    /// What the receiver has to do before it takes an event of libcpg's.
+    /// What the receiver has to do before it takes an event of libcpg's. Messages below `settled` have been handled.
     #[inline]
-    pub(crate) fn look(&self) -> Look {
+    pub(crate) fn look(&self, settled: u64) -> Look {
         let Ok(mut state) = self.lock() else { return Look::On };
+        self.settle(&mut state, settled);
         state.last_look = Instant::now();
         if let Some(error) = &state.fault {
             let error = error.clone();
@@ -137,6 +138,7 @@ impl State {
     }
 
     /// Whether nothing can be sent now, and messages wait for what the receiver makes of it.
+    #[inline]
     pub(super) fn is_stopped(&self) -> bool {
         self.fault.is_some() || self.away
     }

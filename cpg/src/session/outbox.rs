@@ -119,11 +119,20 @@ impl DerefMut for Locked<'_> {
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(mut state) = self.0.take().filter(|state| !state.woken.is_empty()) {
-            let woken = std::mem::take(&mut state.woken);
-            drop(state);
-            woken.into_iter().for_each(Waker::wake);
+        if self.0.as_ref().is_some_and(|state| !state.woken.is_empty()) {
+            self.wake();
         }
+    }
+}
+
+impl Locked<'_> {
+    /// Gives the lock back, and wakes those who are to be woken.
+    #[cold]
+    fn wake(&mut self) {
+        let Some(mut state) = self.0.take() else { return };
+        let woken = std::mem::take(&mut state.woken);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -157,6 +166,7 @@ impl Outbox {
         &self.readiness
     }
 
+    #[inline]
     pub(super) fn lock(&self) -> Result<Locked<'_>> {
         self.state.lock().map(|state| Locked(Some(state)))
     }
@@ -217,7 +227,23 @@ impl Outbox {
     }
 
     /// As [`push`](Self::push), and waits for space.
+    #[inline]
     pub(crate) fn push_waiting(
+        &self,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        deadline: Option<Instant>,
+        send: SendNow<'_>,
+    ) -> Result<u64> {
+        match self.push(slices, len, send) {
+            Err(error) if error.is_retryable() => self.push_later(slices, len, deadline, send),
+            result => result,
+        }
+    }
+
+    /// As [`push`](Self::push), when there is space.
+    #[cold]
+    fn push_later(
         &self,
         slices: &[IoSlice<'_>],
         len: usize,
@@ -297,6 +323,7 @@ impl Outbox {
         while !state.busy
             && !state.is_stopped()
             && (unheard || state.queue.is_open())
+            && state.queue.is_waiting()
             && self.send_front(state, send)
         {}
         if unheard {
@@ -306,6 +333,7 @@ impl Outbox {
     }
 
     /// Sends the front of the queue; false if it could not be sent, or there is none.
+    #[inline]
     pub(super) fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
         let Some(bytes) = state.queue.front() else { return false };
         match send(bytes) {
@@ -353,7 +381,8 @@ impl Outbox {
     pub(crate) fn arrived(&self, bytes: &[u8], send: SendNow<'_>) -> Option<Range<u64>> {
         let mut state = self.lock().ok()?;
         let arrived = state.queue.arrived(bytes);
-        state.last_arrival = Instant::now();
+        // A look came just before: the clock is read once for both.
+        state.last_arrival = state.last_look;
         if state.queue.is_waiting() && state.queue.is_wide_open() {
             self.flush(&mut state, send);
         }
@@ -365,32 +394,41 @@ impl Outbox {
         self.lock().is_ok_and(|state| state.queue.is_waiting() || state.busy)
     }
 
-    /// This thread begins to dispatch, or has done so.
-    pub(crate) fn dispatching(&self, begins: bool) {
+    /// This thread begins to dispatch.
+    pub(crate) fn begin_dispatch(&self) {
         if let Ok(mut state) = self.lock() {
-            state.dispatching = begins.then(|| thread::current().id());
+            state.dispatching = Some(thread::current().id());
+        }
+    }
+
+    /// This thread has dispatched. Messages below `settled` have been handled. Sets the timer for what the receiver has to do
+    /// next, apart from libcpg's events; `more` if there is something now.
+    pub(crate) fn end_dispatch(&self, settled: u64, more: bool) {
+        if let Ok(mut state) = self.lock() {
+            self.settle(&mut state, settled);
+            self.set_timer_locked(&state, more);
+            state.dispatching = None;
         }
     }
 
     /// Tries again what flow control has refused, if its time has come.
+    #[inline]
     pub(crate) fn retry(&self, send: SendNow<'_>) {
         if self.readiness.is_set() {
-            let Ok(mut state) = self.lock() else { return };
-            let due = state.retry.is_some_and(|(at, _)| Instant::now() >= at);
-            if due {
-                self.flush(&mut state, send);
-            }
-            // To set it is a system call and an interrupt: not for each of many messages that are handed back.
-            if due || !state.has_news() {
-                self.set_timer_locked(&state, false);
-            }
+            self.retry_now(send);
         }
     }
 
-    /// Sets the timer for what the receiver has to do next, apart from libcpg's events; `more` if there is something now.
-    pub(crate) fn set_timer(&self, more: bool) {
-        if let Ok(state) = self.lock() {
-            self.set_timer_locked(&state, more);
+    #[cold]
+    fn retry_now(&self, send: SendNow<'_>) {
+        let Ok(mut state) = self.lock() else { return };
+        let due = state.retry.is_some_and(|(at, _)| Instant::now() >= at);
+        if due {
+            self.flush(&mut state, send);
+        }
+        // To set it is a system call and an interrupt: not for each of many messages that are handed back.
+        if due || !state.has_news() {
+            self.set_timer_locked(&state, false);
         }
     }
 
@@ -427,8 +465,18 @@ impl Outbox {
 }
 
 impl State {
+    /// True if messages are accepted, and sent when it is their turn.
+    #[inline]
+    fn goes_on(&self) -> bool {
+        self.stage != Stage::Closing && self.queue.ended().is_none() && !self.is_stopped()
+    }
+
     /// Returns why no message is accepted, if none is.
+    #[inline]
     pub(super) fn refusal(&self) -> Option<Error> {
+        if self.goes_on() {
+            return None;
+        }
         if self.stage == Stage::Closing {
             return Some(Error::Left);
         }
@@ -447,7 +495,11 @@ impl State {
     }
 
     /// An error if sending the message ended the queue or the membership; it is then not handed back.
+    #[inline]
     fn accepted(&mut self, number: u64, len: usize) -> Result<()> {
+        if self.goes_on() {
+            return Ok(());
+        }
         match self.queue.ended().cloned().or_else(|| self.refusal_by_fault()) {
             Some(error) if self.queue.keep(number) || self.queue.retract(number, len) => {
                 Err(self.fault.clone().unwrap_or(error))

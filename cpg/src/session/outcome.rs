@@ -9,9 +9,15 @@ use crate::session::outbox::{LOCKED, Locked, Outbox, Stage, State};
 
 impl Outbox {
     /// All messages below `number` have been handled.
-    pub(crate) fn settle(&self, number: u64) {
-        let Ok(mut state) = self.lock() else { return };
-        state.queue.settle(number);
+    #[inline]
+    pub(super) fn settle(&self, state: &mut State, number: u64) {
+        if state.queue.settle(number) && (state.settled_waiters > 0 || !state.settled_wakers.is_empty()) {
+            self.tell_settled(state, number);
+        }
+    }
+
+    #[cold]
+    fn tell_settled(&self, state: &mut State, number: u64) {
         if state.settled_waiters > 0 {
             self.settled.notify_all();
         }

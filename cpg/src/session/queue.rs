@@ -1,6 +1,6 @@
 //! What waits to be sent and what is in flight: the state of a sending queue, which calls nobody.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 use std::io::IoSlice;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -19,10 +19,12 @@ const SPARE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Queue {
     flow: Flow,
-    waiting: VecDeque<Packet>,
-    waiting_bytes: usize,
-    flying: VecDeque<Packet>,
+    /// Those in flight, then those that wait.
+    packets: VecDeque<Packet>,
+    /// How many of them are in flight.
+    flying: usize,
     flying_cost: usize,
+    waiting_bytes: usize,
     /// The number of the next message.
     next: u64,
     /// Messages below this have come back.
@@ -77,10 +79,10 @@ impl Queue {
     pub(crate) fn new(flow: Flow) -> Self {
         Self {
             flow,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            flying: VecDeque::new(),
+            packets: VecDeque::new(),
+            flying: 0,
             flying_cost: 0,
+            waiting_bytes: 0,
             next: 0,
             arrived: 0,
             settled: 0,
@@ -96,12 +98,20 @@ impl Queue {
         self.ended.as_ref()
     }
 
+    #[inline]
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.packets.len() > self.flying
     }
 
+    #[inline]
     pub(crate) fn is_flying(&self) -> bool {
-        !self.flying.is_empty()
+        self.flying > 0
+    }
+
+    /// The last one that waits.
+    #[inline]
+    fn last_waiting(&mut self) -> Option<&mut Packet> {
+        if self.is_waiting() { self.packets.back_mut() } else { None }
     }
 
     /// Puts a message of `len` bytes at the end, and gives it a number.
@@ -112,16 +122,16 @@ impl Queue {
         if self.waiting_bytes + weight > self.flow.queue && self.is_waiting() {
             return Err(Full);
         }
-        let number = self.next;
+        let (number, packet_size) = (self.next, self.flow.packet);
         self.next += 1;
         self.waiting_bytes += weight;
         if self.flow.coalesce {
-            if let Some(last) = self.waiting.back_mut() {
+            if let Some(last) = self.last_waiting() {
                 if let Bytes::Own(bytes) = &mut last.bytes {
-                    if bytes.len() + write::frame_len(len) <= self.flow.packet {
+                    if bytes.len() + write::frame_len(len) <= packet_size {
                         write::push_slices(bytes, slices, len);
                         last.weight += weight;
-                        last.messages.end = self.next;
+                        last.messages.end = number + 1;
                         return Ok(number);
                     }
                 }
@@ -140,8 +150,8 @@ impl Queue {
                 bytes.extend_from_slice(slice);
             }
         }
-        let messages = number..self.next;
-        self.waiting.push_back(Packet { bytes: Bytes::Own(bytes), weight, messages, sent: None });
+        let messages = number..number + 1;
+        self.packets.push_back(Packet { bytes: Bytes::Own(bytes), weight, messages, sent: None });
         Ok(number)
     }
 
@@ -150,13 +160,13 @@ impl Queue {
         let number = self.next;
         self.next += 1;
         let bytes = Bytes::Long { bytes, held: true };
-        self.waiting.push_back(Packet { bytes, weight: 0, messages: number..self.next, sent: None });
+        self.packets.push_back(Packet { bytes, weight: 0, messages: number..self.next, sent: None });
         number
     }
 
     /// Takes the last message back, of `len` bytes, if it has that number and waits.
     pub(crate) fn retract(&mut self, number: u64, len: usize) -> bool {
-        let Some(last) = self.waiting.back_mut() else { return false };
+        let Some(last) = self.last_waiting() else { return false };
         let Bytes::Own(bytes) = &mut last.bytes else { return false };
         if last.messages.end != number + 1 {
             return false;
@@ -175,7 +185,7 @@ impl Queue {
 
     /// Puts a long message in flight, if it is its turn.
     pub(crate) fn take_turn(&mut self, number: u64) -> bool {
-        let turn = self.waiting.front().is_some_and(|packet| packet.messages.start == number);
+        let turn = self.packets.get(self.flying).is_some_and(|packet| packet.messages.start == number);
         if turn {
             self.sent();
         }
@@ -184,7 +194,8 @@ impl Queue {
 
     /// A long message has been sent.
     pub(crate) fn release(&mut self, number: u64) {
-        let flying = self.flying.iter_mut().rev().find(|packet| packet.messages.start == number);
+        let mut flying = self.packets.range_mut(..self.flying).rev();
+        let flying = flying.find(|packet| packet.messages.start == number);
         if let Some(Packet { bytes: Bytes::Long { held, .. }, .. }) = flying {
             *held = false;
         }
@@ -193,8 +204,8 @@ impl Queue {
     /// Takes a message back that waits in a packet of its own; false if it does not wait.
     pub(crate) fn withdraw(&mut self, number: u64) -> bool {
         let own = |packet: &Packet| packet.messages == (number..number + 1);
-        let Some(index) = self.waiting.iter().rposition(own) else { return false };
-        if let Some(packet) = self.waiting.remove(index) {
+        let Some(index) = self.packets.range(self.flying..).rposition(own) else { return false };
+        if let Some(packet) = self.packets.remove(self.flying + index) {
             self.waiting_bytes -= packet.weight;
             self.unnumber(packet.messages);
         }
@@ -210,7 +221,7 @@ impl Queue {
 
     /// Whether the window is open.
     pub(crate) fn is_open(&self) -> bool {
-        self.flying_cost < self.flow.window || self.flying.is_empty()
+        self.flying_cost < self.flow.window || !self.is_flying()
     }
 
     /// Whether the window is to be filled again after an arrival. With packets that is when half of it is free: one at a time
@@ -221,7 +232,7 @@ impl Queue {
 
     /// What is to be sent next, if anything waits and it is not a long message's turn.
     pub(crate) fn front(&self) -> Option<&[u8]> {
-        match &self.waiting.front()?.bytes {
+        match &self.packets.get(self.flying)?.bytes {
             Bytes::Own(bytes) => Some(bytes),
             Bytes::Long { .. } => None,
         }
@@ -229,7 +240,7 @@ impl Queue {
 
     /// Whether it is a long message's turn.
     pub(crate) fn is_long_next(&self) -> bool {
-        matches!(self.waiting.front(), Some(Packet { bytes: Bytes::Long { .. }, .. }))
+        matches!(self.packets.get(self.flying), Some(Packet { bytes: Bytes::Long { .. }, .. }))
     }
 
     /// Whether there is room enough to wake those who wait for some.
@@ -239,39 +250,38 @@ impl Queue {
 
     /// The front is in flight.
     pub(crate) fn sent(&mut self) {
-        let Some(packet) = self.waiting.pop_front() else { return };
+        let Some(packet) = self.packets.get_mut(self.flying) else { return };
+        packet.sent = Some(Instant::now());
         self.waiting_bytes -= packet.weight;
-        self.fly(packet);
-    }
-
-    fn fly(&mut self, packet: Packet) {
         self.flying_cost += self.flow.cost(packet.bytes.len());
-        self.flying.push_back(Packet { sent: Some(Instant::now()), ..packet });
+        self.flying += 1;
     }
 
     /// How many messages, and how many bytes, are in flight and wait, and when the oldest was sent.
     pub(crate) fn load(&self) -> ([(usize, usize); 2], Option<Instant>) {
-        let load = |packets: &VecDeque<Packet>| {
-            packets.iter().fold((0, 0), |(messages, bytes), packet| {
+        let load = |packets: vec_deque::Iter<'_, Packet>| {
+            packets.fold((0, 0), |(messages, bytes), packet| {
                 let more = packet.messages.end - packet.messages.start;
                 (messages + usize::try_from(more).unwrap_or(0), bytes + packet.bytes.len())
             })
         };
-        ([&self.flying, &self.waiting].map(load), self.flying.front().and_then(|packet| packet.sent))
+        let parts = [self.packets.range(..self.flying), self.packets.range(self.flying..)];
+        (parts.map(load), self.packets.front().and_then(|packet| packet.sent))
     }
 
     fn land(&mut self) -> Option<Packet> {
-        let packet = self.flying.pop_front()?;
+        self.flying = self.flying.checked_sub(1)?;
+        let packet = self.packets.pop_front()?;
         self.flying_cost -= self.flow.cost(packet.bytes.len());
         Some(packet)
     }
 
     /// Takes back the long message in flight that was not sent after all; false if it is not in flight.
     pub(crate) fn recall(&mut self, number: u64) -> bool {
-        let Some(index) = self.flying.iter().rposition(|packet| packet.messages.start == number) else {
-            return false;
-        };
-        if let Some(packet) = self.flying.remove(index) {
+        let mut flying = self.packets.range(..self.flying);
+        let Some(index) = flying.rposition(|packet| packet.messages.start == number) else { return false };
+        if let Some(packet) = self.packets.remove(index) {
+            self.flying -= 1;
             self.flying_cost -= self.flow.cost(packet.bytes.len());
         }
         true
@@ -279,15 +289,17 @@ impl Queue {
 
     /// Whatever is sent from now on is not heard of again.
     pub(crate) fn forget_flying(&mut self) {
-        self.flying.clear();
+        self.packets.drain(..self.flying);
+        self.flying = 0;
         self.flying_cost = 0;
     }
 
     /// An own message has come back; gives the numbers of what is in it. None if this queue has not sent it.
     ///
     /// Those in flight before it are lost: the order is that of sending (facts, C), and the daemon can drop one (B17).
+    #[inline]
     pub(crate) fn arrived(&mut self, bytes: &[u8]) -> Option<Range<u64>> {
-        let index = self.flying.iter().position(|packet| *packet.bytes == *bytes)?;
+        let index = (0..self.flying).find(|&index| *self.packets[index].bytes == *bytes)?;
         for _ in 0..index {
             let packet = self.land()?;
             self.lose(packet, true, &Error::Dropped);
@@ -314,9 +326,12 @@ impl Queue {
         number < self.settled
     }
 
-    /// All messages below `number` have been handled.
-    pub(crate) fn settle(&mut self, number: u64) {
+    /// All messages below `number` have been handled; false if that was known.
+    #[inline]
+    pub(crate) fn settle(&mut self, number: u64) -> bool {
+        let is_new = number > self.settled;
         self.settled = self.settled.max(number);
+        is_new
     }
 
     /// What has become of a message; None while that is open.
@@ -338,26 +353,25 @@ impl Queue {
         self.ended = Some(error.clone());
         self.flying_cost = 0;
         self.waiting_bytes = 0;
-        for packet in std::mem::take(&mut self.flying) {
-            self.give_back(packet, true, error);
-        }
-        for packet in std::mem::take(&mut self.waiting) {
-            self.give_back(packet, false, error);
+        let flying = std::mem::take(&mut self.flying);
+        for (index, packet) in std::mem::take(&mut self.packets).into_iter().enumerate() {
+            self.give_back(packet, index < flying, error);
         }
     }
 
     /// The membership has ended, and another one follows: what was in flight is lost, and what waits as well, unless it is
     /// kept.
     pub(crate) fn end_generation(&mut self, error: &Error, keep: bool) {
-        self.flying_cost = 0;
-        for packet in std::mem::take(&mut self.flying) {
-            self.lose(packet, true, error);
-        }
-        if !keep {
+        let flying = std::mem::take(&mut self.flying);
+        let mut kept = VecDeque::new();
+        if keep {
+            kept = self.packets.split_off(flying);
+        } else {
             self.waiting_bytes = 0;
-            for packet in std::mem::take(&mut self.waiting) {
-                self.lose(packet, false, error);
-            }
+        }
+        self.flying_cost = 0;
+        for (index, packet) in std::mem::replace(&mut self.packets, kept).into_iter().enumerate() {
+            self.lose(packet, index < flying, error);
         }
     }
 

@@ -82,6 +82,7 @@ impl Receiver {
     }
 
     /// The sending half.
+    #[inline]
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
@@ -152,7 +153,8 @@ impl Receiver {
     ) -> Result<Stopped> {
         let Self { sender, incoming, .. } = self;
         let dispatching = Dispatching::begin(sender.shared().outbox());
-        let result = run(&mut Turn { sender, incoming, counted, handler }, progress);
+        let turn = &mut Turn { sender, incoming, dispatching: &dispatching, counted, handler };
+        let result = run(turn, progress);
         dispatching.end(incoming.has_more());
         result
     }

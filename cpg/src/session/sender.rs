@@ -108,6 +108,7 @@ impl Sender {
     /// The message was not accepted. [`Error::Waits`](crate::Error::Waits) if it would have to wait in a handler, where only
     /// further dispatching could end that. Those of [`Link::send`](crate::Link::send) that do not pass: the membership has ended.
     #[doc(alias = "cpg_mcast_joined")]
+    #[inline]
     pub fn send(&self, message: &[u8]) -> Result<()> {
         self.send_vectored(&[IoSlice::new(message)])
     }
@@ -117,6 +118,7 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
+    #[inline]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<()> {
         self.0.queue_waiting(slices, None).map(drop)
     }
@@ -136,6 +138,7 @@ impl Sender {
     /// As [`send`](Self::send). [`Error::QueueFull`](crate::Error::QueueFull) while it is, and
     /// [`Error::Waits`](crate::Error::Waits) for a message above [`Self::max_atomic_message_size`].
     #[doc(alias = "cpg_mcast_joined")]
+    #[inline]
     pub fn try_send(&self, message: &[u8]) -> Result<()> {
         self.0.queue(&[IoSlice::new(message)]).map(drop)
     }

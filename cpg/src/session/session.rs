@@ -77,6 +77,7 @@ impl Session {
     }
 
     /// The sending half, which handlers get too.
+    #[inline]
     pub fn sender(&self) -> &Sender {
         self.receiver.sender()
     }
@@ -121,6 +122,7 @@ impl Session {
     /// # Errors
     /// As [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
+    #[inline]
     pub fn send(&self, message: &[u8]) -> Result<()> {
         self.sender().try_send(message)
     }

@@ -141,6 +141,7 @@ impl Shared {
     }
 
     /// Returns the longest message that goes out in one piece.
+    #[inline]
     pub(crate) fn max_atomic_message_size(&self) -> usize {
         self.max_atomic.saturating_sub(self.flow.overhead())
     }
@@ -188,14 +189,14 @@ impl Shared {
     }
 
     /// Returns the length of a message, and whether it goes out in parts, each of which waits for the daemon.
+    #[inline]
     pub(crate) fn len(&self, slices: &[IoSlice<'_>]) -> Result<(usize, bool)> {
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
-        let overhead = self.flow.overhead();
-        let limit = MAX_MESSAGE - overhead;
-        if len > limit {
-            return Err(Error::MessageTooLong { len, limit });
+        if len <= self.max_atomic_message_size() {
+            return Ok((len, false));
         }
-        Ok((len, len + overhead > self.max_atomic))
+        let limit = MAX_MESSAGE - self.flow.overhead();
+        if len > limit { Err(Error::MessageTooLong { len, limit }) } else { Ok((len, true)) }
     }
 
     /// Returns a long message as it is sent.

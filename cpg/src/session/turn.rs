@@ -27,6 +27,7 @@ use crate::session::unpack::Stash;
 pub(super) struct Turn<'t, H> {
     pub(super) sender: &'t Sender,
     pub(super) incoming: &'t mut Incoming,
+    pub(super) dispatching: &'t Dispatching<'t>,
     /// The count after which one more event of a full group can be taken (A8).
     pub(super) counted: Option<Counted>,
     pub(super) handler: &'t mut H,
@@ -34,19 +35,19 @@ pub(super) struct Turn<'t, H> {
 
 impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
     fn next(&mut self, progress: &Progress<'_>) -> Result<Taken> {
-        let Self { sender, incoming, counted, handler } = self;
+        let Self { sender, incoming, dispatching, counted, handler } = self;
         let shared = sender.shared();
         // Before each event: a handler may have forked, and all that is here is the parent's (A17).
         shared.check_owner()?;
         // It is good for the event that comes next: one of those below can take long to handle.
         let counted = counted.take();
         if !incoming.stash.is_empty() {
-            incoming.stash.rest(sender, progress, handler);
+            incoming.stash.rest(sender, &dispatching.settled, progress, handler);
             return Ok(Taken::Something);
         }
         let outbox = shared.outbox();
         outbox.retry(&shared.wire());
-        match outbox.look() {
+        match outbox.look(dispatching.settled.get()) {
             Look::Returned(message) => {
                 progress.count();
                 handler(sender, Event::Undelivered(message));
@@ -92,12 +93,14 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
     /// The next event of libcpg's.
     #[inline]
     fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Taken> {
-        let Self { sender, incoming, handler, .. } = self;
+        let Self { sender, incoming, dispatching, handler, .. } = self;
         let Incoming { membership, leave, stash, generation, .. } = &mut **incoming;
         let Membership::Here { events, me, back } = membership else { return Ok(Taken::Nothing) };
         let (me, shared) = (*me, sender.shared());
         let taken = events.dispatch_one(&me, &mut counted, &mut |event| match event {
-            Event::Deliver(message) => deliver(message, me, sender, stash, progress, *handler),
+            Event::Deliver(message) => {
+                deliver(message, me, sender, &dispatching.settled, stash, progress, *handler);
+            }
             Event::ConfChg(view) => {
                 leave.note(&view);
                 let event = if std::mem::take(back) {
@@ -129,6 +132,7 @@ fn deliver<H: FnMut(&Sender, Event<'_>)>(
     message: Deliver<'_>,
     me: Member,
     sender: &Sender,
+    settled: &Cell<u64>,
     stash: &mut Stash,
     progress: &Progress<'_>,
     handler: &mut H,
@@ -137,29 +141,21 @@ fn deliver<H: FnMut(&Sender, Event<'_>)>(
     let numbers: Option<Range<u64>> =
         if message.sender == me { shared.outbox().arrived(message.payload, &shared.wire()) } else { None };
     if shared.flow().coalesce && is_packet(message.payload) {
-        return stash.packet(message, numbers, sender, progress, handler);
+        return stash.packet(message, numbers, sender, settled, progress, handler);
     }
-    // Handled also if the handler panics.
-    let _settle = numbers.map(|numbers| Settle { outbox: shared.outbox(), number: numbers.end });
+    if let Some(numbers) = numbers {
+        settled.set(numbers.end);
+    }
     progress.count();
     handler(sender, Event::Deliver(message));
-}
-
-/// Says that this member's messages below the number have been handled, when it goes.
-struct Settle<'o> {
-    outbox: &'o Outbox,
-    number: u64,
-}
-
-impl Drop for Settle<'_> {
-    fn drop(&mut self) {
-        self.outbox.settle(self.number);
-    }
 }
 
 /// The time for which this thread is the one that dispatches. At its end the descriptor says whether there is more.
 pub(super) struct Dispatching<'o> {
     outbox: &'o Outbox,
+    /// This member's messages below it have been given to the handler. They count as handled when it has returned, or panicked:
+    /// the queue hears of it at the next look, or at the end.
+    pub(super) settled: Cell<u64>,
     /// True if work remains that libcpg's descriptor does not signal. Starts as true, because a handler that panics may leave
     /// some.
     more: Cell<bool>,
@@ -167,8 +163,8 @@ pub(super) struct Dispatching<'o> {
 
 impl<'o> Dispatching<'o> {
     pub(super) fn begin(outbox: &'o Outbox) -> Self {
-        outbox.dispatching(true);
-        Self { outbox, more: Cell::new(true) }
+        outbox.begin_dispatch();
+        Self { outbox, settled: Cell::new(0), more: Cell::new(true) }
     }
 
     pub(super) fn end(self, more: bool) {
@@ -178,7 +174,6 @@ impl<'o> Dispatching<'o> {
 
 impl Drop for Dispatching<'_> {
     fn drop(&mut self) {
-        self.outbox.set_timer(self.more.get());
-        self.outbox.dispatching(false);
+        self.outbox.end_dispatch(self.settled.get(), self.more.get());
     }
 }

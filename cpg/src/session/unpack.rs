@@ -1,5 +1,6 @@
 //! Messages out of a packet, and the rest of one that is kept.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use crate::dispatch::run::Progress;
@@ -50,6 +51,7 @@ impl Stash {
         message: Deliver<'_>,
         numbers: Option<Range<u64>>,
         sender: &Sender,
+        settled: &Cell<u64>,
         progress: &Progress<'_>,
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) {
@@ -64,7 +66,7 @@ impl Stash {
         }
         let frames = Frames::resume(&mut payload[HEADER_LEN..]);
         unpack(
-            &mut Unread { frames, origin, failed: false, sender, keep: Keep::In(self) },
+            &mut Unread { frames, origin, failed: false, sender, settled, keep: Keep::In(self) },
             progress,
             handler,
         );
@@ -74,6 +76,7 @@ impl Stash {
     pub(super) fn rest(
         &mut self,
         sender: &Sender,
+        settled: &Cell<u64>,
         progress: &Progress<'_>,
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) {
@@ -81,7 +84,7 @@ impl Stash {
         let len = bytes.len();
         let frames = Frames::resume(&mut bytes[*at..]);
         let keep = Keep::From { at, len };
-        unpack(&mut Unread { frames, origin, failed: false, sender, keep }, progress, handler);
+        unpack(&mut Unread { frames, origin, failed: false, sender, settled, keep }, progress, handler);
     }
 }
 
@@ -120,6 +123,8 @@ struct Unread<'p, 's> {
     origin: &'s mut Origin,
     failed: bool,
     sender: &'s Sender,
+    /// As that of [`Dispatching`](super::turn::Dispatching).
+    settled: &'s Cell<u64>,
     keep: Keep<'s>,
 }
 
@@ -133,7 +138,7 @@ enum Keep<'s> {
 impl Drop for Unread<'_, '_> {
     fn drop(&mut self) {
         if let Some(numbers) = &self.origin.numbers {
-            self.sender.shared().outbox().settle(numbers.start);
+            self.settled.set(numbers.start);
         }
         // What cannot be read has been handed over whole.
         let rest = if self.failed { &[] } else { self.frames.rest() };
