@@ -254,7 +254,11 @@ impl Receiver {
         let closes = Closes(Arc::clone(&shared));
         let left = match self.begin_leave() {
             Leaving::Here => self.leave_here(deadline, &mut handler).map(|()| Error::Dropped),
-            Leaving::Away(_) => Ok(Error::Left),
+            Leaving::Away(rejoin) => {
+                // This ends the search, and waits for the daemon if it has found something.
+                drop(rejoin);
+                Ok(Error::Left)
+            }
             Leaving::Over(error) => Err(error),
         };
         self.end_leave(&left, &mut handler);
