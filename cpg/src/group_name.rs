@@ -196,7 +196,7 @@ impl AsRef<[u8]> for GroupName {
 ///     eprintln!("joining {name}");
 ///     Group::join(name)
 /// }
-/// # join_and_say("ledger")?;
+/// # join_and_say("election")?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 pub trait IntoGroupName: sealed::Sealed {

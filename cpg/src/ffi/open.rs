@@ -68,7 +68,7 @@ impl OpenHandle {
         // SAFETY: the handle is open, both halves are gone, and the lock is held (A12). libcpg frees the entry and those
         // of its iterations whatever the daemon answers (lib/cpg.c).
         let code = unsafe { sys::cpg_finalize(self.handle) };
-        let iterations = self.iterations.load(Ordering::Relaxed).cast_signed();
+        let iterations = isize::try_from(self.iterations.load(Ordering::Relaxed)).unwrap_or(isize::MAX);
         // SAFETY: that handle has ended, and its iterations with it.
         unsafe { tables.count(-1, -iterations) };
         drop(tables);
