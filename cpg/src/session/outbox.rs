@@ -320,10 +320,10 @@ impl Outbox {
     /// Sends what waits while the window is open.
     pub(super) fn flush(&self, state: &mut State, send: SendNow<'_>) {
         let unheard = state.stage == Stage::Unheard;
-        while !state.busy
+        while state.queue.is_waiting()
+            && !state.busy
             && !state.is_stopped()
             && (unheard || state.queue.is_open())
-            && state.queue.is_waiting()
             && self.send_front(state, send)
         {}
         if unheard {

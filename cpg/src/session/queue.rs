@@ -53,11 +53,10 @@ struct Packet {
 #[derive(Debug)]
 enum Bytes {
     Own(Vec<u8>),
-    /// Of a message that its sender sends past the queue, and hands back itself until it has been sent.
-    Long {
-        bytes: Arc<[u8]>,
-        held: bool,
-    },
+    /// Of a message that its sender sends past the queue.
+    Long(Arc<[u8]>),
+    /// The same until it has been sent: its sender hands it back itself.
+    Held(Arc<[u8]>),
 }
 
 impl Deref for Bytes {
@@ -66,7 +65,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Long { bytes, .. } => bytes,
+            Self::Long(bytes) | Self::Held(bytes) => bytes,
         }
     }
 }
@@ -159,7 +158,7 @@ impl Queue {
     pub(crate) fn push_long(&mut self, bytes: Arc<[u8]>) -> u64 {
         let number = self.next;
         self.next += 1;
-        let bytes = Bytes::Long { bytes, held: true };
+        let bytes = Bytes::Held(bytes);
         self.packets.push_back(Packet { bytes, weight: 0, messages: number..self.next, sent: None });
         number
     }
@@ -195,9 +194,9 @@ impl Queue {
     /// A long message has been sent.
     pub(crate) fn release(&mut self, number: u64) {
         let mut flying = self.packets.range_mut(..self.flying).rev();
-        let flying = flying.find(|packet| packet.messages.start == number);
-        if let Some(Packet { bytes: Bytes::Long { held, .. }, .. }) = flying {
-            *held = false;
+        let Some(packet) = flying.find(|packet| packet.messages.start == number) else { return };
+        if let Bytes::Held(bytes) = &packet.bytes {
+            packet.bytes = Bytes::Long(Arc::clone(bytes));
         }
     }
 
@@ -234,13 +233,13 @@ impl Queue {
     pub(crate) fn front(&self) -> Option<&[u8]> {
         match &self.packets.get(self.flying)?.bytes {
             Bytes::Own(bytes) => Some(bytes),
-            Bytes::Long { .. } => None,
+            Bytes::Long(_) | Bytes::Held(_) => None,
         }
     }
 
     /// Whether it is a long message's turn.
     pub(crate) fn is_long_next(&self) -> bool {
-        matches!(self.packets.get(self.flying), Some(Packet { bytes: Bytes::Long { .. }, .. }))
+        matches!(self.packets.get(self.flying), Some(Packet { bytes: Bytes::Held(_), .. }))
     }
 
     /// Whether there is room enough to wake those who wait for some.
@@ -400,13 +399,13 @@ impl Queue {
         };
         match packet.bytes {
             // Its sender has it.
-            Bytes::Long { held: true, .. } => {}
+            Bytes::Held(_) => {}
             bytes if self.flow.coalesce => {
                 let payloads = read::messages(&bytes).map_while(Result::ok);
                 (number..).zip(payloads).for_each(|(number, payload)| give(number, payload.to_vec()));
             }
             Bytes::Own(bytes) => give(number, bytes),
-            Bytes::Long { bytes, .. } => give(number, bytes.to_vec()),
+            Bytes::Long(bytes) => give(number, bytes.to_vec()),
         }
     }
 
