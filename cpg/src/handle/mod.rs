@@ -1,4 +1,4 @@
-//! Connected: what the daemon can be asked. (The options of a connection are in `ffi`, since one of them is an unsafe function.)
+//! Connected: what the daemon can be asked. (The options of a connection are in `ffi`, which `more_handles` needs.)
 
 pub(crate) mod daemon;
 pub(crate) mod handle;
