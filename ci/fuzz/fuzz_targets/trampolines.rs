@@ -2,7 +2,7 @@
 //! when it panics now and then, when messages travel in packets, and whichever way events are taken, by a group or a session.
 #![no_main]
 
-#[path = "../../../cpg/tests/support/stub.rs"]
+#[path = "../../../cpg/tests/stub/stub.rs"]
 mod stub;
 
 use std::ops::ControlFlow::{Break, Continue};

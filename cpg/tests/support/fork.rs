@@ -2,16 +2,8 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cpg::{Error, Result};
-
-/// One test at a time: a fork copies locks as they are, and must find none that another test holds.
-static ALONE: Mutex<()> = Mutex::new(());
-
-pub fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Ends a forked child with what `work` returns: 0 if all was well, else the line of what was not.
 pub fn child(work: impl FnOnce() -> u32) -> ! {
@@ -31,8 +23,8 @@ pub fn ends_by_itself() {
 
 /// Forks; 0 in the child.
 pub fn fork() -> libc::pid_t {
-    // SAFETY: nothing that the child goes on to use is held by another thread: the tests that fork run one at a time, and
-    // glibc sees to its allocator.
+    // SAFETY: nothing that the child goes on to use is held by another thread: a test that forks has a process
+    // of its own, and glibc sees to its allocator.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "{}", io::Error::last_os_error());
     pid

@@ -4,6 +4,7 @@
 pub mod fork;
 pub mod mounts;
 pub mod other_user;
+pub mod process;
 #[cfg(feature = "tokio")]
 pub mod tasks;
 pub mod waits;

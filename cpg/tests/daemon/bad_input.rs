@@ -1,0 +1,117 @@
+//! Messages and names of every odd kind: each arrives as it was sent, or is refused with a clear error.
+
+use std::io::IoSlice;
+
+use crate::support::{deadline, join, name, payloads};
+use cpg::{Error, Group, GroupName, Handle, NameError};
+use testcluster::Cluster;
+
+#[test]
+fn messages_of_every_size_arrive_whole() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut far = cluster.on(2, || join("sizes"));
+    cluster.on(1, || {
+        let mut near = join("sizes");
+        let most = near.daemon().max_atomic_message_size();
+        assert_eq!(most, (1 << 20) - 1024);
+        for len in [0, 1, most - 1, most, most + 1, 5_000_000, 20_000_000] {
+            let message: Vec<u8> = (0..251).cycle().take(len).collect();
+            near.send_until(&message, deadline()).unwrap();
+            // Not with assert_eq, which would print them.
+            assert!(payloads(&mut near, 1) == [&message[..]], "{len} bytes here");
+            assert!(payloads(&mut far, 1) == [&message[..]], "{len} bytes there");
+        }
+    });
+}
+
+/// Sends until flow control lets it.
+fn send_slices(group: &Group, slices: &[IoSlice<'_>]) {
+    crate::support::wait_for("a send", || match group.send_vectored(slices) {
+        Ok(()) => Some(()),
+        Err(error) => {
+            assert!(error.is_retryable(), "{error}");
+            None
+        }
+    });
+}
+
+#[test]
+fn slices_in_any_number_and_of_any_size_are_one_message() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("slices");
+        let (empty, long): (&[u8], Vec<u8>) = (&[], (0..251).cycle().take(1_500_000).collect());
+        let cases: [Vec<&[u8]>; 9] = [
+            vec![],
+            vec![empty],
+            vec![empty; 63],
+            vec![empty; 1000],
+            vec![b"a"; 63],
+            vec![b"a"; 64],
+            vec![b"ab"; 10_000],
+            // Each slice of a long message is a part of its own, the empty ones too.
+            vec![empty, &long, empty, empty, &long[..7], empty],
+            [vec![empty; 40], vec![&long[..60_000]; 40]].concat(),
+        ];
+        for case in cases {
+            let slices: Vec<_> = case.iter().map(|bytes| IoSlice::new(bytes)).collect();
+            send_slices(&group, &slices);
+            assert!(payloads(&mut group, 1) == [case.concat()], "{} slices", case.len());
+        }
+    });
+}
+
+#[test]
+fn a_message_that_libcpg_cannot_count_is_refused() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("too long");
+        let block = vec![0; 64 << 20];
+        for count in [32, 33, 63, 64, 1000] {
+            let slices: Vec<_> = (0..count).map(|_| IoSlice::new(&block)).collect();
+            let refused = group.send_vectored(&slices).unwrap_err();
+            let most = usize::try_from(i32::MAX).unwrap();
+            assert!(
+                matches!(refused, Error::MessageTooLong { len, limit } if len == count << 26 && limit == most),
+                "{refused}"
+            );
+            assert!(!refused.is_retryable() && !refused.is_connection_lost());
+            assert_eq!(std::io::Error::from(refused).kind(), std::io::ErrorKind::InvalidInput);
+        }
+        // Nothing of them was sent.
+        group.send(b"next").unwrap();
+        assert_eq!(payloads(&mut group, 1), [b"next"]);
+    });
+}
+
+#[test]
+fn names_that_cannot_be_joined_cannot_be_made() {
+    assert_eq!(GroupName::new(""), Err(NameError::Empty));
+    assert_eq!(GroupName::new("x".repeat(128)), Err(NameError::TooLong { len: 128 }));
+    assert_eq!(GroupName::new("x".repeat(1 << 20)), Err(NameError::TooLong { len: 1 << 20 }));
+    assert_eq!(GroupName::new("a\0b"), Err(NameError::Nul { position: 1 }));
+    assert_eq!(GroupName::with_nul("a\0"), Err(NameError::Nul { position: 1 }));
+    for bad in ["", "a\0b", &"x".repeat(128)] {
+        // Refused before anything is asked of a daemon, which is not there.
+        assert!(matches!(Group::join(bad), Err(Error::Name(_))));
+    }
+}
+
+#[test]
+fn the_longest_names_are_as_good_as_any() {
+    let cluster = Cluster::start(2).unwrap();
+    let longest = name(&"x".repeat(127));
+    let far = cluster.on(2, || Handle::connect().unwrap().join_until(&longest, deadline()).unwrap());
+    cluster.on(1, || {
+        let far = far;
+        let mut near = Handle::connect().unwrap().join_until(&longest, deadline()).unwrap();
+        far.send(b"far").unwrap();
+        assert_eq!(payloads(&mut near, 1), [b"far"]);
+        // The daemon puts a NUL behind the name when a node goes down.
+        cluster.kill(2).unwrap();
+        assert_eq!(near.members().unwrap(), [near.me()]);
+        near.send(b"near").unwrap();
+        assert_eq!(payloads(&mut near, 1), [b"near"]);
+        near.leave().unwrap();
+    });
+}

@@ -1,0 +1,236 @@
+//! Groups with more members than libcpg has room for (A8), and replies that are longer than its header says (A9).
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::channel;
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::support::{Members, assert_stays_asleep, deadline, join, name, pump, views, wait_for};
+use cpg::{Error, Event, Group, GroupName, Handle, Limits, Member, Session};
+use testcluster::Cluster;
+
+/// `count` members, not all at the same time: the daemon lets only so many connect at once.
+fn start(cluster: &Cluster, node: u32, group: &GroupName, count: usize) -> Vec<Members> {
+    let counts = (0..count).step_by(32).map(|started| (count - started).min(32));
+    counts.map(|count| Members::start(cluster, node, group, count)).collect()
+}
+
+fn assert_too_large<T: std::fmt::Debug>(result: Result<T, Error>, count: usize) {
+    match result {
+        Err(Error::GroupTooLarge { members, limit: 128 }) => assert_eq!(members, count),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Dispatches until a view has so many members, and expects no view that has more.
+fn until_members(group: &mut Group, count: usize) {
+    let events = pump(group, |events| views(events).any(|view| view.members().len() == count));
+    assert!(views(&events).all(|view| view.members().len() <= 128 && view.includes_me()));
+}
+
+/// Dispatches until an error, which it returns. No event may have a list that is too long.
+fn until_error(group: &mut Group) -> Error {
+    loop {
+        let result = group.dispatch(Limits::one().until(deadline()), |_, event| {
+            if let Event::ConfChg(view) = event {
+                assert!(view.members().len() <= 128 && view.joined().len() <= 128, "{view:?}");
+            }
+        });
+        match result {
+            Ok(handled) => assert_eq!(handled, 1, "no error came"),
+            Err(error) => return error,
+        }
+    }
+}
+
+#[test]
+fn a8_a_group_of_128_is_not_joined() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = name("full");
+        let _members = start(&cluster, 1, &group, 128);
+        let error = Handle::connect().unwrap().join_until(&group, deadline()).unwrap_err();
+        assert!(matches!(error.error(), Error::GroupTooLarge { members: 128, limit: 128 }), "{error:?}");
+        // The handle has not been in a group, and is good for another one.
+        let handle = error.into_handle().unwrap();
+        assert_eq!(handle.members_of(&group).unwrap().len(), 128);
+        let mut other = handle.join_until("other", deadline()).unwrap();
+        until_members(&mut other, 1);
+        other.leave().unwrap();
+    });
+}
+
+#[test]
+fn a8_a_group_that_grows_past_128_is_not_dispatched_any_more() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("growing");
+        let group_name = group.name().clone();
+        let _members = start(&cluster, 1, &group_name, 126);
+        until_members(&mut group, 127);
+        let mut last = Members::start(&cluster, 1, &group_name, 1);
+        until_members(&mut group, 128);
+        // It works while it is full.
+        last.tell("send full");
+        let messages = pump(&mut group, |events| crate::support::messages(events).next().is_some());
+        assert_eq!(messages.len(), 1);
+
+        let _one_more = Members::start(&cluster, 1, &group_name, 1);
+        assert_too_large(Err::<(), _>(until_error(&mut group)), 129);
+        assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 129);
+        drop(group);
+        let handle = Handle::connect().unwrap();
+        wait_for("the handle to go", || {
+            (handle.processes_of(&group_name).unwrap().count() == 128).then_some(())
+        });
+        join("another").leave().unwrap();
+    });
+}
+
+#[test]
+fn a8_a_list_that_is_too_long_is_an_error_and_not_a_view() {
+    let cluster = Cluster::start(2).unwrap();
+    cluster.partition(&[&[1], &[2]]).unwrap();
+    cluster.on(1, || {
+        let group_name = name("merged");
+        let _here = start(&cluster, 1, &group_name, 69);
+        let _there = start(&cluster, 2, &group_name, 70);
+        let mut group = join("merged");
+        until_members(&mut group, 70);
+        // One view takes the group from 70 to 140 members: nothing could be asked before it.
+        cluster.heal().unwrap();
+        assert_too_large(Err::<(), _>(until_error(&mut group)), 140);
+        // What comes after it is not what the group was told of.
+        group.send(b"after").unwrap();
+        for _ in 0..3 {
+            assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 140);
+        }
+    });
+}
+
+#[test]
+fn a9_all_members_of_a_large_group_are_read() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let handle = Handle::connect().unwrap();
+        let group = name("large");
+        let mut expected = 0;
+        let mut started = Vec::new();
+        for count in [126, 3, 32, 139] {
+            started.push(start(&cluster, 1, &group, count));
+            expected += count;
+            let members: BTreeSet<Member> = handle.members_of(&group).unwrap().into_iter().collect();
+            assert_eq!(members.len(), expected);
+            let one_by_one: BTreeSet<Member> =
+                handle.processes_of(&group).unwrap().map(|process| process.unwrap().member).collect();
+            assert_eq!(members, one_by_one);
+            assert_eq!(handle.processes().unwrap().count(), expected);
+        }
+        assert_eq!(expected, 300);
+    });
+}
+
+#[test]
+fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("shrinking");
+        shrinks(&cluster, "shrinking", |limits, handler| group.dispatch(limits, |_, event| handler(event)));
+    });
+}
+
+#[test]
+fn a8_a_session_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let options = Session::options();
+        for (options, group) in [(options, "shrinking"), (options.coalesce(), "shrinking with packets")] {
+            let mut session = crate::support::join_with(options, group);
+            shrinks(&cluster, group, |limits, handler| session.dispatch(limits, |_, event| handler(event)));
+        }
+    });
+}
+
+/// Of a member of `group` that takes its events with `dispatch`.
+fn shrinks(
+    cluster: &Cluster,
+    group: &str,
+    mut dispatch: impl FnMut(Limits<'_>, &mut dyn FnMut(Event<'_>)) -> cpg::Result<usize>,
+) {
+    let (group, handle) = (name(group), Handle::connect().unwrap());
+    let _members = start(cluster, 1, &group, 126);
+    let leaves = Members::start(cluster, 1, &group, 1);
+    let mut members = 0;
+    while members < 128 {
+        let handled = dispatch(Limits::one().until(deadline()), &mut |event| match event {
+            Event::ConfChg(view) => members = view.members().len(),
+            event => panic!("{event:?}"),
+        });
+        assert_eq!(handled.unwrap(), 1, "with {members} members nothing more came");
+    }
+    assert_eq!(members, 128);
+    let count = || handle.processes_of(&group).unwrap().count();
+    // The next view is smaller; the one that is too large comes after it.
+    drop(leaves);
+    wait_for("the first one to go", || (count() == 127).then_some(()));
+    let _another = Members::start(cluster, 1, &group, 1);
+    let one_more = Members::start(cluster, 1, &group, 1);
+    let mut too_large = || {
+        assert_too_large(dispatch(Limits::available(), &mut |event| panic!("{event:?}")), 129);
+    };
+    too_large();
+    drop(one_more);
+    wait_for("the last one to go", || (count() == 128).then_some(()));
+    (0..3).for_each(|_| too_large());
+}
+
+#[test]
+fn a8_a_group_that_fills_up_while_it_is_joined_is_not_dispatched() {
+    // A paused member of the ring stops the delivery of joins, for as long as the token's time.
+    let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
+    cluster.on(1, || {
+        let group = name("filling up");
+        let _members = start(&cluster, 1, &group, 126);
+        let handle = Handle::connect().unwrap();
+        cluster.pause(2).unwrap();
+        let _earlier = [(); 2].map(|()| Members::start_joining(&cluster, 1, &group));
+        let (tell, told) = channel();
+        let joining = cluster.spawn_on(1, move || {
+            // SAFETY: it takes and breaks nothing.
+            tell.send(unsafe { libc::gettid() }).unwrap();
+            handle.join_until(&group, deadline())
+        });
+        // It has counted 126 and asked to join when it has nothing to do any more.
+        assert_stays_asleep(told.recv().unwrap(), || sleep(Duration::from_micros(100)));
+        cluster.resume(2).unwrap();
+        let refused = joining.join().unwrap().unwrap_err();
+        assert!(matches!(refused.error(), Error::GroupTooLarge { members: 129, limit: 128 }), "{refused:?}");
+        assert!(refused.into_handle().is_none());
+    });
+}
+
+#[test]
+fn a9_more_members_than_the_reply_holds_leave_the_daemon_whole() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = name("huge");
+        let _members = start(&cluster, 1, &group, 400);
+        let handle = Handle::connect().unwrap();
+        assert_eq!(handle.members_of(&group).unwrap().len(), 400);
+        assert_eq!(handle.local_node().unwrap().get(), 1);
+    });
+}
+
+#[test]
+fn a9_a_member_asks_for_more_members_than_the_reply_holds() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("outgrown");
+        until_members(&mut group, 1);
+        let group_name = group.name().clone();
+        // The last view says 1, and those that have joined since wait to be dispatched.
+        let _members = start(&cluster, 1, &group_name, 399);
+        assert_eq!(group.members().unwrap().len(), 400);
+        assert_eq!(group.daemon().local_node().unwrap(), group.me().node());
+    });
+}

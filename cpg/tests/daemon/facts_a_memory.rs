@@ -1,0 +1,201 @@
+//! What would write past the end of something in libcpg: the stack of a dispatch (A1, A2) and slices (A3).
+
+use std::io::IoSlice;
+use std::thread;
+
+use crate::support::{deadline, join, messages, payloads, pump, wait_for};
+use cpg::{Error, Group, Handle, Limits, Result};
+use testcluster::Cluster;
+
+const KIB: usize = 1 << 10;
+
+/// Where the stack of this thread ends.
+fn stack_end() -> usize {
+    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let (mut low, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: it always succeeds.
+    let thread = unsafe { libc::pthread_self() };
+    // SAFETY: the thread runs, as it is this one, and the attributes are written.
+    assert_eq!(unsafe { libc::pthread_getattr_np(thread, attributes.as_mut_ptr()) }, 0);
+    // SAFETY: the attributes have been written.
+    assert_eq!(unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut low, &raw mut size) }, 0);
+    // SAFETY: the attributes have been written, and are not used again.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    low.addr()
+}
+
+/// Calls `work` when no more than `left` bytes of the stack are left.
+fn descend<T>(end: usize, left: usize, work: impl FnOnce() -> T) -> T {
+    let here = std::hint::black_box([0_u8; 1024]);
+    let result =
+        if std::ptr::from_ref(&here).addr() - end <= left { work() } else { descend(end, left, work) };
+    std::hint::black_box(here);
+    result
+}
+
+/// Runs `work` on a thread that has a little less than `left` bytes of stack.
+///
+/// A stack of that size would not do: glibc may take one from its cache that is larger.
+fn on_stack<T: Send>(left: usize, work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let run = move || descend(stack_end(), left, work);
+        let thread = thread::Builder::new().stack_size(left + 64 * KIB).spawn_scoped(scope, run);
+        thread.unwrap().join().unwrap()
+    })
+}
+
+fn assert_refused(result: &Result<usize>, stack: usize) {
+    let Err(Error::StackTooSmall { needed, remaining }) = *result else { panic!("{result:?}") };
+    assert!(needed > 1024 * KIB, "{needed}");
+    assert!(remaining < stack && remaining < needed, "{remaining} of {stack}");
+}
+
+#[test]
+fn a1_dispatch_on_a_small_stack_is_refused() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("stack");
+        let mut handle = Handle::connect().unwrap();
+        group.send(b"kept").unwrap();
+        for size in [64 * KIB, 1024 * KIB] {
+            let result = on_stack(size, || group.dispatch(Limits::one(), |_, _| panic!("an event")));
+            assert_refused(&result, size);
+            let result = on_stack(size, || handle.dispatch(Limits::available(), |_, _| panic!("an event")));
+            assert_refused(&result, size);
+            // A request does not take that much, and only a dispatch is refused.
+            let asked = &mut handle;
+            let node = on_stack(size, move || asked.local_node());
+            assert_eq!(node.unwrap(), group.me().node());
+        }
+        // Nothing was taken, and nothing is broken.
+        assert_eq!(on_stack(2048 * KIB, || payloads(&mut group, 1)), [b"kept"]);
+        on_stack(2048 * KIB, || handle.dispatch(Limits::available(), |_, _| {})).unwrap();
+        on_stack(2048 * KIB, || group.leave()).unwrap();
+    });
+}
+
+#[test]
+fn a1_what_counts_is_the_stack_that_is_left() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("deep");
+        group.send(b"kept").unwrap();
+        // One thread, as deep as its caller was and then deeper.
+        on_stack(4096 * KIB, || {
+            for left in [1100 * KIB, 512 * KIB, 64 * KIB] {
+                let dispatch = || group.dispatch(Limits::available(), |_, _| panic!("an event"));
+                assert_refused(&descend(stack_end(), left, dispatch), left);
+            }
+            assert_eq!(descend(stack_end(), 2048 * KIB, || payloads(&mut group, 1)), [b"kept"]);
+        });
+    });
+}
+
+#[test]
+fn a1_a_leave_without_the_stack_closes_the_handle() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = join("leave");
+        let name = group.name().clone();
+        let result = on_stack(64 * KIB, || group.leave());
+        assert!(matches!(result, Err(Error::StackTooSmall { .. })), "{result:?}");
+        let handle = Handle::connect().unwrap();
+        wait_for("the membership to end", || handle.members_of(&name).unwrap().is_empty().then_some(()));
+    });
+}
+
+/// Longer than the atomic size, so that it comes in parts which libcpg puts together.
+fn long(byte: u8) -> Vec<u8> {
+    vec![byte; 3 << 20]
+}
+
+fn send_all(groups: &mut [&mut Group], message: &[u8]) {
+    for group in groups {
+        group.send_until(message, deadline()).unwrap();
+    }
+}
+
+#[test]
+fn a2_another_group_can_be_dispatched_within_an_event() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (mut outer, mut inner) = (join("outer"), join("inner"));
+        send_all(&mut [&mut outer, &mut inner], &long(1));
+        send_all(&mut [&mut outer, &mut inner], &long(2));
+        let (mut outside, mut inside) = (Vec::new(), Vec::new());
+        while outside.len() < 2 {
+            outer
+                .dispatch(Limits::one().until(deadline()), |_, event| {
+                    let cpg::Event::Deliver(message) = &event else { return };
+                    inside.extend(payloads(&mut inner, 1));
+                    // The outer dispatch still has its message after the inner one.
+                    outside.push(message.payload().to_vec());
+                })
+                .unwrap();
+        }
+        assert!(outside == [long(1), long(2)] && inside == outside);
+    });
+}
+
+#[test]
+fn a2_a_dispatch_within_an_event_needs_a_stack_of_its_own() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (mut outer, mut inner) = (join("outer"), join("inner"));
+        send_all(&mut [&mut outer, &mut inner], b"message");
+        let size = 2048 * KIB;
+        on_stack(size, || {
+            let mut results = Vec::new();
+            let mut handled = 0;
+            while handled < 2 {
+                handled += outer
+                    .dispatch(Limits::one().until(deadline()), |_, _| {
+                        results.push(inner.dispatch(Limits::available(), |_, _| panic!("an event")));
+                    })
+                    .unwrap();
+            }
+            assert_eq!(results.len(), 2);
+            for result in &results {
+                assert_refused(result, size);
+            }
+        });
+        assert_eq!(payloads(&mut inner, 1), [b"message"]);
+    });
+}
+
+/// Sends `slices`, and expects them whole and in order.
+fn echo(group: &mut Group, slices: &[Vec<u8>]) {
+    let parts: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+    let sent = wait_for("room in the queue", || match group.send_vectored(&parts) {
+        Err(error) if error.is_retryable() => None,
+        result => Some(result),
+    });
+    sent.unwrap();
+    let events = pump(group, |events| messages(events).next().is_some());
+    let message = messages(&events).next().unwrap();
+    assert!(message.payload() == slices.concat(), "{} slices: {message:?}", slices.len());
+    assert_eq!(message.sender(), group.me());
+}
+
+#[test]
+fn a3_any_number_of_slices_arrives_whole() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("slices");
+        let limit = group.daemon().max_atomic_message_size();
+        for count in [0, 1, 62, 63, 64, 65, 127, 128, 1025, 10_000] {
+            let slice = |i: usize, len: usize| i.to_le_bytes().repeat(len);
+            // All of one length, every other one empty, all empty.
+            echo(&mut group, &(0..count).map(|i| slice(i, 1)).collect::<Vec<_>>());
+            echo(&mut group, &(0..count).map(|i| slice(i, i % 2)).collect::<Vec<_>>());
+            echo(&mut group, &vec![Vec::new(); count]);
+        }
+        for count in [2, 62, 63, 64, 65, 10_000] {
+            // In parts, whose borders are within slices.
+            let len = 3 * limit / count / 8 + 1;
+            let slices: Vec<_> = (0..count).map(|i| i.to_le_bytes().repeat(len)).collect();
+            assert!(slices.concat().len() > 2 * limit);
+            echo(&mut group, &slices);
+        }
+    });
+}

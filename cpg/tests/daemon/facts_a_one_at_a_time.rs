@@ -1,0 +1,142 @@
+//! What makes or ends an entry of libcpg's tables, one call at a time (A12).
+//!
+//! The races that this prevents are in `facts_a_races.rs`; they take luck. Here a daemon that is stopped holds a call where it
+//! is, in libcpg. A test of its own, as others would hold the lock too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::support::process::own_process;
+use crate::support::{asleep_after, wait_for};
+use cpg::{Connect, Error, Handle};
+use testcluster::Cluster;
+
+/// Longer than any of the calls takes that is not held up.
+const WHILE: Duration = Duration::from_millis(20);
+
+#[derive(Debug, Clone, Copy)]
+enum Call {
+    Connect,
+    Close,
+    Iterate,
+    EndIteration,
+}
+
+const CALLS: [Call; 4] = [Call::Connect, Call::Close, Call::Iterate, Call::EndIteration];
+
+/// A thread that makes one call when it is told to.
+struct Caller {
+    go: Sender<()>,
+    thread: JoinHandle<()>,
+    state: Arc<(AtomicI32, AtomicBool)>,
+}
+
+impl Caller {
+    /// Prepares what is called for on a daemon that runs.
+    fn prepare(cluster: &Cluster, call: Call) -> Self {
+        let (go, told) = channel();
+        let (ready, prepared) = channel();
+        let state = Arc::new((AtomicI32::new(0), AtomicBool::new(false)));
+        let thread = cluster.spawn_on(1, {
+            let state = Arc::clone(&state);
+            move || {
+                let start = || {
+                    ready.send(()).unwrap();
+                    told.recv().unwrap();
+                    // SAFETY: it takes and breaks nothing.
+                    state.0.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+                };
+                let end = || state.1.store(true, Ordering::SeqCst);
+                match call {
+                    Call::Connect => {
+                        start();
+                        let handle = Handle::connect();
+                        end();
+                        handle.unwrap();
+                    }
+                    Call::Close => {
+                        let handle = Handle::connect().unwrap();
+                        start();
+                        let closed = handle.close();
+                        end();
+                        closed.unwrap();
+                    }
+                    Call::Iterate => {
+                        let handle = Handle::connect().unwrap();
+                        start();
+                        let groups = handle.groups();
+                        end();
+                        assert_eq!(groups.unwrap().count(), 0);
+                    }
+                    Call::EndIteration => {
+                        let handle = Handle::connect().unwrap();
+                        let groups = handle.groups().unwrap();
+                        start();
+                        drop(groups);
+                        end();
+                    }
+                }
+            }
+        });
+        prepared.recv().unwrap();
+        Self { go, thread, state }
+    }
+
+    fn go(&self) {
+        self.go.send(()).unwrap();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.1.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it sleeps within the call, or has made it.
+    fn wait_asleep_or_ended(&self) {
+        wait_for("the call", || {
+            let thread = Some(self.state.0.load(Ordering::SeqCst)).filter(|&thread| thread != 0)?;
+            (self.has_ended() || asleep_after(thread).is_some()).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a12_no_two_calls_make_or_end_an_entry_at_once() {
+    own_process!();
+    let (stopped, running) = (Cluster::start(1).unwrap(), Cluster::start(1).unwrap());
+    for (held, other) in CALLS.into_iter().flat_map(|held| CALLS.map(|other| (held, other))) {
+        let (holder, caller) = (Caller::prepare(&stopped, held), Caller::prepare(&running, other));
+        stopped.pause(1).unwrap();
+        holder.go();
+        holder.wait_asleep_or_ended();
+        caller.go();
+        caller.wait_asleep_or_ended();
+        std::thread::sleep(WHILE);
+        assert!(!holder.has_ended(), "{held:?} does not wait for the daemon");
+        assert!(!caller.has_ended(), "{other:?} within {held:?}");
+        stopped.resume(1).unwrap();
+        holder.thread.join().unwrap();
+        caller.thread.join().unwrap();
+    }
+    a_join_waits_for_the_others_until_its_deadline(&stopped, &running);
+}
+
+/// Part of the test above, since each holds the one lock of the process.
+fn a_join_waits_for_the_others_until_its_deadline(stopped: &Cluster, running: &Cluster) {
+    let holder = Caller::prepare(stopped, Call::Connect);
+    stopped.pause(1).unwrap();
+    holder.go();
+    holder.wait_asleep_or_ended();
+    running.on(1, || {
+        let begun = Instant::now();
+        let late = Connect::new().join_until("a12 late", begun + Duration::from_millis(100)).unwrap_err();
+        assert!(matches!(late, Error::TimedOut { .. }), "{late}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "it has waited for {:?}", begun.elapsed());
+    });
+    assert!(!holder.has_ended(), "the other one has held the lock all the while");
+    stopped.resume(1).unwrap();
+    holder.thread.join().unwrap();
+    running.on(1, || Connect::new().join("a12 late").unwrap().leave()).unwrap();
+}

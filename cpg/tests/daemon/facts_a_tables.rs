@@ -1,0 +1,116 @@
+//! The tables of libcpg that move when they are full (A13).
+
+use crate::support::process::own_process;
+use crate::support::{join, payloads};
+use cpg::{Connect, Error, Handle, Result};
+use testcluster::Cluster;
+
+/// What libcpg's tables hold before they move.
+const TABLE: usize = 47;
+
+fn connect_all(count: usize) -> Vec<Handle> {
+    (0..count).map(|_| Handle::connect().unwrap()).collect()
+}
+
+fn assert_full<T: std::fmt::Debug>(result: Result<T>) {
+    match result {
+        Err(Error::TooManyHandles { open } | Error::TooManyIterations { open }) => assert_eq!(open, TABLE),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a13_the_48th_handle_is_refused_until_one_is_closed() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut handles = connect_all(TABLE);
+        for _ in 0..3 {
+            assert_full(Handle::connect());
+            handles.swap_remove(7).close().unwrap();
+            handles.push(Handle::connect().unwrap());
+        }
+        assert_full(Handle::connect());
+        drop(handles.pop());
+        join("one of 47").leave().unwrap();
+        handles.push(Handle::connect().unwrap());
+        assert_full(Handle::connect());
+        assert!(handles.iter().all(|handle| handle.local_node().unwrap().get() == 1));
+    });
+}
+
+#[test]
+fn a13_connections_that_fail_take_no_room() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let lost = connect_all(TABLE / 2);
+        cluster.kill(1).unwrap();
+        for _ in 0..TABLE {
+            assert!(Handle::connect().unwrap_err().is_connection_lost());
+        }
+        cluster.restart(1).unwrap();
+        // Those that have lost the daemon keep their room until they are dropped.
+        let handles = connect_all(TABLE - TABLE / 2);
+        assert_full(Handle::connect());
+        drop(lost);
+        let more = connect_all(TABLE / 2);
+        assert_full(Handle::connect());
+        drop((handles, more));
+    });
+}
+
+#[test]
+fn a13_more_handles_can_be_had_by_those_who_keep_still() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("moves");
+        let mut handles = connect_all(TABLE - 1);
+        assert_full(Handle::connect());
+        for _ in 0..2 * TABLE {
+            // SAFETY: this test has a process of its own, and no other thread in libcpg.
+            let more = unsafe { Connect::new().more_handles() };
+            handles.push(more.open().unwrap());
+        }
+        assert!(handles.iter().all(|handle| handle.local_node().unwrap().get() == 1));
+        group.send(b"through all moves").unwrap();
+        assert_eq!(payloads(&mut group, 1), [b"through all moves"]);
+        let Err(Error::TooManyHandles { open }) = Handle::connect() else { panic!("no error") };
+        assert_eq!(open, 3 * TABLE);
+    });
+}
+
+#[test]
+fn a13_the_48th_iteration_is_refused_until_one_is_dropped() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = join("iterated");
+        let (one, two) = (group.daemon(), Handle::connect().unwrap());
+        let mut open: Vec<_> = (1..TABLE).map(|_| one.groups().unwrap()).collect();
+        let mut last = two.processes().unwrap();
+        for handle in [one, &*two] {
+            assert_full(handle.groups());
+            assert_full(handle.processes());
+            assert_full(handle.processes_of(group.name()));
+        }
+        assert_eq!(last.next().unwrap().unwrap().member, group.me());
+        // One that has come to its end has made room.
+        assert!(last.next().is_none());
+        drop(last);
+        open.push(one.groups().unwrap());
+        assert_full(two.groups());
+        drop(open.pop());
+        assert_eq!(two.groups().unwrap().count(), 1);
+
+        // One that is forgotten goes with its handle.
+        std::mem::forget(two.groups().unwrap());
+        assert_full(two.groups());
+        two.close().unwrap();
+        open.push(one.groups().unwrap());
+        assert_full(one.groups());
+        assert!(open.into_iter().all(|mut names| names.next().unwrap().unwrap() == *group.name()));
+        assert_eq!(one.groups().unwrap().count(), 1);
+    });
+}

@@ -1,0 +1,296 @@
+//! Connected, joined, left: how each step ends, in time or not, and what a handler may do on the way.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Members, deadline, join, join_with, messages, name, payloads, pump, views, wait_for};
+use cpg::{Callbacks, Error, Event, Group, Handle, Limits, Member, NodeId, OwnedEvent, Session};
+use testcluster::Cluster;
+
+#[test]
+fn the_short_way_in_and_out() -> Result<(), Error> {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = Group::join("short")?;
+        assert_eq!(group.name(), &name("short"));
+        assert_eq!(group.me(), Member::new(NodeId::new(1), std::process::id()));
+        group.send(b"hello")?;
+        assert_eq!(payloads(&mut group, 1), [b"hello"]);
+        group.leave()?;
+        let handle = Handle::connect()?;
+        assert_eq!(handle.local_node()?, NodeId::new(1));
+        handle.close()?;
+        // A failed join turns into an error, and the other way into a handle.
+        let _first = Handle::connect()?.join(name("short"))?;
+        let again = || -> Result<Group, Error> { Ok(Handle::connect()?.join(name("short"))?) };
+        assert_eq!(again().unwrap_err().code(), Some(cpg::CsError::Exist));
+        Ok(())
+    })
+}
+
+#[test]
+fn the_short_way_in_and_out_of_a_session() -> Result<(), Error> {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = Session::join("short")?;
+        assert_eq!(session.name(), &name("short"));
+        assert_eq!(session.me(), Member::new(NodeId::new(1), std::process::id()));
+        session.send(b"hello")?;
+        // It is a member from the moment of the join, and the view that it joined with comes first.
+        assert_eq!(session.members()?, [session.me()]);
+        let events = session.events().take(2).collect::<Result<Vec<_>, _>>()?;
+        assert!(matches!(&events[0], OwnedEvent::ConfChg(view) if view.is_first()), "{events:?}");
+        assert_eq!(messages(&events).map(cpg::Message::payload).collect::<Vec<_>>(), [b"hello"]);
+        session.leave()?;
+        let handle = Handle::connect()?;
+        assert!(handle.members_of(&name("short"))?.is_empty());
+        // Another one joins on a handle that is there, or gives it back.
+        let _first = Session::options().join_on(handle, "short")?;
+        let again = Session::options().join_on(Handle::connect()?, "short").unwrap_err();
+        assert_eq!(again.error().code(), Some(cpg::CsError::Exist));
+        again.into_handle().unwrap().close()
+    })
+}
+
+#[test]
+fn the_view_that_it_joined_with_comes_first() {
+    let cluster = Cluster::start(2).unwrap();
+    let c = Members::start(&cluster, 2, &name("first"), 1);
+    cluster.on(1, || {
+        let mut group = join("first");
+        // It is a member from the moment of the join, before anything is dispatched.
+        let both = [group.me(), Member::new(NodeId::new(2), c.pid())];
+        assert_eq!(group.members().unwrap(), both);
+        group.send(b"at once").unwrap();
+        let events = pump(&mut group, |events| messages(events).next().is_some());
+        let view = views(&events).next().unwrap();
+        assert_eq!((view.members(), view.joined(), view.left()), (&both[..], &both[..1], &[][..]));
+        assert_eq!(events.len(), 2);
+    });
+}
+
+#[test]
+fn leaving_hands_over_what_came_before() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut c = Members::start(&cluster, 2, &name("before"), 1);
+    cluster.on(1, || {
+        let group = join("before");
+        for number in 0..100_u8 {
+            group.send_until(&[number], deadline()).unwrap();
+        }
+        c.tell("send from C");
+        c.expect(|line| line.ends_with("from C"));
+        let (me, mut heard, mut left) = (group.me(), Vec::new(), false);
+        group
+            .leave_until(deadline(), |link, event| {
+                assert_eq!(link.me(), me);
+                assert!(!left, "nothing comes after the own leave");
+                match event {
+                    Event::Deliver(message) => heard.push(message.payload().to_vec()),
+                    Event::ConfChg(view) => left = view.left().contains(&me),
+                    _ => {}
+                }
+            })
+            .unwrap();
+        assert!(left);
+        let own: Vec<_> = heard.iter().filter(|payload| *payload != b"from C").cloned().collect();
+        assert_eq!(own, (0..100).map(|number| vec![number]).collect::<Vec<_>>());
+        assert_eq!(heard.len(), 101);
+        c.expect(|line| line.starts_with("view") && line.contains(&format!("-{me}")));
+    });
+}
+
+#[test]
+fn leaving_a_session_hands_over_what_came_before() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut c = Members::start(&cluster, 2, &name("before"), 1);
+    cluster.on(1, || {
+        let session = join_with(Session::options(), "before");
+        for number in 0..100_u8 {
+            session.send(&[number]).unwrap();
+        }
+        c.tell("send from C");
+        c.expect(|line| line.ends_with("from C"));
+        let (me, mut heard, mut left) = (session.me(), Vec::new(), false);
+        session
+            .leave_until(deadline(), |sender, event| {
+                assert_eq!(sender.me(), me);
+                assert!(!left, "nothing comes after the own leave");
+                match event {
+                    Event::Deliver(message) => heard.push(message.payload().to_vec()),
+                    Event::ConfChg(view) => left = view.left().contains(&me),
+                    _ => {}
+                }
+            })
+            .unwrap();
+        assert!(left);
+        let own: Vec<_> = heard.iter().filter(|payload| *payload != b"from C").cloned().collect();
+        assert_eq!(own, (0..100).map(|number| vec![number]).collect::<Vec<_>>());
+        assert_eq!(heard.len(), 101);
+        c.expect(|line| line.starts_with("view") && line.contains(&format!("-{me}")));
+    });
+}
+
+#[test]
+fn a_leave_that_comes_too_late_is_an_error_and_ends_the_membership_all_the_same() {
+    // A paused member of the ring stops the delivery of the leave, for as long as the token's time.
+    let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
+    cluster.on(1, || {
+        let mut group = join("late");
+        pump(&mut group, |events| views(events).next().is_some());
+        let mut session = join_with(Session::options(), "late session");
+        assert!(matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)));
+        cluster.pause(2).unwrap();
+        let late = [
+            group.leave_until(Instant::now(), |_, _| {}).unwrap_err(),
+            session.leave_until(Instant::now(), |_, _| {}).unwrap_err(),
+        ];
+        cluster.resume(2).unwrap();
+        for late in late {
+            assert!(
+                matches!(late, Error::TimedOut { waiting_for: "the own leave to be delivered" }),
+                "{late}"
+            );
+            assert_eq!(std::io::Error::from(late).kind(), std::io::ErrorKind::TimedOut);
+        }
+        let handle = Handle::connect().unwrap();
+        for group in ["late", "late session"] {
+            wait_for("the membership to end", || {
+                handle.members_of(&name(group)).unwrap().is_empty().then_some(())
+            });
+        }
+    });
+}
+
+#[test]
+fn a_handler_changes_what_it_borrows_and_sends() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("answers");
+        let (mut count, mut words) = (0, vec![String::new()]);
+        group.send(b"0").unwrap();
+        while count < 5 {
+            let how = Limits::one().until(deadline());
+            group
+                .dispatch(how, |link, event| {
+                    let Event::Deliver(mut message) = event else { return };
+                    message.payload_mut()[0] |= 0x40;
+                    words.push(String::from_utf8_lossy(message.payload()).into_owned());
+                    count += 1;
+                    link.send_until(count.to_string().as_bytes(), deadline()).unwrap();
+                    assert_eq!(link.members().unwrap(), [link.me()]);
+                    assert_eq!(link.members().unwrap(), [link.me()]);
+                })
+                .unwrap();
+        }
+        assert_eq!(words, ["", "p", "q", "r", "s", "t"]);
+    });
+}
+
+#[test]
+fn a_handler_of_a_session_changes_what_it_borrows_and_sends() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(Session::options(), "answers");
+        let (mut count, mut words) = (0, vec![String::new()]);
+        session.send(b"0").unwrap();
+        while count < 5 {
+            let how = Limits::one().until(deadline());
+            session
+                .dispatch(how, |sender, event| {
+                    let Event::Deliver(mut message) = event else { return };
+                    message.payload_mut()[0] |= 0x40;
+                    words.push(String::from_utf8_lossy(message.payload()).into_owned());
+                    count += 1;
+                    sender.try_send(count.to_string().as_bytes()).unwrap();
+                    assert_eq!(sender.members().unwrap(), [sender.me()]);
+                })
+                .unwrap();
+        }
+        assert_eq!(words, ["", "p", "q", "r", "s", "t"]);
+    });
+}
+
+#[test]
+fn callbacks_are_called_for_their_kind_of_event() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut group = cluster.on(1, || join("callbacks"));
+    group.send(b"one").unwrap();
+    let (mut lines, mut sizes, mut rings) = (Vec::new(), Vec::new(), 0);
+    let mut callbacks = Callbacks::new()
+        .on_deliver(|link, message| {
+            lines.push(format!("{} {}", link.name(), String::from_utf8_lossy(message.payload())));
+        })
+        .on_confchg(|_, view| sizes.push(view.members().len()))
+        .on_totem_confchg(|_, ring| rings += ring.members().len());
+    for _ in 0..2 {
+        let how = Limits::one().until(deadline());
+        assert_eq!(group.dispatch(how, |link, event| callbacks.handle(link, event)).unwrap(), 1);
+    }
+    cluster.kill(2).unwrap();
+    let how = Limits::one().until(deadline());
+    assert_eq!(group.dispatch(how, |link, event| callbacks.handle(link, event)).unwrap(), 1);
+    // A kind of event that has no closure is passed over, and counts.
+    group.send_until(b"two", deadline()).unwrap();
+    let how = Limits::one().until(deadline());
+    assert_eq!(group.dispatch(how, |link, event| Callbacks::new().handle(link, event)).unwrap(), 1);
+    drop(callbacks);
+    assert_eq!((lines, sizes, rings), (vec!["callbacks one".to_owned()], vec![1], 1));
+}
+
+#[test]
+fn what_is_dropped_takes_its_membership_along() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut c = Members::start(&cluster, 2, &name("dropped"), 1);
+    cluster.on(1, || {
+        let group = join("dropped");
+        let me = group.me();
+        c.expect(|line| line.ends_with(&format!("+{me}")));
+        drop(group);
+        c.expect(|line| line.contains(&format!("-{me}")));
+        let session = join_with(Session::options(), "dropped");
+        c.expect(|line| line.ends_with(&format!("+{me}")));
+        drop(session);
+        c.expect(|line| line.contains(&format!("-{me}")));
+        // A handle that never joined leaves no trace.
+        for _ in 0..20 {
+            drop(Handle::connect().unwrap());
+        }
+        let handle = Handle::connect().unwrap();
+        assert_eq!(handle.members_of(&name("dropped")).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_leave_has_a_deadline_though_events_keep_coming() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let group = join("backlog");
+        for _ in 0..5 {
+            group.send(b"before the leave").unwrap();
+        }
+        let (mut heard, deadline) = (0, Instant::now() + Duration::from_millis(20));
+        let late = group.leave_until(deadline, |_, _| {
+            heard += 1;
+            wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
+        });
+        assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+        assert_eq!(heard, 1);
+
+        let session = join_with(Session::options(), "backlog of a session");
+        for _ in 0..5 {
+            session.send(b"before the leave").unwrap();
+        }
+        let (mut heard, mut returned) = (0, 0);
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let late = session.leave_until(deadline, |_, event| {
+            if let Event::Undelivered(_) = event {
+                returned += 1;
+            } else {
+                heard += 1;
+                wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
+            }
+        });
+        assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+        assert_eq!((heard, returned), (1, 5));
+    });
+}

@@ -1,0 +1,164 @@
+//! Messages above the atomic size: all or nothing, and quiet.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{Members, deadline, join, name, split_with};
+use cpg::{Error, Event, Flow};
+use testcluster::Cluster;
+use testcluster::child::succeed;
+
+const LONG: usize = 20_000_000;
+
+/// The `number`th message of a sender: both at the front, then bytes that follow from both.
+fn long(sender: u8, number: u8) -> Vec<u8> {
+    let mut message = vec![sender.wrapping_mul(31) ^ number; LONG];
+    message[..2].copy_from_slice(&[sender, number]);
+    message
+}
+
+/// Sends a few and an end, and hears until `SENDERS` ends have come: what was sent, and what was heard.
+fn member(id: u8, flow: Flow) -> [Vec<(u8, u8)>; 2] {
+    const END: &[u8] = b"end";
+    let (sender, mut receiver) = split_with(flow, "long");
+    receiver
+        .run(|_, event| match event {
+            Event::ConfChg(view)
+                if SENDERS.iter().all(|&(node, _)| view.on_node(node.into()).count() > 0) =>
+            {
+                Break(())
+            }
+            _ => Continue(()),
+        })
+        .unwrap();
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let try_one = |number| match sender.send_until(&long(id, number), deadline()) {
+                Ok(()) => true,
+                Err(error) => {
+                    assert!(error.is_retryable(), "{error}");
+                    false
+                }
+            };
+            let sent =
+                (0..4).filter(|&number| try_one(number)).map(|number| (id, number)).collect::<Vec<_>>();
+            sender.send(END).unwrap();
+            sent
+        });
+        let (mut heard, mut ends) = (Vec::new(), 0);
+        receiver
+            .run(|_, event| {
+                match event {
+                    Event::Deliver(message) if message.payload() == END => ends += 1,
+                    Event::Deliver(message) => {
+                        let [sender, number] = message.payload()[..2] else { unreachable!() };
+                        assert!(message.payload() == long(sender, number), "in bits");
+                        heard.push((sender, number));
+                    }
+                    Event::Undelivered(message) => panic!("{message:?}"),
+                    _ => {}
+                }
+                if ends == SENDERS.len() { Break(()) } else { Continue(()) }
+            })
+            .unwrap();
+        [sending.join().unwrap(), heard]
+    })
+}
+
+const SENDERS: [(u32, u8); 2] = [(1, 1), (2, 2)];
+
+fn two_senders(flow: Flow) {
+    let cluster = Cluster::start(2).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let churn = scope.spawn(|| {
+            // Not for ever: without a pause between them, no long message would get through.
+            for _ in 0..20 {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                cluster.on(1, || Members::start(&cluster, 1, &name("long"), 1)).tell("leave");
+            }
+        });
+        let members = SENDERS.map(|(node, id)| {
+            let cluster = &cluster;
+            scope.spawn(move || cluster.on(node, || member(id, flow)))
+        });
+        let members = members.map(|member| member.join().unwrap());
+        stop.store(true, Ordering::SeqCst);
+        churn.join().unwrap();
+        for ([sent, _], (_, sender)) in members.iter().zip(SENDERS) {
+            for [_, heard] in &members {
+                let of_one: Vec<_> = heard.iter().filter(|(id, _)| *id == sender).copied().collect();
+                assert_eq!(of_one, *sent, "each once, whole, in order, or its sender was told");
+            }
+        }
+        assert_eq!(members[0][1], members[1][1], "one order");
+    });
+}
+
+#[test]
+fn two_senders_while_members_come_and_go() {
+    two_senders(Flow::new());
+}
+
+#[test]
+fn two_senders_of_packets_while_members_come_and_go() {
+    two_senders(Flow::coalesced());
+}
+
+#[test]
+fn a_long_message_has_its_place_among_short_ones() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::new().window(1), "among");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..20_u8 {
+                    let len = if number % 5 == 0 { 2_000_000 } else { 1000 };
+                    sender.send(&vec![number; len]).unwrap();
+                }
+            });
+            let heard = crate::support::receive(&mut receiver, 20);
+            assert!(
+                heard
+                    .iter()
+                    .zip(0..20_u8)
+                    .all(|(message, number)| message.iter().all(|&byte| byte == number))
+            );
+        });
+        // One that does not get its turn in time was not sent, and keeps nobody from sending.
+        sender.send(b"in flight").unwrap();
+        let late = sender.send_until(&vec![1; 2_000_000], std::time::Instant::now()).unwrap_err();
+        assert!(matches!(late, Error::QueueFull), "{late}");
+        sender.send(b"after it").unwrap();
+        assert_eq!(crate::support::receive(&mut receiver, 2), [&b"in flight"[..], b"after it"]);
+    });
+}
+
+/// Not a test of its own: what the next one starts as another process, to hear what it says.
+#[test]
+#[ignore = "another test's other process"]
+fn sends_long_messages() {
+    let mut group = join("quiet");
+    let (ended, mut refused) = (long(0, 0), 0);
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    for _ in 0..5 {
+        refused += u32::from(group.send_until(&ended, deadline()).is_err());
+        group.dispatch(cpg::Limits::available(), |_, _| ()).unwrap();
+    }
+    assert_eq!((refused, descriptors()), (0, before));
+    // What the process itself says is heard.
+    eprintln!("sent");
+}
+
+#[test]
+fn libcpg_says_nothing_on_standard_error() {
+    let cluster = Cluster::start(1).unwrap();
+    let mut command = cluster.command_on(1, std::env::current_exe().unwrap());
+    command.args(["--exact", "long_messages::sends_long_messages", "--ignored", "--nocapture"]);
+    let output = succeed(command.stdout(Stdio::null()));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "sent\n");
+}

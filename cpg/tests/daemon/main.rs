@@ -1,0 +1,42 @@
+//! Groups and sessions on real corosync daemons, in private clusters.
+
+mod bad_input;
+mod batches;
+mod facts_a_limits;
+mod facts_a_memory;
+mod facts_a_names;
+mod facts_a_one_at_a_time;
+mod facts_a_process;
+mod facts_a_races;
+mod facts_a_tables;
+mod facts_a_threads;
+mod facts_b_groups;
+mod facts_b_lost;
+mod facts_b_membership;
+mod facts_b_sending;
+mod facts_b_waiting;
+mod facts_b_zero_copy;
+mod facts_c_clients;
+mod interop;
+mod lag;
+mod lifecycle;
+mod long_messages;
+mod manual_page;
+mod names_and_codes;
+mod packets;
+mod pull;
+mod queue;
+mod readiness;
+mod reconnect;
+mod restarts;
+mod run;
+mod session_forks;
+mod session_waits;
+mod split;
+mod starting;
+mod styles;
+#[path = "../support/mod.rs"]
+mod support;
+mod tickets;
+mod views;
+mod waits;

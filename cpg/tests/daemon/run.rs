@@ -1,0 +1,440 @@
+//! `run`: what ends it, and that it sleeps until then.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::os::fd::AsFd as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::{deadline, join, join_with, payloads, pump, views, wait_for};
+use cpg::{Connect, Ended, Event, Group, Limits, Link, Reconnect, Session, TotemEvents, Waker, packet};
+use static_assertions::assert_impl_all;
+use testcluster::Cluster;
+
+fn payload(_: &Link, event: Event<'_>) -> ControlFlow<Vec<u8>> {
+    if let Event::Deliver(message) = event { Break(message.payload().to_vec()) } else { Continue(()) }
+}
+
+/// No event is sent; but the ring of a daemon that had to wait for the processor forms anew.
+#[expect(clippy::needless_pass_by_value, reason = "what run takes")]
+fn nothing<L>(_: &L, event: Event<'_>) -> ControlFlow<()> {
+    assert!(matches!(event, Event::TotemConfChg(_)), "{event:?}");
+    Continue(())
+}
+
+/// No ring, which forms anew when a daemon had to wait for the processor, is an event that is not expected.
+fn without_rings() -> Connect {
+    Connect::new().totem_events(TotemEvents::None)
+}
+
+fn quiet(name: &str) -> Group {
+    without_rings().join_until(name, deadline()).unwrap()
+}
+
+/// Returns when two messages are there to be taken.
+fn two_events_wait(group: &mut Group) {
+    group.send(b"one").unwrap();
+    group.send(b"two").unwrap();
+    // The daemon delivers in one order to all: what another group hears now comes after them.
+    let mut other = join("after");
+    other.send(b"three").unwrap();
+    payloads(&mut other, 1);
+    other.leave().unwrap();
+}
+
+#[test]
+fn a_handler_ends_it_with_a_value_and_later_events_stay() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("value");
+        for byte in 0..5 {
+            group.send(&[byte]).unwrap();
+        }
+        assert_eq!(group.run(payload).unwrap(), [0]);
+        assert_eq!(
+            group.run_with(Limits::forever().until(deadline()), payload).unwrap(),
+            Ended::Broke(vec![1])
+        );
+        // The handler borrows, and sends.
+        let mut heard = Vec::new();
+        let last = group.run(|link, event| {
+            let Event::Deliver(message) = event else { return Continue(()) };
+            heard.extend_from_slice(message.payload());
+            if heard.len() == 2 {
+                link.send(b"!").unwrap();
+            }
+            if message.payload() == b"!" { Break(link.me()) } else { Continue(()) }
+        });
+        assert_eq!((last.unwrap(), &heard[..]), (group.me(), &[2, 3, 4, b'!'][..]));
+    });
+}
+
+#[test]
+fn a_deadline_ends_it_with_and_without_events() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = quiet("deadline");
+        pump(&mut group, |events| views(events).next().is_some());
+        let waker = Waker::new().unwrap();
+        let soon = || Instant::now() + Duration::from_millis(10);
+        assert_eq!(group.run_with(Limits::forever().until(soon()), nothing).unwrap(), Ended::TimedOut);
+        let wait = Limits::forever().until(soon()).woken_by(&waker);
+        assert_eq!(group.run_with(wait, nothing).unwrap(), Ended::TimedOut);
+        // It is kept though another event is there.
+        two_events_wait(&mut group);
+        let mut heard = 0;
+        let deadline = soon();
+        let ended = group.run_with(Limits::forever().until(deadline), |_, _| {
+            wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
+            heard += 1;
+            Continue::<()>(())
+        });
+        assert_eq!((ended.unwrap(), heard), (Ended::TimedOut, 1));
+        assert_eq!(payloads(&mut group, 1), [b"two"]);
+        // One in the past takes one event that is there, and does not wait for one that is not.
+        let past = Instant::now();
+        two_events_wait(&mut group);
+        let (ended, heard) = counted(&mut group, Limits::forever().until(past));
+        assert_eq!((ended, heard), (Ended::TimedOut, 1));
+        let (ended, heard) = counted(&mut group, Limits::available().until(past));
+        assert_eq!((ended, heard), (Ended::TimedOut, 1));
+        assert_eq!(group.run_with(Limits::forever().until(past), nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(group.run_with(Limits::available().until(past), nothing).unwrap(), Ended::Idle);
+    });
+}
+
+/// Runs, and counts the events.
+fn counted(group: &mut Group, limits: Limits<'_>) -> (Ended<()>, usize) {
+    let mut heard = 0;
+    let ended = group.run_with(limits, |_, _| {
+        heard += 1;
+        Continue(())
+    });
+    (ended.unwrap(), heard)
+}
+
+#[test]
+fn it_ends_with_what_is_there_or_with_so_many_events() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = quiet("limits");
+        pump(&mut group, |events| views(events).next().is_some());
+        let later = deadline();
+        two_events_wait(&mut group);
+        assert_eq!(counted(&mut group, Limits::available()), (Ended::Idle, 2));
+        two_events_wait(&mut group);
+        assert_eq!(counted(&mut group, Limits::one()), (Ended::Enough, 1));
+        assert_eq!(counted(&mut group, Limits::available().at_most(0)), (Ended::Enough, 0));
+        assert_eq!(counted(&mut group, Limits::available().at_most(2).until(later)), (Ended::Idle, 1));
+        two_events_wait(&mut group);
+        assert_eq!(counted(&mut group, Limits::forever().at_most(2).until(later)), (Ended::Enough, 2));
+        // The handler's word comes before that.
+        two_events_wait(&mut group);
+        assert_eq!(group.run_with(Limits::one(), payload).unwrap(), Ended::Broke(b"one".to_vec()));
+        assert_eq!(group.run_with(Limits::available(), payload).unwrap(), Ended::Broke(b"two".to_vec()));
+        // It waits for all of so many: each comes when the one before it has been handled.
+        group.send(b"next").unwrap();
+        let mut heard = 0;
+        let ended = group.run_with(Limits::forever().at_most(3).until(later), |link, _| {
+            heard += 1;
+            link.send(b"next").unwrap();
+            Continue::<()>(())
+        });
+        assert_eq!((ended.unwrap(), heard), (Ended::Enough, 3));
+    });
+}
+
+#[test]
+fn a_dispatch_has_the_same_limits() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = quiet("dispatch");
+        pump(&mut group, |events| views(events).next().is_some());
+        let waker = Waker::new().unwrap();
+        two_events_wait(&mut group);
+        let wake = |_: &Link, _: Event<'_>| waker.wake();
+        assert_eq!(group.dispatch(Limits::available().woken_by(&waker), wake).unwrap(), 1);
+        waker.wake();
+        assert_eq!(group.dispatch(Limits::one().woken_by(&waker), |_, _| panic!()).unwrap(), 0);
+        let soon = Instant::now() + Duration::from_millis(10);
+        let waits = |_: &Link, _: Event<'_>| {
+            wait_for("the deadline", || (Instant::now() >= soon).then_some(()));
+        };
+        two_events_wait(&mut group);
+        assert_eq!(group.dispatch(Limits::available().until(soon), waits).unwrap(), 1);
+        assert_eq!(payloads(&mut group, 2), [b"one", b"two"]);
+    });
+}
+
+/// Returns a session that a packet with messages 0 to 9 has come to, and the packet's sender.
+fn with_a_packet(cluster: &Cluster) -> (Session, Group) {
+    let mut session = join_with(Session::options().connect(without_rings()).coalesce(), "packet");
+    let other = cluster.on(2, || join("packet"));
+    let me = other.me();
+    session
+        .run(|_, event| match event {
+            Event::ConfChg(view) if view.contains(me) => Break(()),
+            _ => Continue(()),
+        })
+        .unwrap();
+    let mut bytes = Vec::new();
+    packet::begin(&mut bytes);
+    (0..10_u8).for_each(|number| packet::push(&mut bytes, &[number]));
+    other.send_until(&bytes, deadline()).unwrap();
+    wait_for("the packet", || crate::support::readable(session.as_fd()).then_some(()));
+    (session, other)
+}
+
+#[test]
+fn a_session_looks_at_all_limits_between_two_messages_of_a_packet() {
+    let cluster = Cluster::start(2).unwrap();
+    cluster.on(1, || {
+        let (mut session, _other) = with_a_packet(&cluster);
+        let (waker, mut heard) = (Waker::new().unwrap(), Vec::new());
+        let mut number = |event: Event<'_>| {
+            let Event::Deliver(message) = event else { panic!("{event:?}") };
+            heard.push(message.payload()[0]);
+            message.payload()[0]
+        };
+        let ended = session.run_with(Limits::forever().woken_by(&waker), |_, event| {
+            number(event);
+            waker.wake();
+            Continue::<()>(())
+        });
+        assert_eq!(ended.unwrap(), Ended::Woken);
+        let soon = Instant::now() + Duration::from_millis(10);
+        let ended = session.run_with(Limits::forever().until(soon), |_, event| {
+            number(event);
+            wait_for("the deadline", || (Instant::now() >= soon).then_some(()));
+            Continue::<()>(())
+        });
+        assert_eq!(ended.unwrap(), Ended::TimedOut);
+        // A deadline in the past takes one that is there.
+        let past = Limits::forever().until(soon);
+        assert_eq!(session.dispatch(past, |_, event| _ = number(event)).unwrap(), 1);
+        // A wake comes before what is there.
+        waker.wake();
+        let woken = Limits::available().woken_by(&waker);
+        assert_eq!(session.dispatch(woken, |_, _| panic!()).unwrap(), 0);
+        assert_eq!(
+            session.run_with(Limits::one(), |_, event| Break(number(event))).unwrap(),
+            Ended::Broke(3)
+        );
+        let ended = session.run_with(Limits::available().at_most(2), |_, event| {
+            number(event);
+            Continue::<()>(())
+        });
+        assert_eq!(ended.unwrap(), Ended::Enough);
+        let ended = session.run_with(Limits::available(), |_, event| {
+            number(event);
+            Continue::<()>(())
+        });
+        assert_eq!((ended.unwrap(), heard), (Ended::Idle, (0..10).collect()));
+    });
+}
+
+#[test]
+fn a_wake_stays_until_it_is_seen_and_many_are_one() {
+    assert_impl_all!(Waker: Clone, Send, Sync, std::os::fd::AsFd);
+    assert_impl_all!(Limits<'static>: Copy, Send, Sync);
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("stays");
+        let waker = Waker::new().unwrap();
+        let run = |group: &mut Group, wait: Limits<'_>| {
+            group.run_with(wait.woken_by(&waker), |_, _| Continue::<()>(())).unwrap()
+        };
+        waker.clone().wake();
+        waker.wake();
+        assert_eq!(run(&mut group, Limits::forever()), Ended::Woken);
+        assert_eq!(run(&mut group, Limits::available()), Ended::Idle);
+        // It comes before the events that are there, a deadline that has passed, and not waiting.
+        group.send(b"later").unwrap();
+        waker.wake();
+        assert_eq!(run(&mut group, Limits::available()), Ended::Woken);
+        waker.wake();
+        assert_eq!(run(&mut group, Limits::forever().until(Instant::now())), Ended::Woken);
+        assert_eq!(payloads(&mut group, 1), [b"later"]);
+        // From within a handler, too, though another event is there; those who do not look do not see it.
+        two_events_wait(&mut group);
+        let mut heard = 0;
+        let ended = group.run_with(Limits::forever().woken_by(&waker), |_, _| {
+            waker.wake();
+            heard += 1;
+            Continue::<()>(())
+        });
+        assert_eq!((ended.unwrap(), heard), (Ended::Woken, 1));
+        assert_eq!(payloads(&mut group, 1), [b"two"]);
+        waker.wake();
+        assert_eq!(group.run_with(Limits::available(), nothing).unwrap(), Ended::Idle);
+        assert_eq!(run(&mut group, Limits::available()), Ended::Woken);
+    });
+}
+
+#[test]
+fn each_wake_of_another_thread_is_seen_though_events_never_end() {
+    const WAKES: usize = 200;
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("stream");
+        let (waker, seen) = (Waker::new().unwrap(), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for wake in 1..=WAKES {
+                    waker.wake();
+                    wait_for("the wake to be seen", || (seen.load(Ordering::SeqCst) == wake).then_some(()));
+                }
+            });
+            group.send(b"round").unwrap();
+            for _ in 0..WAKES {
+                let ended =
+                    group.run_with(Limits::forever().until(deadline()).woken_by(&waker), |link, event| {
+                        if let Event::Deliver(message) = event {
+                            link.send_until(message.payload(), deadline()).unwrap();
+                        }
+                        Continue::<()>(())
+                    });
+                assert_eq!(ended.unwrap(), Ended::Woken);
+                seen.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    });
+}
+
+/// `run` joins, calls what it is given on the thread that runs, and runs until it is woken.
+fn assert_sleeps(run: fn(&dyn Fn(), &Waker) -> Ended<()>) {
+    let cluster = Cluster::start(1).unwrap();
+    let (waker, mut busy) = (Waker::new().unwrap(), cluster.on(1, || join("busy")));
+    let (runs, told) = std::sync::mpsc::channel();
+    let idle = cluster.spawn_on(1, {
+        let waker = waker.clone();
+        // SAFETY: it takes and breaks nothing.
+        move || run(&|| runs.send(unsafe { libc::gettid() }).unwrap(), &waker)
+    });
+    let thread = told.recv().unwrap();
+    crate::support::assert_stays_asleep(thread, || {
+        busy.send_until(b"x", deadline()).unwrap();
+        payloads(&mut busy, 1);
+    });
+    waker.wake();
+    assert_eq!(idle.join().unwrap(), Ended::Woken);
+}
+
+#[test]
+fn an_idle_run_does_not_run() {
+    assert_sleeps(|runs, waker| {
+        let mut group = join("idle");
+        pump(&mut group, |events| views(events).next().is_some());
+        runs();
+        group.run_with(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
+    });
+}
+
+#[test]
+fn an_idle_run_of_a_session_does_not_run() {
+    assert_sleeps(|runs, waker| {
+        let mut session = join_with(Session::options().reconnect(Reconnect::new()), "idle");
+        session.run(|_, event| if let Event::ConfChg(_) = event { Break(()) } else { Continue(()) }).unwrap();
+        // Nor when its queue has been in use.
+        session.send(b"x").unwrap();
+        session.run(|_, event| if let Event::Deliver(_) = event { Break(()) } else { Continue(()) }).unwrap();
+        runs();
+        session.run_with(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
+    });
+}
+
+static WAKER: OnceLock<Waker> = OnceLock::new();
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static IN_HANDLER: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Counting;
+
+// SAFETY: it is the system's allocator, and counts what a signal handler asks for.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(IN_HANDLER.get().into(), Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_add(IN_HANDLER.get().into(), Ordering::SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+extern "C" fn wake_by_signal(_: libc::c_int) {
+    // SAFETY: it points at this thread's errno.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { *errno };
+    IN_HANDLER.set(true);
+    WAKER.get().unwrap().wake();
+    IN_HANDLER.set(false);
+    SIGNALS.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: as above.
+    unsafe { *errno = before };
+}
+
+#[test]
+fn a_signal_handler_wakes_whatever_it_interrupts() {
+    const COUNT: usize = 1_000;
+    static THREAD: AtomicI32 = AtomicI32::new(0);
+    static DONE: AtomicBool = AtomicBool::new(false);
+    let waker = WAKER.get_or_init(|| Waker::new().unwrap());
+    let handler = wake_by_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the handler does what one may do.
+    assert_ne!(unsafe { libc::signal(libc::SIGUSR2, handler) }, libc::SIG_ERR);
+    let cluster = Cluster::start(1).unwrap();
+    let thread = cluster.spawn_on(1, move || {
+        let mut group = join("signals");
+        pump(&mut group, |events| views(events).next().is_some());
+        // SAFETY: it takes and breaks nothing.
+        THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+        let mut woken = 0;
+        // Signals come in the middle of wakes, of runs, of their system calls and of the allocator.
+        while !DONE.load(Ordering::SeqCst) {
+            let wait = Limits::forever().until(deadline()).woken_by(waker);
+            assert_eq!(group.run_with(wait, nothing).unwrap(), Ended::Woken);
+            woken += 1;
+            drop(std::hint::black_box(waker.clone()));
+            drop(std::hint::black_box(vec![0_u8; 100]));
+            waker.wake();
+            assert_eq!(group.run_with(Limits::available().woken_by(waker), nothing).unwrap(), Ended::Woken);
+        }
+        woken
+    });
+    let id = wait_for("the thread", || Some(THREAD.load(Ordering::SeqCst)).filter(|&id| id != 0));
+    let signal = || {
+        let process = libc::pid_t::try_from(std::process::id()).unwrap();
+        // SAFETY: the thread runs, and the signal has a handler.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, process, id, libc::SIGUSR2) }, 0);
+    };
+    for sent in 0..COUNT {
+        signal();
+        wait_for("the handler", || (SIGNALS.load(Ordering::SeqCst) > sent).then_some(()));
+    }
+    DONE.store(true, Ordering::SeqCst);
+    signal();
+    wait_for("the end", || thread.is_finished().then_some(()));
+    assert!(thread.join().unwrap() > 0);
+    assert_eq!(ALLOCATED.load(Ordering::SeqCst), 0, "wake has used the allocator");
+}
+
+#[test]
+fn a_waker_is_readable_while_a_wake_waits() {
+    let waker = Waker::new().unwrap();
+    assert!(!crate::support::readable(waker.as_fd()));
+    waker.wake();
+    assert!(crate::support::readable(waker.as_fd()) && crate::support::readable(waker.clone().as_fd()));
+}

@@ -1,0 +1,243 @@
+//! Forks in the handlers of a session: the child returns from the handler, into a dispatch that is its parent's (A17).
+
+use std::ops::ControlFlow::Continue;
+use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+use crate::support::fork::{child, ensure, fork, reap, refused};
+use crate::support::process::own_process;
+use crate::support::{Members, deadline, join, join_with, name, readable, split_with, wait_for};
+use cpg::{Ended, Error, Flow, Limits, OwnedEvent, Receiver, Reconnect, Result, Session, Waker};
+use testcluster::Cluster;
+
+/// A test that forks in handlers.
+#[derive(Default)]
+struct Forks {
+    is_child: bool,
+    /// Events that a handler has got in a child.
+    taken: usize,
+}
+
+impl Forks {
+    /// Forks. The parent waits here until the dispatch of the child has returned and the child has ended, so what the child takes
+    /// of its parent's, the parent does not get.
+    fn fork(&mut self) {
+        let pid = fork();
+        if pid == 0 {
+            self.is_child = true;
+            // One that hangs in its dispatch is to end all the same.
+            // SAFETY: it sets a timer of this process.
+            unsafe { libc::alarm(20) };
+        } else {
+            reap(pid);
+        }
+    }
+
+    /// Does `dispatch` with a handler that keeps the events in `heard` and forks at those that `at` picks; each child does `checks`
+    /// and ends.
+    fn dispatch<R, T>(
+        receiver: &mut R,
+        heard: &mut Vec<OwnedEvent>,
+        at: impl Fn(&OwnedEvent) -> bool,
+        dispatch: impl FnOnce(&mut R, &mut dyn FnMut(OwnedEvent)) -> Result<T>,
+        checks: impl FnOnce(&mut R) -> u32,
+    ) -> Result<T> {
+        let mut forks = Self::default();
+        let mut handler = |event: OwnedEvent| {
+            if forks.is_child {
+                forks.taken += 1;
+                return;
+            }
+            heard.push(event);
+            if heard.last().is_some_and(&at) {
+                forks.fork();
+            }
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| dispatch(receiver, &mut handler)));
+        if forks.is_child {
+            child(|| {
+                ensure!(result.is_ok_and(refused));
+                ensure!(forks.taken == 0);
+                checks(receiver)
+            });
+        }
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// That the child gets nothing by asking again.
+fn nothing_more(receiver: &mut Receiver) -> u32 {
+    let mut taken = 0;
+    ensure!(refused(receiver.dispatch(Limits::available(), |_, _| taken += 1)));
+    ensure!(refused(receiver.recv_until(Instant::now())));
+    ensure!(refused(receiver.run(|_, _| Continue::<()>(()))));
+    ensure!(taken == 0);
+    ensure!(refused(receiver.sender().try_send(b"of the child")));
+    0
+}
+
+fn number(event: &OwnedEvent) -> Option<u8> {
+    if let OwnedEvent::Deliver(message) = event { message.payload().first().copied() } else { None }
+}
+
+/// Dispatches five events.
+fn five(receiver: &mut Receiver, handler: &mut dyn FnMut(OwnedEvent)) -> Result<usize> {
+    receiver.dispatch(Limits::one().at_most(5).until(deadline()), |_, event| handler(event.to_owned()))
+}
+
+fn messages_and_tickets(flow: Flow) {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(flow, "forks");
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+        let tickets: Vec<_> = (0..20_u8).map(|number| sender.send_tracked(&[number]).unwrap()).collect();
+        let mut heard = Vec::new();
+        while heard.len() < tickets.len() {
+            let at = |event: &OwnedEvent| matches!(number(event), Some(3 | 6 | 8));
+            Forks::dispatch(&mut receiver, &mut heard, at, five, |receiver| {
+                for ticket in &tickets {
+                    ensure!(matches!(ticket.outcome(), Some(Err(Error::Forked { .. }))));
+                    ensure!(refused(ticket.wait_until(deadline())));
+                }
+                nothing_more(receiver)
+            })
+            .unwrap();
+        }
+        assert!(heard.iter().map(number).eq((0..20).map(Some)), "{heard:?}");
+        for ticket in tickets {
+            ticket.wait_until(deadline()).unwrap();
+        }
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
+fn a17_a_fork_in_a_handler_takes_neither_messages_nor_tickets() {
+    own_process!();
+    messages_and_tickets(Flow::new());
+}
+
+#[test]
+fn a17_a_fork_in_the_middle_of_a_packet_takes_nothing_of_its_rest() {
+    own_process!();
+    // The first goes alone, and the others travel together: forked in where libcpg has the packet, and in the rest that is kept when
+    // a dispatch ends.
+    messages_and_tickets(Flow::coalesced().window(1));
+}
+
+#[test]
+fn a17_a_fork_takes_nothing_of_the_loss_and_the_return() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let options = Session::options().flow(Flow::new().window(1)).reconnect(Reconnect::new());
+        let (sender, mut receiver) = join_with(options, "returns").split();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+        cluster.pause(1).unwrap();
+        let tickets = [1, 2, 3].map(|number| sender.send_tracked(&[number]).unwrap());
+        cluster.kill(1).unwrap();
+        let mut heard = Vec::new();
+        let mut next = |heard: &mut Vec<OwnedEvent>| {
+            wait_for("the descriptor", || readable(receiver.as_fd()).then_some(()));
+            let all = |receiver: &mut Receiver, handler: &mut dyn FnMut(OwnedEvent)| {
+                receiver.dispatch(Limits::available(), |_, event| handler(event.to_owned()))
+            };
+            Forks::dispatch(&mut receiver, heard, |_| true, all, nothing_more).unwrap();
+        };
+        while !matches!(heard.last(), Some(OwnedEvent::Lost(_))) {
+            next(&mut heard);
+        }
+        let handed_back = heard.iter().map(|event| match event {
+            OwnedEvent::Undelivered(message) => message.payload(),
+            OwnedEvent::Lost(_) => b"lost",
+            event => panic!("{event:?}"),
+        });
+        assert!(handed_back.eq([&[1][..], &[2], &[3], b"lost"]), "{heard:?}");
+        assert!(tickets.iter().all(|ticket| ticket.outcome().unwrap().unwrap_err().is_connection_lost()));
+        cluster.restart(1).unwrap();
+        heard.clear();
+        while !heard.iter().any(|event| matches!(event, OwnedEvent::Rejoined(_))) {
+            next(&mut heard);
+        }
+        let ticket = sender.send_tracked(&[4]).unwrap();
+        while !heard.iter().any(|event| number(event) == Some(4)) {
+            next(&mut heard);
+        }
+        ticket.wait_until(deadline()).unwrap();
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
+fn a17_a_fork_while_leaving_leaves_for_the_parent_alone() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut others = Members::start(&cluster, 1, &name("leaves"), 1);
+        let (sender, receiver) = split_with(Flow::new().window(1), "leaves");
+        for number in 0..3_u8 {
+            sender.send(&[number]).unwrap();
+        }
+        let (mut receiver, mut heard) = (Some(receiver), Vec::new());
+        let leave = |receiver: &mut Option<Receiver>, handler: &mut dyn FnMut(OwnedEvent)| {
+            let receiver = receiver.take().unwrap();
+            receiver.leave_until(deadline(), |_, event| handler(event.to_owned()))
+        };
+        let at = |event: &OwnedEvent| number(event).is_some();
+        Forks::dispatch(&mut receiver, &mut heard, at, leave, |_| {
+            ensure!(refused(sender.try_send(b"of the child")));
+            0
+        })
+        .unwrap();
+        assert!(heard.iter().filter_map(number).eq(0..3), "{heard:?}");
+        others.expect(|line| line.contains(&format!("-{}", sender.me())));
+    });
+}
+
+/// A wake that has come before the fork, and that neither process has seen.
+fn wakes<R>(
+    receiver: &mut R,
+    run: impl FnOnce(&mut R, Limits<'_>, &mut dyn FnMut(OwnedEvent)) -> Result<Ended<()>>,
+) {
+    let waker = Waker::new().unwrap();
+    let (limits, mut heard) = (Limits::forever().until(Instant::now() + Duration::from_secs(10)), Vec::new());
+    let at = |_: &OwnedEvent| {
+        waker.wake();
+        true
+    };
+    let run = |receiver: &mut R, handler: &mut dyn FnMut(OwnedEvent)| {
+        run(receiver, limits.woken_by(&waker), handler)
+    };
+    let ended = Forks::dispatch(receiver, &mut heard, at, run, |_| 0).unwrap();
+    assert_eq!((ended, heard.len()), (Ended::Woken, 1));
+}
+
+#[test]
+fn a17_a_wake_of_the_parents_is_not_the_childs() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        wakes(&mut join("plain"), |group, limits, handler| {
+            group.run_with(limits, |_, event| {
+                handler(event.to_owned());
+                Continue(())
+            })
+        });
+        for options in [Session::options(), Session::options().flow(Flow::coalesced().window(1))] {
+            let mut session = join_with(options, "session");
+            while !matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+            (0..3).for_each(|number| session.send(&[number]).unwrap());
+            // Alone, and in a packet.
+            for _ in 0..2 {
+                wakes(&mut session, |session, limits, handler| {
+                    session.run_with(limits, |_, event| {
+                        handler(event.to_owned());
+                        Continue(())
+                    })
+                });
+            }
+            session.leave().unwrap();
+        }
+    });
+}

@@ -1,0 +1,42 @@
+//! A daemon that is just starting says `CS_ERR_TRY_AGAIN` to those who connect (`exec/ipc_glue.c`,
+//! `cs_ipcs_connection_accept`), and joining waits for it.
+
+use crate::support::{deadline, name};
+use cpg::{Connect, CsError, Error, Handle};
+use testcluster::Cluster;
+
+/// Repeats `call` on a daemon that starts meanwhile until it gives something else than a daemon that is not there.
+fn while_it_starts<T: Send>(
+    cluster: &Cluster,
+    call: impl Fn() -> Result<T, Error> + Sync,
+) -> Result<T, Error> {
+    cluster.kill(1).unwrap();
+    std::thread::scope(|scope| {
+        let restarting = scope.spawn(|| cluster.restart(1));
+        let result = cluster.on(1, || {
+            loop {
+                match call() {
+                    Err(error) if error.is_connection_lost() => std::thread::yield_now(),
+                    result => return result,
+                }
+            }
+        });
+        restarting.join().unwrap().unwrap();
+        result
+    })
+}
+
+#[test]
+fn joining_waits_for_a_daemon_that_is_starting() {
+    let cluster = Cluster::start(1).unwrap();
+    // Most starts have such a moment; which one has it is a matter of luck.
+    let refused = (0..50).find_map(|_| while_it_starts(&cluster, || Handle::connect().map(drop)).err());
+    let refused = refused.expect("a start with such a moment");
+    assert_eq!(refused.code(), Some(CsError::TryAgain));
+    assert!(refused.to_string().contains("it is starting"), "{refused}");
+    for _ in 0..10 {
+        let early = name("early");
+        let group = while_it_starts(&cluster, || Connect::new().join_until(&early, deadline()));
+        cluster.on(1, || group.unwrap().leave().unwrap());
+    }
+}

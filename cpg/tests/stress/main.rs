@@ -1,0 +1,137 @@
+//! Eight threads that send, one that dispatches and one that asks, on one membership (A4).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use cpg::{Event, Flow, Limits, Receiver, Sender};
+use support::{deadline, split_with};
+use testcluster::Cluster;
+
+const SENDERS: usize = 8;
+
+/// The last message of a sender, after which it has sent nothing.
+const LAST: usize = 3;
+
+/// What all have done so far.
+#[derive(Default)]
+struct Calls {
+    all: AtomicU64,
+    refused: AtomicU64,
+    sent: AtomicU64,
+    asked: AtomicU64,
+}
+
+/// Lets the others end when the test has failed.
+struct Stop<'c>(&'c Calls);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.all.store(u64::MAX / 2, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The `number`th message of a sender: who, which, and bytes that follow from both.
+fn message(sender: usize, number: u64) -> Vec<u8> {
+    // One goes out in parts, while others wait.
+    let [low, ..] = number.to_le_bytes();
+    let len = if number == 10 { 1_100_000 } else { 16 + usize::from(low) };
+    let mut message = vec![low ^ sender.to_le_bytes()[0]; len];
+    message[..8].copy_from_slice(&sender.to_le_bytes());
+    message[8..16].copy_from_slice(&number.to_le_bytes());
+    message
+}
+
+fn send(sender: &Sender, id: usize, total: u64, calls: &Calls) {
+    let mut number = 0;
+    while calls.all.load(Ordering::Relaxed) < total {
+        calls.all.fetch_add(1, Ordering::Relaxed);
+        match sender.send(&message(id, number)) {
+            Ok(()) => {
+                number += 1;
+                calls.sent.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                assert!(error.is_retryable(), "{error}");
+                calls.refused.fetch_add(1, Ordering::Relaxed);
+                std::thread::yield_now();
+            }
+        }
+    }
+    sender.send_until(&[0; LAST], deadline()).unwrap();
+}
+
+fn ask(sender: &Sender, total: u64, calls: &Calls) {
+    while calls.all.load(Ordering::Relaxed) < total {
+        calls.all.fetch_add(1, Ordering::Relaxed);
+        calls.asked.fetch_add(1, Ordering::Relaxed);
+        match sender.members() {
+            Ok(members) => assert_eq!(members, [sender.me()]),
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+    }
+}
+
+/// Dispatches until each sender's last message has come; how many came of each.
+fn hear(receiver: &mut Receiver, calls: &Calls) -> [u64; SENDERS] {
+    let _stop = Stop(calls);
+    let mut next = [0; SENDERS];
+    let mut ended = 0;
+    while ended < SENDERS {
+        calls.all.fetch_add(1, Ordering::Relaxed);
+        let handled = receiver.dispatch(Limits::one().until(deadline()), |own, event| {
+            let Event::Deliver(delivered) = event else { return };
+            assert_eq!(delivered.sender(), own.me());
+            if delivered.payload().len() == LAST {
+                ended += 1;
+                return;
+            }
+            let sender = usize::from(delivered.payload()[0]);
+            assert!(delivered.payload() == message(sender, next[sender]), "lost or corrupted: {next:?}");
+            next[sender] += 1;
+        });
+        assert_eq!(handled.unwrap(), 1, "nothing more came after {next:?}");
+    }
+    next
+}
+
+/// Makes at least `total` calls, and finds each answered rightly and each message delivered once, whole and in order.
+fn stress(flow: Flow, total: u64) {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(flow, "stress");
+        let (calls, start) = (Calls::default(), Instant::now());
+        let heard = std::thread::scope(|scope| {
+            for id in 0..SENDERS {
+                let (sender, calls) = (sender.clone(), &calls);
+                scope.spawn(move || send(&sender, id, total, calls));
+            }
+            scope.spawn(|| ask(&sender, total, &calls));
+            hear(&mut receiver, &calls)
+        });
+        let [all, refused, sent, asked] =
+            [calls.all, calls.refused, calls.sent, calls.asked].map(AtomicU64::into_inner);
+        assert_eq!(heard.iter().sum::<u64>(), sent);
+        assert!(heard.iter().all(|&heard| heard > 10), "each has sent its long one: {heard:?}");
+        assert!(all >= total && asked > 0);
+        receiver.leave().unwrap();
+        println!("{all} calls in {:?}: {sent} sent, {refused} refused, {asked} asked", start.elapsed());
+    });
+}
+
+#[test]
+fn nothing_is_lost_corrupted_or_deadlocked() {
+    stress(Flow::new(), 100_000);
+    stress(Flow::coalesced(), 100_000);
+}
+
+#[test]
+#[ignore = "takes a minute: cargo test --release --test stress -- --ignored --nocapture"]
+fn nothing_is_lost_corrupted_or_deadlocked_in_ten_million_calls() {
+    stress(Flow::new(), 9_000_000);
+    stress(Flow::coalesced(), 1_000_000);
+}

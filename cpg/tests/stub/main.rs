@@ -1,0 +1,103 @@
+//! A stub of libcpg in place of the library: callbacks and replies as no sound libcpg has them, which a broken or a newer one, or
+//! a hostile daemon, could hand over; and replies that a real daemon gives too seldom.
+
+mod context;
+mod full_groups;
+mod lifetime;
+mod sessions;
+mod stub;
+mod values;
+
+use cpg::{Error, Event, Group, Handle, Limits, OwnedEvent, Result, Session, SessionOptions};
+use cpg_sys::{cpg_address, cpg_name};
+use stub::{List, Stub, c_name};
+
+const NONE: List<'static, cpg_address> = List::Of(&[]);
+
+fn join() -> (Group, Stub) {
+    let handle = Handle::connect().unwrap();
+    let stub = Stub::last();
+    (handle.join("stub").unwrap(), stub)
+}
+
+fn join_session(options: SessionOptions) -> (Session, Stub) {
+    let handle = Handle::connect().unwrap();
+    let stub = Stub::last();
+    (options.join_on(handle, "stub").unwrap(), stub)
+}
+
+/// Whatever has joined the stub's group.
+enum Joined {
+    Group(Group),
+    Session(Session),
+}
+
+impl Joined {
+    /// A group, a session, and one with packets.
+    fn each() -> [(Self, Stub); 3] {
+        let (group, stub) = join();
+        let session = |options| {
+            let (session, stub) = join_session(options);
+            (Self::Session(session), stub)
+        };
+        let options = Session::options();
+        [(Self::Group(group), stub), session(options), session(options.coalesce())]
+    }
+
+    fn send(&self, message: &[u8]) -> Result<()> {
+        match self {
+            Self::Group(group) => group.send(message),
+            Self::Session(session) => session.send(message),
+        }
+    }
+
+    fn dispatch(&mut self, limits: Limits<'_>, mut handler: impl FnMut(Event<'_>)) -> Result<usize> {
+        match self {
+            Self::Group(group) => group.dispatch(limits, |_, event| handler(event)),
+            Self::Session(session) => session.dispatch(limits, |_, event| handler(event)),
+        }
+    }
+
+    /// All events that are planned.
+    fn events(&mut self) -> Vec<OwnedEvent> {
+        let mut events = Vec::new();
+        self.dispatch(Limits::available(), |event| events.push(event.to_owned())).unwrap();
+        events
+    }
+
+    /// That a list of so many is an error, and remains one.
+    fn refuses(&mut self, len: usize) {
+        for _ in 0..2 {
+            let refused = self.dispatch(Limits::available(), |event| panic!("{event:?}"));
+            assert!(
+                matches!(refused, Err(Error::GroupTooLarge { members, .. }) if members == len),
+                "{refused:?}"
+            );
+        }
+    }
+}
+
+/// All events that are planned.
+fn events(group: &mut Group) -> Vec<OwnedEvent> {
+    let mut events = Vec::new();
+    group.dispatch(Limits::available(), |_, event| events.push(event.to_owned())).unwrap();
+    events
+}
+
+/// The payloads of events that are all messages.
+fn payloads(events: &[OwnedEvent]) -> Vec<&[u8]> {
+    let mut payloads = Vec::new();
+    for event in events {
+        let OwnedEvent::Deliver(message) = event else { panic!("{event:?}") };
+        payloads.push(message.payload());
+    }
+    payloads
+}
+
+fn address(nodeid: u32, pid: u32, reason: u32) -> cpg_address {
+    cpg_address { nodeid, pid, reason }
+}
+
+fn short_name() -> cpg_name {
+    c_name(b"n", 1)
+}

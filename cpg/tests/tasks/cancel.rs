@@ -1,0 +1,291 @@
+//! Futures that are dropped half-way, at each poll: what is lost is what their documentation says.
+use std::future::Future;
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::support::tasks::{eventually, message, on_each_runtime, polled, soon};
+use crate::support::{deadline, name};
+use cpg::tokio::{Sender, Session};
+use cpg::{CsError, Error, Event, Handle, OwnedEvent};
+
+/// The output of a future that is made anew and dropped at its first poll, its second, and so on; how many were dropped.
+async fn at_each_poll<F: Future>(mut make: impl FnMut() -> F) -> (F::Output, usize) {
+    for polls in 1.. {
+        if let Some(output) = soon(polled(polls, make())).await {
+            return (output, polls - 1);
+        }
+        tokio::task::yield_now().await;
+    }
+    unreachable!("it ends")
+}
+
+fn numbered(number: u32, len: usize) -> Vec<u8> {
+    let mut message = vec![0; len.max(4)];
+    message[..4].copy_from_slice(&number.to_le_bytes());
+    message
+}
+
+fn number(payload: &[u8]) -> u32 {
+    u32::from_le_bytes(*payload.first_chunk().unwrap())
+}
+
+/// Sends so many, of all sizes, with pauses in which a receiver waits.
+async fn send_numbers(sender: Sender, count: u32) {
+    for sent in 0..count {
+        let len = if sent % 50 == 7 { 1_100_000 } else { 4 + sent as usize };
+        soon(sender.send(&numbered(sent, len))).await.unwrap();
+        if sent % 3 == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+}
+
+#[test]
+fn cancelled_receives_and_dispatches_lose_nothing() {
+    const COUNT: u32 = 300;
+    on_each_runtime(1, |_| async {
+        let (sender, mut receiver) = soon(Session::join("events")).await.unwrap().split();
+        soon(receiver.recv()).await.unwrap();
+        let sending = tokio::spawn(send_numbers(sender, COUNT));
+        let (mut heard, mut dropped) = (Vec::new(), 0);
+        while heard.len() < COUNT as usize {
+            let mut polls = 1;
+            let event = loop {
+                if let Some(event) = soon(polled(polls, receiver.recv())).await {
+                    break event.unwrap();
+                }
+                (polls, dropped) = (polls + 1, dropped + 1);
+                tokio::task::yield_now().await;
+            };
+            let OwnedEvent::Deliver(message) = event else { panic!("{event:?}") };
+            heard.push(number(message.payload()));
+            let mut polls = 1;
+            while heard.len() < COUNT as usize {
+                let dispatching = receiver.dispatch(|_, event| {
+                    let Event::Deliver(message) = event else { panic!("{event:?}") };
+                    heard.push(number(message.payload()));
+                });
+                if soon(polled(polls, dispatching)).await.is_some() {
+                    break;
+                }
+                (polls, dropped) = (polls + 1, dropped + 1);
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(heard, (0..COUNT).collect::<Vec<_>>());
+        assert!(dropped > 0, "none was dropped half-way");
+        soon(sending).await.unwrap();
+        assert!(polled(1, receiver.recv()).await.is_none());
+    });
+}
+
+#[test]
+fn a_select_between_events_and_ticks_loses_nothing() {
+    on_each_runtime(1, |_| async {
+        let (sender, mut receiver) = soon(Session::join("select")).await.unwrap().split();
+        soon(receiver.recv()).await.unwrap();
+        let sending = tokio::spawn(send_numbers(sender, 200));
+        let (mut next, mut ticks) = (0, tokio::time::interval(std::time::Duration::from_micros(500)));
+        while next < 200 {
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => {}
+                event = soon(receiver.recv()) => {
+                    let OwnedEvent::Deliver(message) = event.unwrap() else { panic!() };
+                    assert_eq!(number(message.payload()), next);
+                    next += 1;
+                }
+            }
+        }
+        soon(sending).await.unwrap();
+    });
+}
+
+#[test]
+fn a_cancelled_short_send_was_not_sent() {
+    on_each_runtime(2, |cluster| async move {
+        let (sender, mut receiver) = soon(Session::join("sends")).await.unwrap().split();
+        soon(receiver.recv()).await.unwrap();
+        // A member of the ring that stands still, for less than the token's time, fills the daemon's queue.
+        cluster.pause(2).unwrap();
+        let (mut sent, mut next) = (Vec::new(), 0);
+        while sender.try_send(&numbered(next, 1_000_000)).is_ok() {
+            sent.push(next);
+            next += 1;
+        }
+        let mut dropped = 0;
+        for _ in 0..6 {
+            next += 1;
+            match polled(1, sender.send(&numbered(next, 1_000_000))).await {
+                Some(result) => {
+                    result.unwrap();
+                    sent.push(next);
+                }
+                None => dropped += 1,
+            }
+        }
+        cluster.resume(2).unwrap();
+        let receiving = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            while heard.last() != Some(&u32::MAX) {
+                heard.push(number(&message(&mut receiver).await));
+            }
+            heard
+        });
+        let last = numbered(u32::MAX, 1_000_000);
+        let (result, _) = at_each_poll(|| sender.send(&last)).await;
+        result.unwrap();
+        sent.push(u32::MAX);
+        assert_eq!(soon(receiving).await.unwrap(), sent);
+        assert!(dropped > 0, "none was dropped half-way");
+    });
+}
+
+#[test]
+fn a_cancelled_send_that_waits_for_another_task_was_not_sent() {
+    on_each_runtime(1, |cluster| async move {
+        let mut session = soon(Session::join("behind")).await.unwrap();
+        soon(session.recv()).await.unwrap();
+        cluster.pause(1).unwrap();
+        assert!(polled(1, session.members()).await.is_none());
+        // The queue takes what the thread that asks holds up.
+        let mut before = 0;
+        while session.try_send(&vec![b'.'; 100_000]).is_ok() {
+            before += 1;
+        }
+        for _ in 0..5 {
+            assert!(polled(1, session.send(&vec![b'x'; 100_000])).await.is_none());
+        }
+        cluster.resume(1).unwrap();
+        for _ in 0..before {
+            assert_eq!(message(&mut session).await, vec![b'.'; 100_000]);
+        }
+        soon(session.send(b"sent")).await.unwrap();
+        assert_eq!(message(&mut session).await, b"sent");
+    });
+}
+
+#[test]
+fn a_cancelled_long_send_is_sent_once_or_not_at_all() {
+    on_each_runtime(1, |_| async {
+        let (sender, mut receiver) = soon(Session::join("long")).await.unwrap().split();
+        soon(receiver.recv()).await.unwrap();
+        let last = Arc::new(AtomicU32::new(0));
+        let receiving = tokio::spawn({
+            let last = Arc::clone(&last);
+            async move {
+                let mut heard = Vec::new();
+                while !heard.ends_with(&[number(b"end!")]) || !heard.contains(&last.load(Ordering::SeqCst)) {
+                    heard.push(number(&message(&mut receiver).await));
+                }
+                heard
+            }
+        });
+        let (mut next, mut dropped) = (0, 0);
+        // One can be sent before its first poll is over.
+        while dropped == 0 {
+            let (result, polls) = at_each_poll(|| {
+                next += 1;
+                let (sender, message) = (&sender, numbered(next, 3_000_000));
+                async move { sender.send(&message).await }
+            })
+            .await;
+            result.unwrap();
+            dropped = polls;
+            assert!(dropped > 0 || next < 100, "none was dropped half-way");
+        }
+        // The threads of those that were dropped may still send, behind the one that was awaited.
+        last.store(next, Ordering::SeqCst);
+        soon(sender.send(b"end!")).await.unwrap();
+        let mut heard = soon(receiving).await.unwrap();
+        heard.pop();
+        let all = heard.len();
+        heard.sort_unstable();
+        heard.dedup();
+        assert_eq!(heard.len(), all, "one was sent twice");
+        assert!(heard.iter().all(|number| (1..=next).contains(number)), "{heard:?}");
+    });
+}
+
+async fn is_empty(group: &'static str) -> Option<()> {
+    let asking = tokio::task::spawn_blocking(move || Handle::connect()?.members_of(&name(group)));
+    asking.await.unwrap().unwrap().is_empty().then_some(())
+}
+
+#[test]
+fn a_cancelled_join_leaves_again() {
+    on_each_runtime(1, |_| async {
+        let mut polls = 1;
+        let session = loop {
+            match soon(polled(polls, Session::join("joins"))).await {
+                Some(Ok(session)) => break session,
+                // The one that was dropped is still on its way out (B5).
+                Some(Err(error)) => assert_eq!(error.code(), Some(CsError::Exist), "{error}"),
+                None => polls += 1,
+            }
+            tokio::task::yield_now().await;
+        };
+        assert!(polls > 1, "none was dropped half-way");
+        soon(session.leave()).await.unwrap();
+        // One that has been joined when it is dropped leaves as well.
+        assert!(polled(1, Session::join("joins")).await.is_none());
+        eventually("the membership to end", || is_empty("joins")).await;
+    });
+}
+
+#[test]
+fn a_cancelled_leave_ends_the_membership_under_the_senders() {
+    on_each_runtime(1, |_| async {
+        for polls in 1.. {
+            let joining = tokio::task::spawn_blocking(|| {
+                let handle = Handle::connect().unwrap();
+                let socket = format!("/proc/self/fd/{}", handle.as_raw_fd());
+                (cpg::Session::options().join_on_until(handle, "leaves", deadline()).unwrap(), socket)
+            });
+            let (session, socket) = joining.await.unwrap();
+            let open = std::fs::read_link(&socket).unwrap();
+            let (sender, receiver) = Session::new(session).unwrap().split();
+            let left = soon(polled(polls, receiver.leave())).await;
+            eventually("the handle to be closed", || async {
+                std::fs::read_link(&socket).map_or(Some(()), |now| (now != open).then_some(()))
+            })
+            .await;
+            assert!(matches!(sender.try_send(b"x"), Err(Error::Left)));
+            eventually("the membership to end", || is_empty("leaves")).await;
+            if let Some(result) = left {
+                result.unwrap();
+                assert!(polls > 1, "none was dropped half-way");
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_cancelled_leave_fails_the_tickets_of_what_it_has_not_seen_delivered() {
+    on_each_runtime(1, |cluster| async move {
+        let (sender, receiver) = soon(Session::join("tickets")).await.unwrap().split();
+        cluster.pause(1).unwrap();
+        let ticket = sender.try_send_tracked(b"x").unwrap();
+        assert!(polled(1, receiver.leave()).await.is_none());
+        assert!(matches!(soon(ticket).await, Err(Error::Left)));
+        cluster.resume(1).unwrap();
+    });
+}
+
+#[test]
+fn cancelled_questions_leave_the_connection_whole() {
+    on_each_runtime(1, |_| async {
+        let (sender, mut receiver) = soon(Session::join("asks")).await.unwrap().split();
+        let mut all = 0;
+        for _ in 0..50 {
+            let (members, dropped) = at_each_poll(|| sender.members()).await;
+            assert_eq!(members.unwrap(), [sender.me()]);
+            all += dropped;
+        }
+        assert!(all > 0, "none was dropped half-way");
+        soon(sender.send(b"whole")).await.unwrap();
+        assert_eq!(message(&mut receiver).await, b"whole");
+    });
+}

@@ -1,0 +1,179 @@
+//! Every call of a task that waits, with a daemon that is stopped and with one that is killed, as in `daemon/waits.rs`.
+use std::future::Future;
+
+use crate::support::deadline;
+use crate::support::process::own_process;
+use crate::support::tasks::{current, message, soon};
+use crate::support::waits::{
+    Case, Dead, End, Gate, Paused, returns, waits, with_a_daemon_that_is_killed_meanwhile,
+    with_a_dead_daemon, with_a_paused_daemon,
+};
+use cpg::tokio::{Receiver, Sender, Session};
+use cpg::{Connect, Error, OwnedEvent, TotemEvents};
+
+#[test]
+fn nothing_is_lost_to_a_paused_daemon() {
+    own_process!();
+    with_a_paused_daemon(CASES);
+}
+
+#[test]
+fn nothing_waits_for_a_daemon_that_is_killed() {
+    own_process!();
+    with_a_daemon_that_is_killed_meanwhile(CASES);
+}
+
+#[test]
+fn nothing_waits_for_a_dead_daemon() {
+    own_process!();
+    with_a_dead_daemon(CASES);
+}
+
+const CASES: &[Case] = &[
+    waits("tokio::SessionOptions::join_until", |gate| {
+        run(async {
+            gate.call();
+            let session = Session::options().join_until(gate.name(), deadline()).await?;
+            session.leave().await?;
+            Ok(())
+        })
+    }),
+    waits("tokio::Sender::members", |gate| {
+        run(async {
+            let (sender, _receiver) = split(gate).await;
+            gate.call();
+            assert_eq!(sender.members().await?, [sender.me()]);
+            Ok(())
+        })
+    }),
+    returns("tokio::Sender::send", |gate| {
+        run(async {
+            let (sender, mut receiver) = split(gate).await;
+            gate.call();
+            sender.send(b"x").await?;
+            gate.returned()?;
+            assert_eq!(message(&mut receiver).await, b"x");
+            Ok(())
+        })
+    }),
+    waits("tokio::Sender::send, with a full queue", |gate| {
+        run(async {
+            let (sender, mut receiver) = split(gate).await;
+            gate.call();
+            let filled = fill(&sender)?;
+            // It is dispatching that lets messages out, and that finds a dead daemon.
+            let hearing = async {
+                for _ in 0..=filled {
+                    while !matches!(receiver.recv().await?, OwnedEvent::Deliver(_)) {}
+                }
+                Ok::<_, Error>(())
+            };
+            let last = vec![7; 100_000];
+            tokio::try_join!(sender.send(&last), hearing)?;
+            Ok(())
+        })
+    }),
+    waits("tokio::Sender::send of a long message", |gate| {
+        run(async {
+            let (sender, mut receiver) = split(gate).await;
+            gate.call();
+            sender.send(&vec![5; 3_000_000]).await?;
+            gate.returned()?;
+            assert_eq!(message(&mut receiver).await, vec![5; 3_000_000]);
+            Ok(())
+        })
+    }),
+    waits("Ticket of a task", |gate| {
+        run(async {
+            let (sender, mut receiver) = split(gate).await;
+            gate.call();
+            let ticket = sender.send_tracked(b"x").await?;
+            let hearing = async {
+                loop {
+                    if let Err(error) = receiver.dispatch(|_, _| ()).await {
+                        return error;
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                outcome = ticket => outcome?,
+                lost = hearing => return Err(lost.into()),
+            }
+            Ok(())
+        })
+    }),
+    waits("tokio::Receiver::dispatch", |gate| {
+        run(async {
+            let (sender, mut receiver) = split(gate).await;
+            gate.call();
+            let _ = sender.try_send(b"x");
+            receiver.dispatch(|_, _| ()).await?;
+            Ok(())
+        })
+    }),
+    waits("tokio::Receiver::recv", |gate| {
+        run(async {
+            let (sender, mut receiver) = split(gate).await;
+            gate.call();
+            let _ = sender.try_send(b"x");
+            // A dead daemon may hand the message back before it is told of.
+            while !matches!(receiver.recv().await?, OwnedEvent::Deliver(_)) {}
+            Ok(())
+        })
+    }),
+    waits("tokio::Receiver::leave", |gate| {
+        run(async {
+            let (_sender, receiver) = split(gate).await;
+            gate.call();
+            receiver.leave_until(deadline(), |_, _| ()).await?;
+            Ok(())
+        })
+    }),
+    Case {
+        what: "drop of tokio::Session",
+        paused: Paused::Returns,
+        dead: Dead::Fine,
+        run: |gate| {
+            run(async {
+                let session = joined(gate).await;
+                gate.call();
+                // A thread ends the membership.
+                drop(session);
+                gate.returned()?;
+                soon(joined(gate).await.leave()).await?;
+                Ok(())
+            })
+        },
+    },
+];
+
+fn run(case: impl Future<Output = Result<(), End>>) -> Result<(), End> {
+    current().block_on(soon(case))
+}
+
+/// A session whose first view has been handled.
+async fn joined(gate: &Gate) -> Session {
+    // Without the rings of a daemon that has just been started.
+    let connect = Connect::new().totem_events(TotemEvents::None);
+    let joining = Session::options().connect(connect).join_until(gate.name(), deadline());
+    let mut session = joining.await.unwrap();
+    assert!(matches!(session.recv().await.unwrap(), OwnedEvent::ConfChg(_)));
+    session
+}
+
+async fn split(gate: &Gate) -> (Sender, Receiver) {
+    joined(gate).await.split()
+}
+
+/// Fills a queue with messages; gives how many it has taken.
+fn fill(sender: &Sender) -> Result<usize, Error> {
+    let mut filled = 0;
+    loop {
+        match sender.try_send(&vec![7; 100_000]) {
+            Ok(()) => filled += 1,
+            Err(Error::QueueFull) => return Ok(filled),
+            Err(error) => return Err(error),
+        }
+    }
+}
