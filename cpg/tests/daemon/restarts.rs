@@ -149,8 +149,13 @@ impl Account {
 struct Held {
     descriptors: usize,
     threads: usize,
-    maps: usize,
+    rings: usize,
     shared: usize,
+}
+
+/// The mappings of libqb's rings. How many others there are is the choice of the allocator.
+fn mapped_rings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").unwrap().lines().filter(|line| line.contains("/qb-")).count()
 }
 
 impl Held {
@@ -159,18 +164,18 @@ impl Held {
         Self {
             descriptors: entries("/proc/self/fd"),
             threads: entries("/proc/self/task"),
-            maps: std::fs::read_to_string("/proc/self/maps").unwrap().lines().count(),
+            rings: mapped_rings(),
             shared: entries("/dev/shm"),
         }
     }
 
-    /// That no more is held now. A thread's stack stays mapped when it has gone, for the next one.
+    /// That no more is held now.
     fn assert_flat(self) {
         wait_for("what the restarts held to be given back", || {
             let now = Self::now();
             let flat = now.descriptors <= self.descriptors
                 && now.threads <= self.threads
-                && now.maps <= self.maps + 8
+                && now.rings <= self.rings
                 && now.shared <= self.shared;
             println!("{self:?} -> {now:?}");
             flat.then_some(())
