@@ -4,7 +4,7 @@
 
 use std::io::IoSlice;
 
-use cpg::packet::{self, Frames, HEADER_LEN, Malformed};
+use cpg::packet::{self, Error, Frames, HEADER_LEN};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// What the page says, word for word: where messages begin and end, and what is wrong after them.
-fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Malformed>) {
+fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Error>) {
     let mut messages = Vec::new();
     if let Some(malformed) = header_by_the_page(bytes) {
         return (messages, Some(malformed));
@@ -24,7 +24,7 @@ fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Malformed>) {
         let mut len = 0_u64;
         let mut shift = 0;
         loop {
-            let Some(&byte) = bytes.get(at) else { return (messages, Some(Malformed::Prefix)) };
+            let Some(&byte) = bytes.get(at) else { return (messages, Some(Error::Prefix)) };
             at += 1;
             len += u64::from(byte & 0x7f) << shift;
             shift += 7;
@@ -32,15 +32,15 @@ fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Malformed>) {
                 break;
             }
             if shift == 35 {
-                return (messages, Some(Malformed::Length));
+                return (messages, Some(Error::Length));
             }
         }
         if len > 0x7fff_ffff {
-            return (messages, Some(Malformed::Length));
+            return (messages, Some(Error::Length));
         }
         let (len, left) = (usize::try_from(len).unwrap(), bytes.len() - at);
         if len > left {
-            return (messages, Some(Malformed::Message { len, left }));
+            return (messages, Some(Error::Message { len, left }));
         }
         messages.push((at, at + len));
         at += len;
@@ -48,15 +48,15 @@ fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Malformed>) {
     (messages, None)
 }
 
-fn header_by_the_page(bytes: &[u8]) -> Option<Malformed> {
+fn header_by_the_page(bytes: &[u8]) -> Option<Error> {
     if bytes.len() < 4 || bytes[..4] != [0xc9, 0x50, 0x47, 0xb5] {
-        return Some(Malformed::Magic);
+        return Some(Error::Magic);
     }
     match (bytes.get(4), bytes.get(5)) {
         (Some(1), Some(flags)) if flags % 16 == 0 => None,
-        (Some(1), Some(&flags)) => Some(Malformed::Flags(flags)),
-        (None | Some(1), None) => Some(Malformed::Header),
-        (Some(&version), _) => Some(Malformed::Version(version)),
+        (Some(1), Some(&flags)) => Some(Error::Flags(flags)),
+        (None | Some(1), None) => Some(Error::Header),
+        (Some(&version), _) => Some(Error::Version(version)),
         (None, Some(_)) => unreachable!(),
     }
 }
@@ -81,7 +81,7 @@ fn read(bytes: &[u8]) {
         Err(malformed) => {
             assert_eq!(Some(malformed), error);
             assert_eq!(packet::check_header(bytes), Err(malformed));
-            assert_eq!(packet::is_packet(bytes), malformed != Malformed::Magic);
+            assert_eq!(packet::is_packet(bytes), malformed != Error::Magic);
             return;
         }
     };
@@ -93,7 +93,7 @@ fn read(bytes: &[u8]) {
     same_frames(Frames::resume(&mut rest), bytes, &expected[count..], error);
 }
 
-fn same_frames(mut frames: Frames<'_>, bytes: &[u8], expected: &[(usize, usize)], error: Option<Malformed>) {
+fn same_frames(mut frames: Frames<'_>, bytes: &[u8], expected: &[(usize, usize)], error: Option<Error>) {
     for &(start, end) in expected {
         let frame = frames.next().unwrap().unwrap();
         assert_eq!(frame, &bytes[start..end]);

@@ -33,7 +33,7 @@ pub fn push(packet: &mut Vec<u8>, message: &[u8]) {
 /// packet::begin(&mut bytes);
 /// packet::push_slices(&mut bytes, &[IoSlice::new(b"+5 "), IoSlice::new(b"alice")], 8);
 /// assert_eq!(packet::messages(&bytes).collect::<Result<Vec<_>, _>>()?, [b"+5 alice"]);
-/// # Ok::<(), packet::Malformed>(())
+/// # Ok::<(), packet::Error>(())
 /// ```
 ///
 /// # Panics

@@ -2,3 +2,4 @@
 
 mod documentation;
 mod packet;
+mod vocabulary;

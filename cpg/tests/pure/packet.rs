@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use cpg::packet::{self, Frames, HEADER_LEN, MAX_MESSAGE, MAX_PREFIX, Malformed};
+use cpg::packet::{self, Error, Frames, HEADER_LEN, MAX_MESSAGE, MAX_PREFIX};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -26,7 +26,7 @@ fn framed(bytes: &[u8]) -> Vec<u8> {
 struct Contents {
     messages: Vec<Vec<u8>>,
     boundaries: Vec<usize>,
-    malformed: Option<Malformed>,
+    malformed: Option<Error>,
 }
 
 /// Reads with [`packet::messages`], and sees that frames are in order, apart and within the packet.
@@ -85,7 +85,7 @@ fn read(bytes: &[u8]) -> Contents {
     shared
 }
 
-fn malformed(bytes: &[u8]) -> Malformed {
+fn malformed(bytes: &[u8]) -> Error {
     read(bytes).malformed.expect("something wrong")
 }
 
@@ -106,7 +106,7 @@ fn lengths_around_the_ends_of_the_varint() {
         assert_eq!(packet::head(len)[HEADER_LEN..], *prefix, "{len}");
         assert_eq!(packet::frame_len(len), prefix.len() + len);
         // All is read but the message, which is not there.
-        let missing = if len == 0 { None } else { Some(Malformed::Message { len, left: 0 }) };
+        let missing = if len == 0 { None } else { Some(Error::Message { len, left: 0 }) };
         assert_eq!(read(&packet::head(len)).malformed, missing);
         assert_eq!(read(&packet::padded_head(len)).malformed, missing);
         if len <= 0x20_0000 {
@@ -160,11 +160,11 @@ fn no_frames() {
 fn headers_that_cannot_be_read() {
     let good = packet(&[b"message".to_vec()]);
     for end in 0..4 {
-        assert_eq!(malformed(&good[..end]), Malformed::Magic);
+        assert_eq!(malformed(&good[..end]), Error::Magic);
         assert!(!packet::is_packet(&good[..end]));
     }
     for end in 4..6 {
-        assert_eq!(malformed(&good[..end]), Malformed::Header);
+        assert_eq!(malformed(&good[..end]), Error::Header);
         assert!(packet::is_packet(&good[..end]));
     }
     let with = |at: usize, byte: u8| {
@@ -172,13 +172,13 @@ fn headers_that_cannot_be_read() {
         bytes[at] = byte;
         bytes
     };
-    assert_eq!(malformed(&with(0, b'P')), Malformed::Magic);
-    assert_eq!(malformed(&with(4, 0)), Malformed::Version(0));
-    assert_eq!(malformed(&with(4, 2)), Malformed::Version(2));
+    assert_eq!(malformed(&with(0, b'P')), Error::Magic);
+    assert_eq!(malformed(&with(4, 0)), Error::Version(0));
+    assert_eq!(malformed(&with(4, 2)), Error::Version(2));
     // The header of another version may be shorter.
-    assert_eq!(malformed(&with(4, 2)[..5]), Malformed::Version(2));
+    assert_eq!(malformed(&with(4, 2)[..5]), Error::Version(2));
     for flag in 0..4 {
-        assert_eq!(malformed(&with(5, 0x80 | 1 << flag)), Malformed::Flags(0x80 | 1 << flag));
+        assert_eq!(malformed(&with(5, 0x80 | 1 << flag)), Error::Flags(0x80 | 1 << flag));
     }
     assert_eq!(read(&with(5, 0xf0)).messages, [b"message"]);
     assert!(std::str::from_utf8(&packet::MAGIC).is_err());
@@ -187,20 +187,20 @@ fn headers_that_cannot_be_read() {
 #[test]
 fn frames_that_cannot_be_read() {
     for end in 1..MAX_PREFIX {
-        assert_eq!(malformed(&framed(&[0x80; MAX_PREFIX][..end])), Malformed::Prefix);
+        assert_eq!(malformed(&framed(&[0x80; MAX_PREFIX][..end])), Error::Prefix);
     }
     for prefix in [[0x80; 5], [0xff; 5], [0xff, 0xff, 0xff, 0xff, 0x08], [0x80, 0x80, 0x80, 0x80, 0x10]] {
-        assert_eq!(malformed(&framed(&prefix)), Malformed::Length);
-        assert_eq!(malformed(&framed(&[&prefix[..], &[0; 100]].concat())), Malformed::Length);
+        assert_eq!(malformed(&framed(&prefix)), Error::Length);
+        assert_eq!(malformed(&framed(&[&prefix[..], &[0; 100]].concat())), Error::Length);
     }
-    assert_eq!(malformed(&framed(&[3, 1, 2])), Malformed::Message { len: 3, left: 2 });
-    assert_eq!(malformed(&framed(&[0x80, 0x01, 1])), Malformed::Message { len: 128, left: 1 });
+    assert_eq!(malformed(&framed(&[3, 1, 2])), Error::Message { len: 3, left: 2 });
+    assert_eq!(malformed(&framed(&[0x80, 0x01, 1])), Error::Message { len: 128, left: 1 });
 
     // What comes before is good, and what cannot be read is still there.
     let mut bytes = framed(&[1, b'a', 9, b'b', b'c']);
     let mut frames = Frames::new(&mut bytes).unwrap();
     assert_eq!(frames.next().unwrap().unwrap(), b"a");
-    assert_eq!(frames.next().unwrap(), Err(Malformed::Message { len: 9, left: 2 }));
+    assert_eq!(frames.next().unwrap(), Err(Error::Message { len: 9, left: 2 }));
     assert!(frames.next().is_none());
     assert_eq!(frames.into_rest(), [9, b'b', b'c']);
 }

@@ -17,7 +17,7 @@ fn any_size_of_message_that_libcpg_names_is_borne() {
             for len in [0, 1, 50, 5000] {
                 match sender.try_send(&vec![0; len]) {
                     Ok(()) => assert!(len <= limit),
-                    Err(Error::Waits { .. }) => assert!(len > limit || limit == 0),
+                    Err(Error::WouldWait { .. }) => assert!(len > limit || limit == 0),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -33,7 +33,8 @@ fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
     stub.plan(|_| CS_ERR_NO_MEMORY);
     stub.plan(|_| panic!("it is dispatched after an error that ended the membership"));
     let mut events = Vec::new();
-    let error = session.dispatch(Limits::available(), |_, event| events.push(event.to_owned())).unwrap_err();
+    let error =
+        session.dispatch(Limits::available(), |_, event| events.push(event.into_owned())).unwrap_err();
     assert_eq!(error.code(), Some(CsError::NoMemory));
     let [OwnedEvent::Undelivered(message)] = &events[..] else { panic!("{events:?}") };
     assert_eq!((message.payload(), message.error().code()), (&b"in flight"[..], Some(CsError::NoMemory)));

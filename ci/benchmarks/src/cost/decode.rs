@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::process::Command;
 
-use cpg::{Event, Flow, packet};
+use cpg::{Event, Flow, Limits, packet};
 
 use super::case::join_session;
 use super::stub::Stub;
@@ -80,7 +80,7 @@ pub fn receive() -> Result<()> {
     let mut session = join_session(Flow::coalesced())?;
     let (mut count, mut sum) = (0, 0);
     let began = now();
-    session.run(|_, event| {
+    session.run(Limits::forever(), |_, event| {
         if let Event::Deliver(message) = event {
             count += 1;
             sum += use_of(message.payload());

@@ -59,7 +59,7 @@ fn a_message_that_is_refused_leaves_its_packet() {
     let first = push(&outbox, b"first", &|_| None).unwrap();
     let error = push(&outbox, b"second", &|_| Some(Err(LOST))).unwrap_err();
     assert_eq!(error.code(), Some(CsError::Library));
-    assert!(matches!(push(&outbox, b"third", &|_| None), Err(Error::Away)));
+    assert!(matches!(push(&outbox, b"third", &|_| None), Err(Error::NoMembership)));
     outbox.lose(&LOST);
     assert_eq!(look(&outbox, 0), "returned first");
     assert_eq!(look(&outbox, 0), "on");
