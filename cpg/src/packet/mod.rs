@@ -83,5 +83,8 @@ pub(crate) mod read;
 pub(crate) mod write;
 
 pub use format::{Error, HEADER_LEN, MAGIC, MAX_MESSAGE, MAX_PREFIX, VERSION};
-pub use read::{Frames, Messages, check_header, is_packet, messages};
-pub use write::{Head, begin, frame_len, head, padded_head, push, push_slices};
+pub use read::{Frames, Messages, is_packet, messages};
+pub use write::{begin, push};
+
+#[cfg(test)]
+mod tests;

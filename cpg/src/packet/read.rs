@@ -23,19 +23,8 @@ pub fn is_packet(bytes: &[u8]) -> bool {
 }
 
 /// Whether the header can be read; then frames begin at [`HEADER_LEN`].
-///
-/// ```
-/// use cpg::packet::{self, Error};
-///
-/// assert_eq!(packet::check_header(b"\xc9PG\xb5\x01\0\x02hi"), Ok(()));
-/// assert_eq!(packet::check_header(b"\xc9PG\xb5\x02\0"), Err(Error::Version(2)));
-/// assert_eq!(packet::VERSION, 1);
-/// ```
-///
-/// # Errors
-/// What is wrong with the header.
 #[inline]
-pub fn check_header(bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_header(bytes: &[u8]) -> Result<(), Error> {
     if bytes.starts_with(&HEADER) { Ok(()) } else { check_odd_header(bytes) }
 }
 
@@ -94,10 +83,6 @@ fn long_bounds(frames: &[u8]) -> Result<(usize, usize), Error> {
 /// packet::push(&mut bytes, b"two");
 /// let mut frames = Frames::new(&mut bytes)?;
 /// frames.next().unwrap()?.make_ascii_uppercase();
-/// assert_eq!(frames.rest(), b"\x03two");
-/// // To go on another time.
-/// let rest = frames.into_rest();
-/// let mut frames = Frames::resume(rest);
 /// assert_eq!(frames.next().unwrap()?, b"two");
 /// assert_eq!(bytes[packet::HEADER_LEN..], *b"\x03ONE\x03two");
 /// # Ok::<(), packet::Error>(())
@@ -122,20 +107,14 @@ impl<'a> Frames<'a> {
 
     /// The messages of the rest of a packet, from where a frame begins.
     #[inline]
-    pub fn resume(rest: &'a mut [u8]) -> Self {
+    pub(crate) fn resume(rest: &'a mut [u8]) -> Self {
         Self { unread: rest, failed: false }
     }
 
     /// The bytes that have not been read, from where a frame begins; after an error, from the frame on that
     /// cannot be read.
     #[inline]
-    pub fn rest(&self) -> &[u8] {
-        self.unread
-    }
-
-    /// As [`rest`](Self::rest), for as long as the packet lives.
-    #[inline]
-    pub fn into_rest(self) -> &'a mut [u8] {
+    pub(crate) fn rest(&self) -> &[u8] {
         self.unread
     }
 }

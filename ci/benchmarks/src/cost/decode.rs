@@ -20,6 +20,9 @@ pub const DECODER: &str = "decode";
 const PACKET: usize = 256 << 10;
 const MESSAGE: usize = 64;
 
+/// The size of a message with its length before it, which takes one byte.
+const FRAME: usize = 1 + MESSAGE;
+
 /// Packets in a measurement, which then takes a second or less, and measurements.
 const PACKETS: usize = 10_000;
 const ROUNDS: usize = 7;
@@ -48,14 +51,14 @@ pub fn run(stub: &Stub) -> Result<[(&'static str, Spread); 2]> {
 fn full_packet() -> Vec<u8> {
     let mut bytes = Vec::new();
     packet::begin(&mut bytes);
-    while bytes.len() + packet::frame_len(MESSAGE) <= PACKET {
+    while bytes.len() + FRAME <= PACKET {
         packet::push(&mut bytes, &[7; MESSAGE]);
     }
     bytes
 }
 
 fn messages() -> usize {
-    (PACKET - packet::HEADER_LEN) / packet::frame_len(MESSAGE) * PACKETS
+    (PACKET - packet::HEADER_LEN) / FRAME * PACKETS
 }
 
 /// Messages a second.
