@@ -104,7 +104,7 @@ impl Outbox {
         }
         state.queue.abandon();
         if state.is_stopped() {
-            let error = state.fault.clone().unwrap_or(Error::Left);
+            let error = state.fault.clone().unwrap_or(Error::ReceiverDropped);
             self.end_locked(&mut state, &error);
         }
         state.comeback = None;

@@ -161,7 +161,7 @@ impl Incoming {
 
     fn give_up(&mut self, shared: &Shared, error: Error) {
         self.comeback = None;
-        shared.outbox().end(if error.is_final() { &error } else { &Error::Left });
+        shared.outbox().end(&error);
         let away = !matches!(self.membership, Membership::Here { .. });
         self.membership = Membership::Over { error, told: false, away };
     }

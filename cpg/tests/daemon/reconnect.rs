@@ -534,7 +534,7 @@ fn it_can_be_stopped_at_any_time() {
         for (sender, receiver) in halves {
             drop(receiver);
             let error = sender.send(b"x").unwrap_err();
-            assert!(matches!(error, Error::Left) || error.is_connection_lost(), "{error}");
+            assert!(matches!(error, Error::ReceiverDropped) || error.is_connection_lost(), "{error}");
         }
         cluster.restart(1).unwrap();
         let handle = Handle::connect().unwrap();

@@ -208,3 +208,18 @@ fn a_task_that_gives_up_waiting_for_space_leaves_nothing_behind() {
         assert!(outbox.lock().unwrap().space_wakers.is_empty());
     }
 }
+
+#[test]
+fn a_queue_whose_receiver_goes_while_the_connection_is_lost_was_not_left() {
+    for keep in [false, true] {
+        let outbox = outbox(Some(keep));
+        outbox.lose(&LOST);
+        let waits = push(&outbox, b"waits", &|_| None);
+        assert_eq!(waits.is_ok(), keep);
+        outbox.unheard(&|_| None);
+        assert_eq!(push(&outbox, b"late", &|_| None), Err(Error::ReceiverDropped));
+        if let Ok(number) = waits {
+            assert_eq!(outbox.outcome(number), Some(Err(Error::ReceiverDropped)));
+        }
+    }
+}
