@@ -82,14 +82,15 @@ impl OwnedEvent {
     /// [message](crate::OwnedMessage::as_message) can be changed in place. What has no borrowed form is cloned.
     ///
     /// ```no_run
-    /// use cpg::{Event, Group};
+    /// use cpg::{Event, Group, OwnedEvent};
     ///
     /// fn show(event: Event<'_>) {
     ///     println!("{event:?}");
     /// }
     ///
     /// let mut group = Group::join("ledger")?;
-    /// show(group.recv()?.as_event());
+    /// let mut event: OwnedEvent = group.recv()?;
+    /// show(event.as_event());
     /// # Ok::<(), cpg::Error>(())
     /// ```
     pub fn as_event(&mut self) -> Event<'_> {

@@ -97,13 +97,14 @@ impl fmt::Debug for Message<'_> {
 ///
 /// let mut group = Group::join("ledger")?;
 /// group.send(b"+5 alice")?;
-/// let message: OwnedMessage = loop {
+/// let mut message: OwnedMessage = loop {
 ///     if let OwnedEvent::Deliver(message) = group.recv()? {
 ///         break message;
 ///     }
 /// };
 /// println!("{} to {}, packed: {}", message.sender(), message.group(), message.is_packed());
-/// assert_eq!(message.into_payload(), b"+5 alice");
+/// message.as_message().payload_mut()[0] = b'-';
+/// assert_eq!(message.into_payload(), b"-5 alice");
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]

@@ -54,19 +54,22 @@ impl fmt::Display for RingId {
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
-/// use cpg::{ConnectOptions, Event, Limits, OwnedRing, RingId, TotemEvents};
+/// use cpg::{ConnectOptions, Event, Limits, OwnedRing, Ring, RingId, TotemEvents};
+///
+/// fn print(ring: Ring<'_>) {
+///     let id: RingId = ring.id();
+///     println!("ring {id}, sequence {}: {:?}", id.seq(), ring.members());
+/// }
 ///
 /// let mut group = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
 /// let ended = group.run(Limits::forever(), |_, event| match event {
-///     Event::TotemConfChg(ring) => {
-///         println!("{} of {:?}", ring.id(), ring.members());
-///         Break(ring.into_owned())
-///     }
+///     Event::TotemConfChg(ring) => Break(ring.into_owned()),
 ///     _ => Continue(()),
 /// })?;
 /// let ring: OwnedRing = ended.broke().unwrap();
-/// let id: RingId = ring.id();
-/// println!("ring {id}, sequence {}: {:?}", id.seq(), ring.as_ring().members());
+/// print(ring.as_ring());
+/// assert_eq!(ring.as_ring().members(), ring.members());
+/// println!("{} represents it", ring.id().node());
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_totem_confchg_fn_t")]

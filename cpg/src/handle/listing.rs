@@ -11,12 +11,15 @@ use crate::member::Member;
 /// A process and the group that it is in.
 ///
 /// ```no_run
-/// use cpg::{Group, Handle, Process};
+/// use std::collections::BTreeSet;
+/// use cpg::{Group, GroupName, Handle, Process};
 ///
 /// let group = Group::join("ledger")?;
 /// let all = Handle::connect()?.processes()?.collect::<cpg::Result<Vec<Process>>>()?;
 /// assert!(all.iter().any(|process| process.group() == group.name() && process.member() == group.me()));
 /// assert!(all.contains(&Process::new(group.name().clone(), group.me())));
+/// let names: BTreeSet<GroupName> = all.into_iter().map(Process::into_group).collect();
+/// println!("{} groups", names.len());
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_iteration_description_t")]
