@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use cpg::{ConfChg, Event, Group, GroupName, Handle, Limits, Member};
+use cpg::{Event, Group, GroupName, Handle, Limits, Member, View};
 use input::Lines;
 use nix::poll::PollFlags;
 use program::End;
@@ -190,7 +190,7 @@ impl Room {
                     None => self.show(&format!("{}: {text}", self.name_of(message.sender()))),
                 }
             }
-            Event::ConfChg(change) => self.hear_view(change),
+            Event::ConfChg(view) => self.hear_view(view),
             _ => (),
         }
     }
@@ -204,21 +204,21 @@ impl Room {
         }
     }
 
-    fn hear_view(&mut self, change: &ConfChg<'_>) {
+    fn hear_view(&mut self, view: &View<'_>) {
         let me = self.me;
-        for &member in change.left().iter().filter(|&&member| member != me) {
+        for &member in view.left().iter().filter(|&&member| member != me) {
             self.show(&format!("* {} goes: {}", self.called(member), member.reason()));
             self.newcomers.retain(|&other| other != member);
         }
         if self.introduced {
-            self.newcomers.extend(change.joined());
+            self.newcomers.extend(view.joined());
         }
         self.introduced = true;
-        self.people.retain(|&member, _| change.contains(member));
-        for &member in change.members() {
+        self.people.retain(|&member, _| view.contains(member));
+        for &member in view.members() {
             self.people.entry(member).or_default();
         }
-        if change.includes_me() && !change.joined().is_empty() {
+        if view.includes_me() && !view.joined().is_empty() {
             self.outgoing.push_back(format!("{NAME}{}", self.name));
         }
     }

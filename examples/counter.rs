@@ -88,7 +88,7 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
 /// Hears what the others have counted, until all is counted here.
 fn hear(mut receiver: Receiver, own: &AtomicU64, counted: &Waker) -> Result<(), End> {
     let mut counts = BTreeMap::new();
-    let ended = receiver.run_with(Limits::forever().woken_by(counted), |sender, event| {
+    let ended = receiver.run(Limits::forever().woken_by(counted), |sender, event| {
         match handle(sender, &event, own, &mut counts) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),

@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cpg::{ConfChg, Event, Group, GroupName, Handle, Limits, Link, Member};
+use cpg::{Event, Group, GroupName, Handle, Limits, Link, Member, View};
 use input::{Lines, is_passing};
 use nix::poll::PollFlags;
 use program::End;
@@ -181,21 +181,21 @@ impl Cat {
                 self.output.extend(message.payload());
                 self.output.push_back(b'\n');
             }
-            Event::ConfChg(change) if self.options.members => self.take_view(change),
+            Event::ConfChg(view) if self.options.members => self.take_view(view),
             _ => (),
         }
     }
 
-    fn take_view(&mut self, change: &ConfChg<'_>) {
+    fn take_view(&mut self, view: &View<'_>) {
         if !std::mem::replace(&mut self.introduced, true) {
-            for member in change.members().iter().filter(|member| !change.joined().contains(member)) {
+            for member in view.members().iter().filter(|member| !view.joined().contains(member)) {
                 self.say(format_args!("+ {member} present\n"));
             }
         }
-        for member in change.left() {
+        for member in view.left() {
             self.say(format_args!("- {member} {}\n", member.reason()));
         }
-        for member in change.joined() {
+        for member in view.joined() {
             self.say(format_args!("+ {member} {}\n", member.reason()));
         }
     }

@@ -175,7 +175,7 @@ fn perform(group: &mut Group, task: Task, in_view: &mut usize) -> Heard {
                     sent = link.send(line(link, said).as_bytes());
                 }
             }
-            Event::ConfChg(change) => *in_view = change.members().len(),
+            Event::ConfChg(view) => *in_view = view.members().len(),
             _ => {}
         })?;
         std::mem::replace(&mut sent, Ok(()))?;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Event, Flow, Group, GroupName, Limits, Member, Session};
+use cpg::{ConnectOptions, Event, Flow, Group, GroupName, Limits, Member, Session};
 use nix::poll::PollFlags;
 
 use crate::program::End;
@@ -89,7 +89,7 @@ impl<'s> Run<'s> {
         let deadline = Instant::now() + PATIENCE;
         let session = |flow| Session::options().flow(flow).join_until(name, deadline);
         let membership = match kind {
-            Kind::Plain => Membership::Plain(Connect::new().join_until(name, deadline)?),
+            Kind::Plain => Membership::Plain(ConnectOptions::new().join_until(name, deadline)?),
             Kind::Queued => Membership::Session(session(Flow::new())?),
             Kind::Coalesced => Membership::Session(session(Flow::coalesced())?),
         };

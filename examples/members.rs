@@ -96,10 +96,11 @@ fn watch(mut handle: Handle) -> Result<(), End> {
 }
 
 fn table(processes: &[Process]) -> String {
-    let names: Vec<String> = processes.iter().map(|process| process.group.to_string()).collect();
+    let names: Vec<String> = processes.iter().map(|process| process.group().to_string()).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max("GROUP".len());
     let mut text = format!("{:width$}  {:>10}  {:>10}\n", "GROUP", "NODE", "PID");
-    for (name, Process { member, .. }) in names.iter().zip(processes) {
+    for (name, process) in names.iter().zip(processes) {
+        let member = process.member();
         writeln!(text, "{name:width$}  {:>10}  {:>10}", member.node().get(), member.pid())
             .expect("a String takes everything");
     }

@@ -44,7 +44,7 @@ fn run(handle: Handle, group: GroupName) -> Result<(), End> {
         }
     });
     let ended =
-        receiver.run_with(Limits::forever().woken_by(&waker), |_, event| match show(io::stdout(), &event) {
+        receiver.run(Limits::forever().woken_by(&waker), |_, event| match show(io::stdout(), &event) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         });

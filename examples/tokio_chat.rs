@@ -77,7 +77,7 @@ async fn chat(name: &str, group: GroupName) -> Result<(), End> {
     let mut printed = Ok(());
     let hear = |_: &Sender, event: Event<'_>| {
         if printed.is_ok() {
-            printed = people.hear(&event.to_owned()).map(drop);
+            printed = people.hear(&event.into_owned()).map(drop);
         }
     };
     let left = select! {

@@ -13,10 +13,10 @@ macro_rules! codes {
         /// ```
         /// use cpg::CsError;
         ///
-        /// let code = CsError::from_code(6);
-        /// assert_eq!((code, code.code(), code.name()), (CsError::TryAgain, 6, Some("CS_ERR_TRY_AGAIN")));
+        /// let code = CsError::from(6);
+        /// assert_eq!((code, u32::from(code), code.name()), (CsError::TryAgain, 6, Some("CS_ERR_TRY_AGAIN")));
         /// assert_eq!(code.to_string(), "CS_ERR_TRY_AGAIN: resource temporarily unavailable");
-        /// assert_eq!(CsError::from_code(77).name(), None);
+        /// assert_eq!(CsError::from(77).name(), None);
         /// ```
         #[doc(alias = "cs_error_t")]
         #[doc(alias = "cs_strerror")]
@@ -33,19 +33,10 @@ macro_rules! codes {
         }
 
         impl CsError {
-            /// The error with this number.
-            pub const fn from_code(code: u32) -> Self {
+            pub(crate) const fn from_code(code: u32) -> Self {
                 match code {
                     $(cpg_sys::$constant => Self::$variant,)*
                     other => Self::Unknown(other),
-                }
-            }
-
-            /// The number that C gives it.
-            pub const fn code(self) -> u32 {
-                match self {
-                    $(Self::$variant => cpg_sys::$constant,)*
-                    Self::Unknown(code) => code,
                 }
             }
 
@@ -71,7 +62,24 @@ macro_rules! codes {
                 }
             }
         }
+
+        /// The number that C gives the error.
+        impl From<CsError> for u32 {
+            fn from(error: CsError) -> Self {
+                match error {
+                    $(CsError::$variant => cpg_sys::$constant,)*
+                    CsError::Unknown(code) => code,
+                }
+            }
+        }
     };
+}
+
+/// The error that C gives this number.
+impl From<u32> for CsError {
+    fn from(code: u32) -> Self {
+        Self::from_code(code)
+    }
 }
 
 codes! {
@@ -140,7 +148,7 @@ impl fmt::Display for CsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => write!(f, "{name}: {}", self.text()),
-            None => write!(f, "code {}: {}", self.code(), self.text()),
+            None => write!(f, "code {}: {}", u32::from(*self), self.text()),
         }
     }
 }
@@ -154,9 +162,9 @@ mod tests {
     #[test]
     fn a_code_keeps_its_number() {
         for code in 0..120 {
-            assert_eq!(CsError::from_code(code).code(), code);
+            assert_eq!(u32::from(CsError::from(code)), code);
         }
-        assert_eq!(CsError::from_code(29), CsError::Unknown(29));
+        assert_eq!(CsError::from(29), CsError::Unknown(29));
         assert_eq!(CsError::Exist.to_string(), "CS_ERR_EXIST: it exists already");
     }
 }

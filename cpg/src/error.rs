@@ -50,7 +50,7 @@ pub enum Error {
     /// A child shares the connection of its parent: whatever it sends or ends there is the parent's
     /// (A7). Connect anew in the child.
     ///
-    /// Not if another thread of the parent was connecting or closing when it forked, as that of a group that
+    /// Not if another thread of the parent was connecting or closing when it forked, as that of a session that
     /// [searches](crate::Reconnect) for its daemon does at any time: it may have held a lock of libqb's or of this crate's, and the
     /// child has a copy that nobody gives back (A7, A12). Such a child must not connect before it has called `exec`.
     #[error(
@@ -79,7 +79,7 @@ pub enum Error {
     /// As many handles are open as libcpg's table holds without moving.
     ///
     /// The next one would move the table while other threads may read it (A13).
-    /// `Connect::more_handles` lifts the limit for programs that keep their other threads out of libcpg.
+    /// `ConnectOptions::more_handles` lifts the limit for programs that keep their other threads out of libcpg.
     #[error(
         "{open} handles are open, and libcpg's table moves under other threads with the next: close one first"
     )]
@@ -99,7 +99,7 @@ pub enum Error {
 
     /// The name cannot be joined.
     #[error(transparent)]
-    Name(#[from] NameError),
+    InvalidName(#[from] NameError),
 
     /// The group has more members than libcpg has room for.
     ///
@@ -143,25 +143,30 @@ pub enum Error {
         source: SystemError,
     },
 
-    /// A send after the group has been left, from the handler that sees the rest of its events.
+    /// The group has been left, or a leave is under way: a handler that sees the rest of its events cannot send any more, nor
+    /// can the senders of a session.
     ///
     /// libcpg would answer `CS_OK` and the message would be gone (B1).
-    #[error("the group has been left: a message sent now would be lost")]
+    #[error("the group has been left or is being left: a message sent now would be lost")]
     Left,
 
-    /// The connection is lost, and the group has not [come back](crate::Reconnect) yet.
+    /// The session has lost its connection, and has not [come back](crate::Reconnect) yet.
     ///
-    /// It is over when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching.
+    /// It has when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching.
     #[error(
-        "the connection to corosync is lost, and the group has not come back yet: dispatch until it has rejoined"
+        "the session has lost its connection to corosync and is not back in the group yet: dispatch until it has rejoined"
     )]
-    Away,
+    NoMembership,
 
-    /// The call waits, and was made where it must not: in the handler of an asynchronous dispatch, where it would hold up the
-    /// executor (B16), or in any handler for what only further dispatching can end.
-    #[error("{call} waits and would hold up the dispatch here: call it outside the handler")]
-    Waits {
-        /// The C function.
+    /// The call would have to wait where nothing may: in a handler, whose dispatch is what it would wait for or what it would hold
+    /// up (B16); or in a send that never waits, for a message above
+    /// [`max_atomic_message_size`](crate::Sender::max_atomic_message_size).
+    #[error(
+        "{call} would have to wait, which handlers, try_send and Session::send must not: wait outside of the handler, with a \
+         Sender in a thread or task that does not dispatch"
+    )]
+    WouldWait {
+        /// The C function that would be waited for.
         call: &'static str,
     },
 
@@ -171,13 +176,17 @@ pub enum Error {
 
     /// The daemon took the message and dropped it, as it can while its ring re-forms (B17): those sent after it were delivered.
     #[error(
-        "corosync has dropped the message after it took it, with those sent later delivered: send it again"
+        "corosync accepted this message and then dropped it, although later ones were delivered: send it again"
     )]
-    Dropped,
+    DroppedByDaemon,
 
-    /// The receiving half has gone, so nobody can tell whether the message is delivered.
-    #[error("the receiver is gone: the message may be delivered, and nobody hears of it")]
-    Unheard,
+    /// The [`Receiver`](crate::Receiver) was dropped without a leave. Nobody can tell any more whether a message is delivered that
+    /// was under way; a session that had lost its connection does not come back, and accepts no message.
+    #[error(
+        "the session's receiver was dropped: what was sent before may be delivered, and nothing tells; keep the receiver until \
+         its messages have come back, or leave"
+    )]
+    ReceiverDropped,
 
     /// The deadline passed first.
     #[error("the deadline passed while waiting for {waiting_for}")]
@@ -186,19 +195,20 @@ pub enum Error {
         waiting_for: &'static str,
     },
 
-    /// No thread could be had for what waits for the daemon, or it panicked.
-    #[error("a thread to wait for the daemon: {0}")]
-    Thread(#[source] SystemError),
-
-    /// The operating system refused to wait for events.
-    #[error("poll: {0}")]
-    Poll(#[source] SystemError),
+    /// The operating system refused what waiting takes: a descriptor, a wait, or a thread to wait for the daemon.
+    #[error("{call}: {source}")]
+    Io {
+        /// The system call, or what was tried.
+        call: &'static str,
+        /// Its error.
+        source: SystemError,
+    },
 }
 
 impl Error {
-    /// Makes the error of a call that the operating system refused while events are waited for.
-    pub(crate) fn poll(error: io::Error) -> Self {
-        Self::Poll(error.into())
+    /// Returns what makes an [`Io`](Self::Io) of the error of this call.
+    pub(crate) fn io(call: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Io { call, source: error.into() }
     }
 
     /// True for an error that ends a membership or a queue: it does not pass, and has to do with more than one call.
@@ -233,25 +243,26 @@ impl Error {
     }
 
     /// Whether the daemon has gone, or was never there: the handle is of no further use, and a new one can be
-    /// had when the daemon is back (B9). A group that [reconnects](crate::Reconnect) gets it by itself.
+    /// had when the daemon is back (B9). A session that [reconnects](crate::Reconnect) gets it by itself.
     pub const fn is_connection_lost(&self) -> bool {
-        matches!(self, Self::Away | Self::Cs { code: CsError::Library | CsError::BadHandle, .. })
+        matches!(self, Self::NoMembership | Self::Cs { code: CsError::Library | CsError::BadHandle, .. })
     }
 
-    const fn kind(&self) -> io::ErrorKind {
+    fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Cs { code, .. } => code.kind(),
             Self::StackTooSmall { .. } => io::ErrorKind::OutOfMemory,
             Self::TooManyHandles { .. } | Self::TooManyIterations { .. } | Self::NoDescriptors(_) => {
                 io::ErrorKind::QuotaExceeded
             }
-            Self::Name(_) | Self::MessageTooLong { .. } => io::ErrorKind::InvalidInput,
+            Self::InvalidName(_) | Self::MessageTooLong { .. } => io::ErrorKind::InvalidInput,
             Self::QueueFull => io::ErrorKind::WouldBlock,
-            Self::Left | Self::Away | Self::Unheard => io::ErrorKind::NotConnected,
-            Self::Dropped | Self::Thread(_) | Self::Poll(_) => io::ErrorKind::Other,
+            Self::Left | Self::NoMembership | Self::ReceiverDropped => io::ErrorKind::NotConnected,
+            Self::DroppedByDaemon => io::ErrorKind::Other,
+            Self::Io { source, .. } => source.kind(),
             Self::TimedOut { .. } => io::ErrorKind::TimedOut,
             Self::Forked { .. } => io::ErrorKind::PermissionDenied,
-            Self::GroupTooLarge { .. } | Self::Waits { .. } => io::ErrorKind::Unsupported,
+            Self::GroupTooLarge { .. } | Self::WouldWait { .. } => io::ErrorKind::Unsupported,
             Self::NoSharedMemory { .. } => io::ErrorKind::StorageFull,
         }
     }

@@ -48,7 +48,7 @@
 //! | B12 | flow control is always "disabled", guarantees are ignored, zero-copy depends on the version | said in the documentation of each |
 //! | B13 | two kinds of iteration want a null group, and one that is dropped early stays in the daemon | three methods; dropping finalizes |
 //! | B14 | the events of a member that does not dispatch wait in the daemon's memory, without a bound | [`Lag`](crate::Lag) says how far behind it is; dispatch often, or leave |
-//! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`ConfChg`](crate::ConfChg) has the member list, which is the truth |
+//! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`View`](crate::View) has the member list, which is the truth |
 //! | B16 | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended: libcpg has no way to. Only a send up to the atomic size does not wait; after some 280 of them libqb spins until the daemon goes on, where this crate says `CS_ERR_TRY_AGAIN` |
 //! | B17 | while a ring re-forms under a flood of large messages, the daemon can drop one that it said `CS_OK` to (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, there is no reply to a plain send: who must know waits for the own delivery: a [`Ticket`](crate::Ticket) fails, and the message comes back, when one sent later is delivered first |
 //!
@@ -71,7 +71,7 @@
 //! - The daemon keeps groups by C string when nodes come and go (`exec/cpg.c`, `downlist_inform_clients`): `pcmk` and
 //!   `pcmk\0` in one cluster are two groups, but when a node with members of both goes down, one of the groups is told that
 //!   the members of both have left, and the other one is told nothing. Use one of the two spellings in a cluster, or check
-//!   [`Link::members`](crate::Link::members) at each [`TotemConfChg`](crate::TotemConfChg), which comes last.
+//!   [`Link::members`](crate::Link::members) at each [`TotemConfChg`](crate::Event::TotemConfChg), which comes last.
 //!
 //! # Between versions of corosync
 //!

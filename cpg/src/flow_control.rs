@@ -11,7 +11,7 @@
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_flow_control_state_t")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FlowControl {
     /// Messages may be sent.
@@ -22,4 +22,26 @@ pub enum FlowControl {
     Enabled,
     /// A state that `corosync/cpg.h` did not have when this was written.
     Unknown(u32),
+}
+
+/// The state that C gives this number.
+impl From<u32> for FlowControl {
+    fn from(code: u32) -> Self {
+        match code {
+            cpg_sys::CPG_FLOW_CONTROL_DISABLED => Self::Disabled,
+            cpg_sys::CPG_FLOW_CONTROL_ENABLED => Self::Enabled,
+            other => Self::Unknown(other),
+        }
+    }
+}
+
+/// The number that C gives the state.
+impl From<FlowControl> for u32 {
+    fn from(state: FlowControl) -> Self {
+        match state {
+            FlowControl::Disabled => cpg_sys::CPG_FLOW_CONTROL_DISABLED,
+            FlowControl::Enabled => cpg_sys::CPG_FLOW_CONTROL_ENABLED,
+            FlowControl::Unknown(code) => code,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The order that a message asks for.
 
-/// The order that a message asks for.
+/// The order that a message asks for, from the weakest to the strongest.
 ///
 /// corosync ignores it and sends every message [`Agreed`](Self::Agreed) (`exec/cpg.c`,
 /// `message_handler_req_lib_cpg_mcast`): all members deliver all messages in the same order.
@@ -14,7 +14,7 @@
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_guarantee_t")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Guarantee {
     /// No order.
     #[doc(alias = "CPG_TYPE_UNORDERED")]

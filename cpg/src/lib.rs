@@ -24,7 +24,7 @@
 //!
 //! - Every message goes to all members, its sender included, and all deliver all messages **in the same order**, in which
 //!   joins and leaves have their place too. A message comes back to its sender: that is its acknowledgement.
-//! - A **view** ([`ConfChg`]) says who is in the group after each change. A member that joins gets its view first, and hears
+//! - A **view** ([`View`]) says who is in the group after each change. A member that joins gets its view first, and hears
 //!   what is sent from then on.
 //! - CPG works without quorum. **Both sides of a partition go on**, each with a view of its own and an order of its own, and
 //!   see each other join again ([`Reason::NodeUp`]) when the network heals. What that means for a program's state is the
@@ -48,7 +48,7 @@
 //!
 //! | a program that | uses |
 //! |---|---|
-//! | does nothing but handle events | [`Group::run`]; [`Group::run_with`] with [`Limits`]: a deadline, or a [`Waker`] that stops it from elsewhere |
+//! | does nothing but handle events | [`Group::run`], with [`Limits`]: a deadline, or a [`Waker`] that stops it from elsewhere |
 //! | asks for one event at a time | [`Group::recv`], [`Group::recv_until`], [`Group::events`] |
 //! | has an event loop (epoll, mio, calloop, glib) | the [descriptor](Group#impl-AsFd-for-Group) and [`Group::dispatch`] with [`Limits::available`] |
 //! | sends much, or from many threads | a [`Session`], whose queue waits out flow control |
@@ -70,7 +70,7 @@
 //! Each call of libcpg costs some microseconds, whatever the size. A session that [coalesces](SessionOptions::coalesce) moves
 //! what waits together in one packet: 40 to 150 times as many 64-byte messages a second on one node, ten
 //! times on three. All members of its group must speak [packets](packet), which is a page of bytes; those that do not are heard
-//! whole, and marked ([`Deliver::is_packed`]).
+//! whole, and marked ([`Message::is_packed`]).
 //!
 //! Nothing waits for ever that was not asked to, except requests to a daemon that is stopped and not dead: the answer has no
 //! limit (B16).
@@ -139,13 +139,14 @@ pub use dispatch::limits::{Ended, Limits};
 pub use dispatch::waker::Waker;
 pub use error::{Error, Result};
 pub use event::event::{Event, OwnedEvent};
-pub use event::malformed::{Malformed, MalformedPacket};
-pub use event::message::{Deliver, Message};
-pub use event::reconnect::{Comeback, Lost, Rejoined};
-pub use event::ring::{Ring, RingId, TotemConfChg, TotemEvents};
+pub use event::lost::Lost;
+pub use event::malformed_packet::{MalformedPacket, OwnedMalformedPacket};
+pub use event::message::{Message, OwnedMessage};
+pub use event::rejoined::{OwnedRejoined, Rejoined};
+pub use event::ring::{OwnedRing, Ring, RingId, TotemEvents};
 pub use event::undelivered::Undelivered;
-pub use event::view::{ConfChg, View};
-pub use ffi::options::Connect;
+pub use event::view::{OwnedView, View};
+pub use ffi::options::ConnectOptions;
 pub use flow_control::FlowControl;
 pub use group::callbacks::Callbacks;
 pub use group::group::Group;
@@ -157,7 +158,7 @@ pub use guarantee::Guarantee;
 pub use handle::daemon::Daemon;
 pub use handle::handle::Handle;
 pub use handle::listing::{Groups, Process, Processes};
-pub use member::{Member, NodeId, Reason};
+pub use member::{Member, NodeId, ParseError, Reason};
 pub use session::flow::Flow;
 pub use session::lag::Lag;
 pub use session::options::SessionOptions;

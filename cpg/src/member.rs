@@ -2,8 +2,17 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use thiserror::Error;
 
 /// The number of a node in the cluster (`nodeid` in `corosync.conf`).
+///
+/// ```
+/// use cpg::NodeId;
+///
+/// assert_eq!("2".parse(), Ok(NodeId::new(2)));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct NodeId(u32);
@@ -38,6 +47,16 @@ impl fmt::Display for NodeId {
     }
 }
 
+/// As `Display` writes it: decimal digits.
+impl FromStr for NodeId {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let number = number(text).map(Self);
+        number.ok_or_else(|| ParseError::new(text, "a node: a number from 0 to 4294967295, as 2"))
+    }
+}
+
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NodeId({self})")
@@ -55,7 +74,7 @@ impl fmt::Debug for NodeId {
 ///
 /// let member = Member::new(NodeId::new(2), 4711);
 /// assert_eq!((member.node().get(), member.pid(), member.reason()), (2, 4711, Reason::Undefined));
-/// assert_eq!(member.to_string(), "2:4711");
+/// assert_eq!((member.to_string(), "2:4711".parse()), ("2:4711".to_owned(), Ok(member)));
 /// assert!(member < Member::new(NodeId::new(3), 1));
 /// ```
 #[doc(alias = "cpg_address")]
@@ -126,6 +145,44 @@ impl fmt::Display for Member {
     }
 }
 
+/// As `Display` writes it: the numbers of node and process, with a colon between them. The reason is undefined.
+impl FromStr for Member {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let numbers = text.split_once(':').and_then(|(node, pid)| number(node).zip(number(pid)));
+        let member = numbers.map(|(node, pid)| Self::new(NodeId(node), pid));
+        member
+            .ok_or_else(|| ParseError::new(text, "a member: the numbers of its node and process, as 2:4711"))
+    }
+}
+
+/// The number of these digits. `u32` would take a sign too.
+fn number(digits: &str) -> Option<u32> {
+    if digits.starts_with(|first: char| first.is_ascii_digit()) { digits.parse().ok() } else { None }
+}
+
+/// The text is no [`NodeId`] or no [`Member`].
+///
+/// ```
+/// use cpg::{Member, ParseError};
+///
+/// let error: ParseError = "2".parse::<Member>().unwrap_err();
+/// assert_eq!(error.to_string(), r#""2" is not a member: the numbers of its node and process, as 2:4711"#);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{text:?} is not {expected}")]
+pub struct ParseError {
+    text: String,
+    expected: &'static str,
+}
+
+impl ParseError {
+    fn new(text: &str, expected: &'static str) -> Self {
+        Self { text: text.to_owned(), expected }
+    }
+}
+
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason() {
@@ -140,9 +197,9 @@ impl fmt::Debug for Member {
 /// ```
 /// use cpg::Reason;
 ///
-/// assert_eq!(Reason::from_code(3), Reason::NodeDown);
-/// assert_eq!((Reason::NodeDown.code(), Reason::NodeDown.to_string()), (3, "nodedown".to_owned()));
-/// assert_eq!(Reason::from_code(42), Reason::Unknown(42));
+/// assert_eq!(Reason::from(3), Reason::NodeDown);
+/// assert_eq!((u32::from(Reason::NodeDown), Reason::NodeDown.to_string()), (3, "nodedown".to_owned()));
+/// assert_eq!(Reason::from(42), Reason::Unknown(42));
 /// ```
 #[doc(alias = "cpg_reason_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,8 +228,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason that C gives this number.
-    pub const fn from_code(code: u32) -> Self {
+    const fn from_code(code: u32) -> Self {
         match code {
             cpg_sys::CPG_REASON_UNDEFINED => Self::Undefined,
             cpg_sys::CPG_REASON_JOIN => Self::Join,
@@ -183,17 +239,26 @@ impl Reason {
             other => Self::Unknown(other),
         }
     }
+}
 
-    /// The number that C gives it.
-    pub const fn code(self) -> u32 {
-        match self {
-            Self::Undefined => cpg_sys::CPG_REASON_UNDEFINED,
-            Self::Join => cpg_sys::CPG_REASON_JOIN,
-            Self::Leave => cpg_sys::CPG_REASON_LEAVE,
-            Self::NodeDown => cpg_sys::CPG_REASON_NODEDOWN,
-            Self::NodeUp => cpg_sys::CPG_REASON_NODEUP,
-            Self::ProcDown => cpg_sys::CPG_REASON_PROCDOWN,
-            Self::Unknown(code) => code,
+/// The reason that C gives this number.
+impl From<u32> for Reason {
+    fn from(code: u32) -> Self {
+        Self::from_code(code)
+    }
+}
+
+/// The number that C gives the reason.
+impl From<Reason> for u32 {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Undefined => cpg_sys::CPG_REASON_UNDEFINED,
+            Reason::Join => cpg_sys::CPG_REASON_JOIN,
+            Reason::Leave => cpg_sys::CPG_REASON_LEAVE,
+            Reason::NodeDown => cpg_sys::CPG_REASON_NODEDOWN,
+            Reason::NodeUp => cpg_sys::CPG_REASON_NODEUP,
+            Reason::ProcDown => cpg_sys::CPG_REASON_PROCDOWN,
+            Reason::Unknown(code) => code,
         }
     }
 }
@@ -229,9 +294,9 @@ mod tests {
     #[test]
     fn reasons_keep_their_number() {
         for code in 0..10 {
-            assert_eq!(Reason::from_code(code).code(), code);
+            assert_eq!(u32::from(Reason::from(code)), code);
         }
-        assert_eq!(Reason::from_code(42), Reason::Unknown(42));
+        assert_eq!(Reason::from(42), Reason::Unknown(42));
         assert_eq!(Reason::Unknown(42).to_string(), "reason 42");
     }
 

@@ -119,7 +119,7 @@ mod tests {
         let text = text("cpg_model_initialize", CsError::NotExist);
         let head = "cannot connect to corosync (cpg_model_initialize: CS_ERR_NOT_EXIST: it does not exist): this process";
         assert!(text.starts_with(head), "{text}");
-        let text = super::text("cpg_leave", CsError::from_code(77));
+        let text = super::text("cpg_leave", CsError::from(77));
         assert_eq!(text, "cpg_leave: code 77: an error that corosync/corotypes.h does not name");
     }
 
@@ -149,7 +149,7 @@ mod tests {
             |text: &str| text.split_whitespace().filter(|word| *word != ">").collect::<Vec<_>>().join(" ");
         let page = words(page);
         let (mut missing, mut count) = (Vec::new(), 0);
-        for code in (0..=200).map(CsError::from_code) {
+        for code in (0..=200).map(CsError::from) {
             let connecting = of_connecting(code, || Some(1000));
             let calls = ["cpg_join", "cpg_mcast_joined", "cpg_zcb_alloc", "cpg_leave"];
             let remedies =

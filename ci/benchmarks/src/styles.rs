@@ -145,14 +145,18 @@ pub fn receive(arguments: &[String]) -> Result<()> {
                 })?;
             }
         }
-        "run" => join()?.run(|_, event| count.event(&event))?,
+        "run" => {
+            join()?.run(Limits::forever(), |_, event| count.event(&event))?;
+        }
         "recv" => {
             let mut group = join()?;
             while !count.done() {
                 count.owned(&group.recv()?);
             }
         }
-        "session" => join_session()?.run(|_, event| count.event(&event))?,
+        "session" => {
+            join_session()?.run(Limits::forever(), |_, event| count.event(&event))?;
+        }
         style => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(receive_by_task(style, &mut count))?;

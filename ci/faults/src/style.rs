@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// What a client is written with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `Group` with `run_with`, sending also from its handler.
+    /// `Group` with `run`, sending also from its handler.
     Run,
     /// `Group` with `recv_until`.
     Recv,

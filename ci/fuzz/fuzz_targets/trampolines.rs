@@ -283,7 +283,7 @@ fn messages(name: &[u8], sender: (u32, u32), payload: &[u8], coalesced: bool) ->
 }
 
 fn see(event: Event<'_>) -> Option<Seen> {
-    let member = |member: &cpg::Member| (member.node().get(), member.pid(), member.reason().code());
+    let member = |member: &cpg::Member| (member.node().get(), member.pid(), u32::from(member.reason()));
     let pair = |member: cpg::Member| (member.node().get(), member.pid());
     Some(match event {
         Event::Deliver(mut message) => {
@@ -298,8 +298,8 @@ fn see(event: Event<'_>) -> Option<Seen> {
             lists: [view.members(), view.left(), view.joined()].map(|list| list.iter().map(member).collect()),
         },
         Event::TotemConfChg(ring) => Seen::Ring {
-            seq: ring.ring_id().seq,
-            node: ring.ring_id().node.get(),
+            seq: ring.id().seq(),
+            node: ring.id().node().get(),
             members: ring.members().iter().map(|node| node.get()).collect(),
         },
         Event::Malformed(packet) => Seen::Malformed {
@@ -355,14 +355,12 @@ impl Joined {
             if matches!(how, How::Break) { Break(()) } else { Continue(()) }
         };
         match (self, how) {
-            (Self::Group(group), How::Run | How::Break) => {
-                group.run_with(limits, |_, event| run(event)).map(drop)
-            }
+            (Self::Group(group), How::Run | How::Break) => group.run(limits, |_, event| run(event)).map(drop),
             (Self::Session(session), How::Run | How::Break) => {
-                session.run_with(limits, |_, event| run(event)).map(drop)
+                session.run(limits, |_, event| run(event)).map(drop)
             }
             (Self::Split(_, receiver), How::Run | How::Break) => {
-                receiver.run_with(limits, |_, event| run(event)).map(drop)
+                receiver.run(limits, |_, event| run(event)).map(drop)
             }
             (Self::Group(group), _) => group.dispatch(limits, |_, event| handler(event)).map(drop),
             (Self::Session(session), _) => session.dispatch(limits, |_, event| handler(event)).map(drop),
@@ -455,7 +453,7 @@ impl Check {
         }
         assert!(self.expected.starts_with(&self.seen), "{:?} of {:?}", self.seen, self.expected);
         let code = carried_out.last().map(|(_, back)| back.code());
-        let error = code.filter(|code| ![CS_OK, CS_ERR_TRY_AGAIN].contains(code)).map(CsError::from_code);
+        let error = code.filter(|code| ![CS_OK, CS_ERR_TRY_AGAIN].contains(code)).map(CsError::from);
         if !matches!(result, Ok(Err(_))) && error.is_some() {
             self.put_off = error;
         }
@@ -485,7 +483,7 @@ impl Check {
                 }
                 assert_eq!(self.refused, Some(members));
             }
-            (Err(error), Some((_, back))) => assert_eq!(error.code(), Some(CsError::from_code(back.code()))),
+            (Err(error), Some((_, back))) => assert_eq!(error.code(), Some(CsError::from(back.code()))),
             (Err(error), None) => {
                 assert!(self.put_off.is_some(), "{error}");
                 assert_eq!(error.code(), self.put_off.take());

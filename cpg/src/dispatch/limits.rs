@@ -28,7 +28,7 @@ use crate::dispatch::waker::Waker;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cs_dispatch_flags_t")]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Limits<'w> {
     pub(super) most: usize,
@@ -85,7 +85,7 @@ impl<'w> Limits<'w> {
 ///
 /// let mut group = Group::join("ledger")?;
 /// let soon = Limits::forever().until(Instant::now() + Duration::from_secs(1));
-/// let ended: Ended<Vec<u8>> = group.run_with(soon, |_, event| match event {
+/// let ended: Ended<Vec<u8>> = group.run(soon, |_, event| match event {
 ///     Event::Deliver(message) => Break(message.payload().to_vec()),
 ///     _ => Continue(()),
 /// })?;

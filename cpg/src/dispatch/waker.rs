@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::os::fd;
 use crate::os::fork::Owner;
 
-/// Ends a [`run`](crate::Group::run_with) that is [woken by](crate::Limits::woken_by) it, from any thread or from a signal handler.
+/// Ends a [`run`](crate::Group::run) that is [woken by](crate::Limits::woken_by) it, from any thread or from a signal handler.
 ///
 /// A wake stays until a run has seen it: one that comes before the run begins ends it at once, and many before it are one.
 /// Clones wake the same. After a fork its wakes are the parent's; a child makes a waker of its own.
@@ -27,7 +27,7 @@ use crate::os::fork::Owner;
 ///         waker.wake();
 ///     }
 /// });
-/// let ended: Ended<()> = group.run_with(Limits::forever().woken_by(&waker), |_, event| {
+/// let ended: Ended<()> = group.run(Limits::forever().woken_by(&waker), |_, event| {
 ///     println!("{event:?}");
 ///     std::ops::ControlFlow::Continue(())
 /// })?;
@@ -52,9 +52,9 @@ impl Waker {
     /// A new one: one descriptor, an `eventfd`, however many clones there are.
     ///
     /// # Errors
-    /// [`Error::Poll`] if there are no descriptors left.
+    /// [`Error::Io`](crate::Error::Io) if there are no descriptors left.
     pub fn new() -> Result<Self> {
-        let eventfd = fd::eventfd().map_err(Error::poll)?.into();
+        let eventfd = fd::eventfd()?.into();
         Ok(Self(Arc::new(Inner { eventfd, hint: AtomicBool::new(false), owner: Owner::this_process() })))
     }
 
@@ -102,6 +102,21 @@ impl AsFd for Waker {
         self.0.eventfd.as_fd()
     }
 }
+
+impl AsRawFd for Waker {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+/// Two are equal that wake the same: clones of one.
+impl PartialEq for Waker {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Waker {}
 
 #[cfg(test)]
 mod tests {

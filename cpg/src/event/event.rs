@@ -1,11 +1,12 @@
 //! Everything that a group hears.
 
-use crate::event::malformed::{Malformed, MalformedPacket};
-use crate::event::message::{Deliver, Message};
-use crate::event::reconnect::{Comeback, Lost, Rejoined};
-use crate::event::ring::{Ring, TotemConfChg};
+use crate::event::lost::Lost;
+use crate::event::malformed_packet::{MalformedPacket, OwnedMalformedPacket};
+use crate::event::message::{Message, OwnedMessage};
+use crate::event::rejoined::{OwnedRejoined, Rejoined};
+use crate::event::ring::{OwnedRing, Ring};
 use crate::event::undelivered::Undelivered;
-use crate::event::view::{ConfChg, View};
+use crate::event::view::{OwnedView, View};
 
 /// Something that happened in a group, in the order that all its members agree on.
 ///
@@ -17,7 +18,7 @@ use crate::event::view::{ConfChg, View};
 ///
 /// let mut group = Group::join("ledger")?;
 /// let mut kept: Vec<OwnedEvent> = Vec::new();
-/// group.dispatch(Limits::one(), |_, event: Event<'_>| kept.push(event.to_owned()))?;
+/// group.dispatch(Limits::one(), |_, event: Event<'_>| kept.push(event.into_owned()))?;
 /// assert!(matches!(&kept[..], [OwnedEvent::ConfChg(view)] if view.is_first()));
 /// # Ok::<(), cpg::Error>(())
 /// ```
@@ -25,13 +26,13 @@ use crate::event::view::{ConfChg, View};
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A message was delivered, own ones included.
-    Deliver(Deliver<'a>),
+    Deliver(Message<'a>),
     /// Members joined or left the group.
-    ConfChg(ConfChg<'a>),
+    ConfChg(View<'a>),
     /// Nodes joined or left the cluster, or this part of it.
-    TotemConfChg(TotemConfChg<'a>),
+    TotemConfChg(Ring<'a>),
     /// A [packet](crate::packet) cannot be read from here on. Only in a [coalesced](crate::Flow::coalesced) session.
-    Malformed(Malformed<'a>),
+    Malformed(MalformedPacket<'a>),
     /// A message of this member was not delivered, and nothing will deliver it. Only in a [`Session`](crate::Session).
     Undelivered(Undelivered),
     /// The membership has ended with the connection, and the session is on its way back. Only in a session that
@@ -42,16 +43,16 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// A copy that can be kept.
-    pub fn to_owned(&self) -> OwnedEvent {
+    /// Copies the event into one that can be kept.
+    pub fn into_owned(self) -> OwnedEvent {
         match self {
-            Self::Deliver(message) => OwnedEvent::Deliver(message.to_message()),
-            Self::ConfChg(change) => OwnedEvent::ConfChg(change.to_view()),
-            Self::TotemConfChg(change) => OwnedEvent::TotemConfChg(change.to_ring()),
-            Self::Malformed(packet) => OwnedEvent::Malformed(packet.to_packet()),
-            Self::Undelivered(message) => OwnedEvent::Undelivered(message.clone()),
-            Self::Lost(lost) => OwnedEvent::Lost(lost.clone()),
-            Self::Rejoined(back) => OwnedEvent::Rejoined(back.to_comeback()),
+            Self::Deliver(message) => OwnedEvent::Deliver(message.into_owned()),
+            Self::ConfChg(view) => OwnedEvent::ConfChg(view.into_owned()),
+            Self::TotemConfChg(ring) => OwnedEvent::TotemConfChg(ring.into_owned()),
+            Self::Malformed(packet) => OwnedEvent::Malformed(packet.into_owned()),
+            Self::Undelivered(message) => OwnedEvent::Undelivered(message),
+            Self::Lost(lost) => OwnedEvent::Lost(lost),
+            Self::Rejoined(rejoined) => OwnedEvent::Rejoined(rejoined.into_owned()),
         }
     }
 }
@@ -61,17 +62,118 @@ impl Event<'_> {
 #[non_exhaustive]
 pub enum OwnedEvent {
     /// A message was delivered.
-    Deliver(Message),
+    Deliver(OwnedMessage),
     /// Members joined or left the group.
-    ConfChg(View),
+    ConfChg(OwnedView),
     /// Nodes joined or left the cluster.
-    TotemConfChg(Ring),
+    TotemConfChg(OwnedRing),
     /// A packet cannot be read.
-    Malformed(MalformedPacket),
+    Malformed(OwnedMalformedPacket),
     /// A message of this member was not delivered.
     Undelivered(Undelivered),
     /// The membership has ended with the connection.
     Lost(Lost),
-    /// The group has come back.
-    Rejoined(Comeback),
+    /// The session has come back.
+    Rejoined(OwnedRejoined),
+}
+
+impl OwnedEvent {
+    /// Borrows the event, for what handles events as they come. Mutably, since a
+    /// [message](crate::OwnedMessage::as_message) can be changed in place. What has no borrowed form is cloned.
+    ///
+    /// ```no_run
+    /// use cpg::{Event, Group, OwnedEvent};
+    ///
+    /// fn show(event: Event<'_>) {
+    ///     println!("{event:?}");
+    /// }
+    ///
+    /// let mut group = Group::join("ledger")?;
+    /// let mut event: OwnedEvent = group.recv()?;
+    /// show(event.as_event());
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    pub fn as_event(&mut self) -> Event<'_> {
+        match self {
+            Self::Deliver(message) => Event::Deliver(message.as_message()),
+            Self::ConfChg(view) => Event::ConfChg(view.as_view()),
+            Self::TotemConfChg(ring) => Event::TotemConfChg(ring.as_ring()),
+            Self::Malformed(packet) => Event::Malformed(packet.as_malformed_packet()),
+            Self::Undelivered(message) => Event::Undelivered(message.clone()),
+            Self::Lost(lost) => Event::Lost(lost.clone()),
+            Self::Rejoined(rejoined) => Event::Rejoined(rejoined.as_rejoined()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cs_error::CsError;
+    use crate::error::Error;
+    use crate::event::ring::RingId;
+    use crate::group_name::GroupName;
+    use crate::member::{Member, NodeId};
+    use crate::packet::format;
+
+    /// Hands `work` an event of each kind.
+    fn each(work: impl Fn(Event<'_>)) {
+        let group = &GroupName::new("ledger").unwrap();
+        let [me, other] = [1, 2].map(|node| Member::new(NodeId::new(node), 4711));
+        let view = View { group, members: &[me], left: &[other], joined: &[me], me };
+        let error = Error::Cs { call: "cpg_dispatch", code: CsError::Library };
+        let (id, malformed) = (RingId::new(42, NodeId::new(1)), format::Error::Flags(1));
+        let mut payload = *b"+5 alice";
+        for event in [
+            Event::Deliver(Message { group, sender: other, payload: &mut payload, packed: true }),
+            Event::ConfChg(view),
+            Event::TotemConfChg(Ring { id, members: &[NodeId::new(1)] }),
+            Event::Malformed(MalformedPacket { group, sender: other, bytes: b"rest", error: malformed }),
+            Event::Undelivered(Undelivered::new(b"+5 bob".to_vec(), true, error.clone())),
+            Event::Lost(Lost { generation: 1, error }),
+            Event::Rejoined(Rejoined { generation: 2, view }),
+        ] {
+            work(event);
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_kept_and_is_borrowed_again_is_the_same() {
+        each(|event| {
+            let borrowed = format!("{event:?}");
+            let mut owned = event.into_owned();
+            let kept = owned.clone();
+            assert_eq!(format!("{:?}", owned.as_event()), borrowed);
+            assert_eq!(owned.as_event().into_owned(), kept);
+        });
+    }
+
+    #[test]
+    fn what_an_owned_event_says_is_what_the_borrowed_one_says() {
+        each(|event| match event.into_owned() {
+            OwnedEvent::Deliver(mut message) => {
+                assert_eq!((message.payload(), message.is_packed()), (&b"+5 alice"[..], true));
+                message.as_message().payload_mut()[0] = b'-';
+                assert_eq!(message.into_payload(), b"-5 alice");
+            }
+            OwnedEvent::ConfChg(view) => {
+                assert!(view.includes_me() && view.is_first());
+                assert_eq!((view.lowest(), view.left().len()), (view.as_view().lowest(), 1));
+            }
+            OwnedEvent::TotemConfChg(ring) => {
+                assert_eq!((ring.id(), ring.members()), (ring.as_ring().id(), ring.as_ring().members()));
+            }
+            OwnedEvent::Malformed(packet) => {
+                let borrowed = packet.as_malformed_packet();
+                assert_eq!((packet.error(), packet.sender()), (borrowed.error(), borrowed.sender()));
+                assert_eq!((packet.group(), packet.bytes()), (borrowed.group(), borrowed.bytes()));
+                assert_eq!(packet.into_bytes(), b"rest");
+            }
+            OwnedEvent::Rejoined(rejoined) => {
+                assert_eq!((rejoined.generation(), rejoined.as_rejoined().generation()), (2, 2));
+                assert_eq!(rejoined.as_rejoined().view().into_owned(), *rejoined.view());
+            }
+            OwnedEvent::Undelivered(_) | OwnedEvent::Lost(_) => {}
+        });
+    }
 }

@@ -8,23 +8,23 @@ use crate::member::Member;
 /// A message.
 ///
 /// ```no_run
-/// use cpg::{Deliver, Event, Group, Limits, Message};
+/// use cpg::{Event, Group, Limits, Message, OwnedMessage};
 ///
 /// /// The number in a message of a node with the other byte order, in place.
-/// fn number(deliver: &mut Deliver<'_>) -> Option<u32> {
-///     deliver.payload_mut().reverse();
-///     deliver.payload().try_into().ok().map(u32::from_ne_bytes)
+/// fn number(message: &mut Message<'_>) -> Option<u32> {
+///     message.payload_mut().reverse();
+///     message.payload().try_into().ok().map(u32::from_ne_bytes)
 /// }
 ///
 /// let mut group = Group::join("ledger")?;
 /// group.send(&42_u32.swap_bytes().to_ne_bytes())?;
-/// let (mut numbers, mut kept) = (Vec::new(), Vec::<Message>::new());
+/// let (mut numbers, mut kept) = (Vec::new(), Vec::<OwnedMessage>::new());
 /// while kept.is_empty() {
 ///     group.dispatch(Limits::one(), |_, event| {
-///         if let Event::Deliver(mut deliver) = event {
-///             assert!(!deliver.is_packed());
-///             numbers.extend(number(&mut deliver));
-///             kept.push(deliver.to_message());
+///         if let Event::Deliver(mut message) = event {
+///             assert!(!message.is_packed());
+///             numbers.extend(number(&mut message));
+///             kept.push(message.into_owned());
 ///         }
 ///     })?;
 /// }
@@ -32,14 +32,14 @@ use crate::member::Member;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_deliver_fn_t")]
-pub struct Deliver<'a> {
+pub struct Message<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) sender: Member,
     pub(crate) payload: &'a mut [u8],
     pub(crate) packed: bool,
 }
 
-impl Deliver<'_> {
+impl Message<'_> {
     /// The group that it was sent to.
     pub fn group(&self) -> &GroupName {
         self.group
@@ -61,15 +61,16 @@ impl Deliver<'_> {
         self.payload
     }
 
-    /// Whether it came in a [packet](crate::packet). In a [coalesced](crate::Flow::coalesced) group one that did not is from a
-    /// member that does not know of packets, and is handed over whole; in other groups none does.
+    /// Whether it came in a [packet](crate::packet). In a [coalesced](crate::Flow::coalesced) session a message that did not is from
+    /// a member that does not know of packets, and is handed over whole; in a [`Group`](crate::Group) and in other sessions none
+    /// does.
     pub fn is_packed(&self) -> bool {
         self.packed
     }
 
-    /// A copy that can be kept.
-    pub fn to_message(&self) -> Message {
-        Message {
+    /// Copies the message into one that can be kept.
+    pub fn into_owned(self) -> OwnedMessage {
+        OwnedMessage {
             group: self.group.clone(),
             sender: self.sender,
             payload: self.payload.to_vec(),
@@ -78,9 +79,9 @@ impl Deliver<'_> {
     }
 }
 
-impl fmt::Debug for Deliver<'_> {
+impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deliver")
+        f.debug_struct("Message")
             .field("group", self.group)
             .field("sender", &self.sender)
             .field("payload", &format_args!("{} bytes", self.payload.len()))
@@ -89,31 +90,37 @@ impl fmt::Debug for Deliver<'_> {
     }
 }
 
-/// A message that owns its bytes.
+/// A [`Message`](crate::Message) that owns its bytes.
 ///
 /// ```no_run
-/// use cpg::{Group, Message, OwnedEvent};
+/// use cpg::{Group, OwnedEvent, OwnedMessage};
 ///
 /// let mut group = Group::join("ledger")?;
 /// group.send(b"+5 alice")?;
-/// let message: Message = loop {
+/// let mut message: OwnedMessage = loop {
 ///     if let OwnedEvent::Deliver(message) = group.recv()? {
 ///         break message;
 ///     }
 /// };
 /// println!("{} to {}, packed: {}", message.sender(), message.group(), message.is_packed());
-/// assert_eq!(message.into_payload(), b"+5 alice");
+/// message.as_message().payload_mut()[0] = b'-';
+/// assert_eq!(message.into_payload(), b"-5 alice");
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct OwnedMessage {
     pub(crate) group: GroupName,
     pub(crate) sender: Member,
     pub(crate) payload: Vec<u8>,
     pub(crate) packed: bool,
 }
 
-impl Message {
+impl OwnedMessage {
+    /// Borrows the message, mutably since [`Message::payload_mut`](crate::Message::payload_mut) changes it in place.
+    pub fn as_message(&mut self) -> Message<'_> {
+        Message { group: &self.group, sender: self.sender, payload: &mut self.payload, packed: self.packed }
+    }
+
     /// The group that it was sent to.
     pub fn group(&self) -> &GroupName {
         &self.group
@@ -129,7 +136,7 @@ impl Message {
         &self.payload
     }
 
-    /// Whether it came in a packet; see [`Deliver::is_packed`](crate::Deliver::is_packed).
+    /// Whether it came in a packet; see [`Message::is_packed`](crate::Message::is_packed).
     pub fn is_packed(&self) -> bool {
         self.packed
     }
@@ -140,9 +147,9 @@ impl Message {
     }
 }
 
-impl fmt::Debug for Message {
+impl fmt::Debug for OwnedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message")
+        f.debug_struct("OwnedMessage")
             .field("group", &self.group)
             .field("sender", &self.sender)
             .field("payload", &format_args!("{} bytes", self.payload.len()))

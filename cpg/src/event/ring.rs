@@ -13,16 +13,32 @@ use crate::member::NodeId;
 /// ```
 /// use cpg::{NodeId, RingId};
 ///
-/// let ring = RingId { seq: 42, node: NodeId::new(1) };
+/// let ring = RingId::new(42, NodeId::new(1));
+/// assert_eq!((ring.seq(), ring.node()), (42, NodeId::new(1)));
 /// assert_eq!(ring.to_string(), "1.2a");
 /// ```
 #[doc(alias = "cpg_ring_id")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RingId {
-    /// Sequence number of the ring.
-    pub seq: u64,
+    seq: u64,
+    node: NodeId,
+}
+
+impl RingId {
+    /// Makes the id of the ring with this sequence number that this node represents.
+    pub const fn new(seq: u64, node: NodeId) -> Self {
+        Self { seq, node }
+    }
+
+    /// The sequence number of the ring.
+    pub const fn seq(self) -> u64 {
+        self.seq
+    }
+
     /// The node that represents the ring: the lowest of its members.
-    pub node: NodeId,
+    pub const fn node(self) -> NodeId {
+        self.node
+    }
 }
 
 /// `NODE.SEQ` in hexadecimal, as corosync's own tools print it (`CS_PRI_RING_ID`).
@@ -34,35 +50,39 @@ impl fmt::Display for RingId {
 
 /// A new ring: the nodes that corosync runs on now, as far as this one sees.
 ///
-/// It comes after the [`ConfChg`](crate::ConfChg) of the groups that the same change touched.
+/// It comes after the [views](crate::View) of the groups that the same change touched.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
-/// use cpg::{Connect, Event, Ring, RingId, TotemEvents};
+/// use cpg::{ConnectOptions, Event, Limits, OwnedRing, Ring, RingId, TotemEvents};
 ///
-/// let mut group = Connect::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
-/// let ring: Ring = group.run(|_, event| match event {
-///     Event::TotemConfChg(totem_conf_chg) => {
-///         println!("{} of {:?}", totem_conf_chg.ring_id(), totem_conf_chg.members());
-///         Break(totem_conf_chg.to_ring())
-///     }
+/// fn print(ring: Ring<'_>) {
+///     let id: RingId = ring.id();
+///     println!("ring {id}, sequence {}: {:?}", id.seq(), ring.members());
+/// }
+///
+/// let mut group = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
+/// let ended = group.run(Limits::forever(), |_, event| match event {
+///     Event::TotemConfChg(ring) => Break(ring.into_owned()),
 ///     _ => Continue(()),
 /// })?;
-/// let id: RingId = ring.id();
-/// println!("ring {id}, sequence {}: {:?}", id.seq, ring.members());
+/// let ring: OwnedRing = ended.broke().unwrap();
+/// print(ring.as_ring());
+/// assert_eq!(ring.as_ring().members(), ring.members());
+/// println!("{} represents it", ring.id().node());
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_totem_confchg_fn_t")]
 #[derive(Debug, Clone, Copy)]
-pub struct TotemConfChg<'a> {
-    pub(crate) ring_id: RingId,
+pub struct Ring<'a> {
+    pub(crate) id: RingId,
     pub(crate) members: &'a [NodeId],
 }
 
-impl<'a> TotemConfChg<'a> {
+impl<'a> Ring<'a> {
     /// Which ring it is.
-    pub fn ring_id(&self) -> RingId {
-        self.ring_id
+    pub fn id(&self) -> RingId {
+        self.id
     }
 
     /// The nodes of the ring.
@@ -70,20 +90,25 @@ impl<'a> TotemConfChg<'a> {
         self.members
     }
 
-    /// A copy that can be kept.
-    pub fn to_ring(&self) -> Ring {
-        Ring { id: self.ring_id, members: self.members.to_vec() }
+    /// Copies the ring into one that can be kept.
+    pub fn into_owned(self) -> OwnedRing {
+        OwnedRing { id: self.id, members: self.members.to_vec() }
     }
 }
 
-/// A ring that can be kept.
+/// A [`Ring`] that owns its list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ring {
+pub struct OwnedRing {
     pub(crate) id: RingId,
     pub(crate) members: Vec<NodeId>,
 }
 
-impl Ring {
+impl OwnedRing {
+    /// Borrows the ring.
+    pub fn as_ring(&self) -> Ring<'_> {
+        Ring { id: self.id, members: &self.members }
+    }
+
     /// Which ring it is.
     pub fn id(&self) -> RingId {
         self.id
@@ -95,8 +120,8 @@ impl Ring {
     }
 }
 
-/// Which [`TotemConfChg`](crate::TotemConfChg) events a handle gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which [rings](crate::Event::TotemConfChg) a handle gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum TotemEvents {
     /// None: the handle of the older `cpg_initialize`.
@@ -115,6 +140,6 @@ mod tests {
 
     #[test]
     fn rings_print_as_corosync_prints_them() {
-        assert_eq!(RingId { seq: 0x1a, node: NodeId::new(10) }.to_string(), "a.1a");
+        assert_eq!(RingId::new(0x1a, NodeId::new(10)).to_string(), "a.1a");
     }
 }

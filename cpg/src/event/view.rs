@@ -10,31 +10,32 @@ use crate::member::{Member, NodeId};
 /// and in the joined list of neighbouring views (B15).
 ///
 /// ```no_run
-/// use cpg::{ConfChg, Event, Group, View};
+/// use cpg::{Event, Group, Limits, OwnedView, View};
 ///
-/// fn print(conf_chg: ConfChg<'_>) {
-///     for member in conf_chg.joined() {
-///         println!("{member} joined {}: {}", conf_chg.group(), member.reason());
+/// fn print(view: View<'_>) {
+///     for member in view.joined() {
+///         println!("{member} joined {}: {}", view.group(), member.reason());
 ///     }
-///     for member in conf_chg.left().iter().filter(|member| !conf_chg.contains(**member)) {
+///     for member in view.left().iter().filter(|member| !view.contains(**member)) {
 ///         println!("{member} is gone: {}", member.reason());
 ///     }
 /// }
 ///
 /// let mut group = Group::join("ledger")?;
-/// let view: View = group.run(|link, event| {
-///     let Event::ConfChg(conf_chg) = event else { return std::ops::ControlFlow::Continue(()) };
-///     print(conf_chg);
-///     assert!(conf_chg.is_first() && conf_chg.includes_me());
-///     assert!(conf_chg.on_node(link.me().node()).any(|member| member == link.me()));
-///     std::ops::ControlFlow::Break(conf_chg.to_view())
+/// let ended = group.run(Limits::forever(), |link, event| {
+///     let Event::ConfChg(view) = event else { return std::ops::ControlFlow::Continue(()) };
+///     print(view);
+///     assert!(view.is_first() && view.includes_me());
+///     assert!(view.on_node(link.me().node()).any(|member| member == link.me()));
+///     std::ops::ControlFlow::Break(view.into_owned())
 /// })?;
+/// let view: OwnedView = ended.broke().unwrap();
 /// println!("{:?} leads", view.lowest());
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_confchg_fn_t")]
 #[derive(Debug, Clone, Copy)]
-pub struct ConfChg<'a> {
+pub struct View<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) members: &'a [Member],
     pub(crate) left: &'a [Member],
@@ -42,7 +43,7 @@ pub struct ConfChg<'a> {
     pub(crate) me: Member,
 }
 
-impl<'a> ConfChg<'a> {
+impl<'a> View<'a> {
     /// The group.
     pub fn group(&self) -> &'a GroupName {
         self.group
@@ -89,9 +90,9 @@ impl<'a> ConfChg<'a> {
         self.members.iter().filter(move |member| member.node() == node).copied()
     }
 
-    /// A copy that can be kept.
-    pub fn to_view(&self) -> View {
-        View {
+    /// Copies the view into one that can be kept.
+    pub fn into_owned(self) -> OwnedView {
+        OwnedView {
             group: self.group.clone(),
             members: self.members.to_vec(),
             left: self.left.to_vec(),
@@ -101,15 +102,13 @@ impl<'a> ConfChg<'a> {
     }
 }
 
-/// A membership that can be kept: who is in a group, and what the last change was.
-///
-/// See [`ConfChg`] for what the lists mean.
+/// A [`View`] that owns its lists.
 ///
 /// ```no_run
-/// use cpg::{Group, Member, NodeId, OwnedEvent, View};
+/// use cpg::{Group, Member, NodeId, OwnedEvent, OwnedView};
 ///
 /// let mut group = Group::join("ledger")?;
-/// let mut current: Option<View> = None;
+/// let mut current: Option<OwnedView> = None;
 /// while current.is_none() {
 ///     if let OwnedEvent::ConfChg(view) = group.recv()? {
 ///         current = Some(view);
@@ -120,11 +119,11 @@ impl<'a> ConfChg<'a> {
 /// assert!(view.left().is_empty() && view.contains(group.me()));
 /// assert!(view.on_node(group.me().node()).any(|member| member == group.me()));
 /// assert!(!view.contains(Member::new(NodeId::new(99), 1)));
-/// println!("{}: {:?}, {:?} leads", view.group(), view.members(), view.as_confchg().lowest());
+/// println!("{}: {:?}, {:?} leads", view.group(), view.members(), view.as_view().lowest());
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
+pub struct OwnedView {
     pub(crate) group: GroupName,
     pub(crate) members: Vec<Member>,
     pub(crate) left: Vec<Member>,
@@ -132,10 +131,10 @@ pub struct View {
     pub(crate) me: Member,
 }
 
-impl View {
-    /// The same view, borrowed: all that a [`ConfChg`] can be asked.
-    pub fn as_confchg(&self) -> ConfChg<'_> {
-        ConfChg {
+impl OwnedView {
+    /// Borrows the view.
+    pub fn as_view(&self) -> View<'_> {
+        View {
             group: &self.group,
             members: &self.members,
             left: &self.left,
@@ -166,26 +165,26 @@ impl View {
 
     /// Whether this member is in the group.
     pub fn includes_me(&self) -> bool {
-        self.as_confchg().includes_me()
+        self.as_view().includes_me()
     }
 
     /// Whether this is the view that this member joined with: its first.
     pub fn is_first(&self) -> bool {
-        self.as_confchg().is_first()
+        self.as_view().is_first()
     }
 
     /// Whether `member` is in the group.
     pub fn contains(&self, member: Member) -> bool {
-        self.as_confchg().contains(member)
+        self.as_view().contains(member)
     }
 
     /// The member with the lowest node, and on it the lowest pid.
     pub fn lowest(&self) -> Option<Member> {
-        self.as_confchg().lowest()
+        self.as_view().lowest()
     }
 
     /// The members on one node.
     pub fn on_node(&self, node: NodeId) -> impl Iterator<Item = Member> + use<'_> {
-        self.as_confchg().on_node(node)
+        self.as_view().on_node(node)
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ffi::context::Context;
 use crate::ffi::events::EventHalf;
 use crate::ffi::open::{OpenHandle, check};
-use crate::ffi::options::Connect;
+use crate::ffi::options::ConnectOptions;
 use crate::ffi::requests::RequestHalf;
 use crate::ffi::trampoline;
 use crate::os::fd;
@@ -23,7 +23,10 @@ const DESCRIPTORS: usize = 8;
 /// Connects, and returns exactly one half that makes requests and one that takes events.
 ///
 /// The deadline is for other threads that connect or close; the daemon is waited for without one (B16).
-pub(crate) fn connect(options: Connect, deadline: Option<Instant>) -> Result<(RequestHalf, EventHalf)> {
+pub(crate) fn connect(
+    options: ConnectOptions,
+    deadline: Option<Instant>,
+) -> Result<(RequestHalf, EventHalf)> {
     let waiting_for = "another thread of this process to connect or close";
     let mut tables = Tables::lock(deadline).ok_or(Error::TimedOut { waiting_for })?;
     let open = tables.handles();
@@ -71,7 +74,7 @@ pub(crate) fn connect(options: Connect, deadline: Option<Instant>) -> Result<(Re
     let code = unsafe { sys::cpg_max_atomic_msgsize_get(handle, &raw mut size) };
     check("cpg_max_atomic_msgsize_get", code)?;
     open.max_atomic = size as usize;
-    open.socket_buffer = fd::socket_buffer(open.fd).map_err(Error::poll)?;
+    open.socket_buffer = fd::socket_buffer(open.fd)?;
     let open = Arc::new(open);
     Ok((RequestHalf::new(Arc::clone(&open)), EventHalf::new(open)))
 }

@@ -5,20 +5,20 @@ use crate::event::ring::TotemEvents;
 /// The options of a connection.
 ///
 /// ```no_run
-/// use cpg::{Connect, TotemEvents};
+/// use cpg::{ConnectOptions, TotemEvents};
 ///
-/// let group = Connect::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
+/// let group = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "nothing is connected before open or join"]
-pub struct Connect {
+pub struct ConnectOptions {
     pub(super) totem: TotemEvents,
     pub(super) more_handles: bool,
 }
 
-impl Connect {
+impl ConnectOptions {
     /// The options of [`Handle::connect`](crate::Handle::connect): an event for each new ring, and 47 handles in a process at most.
     pub fn new() -> Self {
         Self::default()
@@ -39,12 +39,12 @@ impl Connect {
     /// neither through this crate (a send, a dispatch, a request of any handle) nor through other code.
     ///
     /// ```no_run
-    /// use cpg::{Connect, Handle};
+    /// use cpg::{ConnectOptions, Handle};
     ///
     /// let handles = (0..47).map(|_| Handle::connect()).collect::<cpg::Result<Vec<_>>>()?;
     /// assert!(matches!(Handle::connect(), Err(cpg::Error::TooManyHandles { open: 47 })));
     /// // SAFETY: this is the only thread that uses libcpg.
-    /// let one_more = unsafe { Connect::new().more_handles() }.open()?;
+    /// let one_more = unsafe { ConnectOptions::new().more_handles() }.open()?;
     /// # drop((handles, one_more));
     /// # Ok::<(), cpg::Error>(())
     /// ```

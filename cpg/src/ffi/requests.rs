@@ -92,11 +92,7 @@ impl RequestHalf {
         // SAFETY: libcpg writes one enum; it asks nobody (lib/cpg.c, cpg_flow_control_state_get).
         let code = unsafe { sys::cpg_flow_control_state_get(self.open.handle, &raw mut state) };
         check("cpg_flow_control_state_get", code)?;
-        Ok(match state {
-            sys::CPG_FLOW_CONTROL_DISABLED => FlowControl::Disabled,
-            sys::CPG_FLOW_CONTROL_ENABLED => FlowControl::Enabled,
-            other => FlowControl::Unknown(other),
-        })
+        Ok(state.into())
     }
 
     /// Returns the members of a group of at most 384: with more the daemon writes past its own reply (A9).

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use cpg_sys as sys;
 
 use crate::event::event::Event;
-use crate::event::message::Deliver;
-use crate::event::ring::{RingId, TotemConfChg, TotemEvents};
-use crate::event::view::ConfChg;
+use crate::event::message::Message;
+use crate::event::ring::{Ring, RingId, TotemEvents};
+use crate::event::view::View;
 use crate::ffi::context::{Frame, reach};
 use crate::ffi::slice::{slice, slice_mut};
 use crate::group_name::GroupName;
@@ -54,7 +54,7 @@ unsafe extern "C" fn deliver(
         // the bytes again, which cpg.h lets the callback change.
         let payload = unsafe { slice_mut(message.cast::<u8>(), len) };
         let sender = Member::new(NodeId::new(nodeid), pid);
-        frame.handle(|| Event::Deliver(Deliver { group, sender, payload, packed: false }));
+        frame.handle(|| Event::Deliver(Message { group, sender, payload, packed: false }));
     });
 }
 
@@ -83,7 +83,7 @@ unsafe extern "C" fn confchg(
         // SAFETY: as above.
         let joined = unsafe { slice(joined.cast::<Member>(), joined_len) };
         frame.view_size.store(members.len(), Ordering::Relaxed);
-        frame.handle(|| Event::ConfChg(ConfChg { group, members, left, joined, me: *frame.me }));
+        frame.handle(|| Event::ConfChg(View { group, members, left, joined, me: *frame.me }));
     });
 }
 
@@ -101,7 +101,7 @@ unsafe extern "C" fn totem_confchg(
         // SAFETY: libcpg passes its array and the entries written in it, at most its length as was just checked. NodeId is a
         // u32 (repr(transparent)).
         let members = unsafe { slice(members.cast::<NodeId>(), len) };
-        let ring_id = RingId { seq: ring_id.seq, node: NodeId::new(ring_id.nodeid) };
-        frame.handle(|| Event::TotemConfChg(TotemConfChg { ring_id, members }));
+        let id = RingId::new(ring_id.seq, NodeId::new(ring_id.nodeid));
+        frame.handle(|| Event::TotemConfChg(Ring { id, members }));
     });
 }

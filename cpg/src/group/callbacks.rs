@@ -1,9 +1,9 @@
 //! One closure a kind of event, the form that C programs know.
 
 use crate::event::event::Event;
-use crate::event::message::Deliver;
-use crate::event::ring::TotemConfChg;
-use crate::event::view::ConfChg;
+use crate::event::message::Message;
+use crate::event::ring::Ring;
+use crate::event::view::View;
 use crate::group::link::Link;
 
 /// A handler put together from one closure for each kind of event, as C programs fill in
@@ -19,7 +19,7 @@ use crate::group::link::Link;
 /// let mut lines = Vec::new();
 /// let mut callbacks = Callbacks::new()
 ///     .on_deliver(|_, message| lines.push(message.payload().to_vec()))
-///     .on_confchg(|_, change| println!("{} members", change.members().len()));
+///     .on_confchg(|_, view| println!("{} members", view.members().len()));
 /// group.dispatch(Limits::one(), |link, event| callbacks.handle(link, event))?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
@@ -32,9 +32,9 @@ pub struct Callbacks<'f> {
     totem_confchg: Option<TotemConfChgFn<'f>>,
 }
 
-type DeliverFn<'f> = Box<dyn FnMut(&Link, Deliver<'_>) + 'f>;
-type ConfChgFn<'f> = Box<dyn FnMut(&Link, ConfChg<'_>) + 'f>;
-type TotemConfChgFn<'f> = Box<dyn FnMut(&Link, TotemConfChg<'_>) + 'f>;
+type DeliverFn<'f> = Box<dyn FnMut(&Link, Message<'_>) + 'f>;
+type ConfChgFn<'f> = Box<dyn FnMut(&Link, View<'_>) + 'f>;
+type TotemConfChgFn<'f> = Box<dyn FnMut(&Link, Ring<'_>) + 'f>;
 
 impl<'f> Callbacks<'f> {
     /// No closures yet.
@@ -44,21 +44,21 @@ impl<'f> Callbacks<'f> {
 
     /// Calls `f` for each message.
     #[must_use]
-    pub fn on_deliver(mut self, f: impl FnMut(&Link, Deliver<'_>) + 'f) -> Self {
+    pub fn on_deliver(mut self, f: impl FnMut(&Link, Message<'_>) + 'f) -> Self {
         self.deliver = Some(Box::new(f));
         self
     }
 
     /// Calls `f` for each change of the group's membership.
     #[must_use]
-    pub fn on_confchg(mut self, f: impl FnMut(&Link, ConfChg<'_>) + 'f) -> Self {
+    pub fn on_confchg(mut self, f: impl FnMut(&Link, View<'_>) + 'f) -> Self {
         self.confchg = Some(Box::new(f));
         self
     }
 
     /// Calls `f` for each change of the ring.
     #[must_use]
-    pub fn on_totem_confchg(mut self, f: impl FnMut(&Link, TotemConfChg<'_>) + 'f) -> Self {
+    pub fn on_totem_confchg(mut self, f: impl FnMut(&Link, Ring<'_>) + 'f) -> Self {
         self.totem_confchg = Some(Box::new(f));
         self
     }
@@ -71,14 +71,14 @@ impl<'f> Callbacks<'f> {
                     f(link, message);
                 }
             }
-            Event::ConfChg(change) => {
+            Event::ConfChg(view) => {
                 if let Some(f) = &mut self.confchg {
-                    f(link, change);
+                    f(link, view);
                 }
             }
-            Event::TotemConfChg(change) => {
+            Event::TotemConfChg(ring) => {
                 if let Some(f) = &mut self.totem_confchg {
-                    f(link, change);
+                    f(link, ring);
                 }
             }
             // A group gets no others.

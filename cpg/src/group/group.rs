@@ -111,24 +111,25 @@ impl Group {
         }
     }
 
-    /// Handles events, waiting for them, until the handler breaks with a value.
+    /// Hands events to `handler` until it breaks with a value, or the limits end it first.
     ///
     /// ```no_run
     /// use std::ops::ControlFlow::{Break, Continue};
-    /// use cpg::{Event, Group};
+    /// use cpg::{Event, Group, Limits};
     ///
     /// let mut group = Group::join("election")?;
     /// group.send(b"I stand")?;
-    /// let first = group.run(|_, event| match event {
+    /// let ended = group.run(Limits::forever(), |_, event| match event {
     ///     Event::Deliver(message) => Break(message.sender()),
     ///     _ => Continue(()),
     /// })?;
+    /// println!("{:?} was first", ended.broke());
     /// # Ok::<(), cpg::Error>(())
     /// ```
     ///
-    /// The event that the handler breaks at is handled, those after it have not been taken. Waiting costs no CPU time, and a
-    /// signal does not end it (B6, B11); [`run_with`](Self::run_with) takes a deadline and a
-    /// [`Waker`](crate::Waker).
+    /// The event that the handler breaks at is handled, those after it have not been taken. The limits are looked at between two
+    /// events, so a stream of events does not keep them off. Waiting costs no CPU time, and a signal does not end it (B6, B11); a
+    /// [`Waker`](crate::Waker) does.
     ///
     /// # Panics
     /// As [`dispatch`](Self::dispatch).
@@ -136,21 +137,7 @@ impl Group {
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
-    pub fn run<T>(&mut self, handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>) -> Result<T> {
-        let ended = self.run_with(Limits::forever(), handler)?;
-        Ok(ended.broke().expect("nothing else ends it"))
-    }
-
-    /// As [`run`](Self::run), with other things that can end it. Between two events they are looked at, so a stream of events
-    /// does not keep them off.
-    ///
-    /// # Panics
-    /// As [`dispatch`](Self::dispatch).
-    ///
-    /// # Errors
-    /// As [`dispatch`](Self::dispatch).
-    #[doc(alias = "cpg_dispatch")]
-    pub fn run_with<T>(
+    pub fn run<T>(
         &mut self,
         limits: Limits<'_>,
         handler: impl FnMut(&Link, Event<'_>) -> ControlFlow<T>,
@@ -166,7 +153,12 @@ impl Group {
     /// As [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn recv(&mut self) -> Result<OwnedEvent> {
-        self.run(|_, event| ControlFlow::Break(event.to_owned()))
+        loop {
+            let ended = self.run(Limits::forever(), |_, event| ControlFlow::Break(event.into_owned()))?;
+            if let Some(event) = ended.broke() {
+                return Ok(event);
+            }
+        }
     }
 
     /// As [`recv`](Self::recv), but gives up at the deadline, with `None`. A deadline in the past takes what is there.
@@ -187,7 +179,7 @@ impl Group {
     #[doc(alias = "cpg_dispatch")]
     pub fn recv_until(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
         let limits = Limits::one().until(deadline);
-        Ok(self.run_with(limits, |_, event| ControlFlow::Break(event.to_owned()))?.broke())
+        Ok(self.run(limits, |_, event| ControlFlow::Break(event.into_owned()))?.broke())
     }
 
     /// The events, one [`recv`](Self::recv) after the other, until an error, which is the last item.

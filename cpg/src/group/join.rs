@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::ffi::options::Connect;
+use crate::ffi::options::ConnectOptions;
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::group::backoff::{PATIENCE, Pauses, retry};
 use crate::group::group::Group;
@@ -82,17 +82,17 @@ impl From<JoinError> for io::Error {
 }
 
 impl Group {
-    /// Connects and joins in one step, also to a daemon that is just starting. [`Connect::join`] does it with options.
+    /// Connects and joins in one step, also to a daemon that is just starting. [`ConnectOptions::join`] does it with options.
     ///
     /// # Errors
-    /// As [`Connect::join`].
+    /// As [`ConnectOptions::join`].
     #[doc(alias = "cpg_join")]
     pub fn join(name: impl IntoGroupName) -> Result<Self> {
-        Connect::new().join(name)
+        ConnectOptions::new().join(name)
     }
 }
 
-impl Connect {
+impl ConnectOptions {
     /// Connects and joins, for up to 10 seconds. [`join_until`](Self::join_until) takes another deadline.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Handle {
     /// `CS_ERR_TRY_AGAIN`, which is waited out.
     ///
     /// # Errors
-    /// [`Error::Name`] for a name that was read and that the daemon cannot bear, [`Error::GroupTooLarge`] for a group with
+    /// [`Error::InvalidName`] for a name that was read and that the daemon cannot bear, [`Error::GroupTooLarge`] for a group with
     /// 128 members (A8), [`CsError::Exist`](crate::CsError::Exist) if this process is in the group,
     /// [`Error::TooManyIterations`], [`CsError::TryAgain`](crate::CsError::TryAgain) or [`Error::TimedOut`] when the deadline
     /// passes first.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::event::view::ConfChg;
+use crate::event::view::View;
 use crate::member::{Member, Reason};
 
 /// How far the leave of a membership has come. Views are fed to it, by a group and by a session.
@@ -46,7 +46,7 @@ impl OwnLeave {
     ///
     /// An earlier membership of this process that was given up can end within this one (B5): only what comes after the daemon
     /// was told counts.
-    pub(crate) fn note(&self, view: &ConfChg<'_>) {
+    pub(crate) fn note(&self, view: &View<'_>) {
         let own = |member: &Member| *member == view.me && member.reason() == Reason::Leave;
         if self.0.get() == Stage::Told && view.left().iter().any(own) {
             self.0.set(Stage::Over);

@@ -9,10 +9,10 @@ use crate::dispatch::plain::Plain;
 use crate::dispatch::run::{Progress, run};
 use crate::error::Result;
 use crate::event::event::Event;
-use crate::event::ring::TotemConfChg;
+use crate::event::ring::Ring;
 use crate::ffi::connection::connect;
 use crate::ffi::events::EventHalf;
-use crate::ffi::options::Connect;
+use crate::ffi::options::ConnectOptions;
 use crate::handle::daemon::Daemon;
 use crate::member::{Member, NodeId};
 
@@ -56,12 +56,12 @@ impl Handle {
         (self.daemon, self.events)
     }
 
-    /// Connects to the corosync daemon of this machine; [`Connect`] has the options.
+    /// Connects to the corosync daemon of this machine; [`ConnectOptions`] has the options.
     ///
     /// # Errors
-    /// Those of [`Connect::open`].
+    /// Those of [`ConnectOptions::open`].
     pub fn connect() -> Result<Self> {
-        Connect::new().open()
+        ConnectOptions::new().open()
     }
 
     /// Handles the events of a handle that is in no group: changes of the ring.
@@ -78,14 +78,14 @@ impl Handle {
     pub fn dispatch(
         &mut self,
         limits: Limits<'_>,
-        mut handler: impl FnMut(&Daemon, TotemConfChg<'_>),
+        mut handler: impl FnMut(&Daemon, Ring<'_>),
     ) -> Result<usize> {
         let Self { daemon, events } = self;
         let (nobody, progress) = (Member::new(NodeId::new(0), 0), Progress::new(limits));
         let take = |event: Event<'_>| {
             progress.count();
-            if let Event::TotemConfChg(change) = event {
-                handler(daemon, change);
+            if let Event::TotemConfChg(ring) = event {
+                handler(daemon, ring);
             }
         };
         run(&mut Plain { events, me: nobody, counted: None, take }, &progress)?;
@@ -103,7 +103,7 @@ impl Handle {
     }
 }
 
-impl Connect {
+impl ConnectOptions {
     /// Connects to the corosync daemon of this machine.
     ///
     /// A paused daemon makes this wait until it goes on (B16), and the making and closing of other handles with it.

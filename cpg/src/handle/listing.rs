@@ -11,20 +11,44 @@ use crate::member::Member;
 /// A process and the group that it is in.
 ///
 /// ```no_run
-/// use cpg::{Group, Handle, Process};
+/// use std::collections::BTreeSet;
+/// use cpg::{Group, GroupName, Handle, Process};
 ///
 /// let group = Group::join("ledger")?;
 /// let all = Handle::connect()?.processes()?.collect::<cpg::Result<Vec<Process>>>()?;
-/// assert!(all.contains(&Process { group: group.name().clone(), member: group.me() }));
+/// assert!(all.iter().any(|process| process.group() == group.name() && process.member() == group.me()));
+/// assert!(all.contains(&Process::new(group.name().clone(), group.me())));
+/// let names: BTreeSet<GroupName> = all.into_iter().map(Process::into_group).collect();
+/// println!("{} groups", names.len());
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_iteration_description_t")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process {
+    group: GroupName,
+    member: Member,
+}
+
+impl Process {
+    /// Makes the entry of this process in this group, to compare with.
+    pub const fn new(group: GroupName, member: Member) -> Self {
+        Self { group, member }
+    }
+
     /// The group.
-    pub group: GroupName,
-    /// The process.
-    pub member: Member,
+    pub fn group(&self) -> &GroupName {
+        &self.group
+    }
+
+    /// The group, without a copy.
+    pub fn into_group(self) -> GroupName {
+        self.group
+    }
+
+    /// The process: its node and pid.
+    pub fn member(&self) -> Member {
+        self.member
+    }
 }
 
 /// An iteration that ends after its last entry, and after an error that the next call would only repeat.
@@ -87,7 +111,7 @@ impl FusedIterator for Groups<'_> {}
 /// let group = Group::join("ledger")?;
 /// let handle = Handle::connect()?;
 /// let mut processes: Processes<'_> = handle.processes_of(group.name())?;
-/// assert!(processes.any(|process| process.is_ok_and(|process| process.member == group.me())));
+/// assert!(processes.any(|process| process.is_ok_and(|process| process.member() == group.me())));
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_iteration_next")]
@@ -105,7 +129,7 @@ impl Iterator for Processes<'_> {
     type Item = Result<Process>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.0.next()?.map(|(group, member)| Process { group, member }))
+        Some(self.0.next()?.map(|(group, member)| Process::new(group, member)))
     }
 }
 

@@ -7,6 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
+/// Returns the error of the system call that has just failed.
+fn refused(call: &'static str) -> Error {
+    Error::io(call)(io::Error::last_os_error())
+}
+
 /// Waits until one of these is readable or hangs up; false when the deadline passed.
 pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'_>>; 3]) -> Result<bool> {
     // poll passes over a negative descriptor.
@@ -28,7 +33,7 @@ pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'
             1.. => return Ok(true),
             _ => match io::Error::last_os_error() {
                 error if error.kind() == io::ErrorKind::Interrupted => {}
-                error => return Err(Error::poll(error)),
+                error => return Err(Error::io("poll")(error)),
             },
         }
     }
@@ -43,14 +48,14 @@ pub(crate) fn hung_up(fd: RawFd) -> bool {
 }
 
 /// Returns the size of a socket's buffer for what is sent, as the kernel counts it.
-pub(crate) fn socket_buffer(fd: RawFd) -> io::Result<libc::c_int> {
+pub(crate) fn socket_buffer(fd: RawFd) -> Result<libc::c_int> {
     let mut size: libc::c_int = 0;
     let mut len = libc::socklen_t::try_from(size_of_val(&size)).unwrap_or(0);
     // SAFETY: it writes one int, as it is told the length of.
     let code = unsafe {
         libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, (&raw mut size).cast(), &raw mut len)
     };
-    if code == 0 { Ok(size) } else { Err(io::Error::last_os_error()) }
+    if code == 0 { Ok(size) } else { Err(refused("getsockopt")) }
 }
 
 /// Returns the bytes in a socket that its peer has not read, as the kernel counts them: with what it needs itself.
@@ -67,22 +72,22 @@ pub(crate) fn check_free(count: usize) -> io::Result<()> {
 }
 
 /// A new eventfd, non-blocking and close-on-exec.
-pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+pub(crate) fn eventfd() -> Result<OwnedFd> {
     // SAFETY: it has no precondition.
     let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
     if fd < 0 {
-        return Err(io::Error::last_os_error());
+        return Err(refused("eventfd"));
     }
     // SAFETY: the descriptor is new, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A new timer, off, non-blocking and close-on-exec.
-pub(crate) fn timerfd() -> io::Result<OwnedFd> {
+pub(crate) fn timerfd() -> Result<OwnedFd> {
     // SAFETY: it has no precondition.
     let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
     if fd < 0 {
-        return Err(io::Error::last_os_error());
+        return Err(refused("timerfd_create"));
     }
     // SAFETY: the descriptor is new, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -105,29 +110,29 @@ pub(crate) fn set_timer(timer: BorrowedFd<'_>, after: Option<Duration>) {
 const INPUT: u32 = libc::EPOLLIN as u32;
 
 /// A new epoll instance, close-on-exec: it is readable while one of what is [added](epoll_add) is.
-pub(crate) fn epoll() -> io::Result<OwnedFd> {
+pub(crate) fn epoll() -> Result<OwnedFd> {
     // SAFETY: it has no precondition.
     let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     if fd < 0 {
-        return Err(io::Error::last_os_error());
+        return Err(refused("epoll_create1"));
     }
     // SAFETY: the descriptor is new, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Has an epoll instance look at a descriptor.
-pub(crate) fn epoll_add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn epoll_add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<()> {
     epoll_control(epoll, libc::EPOLL_CTL_ADD, fd)
 }
 
 /// Has an epoll instance look at a descriptor no more.
-pub(crate) fn epoll_remove(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn epoll_remove(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<()> {
     epoll_control(epoll, libc::EPOLL_CTL_DEL, fd)
 }
 
-fn epoll_control(epoll: BorrowedFd<'_>, what: libc::c_int, fd: BorrowedFd<'_>) -> io::Result<()> {
+fn epoll_control(epoll: BorrowedFd<'_>, what: libc::c_int, fd: BorrowedFd<'_>) -> Result<()> {
     let mut event = libc::epoll_event { events: INPUT, u64: 0 };
     // SAFETY: both are descriptors, and the function reads one event, or none.
     let code = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), what, fd.as_raw_fd(), &raw mut event) };
-    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if code == 0 { Ok(()) } else { Err(refused("epoll_ctl")) }
 }

@@ -1,11 +1,10 @@
 //! A descriptor for event loops that is readable also when libcpg's own is not.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::os::fd;
 
 /// An epoll instance over the handle's descriptor and a timer, which says that a dispatch has something to do without an event
@@ -22,20 +21,17 @@ pub(crate) struct Readiness {
 impl Readiness {
     /// Makes one that looks at these.
     pub(crate) fn new(fds: &[BorrowedFd<'_>]) -> Result<Self> {
-        let make = || -> io::Result<Self> {
-            let timer = fd::timerfd()?;
-            let epoll = fd::epoll()?;
-            for &fd in fds.iter().chain([&timer.as_fd()]) {
-                fd::epoll_add(epoll.as_fd(), fd)?;
-            }
-            Ok(Self { timer, epoll, set: AtomicBool::new(false) })
-        };
-        make().map_err(Error::poll)
+        let timer = fd::timerfd()?;
+        let epoll = fd::epoll()?;
+        for &fd in fds.iter().chain([&timer.as_fd()]) {
+            fd::epoll_add(epoll.as_fd(), fd)?;
+        }
+        Ok(Self { timer, epoll, set: AtomicBool::new(false) })
     }
 
     /// Looks at the descriptor of a new handle.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        fd::epoll_add(self.as_fd(), fd).map_err(Error::poll)
+        fd::epoll_add(self.as_fd(), fd)
     }
 
     /// Looks no more at the descriptor of a handle that is about to be closed.

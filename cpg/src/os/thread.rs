@@ -7,14 +7,14 @@ use std::os::fd::AsRawFd as _;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
+use crate::error::{Error, Result};
+
 /// The stack of a thread of this crate: they make requests and never dispatch. Not left to `RUST_MIN_STACK`.
 const STACK: usize = 512 << 10;
 
 /// Starts a thread that blocks all signals, so that a program's signal handlers run on the program's own threads.
-pub(crate) fn spawn<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<JoinHandle<T>> {
-    without_signals(|| builder().spawn(work))
+pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    without_signals(|| builder().spawn(work)).map_err(Error::io("starting a thread to wait for the daemon"))
 }
 
 fn builder() -> Builder {

@@ -22,7 +22,7 @@ pub(super) const HEADER: [u8; HEADER_LEN] = [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC
 /// What is wrong with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
-pub enum Malformed {
+pub enum Error {
     /// It does not begin with the [magic](MAGIC): it is no packet.
     #[error("no packet: it does not begin with the magic")]
     Magic,

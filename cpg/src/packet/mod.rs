@@ -73,7 +73,7 @@
 //!     lengths.push(message?.len());
 //! }
 //! assert_eq!(lengths, [2, 0, 130]);
-//! # Ok::<(), packet::Malformed>(())
+//! # Ok::<(), packet::Error>(())
 //! ```
 //!
 //! Nothing here needs a cluster, or allocates, but for the growth of the `Vec` that a packet is written to.
@@ -82,6 +82,9 @@ pub(crate) mod format;
 pub(crate) mod read;
 pub(crate) mod write;
 
-pub use format::{HEADER_LEN, MAGIC, MAX_MESSAGE, MAX_PREFIX, Malformed, VERSION};
-pub use read::{Frames, Messages, check_header, is_packet, messages};
-pub use write::{Head, begin, frame_len, head, padded_head, push, push_slices};
+pub use format::{Error, HEADER_LEN, MAGIC, MAX_MESSAGE, MAX_PREFIX, VERSION};
+pub use read::{Frames, Messages, is_packet, messages};
+pub use write::{begin, push};
+
+#[cfg(test)]
+mod tests;

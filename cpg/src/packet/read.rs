@@ -3,7 +3,7 @@
 use std::iter::FusedIterator;
 use std::mem;
 
-use super::format::{HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, Malformed, VERSION};
+use super::format::{Error, HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, VERSION};
 
 /// The flags that change the meaning of what follows.
 const BINDING_FLAGS: u8 = 0x0f;
@@ -23,38 +23,27 @@ pub fn is_packet(bytes: &[u8]) -> bool {
 }
 
 /// Whether the header can be read; then frames begin at [`HEADER_LEN`].
-///
-/// ```
-/// use cpg::packet::{self, Malformed};
-///
-/// assert_eq!(packet::check_header(b"\xc9PG\xb5\x01\0\x02hi"), Ok(()));
-/// assert_eq!(packet::check_header(b"\xc9PG\xb5\x02\0"), Err(Malformed::Version(2)));
-/// assert_eq!(packet::VERSION, 1);
-/// ```
-///
-/// # Errors
-/// What is wrong with the header.
 #[inline]
-pub fn check_header(bytes: &[u8]) -> Result<(), Malformed> {
+pub(crate) fn check_header(bytes: &[u8]) -> Result<(), Error> {
     if bytes.starts_with(&HEADER) { Ok(()) } else { check_odd_header(bytes) }
 }
 
 #[cold]
-fn check_odd_header(bytes: &[u8]) -> Result<(), Malformed> {
+fn check_odd_header(bytes: &[u8]) -> Result<(), Error> {
     if !is_packet(bytes) {
-        return Err(Malformed::Magic);
+        return Err(Error::Magic);
     }
     match bytes[MAGIC.len()..] {
-        [version, ..] if version != VERSION => Err(Malformed::Version(version)),
-        [_, flags, ..] if flags & BINDING_FLAGS != 0 => Err(Malformed::Flags(flags)),
+        [version, ..] if version != VERSION => Err(Error::Version(version)),
+        [_, flags, ..] if flags & BINDING_FLAGS != 0 => Err(Error::Flags(flags)),
         [_, _, ..] => Ok(()),
-        _ => Err(Malformed::Header),
+        _ => Err(Error::Header),
     }
 }
 
 /// Where the message of the first frame begins and ends, in bytes that are not empty.
 #[inline]
-fn bounds(frames: &[u8]) -> Result<(usize, usize), Malformed> {
+fn bounds(frames: &[u8]) -> Result<(usize, usize), Error> {
     match frames {
         [short @ ..0x80, after @ ..] if usize::from(*short) <= after.len() => {
             Ok((1, 1 + usize::from(*short)))
@@ -64,7 +53,7 @@ fn bounds(frames: &[u8]) -> Result<(usize, usize), Malformed> {
 }
 
 #[inline(never)]
-fn long_bounds(frames: &[u8]) -> Result<(usize, usize), Malformed> {
+fn long_bounds(frames: &[u8]) -> Result<(usize, usize), Error> {
     let mut len = 0;
     for (index, &byte) in frames.iter().take(MAX_PREFIX).enumerate() {
         // Of the last byte, only the three lowest bits are within the limit.
@@ -75,10 +64,10 @@ fn long_bounds(frames: &[u8]) -> Result<(usize, usize), Malformed> {
         if byte < 0x80 {
             let left = frames.len() - index - 1;
             let message = (index + 1, index + 1 + len);
-            return if len <= left { Ok(message) } else { Err(Malformed::Message { len, left }) };
+            return if len <= left { Ok(message) } else { Err(Error::Message { len, left }) };
         }
     }
-    Err(if frames.len() < MAX_PREFIX { Malformed::Prefix } else { Malformed::Length })
+    Err(if frames.len() < MAX_PREFIX { Error::Prefix } else { Error::Length })
 }
 
 /// The messages of a packet, which can be changed in place.
@@ -94,13 +83,9 @@ fn long_bounds(frames: &[u8]) -> Result<(usize, usize), Malformed> {
 /// packet::push(&mut bytes, b"two");
 /// let mut frames = Frames::new(&mut bytes)?;
 /// frames.next().unwrap()?.make_ascii_uppercase();
-/// assert_eq!(frames.rest(), b"\x03two");
-/// // To go on another time.
-/// let rest = frames.into_rest();
-/// let mut frames = Frames::resume(rest);
 /// assert_eq!(frames.next().unwrap()?, b"two");
 /// assert_eq!(bytes[packet::HEADER_LEN..], *b"\x03ONE\x03two");
-/// # Ok::<(), packet::Malformed>(())
+/// # Ok::<(), packet::Error>(())
 /// ```
 #[derive(Debug, Default)]
 #[must_use]
@@ -115,33 +100,27 @@ impl<'a> Frames<'a> {
     /// # Errors
     /// What is wrong with the header.
     #[inline]
-    pub fn new(packet: &'a mut [u8]) -> Result<Self, Malformed> {
+    pub fn new(packet: &'a mut [u8]) -> Result<Self, Error> {
         check_header(packet)?;
         Ok(Self::resume(&mut packet[HEADER_LEN..]))
     }
 
     /// The messages of the rest of a packet, from where a frame begins.
     #[inline]
-    pub fn resume(rest: &'a mut [u8]) -> Self {
+    pub(crate) fn resume(rest: &'a mut [u8]) -> Self {
         Self { unread: rest, failed: false }
     }
 
     /// The bytes that have not been read, from where a frame begins; after an error, from the frame on that
     /// cannot be read.
     #[inline]
-    pub fn rest(&self) -> &[u8] {
-        self.unread
-    }
-
-    /// As [`rest`](Self::rest), for as long as the packet lives.
-    #[inline]
-    pub fn into_rest(self) -> &'a mut [u8] {
+    pub(crate) fn rest(&self) -> &[u8] {
         self.unread
     }
 }
 
 impl<'a> Iterator for Frames<'a> {
-    type Item = Result<&'a mut [u8], Malformed>;
+    type Item = Result<&'a mut [u8], Error>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -176,12 +155,12 @@ pub fn messages(packet: &[u8]) -> Messages<'_> {
 /// What [`messages`] makes. The first error is the last item.
 ///
 /// ```
-/// use cpg::packet::{self, Malformed, Messages};
+/// use cpg::packet::{self, Error, Messages};
 ///
 /// // Good up to the second message, whose length reaches beyond the end.
 /// let mut messages: Messages<'_> = packet::messages(b"\xc9PG\xb5\x01\0\x02hi\x09ho");
 /// assert_eq!(messages.next(), Some(Ok(&b"hi"[..])));
-/// assert_eq!(messages.next(), Some(Err(Malformed::Message { len: 9, left: 2 })));
+/// assert_eq!(messages.next(), Some(Err(Error::Message { len: 9, left: 2 })));
 /// assert_eq!((messages.rest(), messages.next()), (&b"\x09ho"[..], None));
 /// ```
 #[derive(Debug, Clone)]
@@ -189,7 +168,7 @@ pub fn messages(packet: &[u8]) -> Messages<'_> {
 pub struct Messages<'a> {
     unread: &'a [u8],
     /// What the header is like, until it has been told.
-    error: Option<Malformed>,
+    error: Option<Error>,
     failed: bool,
 }
 
@@ -202,7 +181,7 @@ impl<'a> Messages<'a> {
 }
 
 impl<'a> Iterator for Messages<'a> {
-    type Item = Result<&'a [u8], Malformed>;
+    type Item = Result<&'a [u8], Error>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {

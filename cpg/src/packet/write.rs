@@ -1,10 +1,8 @@
 //! Writing packets.
 
-use std::fmt;
 use std::io::IoSlice;
-use std::ops::Deref;
 
-use super::format::{HEADER, HEADER_LEN, MAX_MESSAGE, MAX_PREFIX};
+use super::format::{HEADER, MAX_MESSAGE, MAX_PREFIX};
 
 /// Clears `packet` and writes the header: a packet with no messages.
 #[inline]
@@ -14,6 +12,19 @@ pub fn begin(packet: &mut Vec<u8>) {
 }
 
 /// Appends a message to a packet.
+///
+/// ```
+/// use cpg::packet;
+///
+/// let mut bytes = Vec::new();
+/// packet::begin(&mut bytes);
+/// packet::push(&mut bytes, b"hi");
+/// let (header, frame) = bytes.split_at(packet::HEADER_LEN);
+/// assert_eq!((&header[..4], header[4], frame), (&packet::MAGIC[..], packet::VERSION, &b"\x02hi"[..]));
+/// // The most that a packet has beside a message that travels alone, and the longest message.
+/// assert_eq!(packet::HEADER_LEN + packet::MAX_PREFIX, 11);
+/// assert_eq!(packet::MAX_MESSAGE, 0x7fff_ffff);
+/// ```
 ///
 /// # Panics
 /// With a message longer than [`MAX_MESSAGE`].
@@ -25,21 +36,10 @@ pub fn push(packet: &mut Vec<u8>, message: &[u8]) {
 
 /// Appends a message that lies in several pieces, whose lengths add up to `total`.
 ///
-/// ```
-/// use std::io::IoSlice;
-/// use cpg::packet;
-///
-/// let mut bytes = Vec::new();
-/// packet::begin(&mut bytes);
-/// packet::push_slices(&mut bytes, &[IoSlice::new(b"+5 "), IoSlice::new(b"alice")], 8);
-/// assert_eq!(packet::messages(&bytes).collect::<Result<Vec<_>, _>>()?, [b"+5 alice"]);
-/// # Ok::<(), packet::Malformed>(())
-/// ```
-///
 /// # Panics
 /// With a message longer than [`MAX_MESSAGE`], and when the pieces do not add up.
 #[inline]
-pub fn push_slices(packet: &mut Vec<u8>, message: &[IoSlice<'_>], total: usize) {
+pub(crate) fn push_slices(packet: &mut Vec<u8>, message: &[IoSlice<'_>], total: usize) {
     match message {
         [whole] if whole.len() == total => push(packet, whole),
         pieces => push_pieces(packet, pieces, total),
@@ -77,23 +77,15 @@ fn push_long_prefix(packet: &mut Vec<u8>, len: usize) {
 
 /// Writes the shortest varint; says how long it is.
 fn write_prefix(prefix: &mut [u8; MAX_PREFIX], len: usize) -> usize {
-    let used = prefix_len(len);
-    *prefix = padded_prefix(len);
-    prefix[used - 1] &= 0x7f;
-    used
-}
-
-/// The varint of the full length.
-fn padded_prefix(len: usize) -> [u8; MAX_PREFIX] {
     assert!(len <= MAX_MESSAGE, "a message of {len} bytes is too long for a packet");
+    let used = prefix_len(len);
     let mut left = len;
-    let mut prefix = [0; MAX_PREFIX];
-    for byte in &mut prefix {
+    for byte in &mut prefix[..used] {
         *byte = left.to_le_bytes()[0] | 0x80;
         left >>= 7;
     }
-    prefix[MAX_PREFIX - 1] &= 0x7f;
-    prefix
+    prefix[used - 1] &= 0x7f;
+    used
 }
 
 /// The length of the shortest varint.
@@ -109,97 +101,7 @@ const fn prefix_len(len: usize) -> usize {
 }
 
 /// How many bytes [`push`] appends for a message of `len` bytes.
-///
-/// ```
-/// use cpg::packet;
-///
-/// assert_eq!([0, 127, 128].map(packet::frame_len), [1, 128, 130]);
-/// assert_eq!(packet::frame_len(packet::MAX_MESSAGE), packet::MAX_MESSAGE + packet::MAX_PREFIX);
-/// ```
 #[inline]
-pub const fn frame_len(len: usize) -> usize {
+pub(crate) const fn frame_len(len: usize) -> usize {
     prefix_len(len) + len
-}
-
-/// What comes before the message in a packet of one message: with it in front, the message needs no copy.
-///
-/// ```
-/// use cpg::packet;
-///
-/// let message = b"hi";
-/// let bytes = [&packet::head(message.len())[..], message].concat();
-/// assert_eq!(packet::messages(&bytes).next(), Some(Ok(&message[..])));
-/// ```
-///
-/// # Panics
-/// When `len`, the length of the message, is more than [`MAX_MESSAGE`].
-#[inline]
-pub fn head(len: usize) -> Head {
-    let mut prefix = [0; MAX_PREFIX];
-    let used = write_prefix(&mut prefix, len);
-    Head { bytes: join(prefix), len: HEADER_LEN + used }
-}
-
-/// As [`head`], of the same length for every message: for a buffer that is filled in before the length is
-/// known.
-///
-/// ```
-/// use cpg::packet;
-///
-/// // Room for the head, and the message behind it.
-/// let mut buffer = vec![0; packet::HEADER_LEN + packet::MAX_PREFIX];
-/// buffer.extend(b"hi");
-/// let head = packet::padded_head(2);
-/// buffer[..head.len()].copy_from_slice(&head);
-/// assert_eq!(packet::messages(&buffer).next(), Some(Ok(&b"hi"[..])));
-/// ```
-///
-/// # Panics
-/// As [`head`].
-#[inline]
-pub fn padded_head(len: usize) -> [u8; HEADER_LEN + MAX_PREFIX] {
-    join(padded_prefix(len))
-}
-
-fn join(prefix: [u8; MAX_PREFIX]) -> [u8; HEADER_LEN + MAX_PREFIX] {
-    let mut bytes = [0; HEADER_LEN + MAX_PREFIX];
-    bytes[..HEADER_LEN].copy_from_slice(&HEADER);
-    bytes[HEADER_LEN..].copy_from_slice(&prefix);
-    bytes
-}
-
-/// The bytes that [`head`] makes.
-///
-/// ```
-/// use cpg::packet::{self, Head};
-///
-/// let head: Head = packet::head(300);
-/// assert_eq!(*head, *b"\xc9PG\xb5\x01\0\xac\x02");
-/// ```
-#[derive(Clone, Copy)]
-pub struct Head {
-    bytes: [u8; HEADER_LEN + MAX_PREFIX],
-    len: usize,
-}
-
-impl Deref for Head {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl AsRef<[u8]> for Head {
-    #[inline]
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl fmt::Debug for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Head({:02x?})", &**self)
-    }
 }

@@ -104,7 +104,7 @@ impl Outbox {
         }
         state.queue.abandon();
         if state.is_stopped() {
-            let error = state.fault.clone().unwrap_or(Error::Left);
+            let error = state.fault.clone().unwrap_or(Error::ReceiverDropped);
             self.end_locked(&mut state, &error);
         }
         state.comeback = None;
@@ -148,8 +148,8 @@ impl State {
         match (&self.fault, self.comeback) {
             (Some(error), _) if !self.comes_back(error) => Some(error.clone()),
             (_, Some(true)) => None,
-            (Some(_), _) => Some(Error::Away),
-            (None, _) => self.away.then_some(Error::Away),
+            (Some(_), _) => Some(Error::NoMembership),
+            (None, _) => self.away.then_some(Error::NoMembership),
         }
     }
 }

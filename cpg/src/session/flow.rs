@@ -1,21 +1,21 @@
-//! How much a group has under way.
+//! How much a session has under way.
 
 use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 
-/// How the sending queue of a group works, and whether its messages travel in packets.
+/// How the sending queue of a session works, and whether its messages travel in packets.
 ///
 /// Part of [`SessionOptions`](crate::SessionOptions). All sizes are in bytes.
 ///
 /// # The queue
 ///
 /// A [`Session`](crate::Session) sends through a queue. What has been sent and not yet come back is *in
-/// flight*: a message goes out at once while that is less than the [window](Self::window), and waits else. As own deliveries
+/// flight*: a message goes out at once while that is less than the [window](Self::window_size), and waits else. As own deliveries
 /// are dispatched it is filled again; with packets when half of it is free, so that these are full. Own deliveries say when the
 /// cluster has room, so nothing is tried in vain, and nothing waits by the clock.
 ///
 /// # Packets
 ///
-/// In a [coalesced](Self::coalesced) group messages that wait together travel together, in [packets](crate::packet). All
+/// In a [coalesced](Self::coalesced) session messages that wait together travel together, in [packets](crate::packet). All
 /// members of the group must be able to read these.
 ///
 /// # How the defaults were found
@@ -41,7 +41,7 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 /// use cpg::{Flow, Session};
 ///
 /// // Less under way, so that a new message is not behind many old ones.
-/// let flow = Flow::coalesced().window(256 << 10).packet_size(64 << 10).queue(1 << 20);
+/// let flow = Flow::coalesced().window_size(256 << 10).packet_size(64 << 10).queue_size(1 << 20);
 /// let session = Session::options().flow(flow).join("ledger")?;
 /// session.leave()?;
 /// # Ok::<(), cpg::Error>(())
@@ -69,11 +69,11 @@ impl Flow {
         Self { coalesce: true, window: 1 << 20, queue: 4 << 20, ..Self::new() }
     }
 
-    /// What may be in flight: 3 MiB if this is not called, in a coalesced group 1 MiB.
+    /// The bytes that may be in flight: 3 MiB if this is not called, in a coalesced session 1 MiB.
     ///
     /// A message may be sent while less than that is. A packet counts as one of full size, other messages as 128 bytes at least,
     /// so that the defaults come to 24576 small messages or 4 packets.
-    pub fn window(self, bytes: usize) -> Self {
+    pub fn window_size(self, bytes: usize) -> Self {
         Self { window: bytes, ..self }
     }
 
@@ -82,9 +82,9 @@ impl Flow {
         Self { packet: bytes, ..self }
     }
 
-    /// What may wait to be sent: 512 KiB if this is not called, in a coalesced group 4 MiB. One message may always wait, however
+    /// The bytes that may wait to be sent: 512 KiB if this is not called, in a coalesced session 4 MiB. One message may always wait, however
     /// large.
-    pub fn queue(self, bytes: usize) -> Self {
+    pub fn queue_size(self, bytes: usize) -> Self {
         Self { queue: bytes, ..self }
     }
 

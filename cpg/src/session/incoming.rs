@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use crate::dispatch::waker::Waker;
 use crate::error::{Error, Result};
-use crate::event::reconnect::Lost;
+use crate::event::lost::Lost;
 use crate::ffi::events::EventHalf;
-use crate::ffi::options::Connect;
+use crate::ffi::options::ConnectOptions;
 use crate::group::leave::OwnLeave;
 use crate::member::Member;
 use crate::os::fd;
@@ -58,7 +58,7 @@ pub(super) enum Membership {
 /// How a session comes back.
 #[derive(Debug)]
 pub(super) struct Comeback {
-    pub(super) connect: Connect,
+    pub(super) connect: ConnectOptions,
     pub(super) policy: Reconnect,
     /// Rung when a search has ended.
     pub(super) bell: Waker,
@@ -161,7 +161,7 @@ impl Incoming {
 
     fn give_up(&mut self, shared: &Shared, error: Error) {
         self.comeback = None;
-        shared.outbox().end(if error.is_final() { &error } else { &Error::Left });
+        shared.outbox().end(&error);
         let away = !matches!(self.membership, Membership::Here { .. });
         self.membership = Membership::Over { error, told: false, away };
     }

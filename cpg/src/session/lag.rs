@@ -13,10 +13,10 @@ use std::time::Duration;
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use cpg::{Lag, Session};
+/// use cpg::{Lag, Limits, Session};
 ///
 /// let (sender, mut receiver) = Session::join("ledger")?.split();
-/// std::thread::spawn(move || receiver.run(|_, _| std::ops::ControlFlow::<()>::Continue(())));
+/// std::thread::spawn(move || receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())));
 /// for reading in 0..1000_u32 {
 ///     // Readings are worth something while they are new.
 ///     if sender.lag().oldest().is_none_or(|age| age < Duration::from_secs(1)) {
@@ -29,7 +29,7 @@ use std::time::Duration;
 /// println!("dispatched {:?} ago", lag.since_dispatch());
 /// # Ok::<(), cpg::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Lag {
     pub(crate) in_flight: usize,
     pub(crate) in_flight_bytes: usize,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::dispatch::waker::Waker;
 use crate::error::Result;
-use crate::ffi::options::Connect;
+use crate::ffi::options::ConnectOptions;
 use crate::group::backoff::PATIENCE;
 use crate::group::join::JoinError;
 use crate::group_name::{GroupName, IntoGroupName};
@@ -24,17 +24,17 @@ use crate::session::shared::Shared;
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
-/// use cpg::{Connect, Flow, Handle, Reconnect, Session, SessionOptions, TotemEvents};
+/// use cpg::{ConnectOptions, Flow, Handle, Reconnect, Session, SessionOptions, TotemEvents};
 ///
 /// let session = Session::options()
-///     .connect(Connect::new().totem_events(TotemEvents::InitialAndChanges))
+///     .connect(ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges))
 ///     .coalesce()
 ///     .reconnect(Reconnect::new())
 ///     .join("ledger")?;
 /// session.leave()?;
 ///
 /// // The same options for many sessions, each with a deadline of its own.
-/// let options = SessionOptions::new().flow(Flow::coalesced().window(256 << 10));
+/// let options = SessionOptions::new().flow(Flow::coalesced().window_size(256 << 10));
 /// let deadline = Instant::now() + Duration::from_secs(60);
 /// let first = options.join_until("first", deadline)?;
 /// // On handles that are connected, and that are given back when a join fails.
@@ -45,7 +45,7 @@ use crate::session::shared::Shared;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "nothing is joined before join"]
 pub struct SessionOptions {
-    connect: Connect,
+    connect: ConnectOptions,
     flow: Flow,
     reconnect: Option<Reconnect>,
 }
@@ -73,7 +73,7 @@ impl SessionOptions {
     }
 
     /// The options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect).
-    pub fn connect(self, connect: Connect) -> Self {
+    pub fn connect(self, connect: ConnectOptions) -> Self {
         Self { connect, ..self }
     }
 
@@ -96,7 +96,7 @@ impl SessionOptions {
     /// Connects and joins, for up to 10 seconds. [`join_until`](Self::join_until) takes another deadline.
     ///
     /// # Errors
-    /// As [`Connect::join`], and [`Error::Poll`](crate::Error::Poll) without two descriptors more: three if it reconnects.
+    /// As [`ConnectOptions::join`], and [`Error::Io`](crate::Error::Io) without two descriptors more: three if it reconnects.
     #[doc(alias = "cpg_join")]
     pub fn join(self, name: impl IntoGroupName) -> Result<Session> {
         self.join_until(name, Instant::now() + PATIENCE)

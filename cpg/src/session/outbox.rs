@@ -510,7 +510,7 @@ impl State {
 
     /// Refuses to wait where nothing could end that.
     pub(super) fn may_wait(&self, call: &'static str) -> Result<()> {
-        if self.dispatching == Some(thread::current().id()) { Err(Error::Waits { call }) } else { Ok(()) }
+        if self.dispatching == Some(thread::current().id()) { Err(Error::WouldWait { call }) } else { Ok(()) }
     }
 }
 

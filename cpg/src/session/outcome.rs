@@ -82,7 +82,8 @@ impl Outbox {
 impl State {
     fn outcome(&self, number: u64) -> Option<Result<()>> {
         let unheard = || {
-            (self.stage == Stage::Unheard && !self.queue.is_settled(number)).then_some(Err(Error::Unheard))
+            (self.stage == Stage::Unheard && !self.queue.is_settled(number))
+                .then_some(Err(Error::ReceiverDropped))
         };
         self.queue.outcome(number).or_else(unheard)
     }

@@ -301,7 +301,7 @@ impl Queue {
         let index = (0..self.flying).find(|&index| *self.packets[index].bytes == *bytes)?;
         for _ in 0..index {
             let packet = self.land()?;
-            self.lose(packet, true, &Error::Dropped);
+            self.lose(packet, true, &Error::DroppedByDaemon);
         }
         let packet = self.land()?;
         self.arrived = packet.messages.end;

@@ -28,7 +28,7 @@ const RETRY: Duration = Duration::from_millis(10);
 ///
 /// Its dispatch clocks the queue of the [`Sender`]s, and hands back what was not delivered. Handlers get a `&Sender`, the same
 /// type that other threads use; in a handler, a send that would have to wait is refused with
-/// [`Error::Waits`](crate::Error::Waits).
+/// [`Error::WouldWait`](crate::Error::WouldWait).
 ///
 /// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent.
 ///
@@ -45,7 +45,7 @@ const RETRY: Duration = Duration::from_millis(10);
 ///     println!("{event:?}");
 /// }
 /// let limits = Limits::forever().until(soon());
-/// let ended = receiver.run_with(limits, |_, _| ControlFlow::<()>::Continue(()))?;
+/// let ended = receiver.run(limits, |_, _| ControlFlow::<()>::Continue(()))?;
 /// assert_eq!((ended, receiver.lag().in_flight()), (Ended::TimedOut, 0));
 /// // What was accepted is sent before it leaves, and heard.
 /// sender.send(b"-5 alice")?;
@@ -175,20 +175,7 @@ impl Receiver {
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
-    pub fn run<T>(&mut self, handler: impl FnMut(&Sender, Event<'_>) -> ControlFlow<T>) -> Result<T> {
-        let ended = self.run_with(Limits::forever(), handler)?;
-        Ok(ended.broke().expect("nothing else ends it"))
-    }
-
-    /// As [`Group::run_with`](crate::Group::run_with).
-    ///
-    /// # Panics
-    /// As [`Group::dispatch`](crate::Group::dispatch).
-    ///
-    /// # Errors
-    /// As [`dispatch`](Self::dispatch).
-    #[doc(alias = "cpg_dispatch")]
-    pub fn run_with<T>(
+    pub fn run<T>(
         &mut self,
         limits: Limits<'_>,
         handler: impl FnMut(&Sender, Event<'_>) -> ControlFlow<T>,
@@ -204,7 +191,12 @@ impl Receiver {
     /// As [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn recv(&mut self) -> Result<OwnedEvent> {
-        self.run(|_, event| ControlFlow::Break(event.to_owned()))
+        loop {
+            let ended = self.run(Limits::forever(), |_, event| ControlFlow::Break(event.into_owned()))?;
+            if let Some(event) = ended.broke() {
+                return Ok(event);
+            }
+        }
     }
 
     /// As [`Group::recv_until`](crate::Group::recv_until).
@@ -214,7 +206,7 @@ impl Receiver {
     #[doc(alias = "cpg_dispatch")]
     pub fn recv_until(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
         let limits = Limits::one().until(deadline);
-        Ok(self.run_with(limits, |_, event| ControlFlow::Break(event.to_owned()))?.broke())
+        Ok(self.run(limits, |_, event| ControlFlow::Break(event.into_owned()))?.broke())
     }
 
     /// As [`Group::events`](crate::Group::events).
@@ -253,7 +245,7 @@ impl Receiver {
         // The membership ends also when the leave fails or its handler panics, though there are senders.
         let closes = Closes(Arc::clone(&shared));
         let left = match self.begin_leave() {
-            Leaving::Here => self.leave_here(deadline, &mut handler).map(|()| Error::Dropped),
+            Leaving::Here => self.leave_here(deadline, &mut handler).map(|()| Error::DroppedByDaemon),
             Leaving::Away(rejoin) => {
                 // This ends the search, and waits for the daemon if it has found something.
                 drop(rejoin);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::group::backoff::Pauses;
 
-/// That a group comes back by itself when it has lost the daemon, and how.
+/// Has a session come back by itself when it has lost the daemon, and says how.
 ///
 /// A membership ends when its daemon dies or restarts (B9). Without this, [`dispatch`](crate::Session::dispatch) then returns the
 /// error, for good. With it, given to [`SessionOptions::reconnect`](crate::SessionOptions::reconnect), the session connects and joins anew, again
@@ -17,30 +17,30 @@ use crate::group::backoff::Pauses;
 /// 3. [`Event::Rejoined`](crate::Event::Rejoined): the generation that begins, and its first view. **What the program knew
 ///    of the group is stale**: others went on without it.
 ///
-/// From the loss until the handler gets `Rejoined`, nothing can be sent: [`Error::Away`](crate::Error::Away) says so. (A
+/// From the loss until the handler gets `Rejoined`, nothing can be sent: [`Error::NoMembership`](crate::Error::NoMembership) says so. (A
 /// [`Sender`](crate::Sender) may be told to [keep](Self::keep_queue) messages.) Tickets of messages that were under way fail.
 ///
-/// The [descriptor](crate::Session#impl-AsFd-for-Session) of the group stays the same, so that event loops need not hear of it.
+/// The [descriptor](crate::Session#impl-AsFd-for-Session) of the session stays the same, so that event loops need not hear of it.
 ///
 /// Errors that waiting does not mend end it, and are returned by the dispatch, for good: the daemon refuses this user
 /// ([`CsError::Access`](crate::CsError::Access)), this process is in the group by another handle
-/// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`](crate::Error::GroupTooLarge)). Leaving or dropping the group ends it
+/// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`](crate::Error::GroupTooLarge)). Leaving or dropping the session ends it
 /// at any time.
 /// A thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
 /// anew (B5).
 ///
 /// That thread connects at times that the program does not know, and may hold a lock of libqb's or of this crate's (A12) when
-/// another thread forks: the child has a copy of it that nobody gives back (A7). A program that forks while a group is away must
+/// another thread forks: the child has a copy of it that nobody gives back (A7). A program that forks while a session is away must
 /// not connect in the child before it has called `exec`, or it may wait for ever; see [`Error::Forked`](crate::Error::Forked).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
-/// use cpg::{Event, Reconnect, Session};
+/// use cpg::{Event, Limits, Reconnect, Session};
 ///
 /// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger")?;
 /// session.send(b"+5 alice")?;
 /// let mut entries = Vec::new();
-/// session.run(|sender, event| {
+/// session.run(Limits::forever(), |sender, event| {
 ///     match event {
 ///         Event::Deliver(message) if message.payload() == b"+5 alice" => return Break(()),
 ///         Event::Deliver(message) => entries.push(message.payload().to_vec()),
@@ -71,7 +71,7 @@ impl Reconnect {
         Self { keep: false, pauses: Pauses { first, longest } }
     }
 
-    /// Messages of a [`Sender`](crate::Sender) that wait to be sent are kept, and sent when the group has come back; until then
+    /// Messages of a [`Sender`](crate::Sender) that wait to be sent are kept, and sent when the session has come back; until then
     /// the queue takes more. Their tickets stay good.
     ///
     /// Those that the daemon had taken are handed back all the same: nobody can tell whether they were delivered.

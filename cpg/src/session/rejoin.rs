@@ -9,7 +9,7 @@ use crate::cs_error::CsError;
 use crate::dispatch::waker::Waker;
 use crate::error::{Error, Result};
 use crate::ffi::events::EventHalf;
-use crate::ffi::options::Connect;
+use crate::ffi::options::ConnectOptions;
 use crate::group::backoff::{PATIENCE, Pauses};
 use crate::group_name::GroupName;
 use crate::handle::daemon::Daemon;
@@ -41,7 +41,7 @@ impl Rejoin {
     /// Starts the thread: it closes what is left of the old connection, then connects and joins until that succeeds, and rings
     /// the bell when it has.
     pub(super) fn start(
-        connect: Connect,
+        connect: ConnectOptions,
         name: GroupName,
         pauses: Pauses,
         bell: Waker,
@@ -53,7 +53,7 @@ impl Rejoin {
             close_old();
             search.work(connect, &name, pauses, &bell);
         };
-        thread::spawn(work).map_err(|error| Error::Thread(error.into()))?;
+        thread::spawn(work)?;
         Ok(Self(inner))
     }
 
@@ -76,7 +76,7 @@ impl Drop for Rejoin {
 }
 
 impl Inner {
-    fn work(&self, connect: Connect, name: &GroupName, pauses: Pauses, bell: &Waker) {
+    fn work(&self, connect: ConnectOptions, name: &GroupName, pauses: Pauses, bell: &Waker) {
         let mut pause = pauses.first;
         let found = loop {
             if !self.rest(jittered(pause)) {
@@ -105,7 +105,7 @@ impl Inner {
     }
 }
 
-fn join(connect: Connect, name: &GroupName) -> Result<Found> {
+fn join(connect: ConnectOptions, name: &GroupName) -> Result<Found> {
     let deadline = Instant::now() + PATIENCE;
     let (_, (handle, me)) = connect.open_by(None)?.into_member(name, deadline)?;
     let (daemon, events) = handle.into_halves();
@@ -168,7 +168,8 @@ mod tests {
         let (say, thread) = std::sync::mpsc::channel();
         let tell = move || say.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
         let search =
-            Rejoin::start(Connect::new(), name, Pauses { first: pause, longest: pause }, bell, tell).unwrap();
+            Rejoin::start(ConnectOptions::new(), name, Pauses { first: pause, longest: pause }, bell, tell)
+                .unwrap();
         let stat = Path::new("/proc").join(thread.recv().unwrap()).join("stat");
         let mut asleep = 0;
         wait_for("the thread to rest", || {
@@ -199,7 +200,7 @@ mod tests {
         for code in [cpg_sys::CS_ERR_ACCESS, cpg_sys::CS_ERR_EXIST, cpg_sys::CS_ERR_INVALID_PARAM] {
             assert!(!passes(&Error::cs("cpg_join", code)), "{code}");
         }
-        assert!(!passes(&Error::Name(NameError::Empty)));
+        assert!(!passes(&Error::InvalidName(NameError::Empty)));
         assert!(!passes(&Error::GroupTooLarge { members: 128, limit: 128 }));
         for code in [cpg_sys::CS_ERR_LIBRARY, cpg_sys::CS_ERR_TRY_AGAIN, cpg_sys::CS_ERR_NOT_EXIST] {
             assert!(passes(&Error::cs("cpg_model_initialize", code)), "{code}");

@@ -28,10 +28,10 @@ use crate::session::ticket::Ticket;
 /// ```no_run
 /// use std::io::IoSlice;
 /// use std::time::{Duration, Instant};
-/// use cpg::Session;
+/// use cpg::{Limits, Session};
 ///
 /// let (sender, mut receiver) = Session::join("ledger")?.split();
-/// std::thread::spawn(move || receiver.run(|_, event| {
+/// std::thread::spawn(move || receiver.run(Limits::forever(), |_, event| {
 ///     println!("{event:?}");
 ///     std::ops::ControlFlow::<()>::Continue(())
 /// }));
@@ -105,7 +105,7 @@ impl Sender {
     /// to take it (B16); it is sent again from its beginning when members come or go meanwhile (B8), up to 100 times.
     ///
     /// # Errors
-    /// The message was not accepted. [`Error::Waits`](crate::Error::Waits) if it would have to wait in a handler, where only
+    /// The message was not accepted. [`Error::WouldWait`](crate::Error::WouldWait) if it would have to wait in a handler, where only
     /// further dispatching could end that. Those of [`Link::send`](crate::Link::send) that do not pass: the membership has ended.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
@@ -136,7 +136,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`send`](Self::send). [`Error::QueueFull`](crate::Error::QueueFull) while it is, and
-    /// [`Error::Waits`](crate::Error::Waits) for a message above [`Self::max_atomic_message_size`].
+    /// [`Error::WouldWait`](crate::Error::WouldWait) for a message above [`Self::max_atomic_message_size`].
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn try_send(&self, message: &[u8]) -> Result<()> {

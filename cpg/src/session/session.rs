@@ -165,24 +165,12 @@ impl Session {
     /// # Errors
     /// As [`Receiver::dispatch`].
     #[doc(alias = "cpg_dispatch")]
-    pub fn run<T>(&mut self, handler: impl FnMut(&Sender, Event<'_>) -> ControlFlow<T>) -> Result<T> {
-        self.receiver.run(handler)
-    }
-
-    /// As [`Receiver::run_with`].
-    ///
-    /// # Panics
-    /// As [`Receiver::dispatch`].
-    ///
-    /// # Errors
-    /// As [`Receiver::dispatch`].
-    #[doc(alias = "cpg_dispatch")]
-    pub fn run_with<T>(
+    pub fn run<T>(
         &mut self,
         limits: Limits<'_>,
         handler: impl FnMut(&Sender, Event<'_>) -> ControlFlow<T>,
     ) -> Result<Ended<T>> {
-        self.receiver.run_with(limits, handler)
+        self.receiver.run(limits, handler)
     }
 
     /// As [`Receiver::recv`].

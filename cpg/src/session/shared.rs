@@ -60,7 +60,7 @@ impl Access {
     fn half(&self) -> Result<&RequestHalf> {
         match self {
             Self::Joined { daemon, .. } => Ok(daemon.half()),
-            Self::Away => Err(Error::Away),
+            Self::Away => Err(Error::NoMembership),
             Self::Left => Err(Error::Left),
         }
     }
@@ -175,7 +175,7 @@ impl Shared {
     #[inline]
     pub(crate) fn queue(&self, slices: &[IoSlice<'_>]) -> Result<u64> {
         match self.len(slices)? {
-            (_, true) => Err(Error::Waits { call: "cpg_mcast_joined" }),
+            (_, true) => Err(Error::WouldWait { call: "cpg_mcast_joined" }),
             (len, false) => self.outbox.push(slices, len, &self.wire()),
         }
     }
@@ -218,7 +218,7 @@ impl Shared {
         let call = |bytes: &[u8], generation| {
             retry_interrupted(RESTARTS, deadline, Pauses::SEND, || match &*self.access.lock()? {
                 // A message that was begun in one membership does not go on in the next.
-                Access::Joined { generation: now, .. } if *now != generation => Err(Error::Away),
+                Access::Joined { generation: now, .. } if *now != generation => Err(Error::NoMembership),
                 access => access.send(&[IoSlice::new(bytes)]),
             })
         };

@@ -22,7 +22,7 @@ use crate::session::outbox::Outbox;
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
-/// use cpg::{Error, Session, Ticket};
+/// use cpg::{Error, Limits, Session, Ticket};
 ///
 /// let (sender, mut receiver) = Session::join("ledger")?.split();
 /// let ticket: Ticket = sender.send_tracked(b"+5 alice")?;
@@ -30,7 +30,7 @@ use crate::session::outbox::Outbox;
 /// assert!(ticket.outcome().is_none());
 /// let soon = Instant::now() + Duration::from_millis(10);
 /// assert!(matches!(ticket.wait_until(soon), Err(Error::TimedOut { .. })));
-/// std::thread::spawn(move || receiver.run(|_, _| std::ops::ControlFlow::<()>::Continue(())));
+/// std::thread::spawn(move || receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())));
 /// ticket.wait()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
@@ -56,7 +56,7 @@ impl Ticket {
     /// Waits until the message has been delivered; another thread must be dispatching meanwhile.
     ///
     /// # Errors
-    /// Why it was not delivered. [`Error::Waits`](crate::Error::Waits) in a handler: only further dispatching can end the wait.
+    /// Why it was not delivered. [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can end the wait.
     pub fn wait(self) -> Result<()> {
         self.outbox.wait_outcome(self.number, None)
     }

@@ -9,8 +9,8 @@ use std::time::Instant;
 use crate::dispatch::run::{Progress, Source};
 use crate::error::Result;
 use crate::event::event::Event;
-use crate::event::message::Deliver;
-use crate::event::reconnect::Rejoined;
+use crate::event::message::Message;
+use crate::event::rejoined::Rejoined;
 use crate::ffi::events::Taken;
 use crate::ffi::requests::Counted;
 use crate::member::Member;
@@ -129,7 +129,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
 
 #[inline]
 fn deliver<H: FnMut(&Sender, Event<'_>)>(
-    message: Deliver<'_>,
+    message: Message<'_>,
     me: Member,
     sender: &Sender,
     settled: &Cell<u64>,

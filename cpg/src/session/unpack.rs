@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use crate::dispatch::run::Progress;
 use crate::event::event::Event;
-use crate::event::malformed::Malformed;
-use crate::event::message::Deliver;
+use crate::event::malformed_packet::MalformedPacket;
+use crate::event::message::Message;
 use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::packet::format::HEADER_LEN;
@@ -48,20 +48,20 @@ impl Stash {
     #[inline(never)]
     pub(super) fn packet(
         &mut self,
-        message: Deliver<'_>,
+        message: Message<'_>,
         numbers: Option<Range<u64>>,
         sender: &Sender,
         settled: &Cell<u64>,
         progress: &Progress<'_>,
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) {
-        let Deliver { group, sender: from, payload, .. } = message;
+        let Message { group, sender: from, payload, .. } = message;
         let origin = &mut Origin { group: group.clone(), sender: from, numbers };
-        if let Err(reason) = check_header(payload) {
+        if let Err(error) = check_header(payload) {
             progress.count();
             return handler(
                 sender,
-                Event::Malformed(Malformed { group, sender: from, bytes: payload, reason }),
+                Event::Malformed(MalformedPacket { group, sender: from, bytes: payload, error }),
             );
         }
         let frames = Frames::resume(&mut payload[HEADER_LEN..]);
@@ -101,13 +101,13 @@ fn unpack(
         let (group, sender) = (&unread.origin.group, unread.origin.sender);
         match frame {
             Ok(payload) => {
-                let message = Deliver { group, sender, payload, packed: true };
+                let message = Message { group, sender, payload, packed: true };
                 handler(unread.sender, Event::Deliver(message));
             }
-            Err(reason) => {
+            Err(error) => {
                 unread.failed = true;
-                let malformed = Malformed { group, sender, bytes: unread.frames.rest(), reason };
-                handler(unread.sender, Event::Malformed(malformed));
+                let packet = MalformedPacket { group, sender, bytes: unread.frames.rest(), error };
+                handler(unread.sender, Event::Malformed(packet));
             }
         }
         // The handler may have forked: the rest is the parent's (A17).

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::ffi::options::Connect;
+use crate::ffi::options::ConnectOptions;
 use crate::group::backoff::PATIENCE;
 use crate::group_name::IntoGroupName;
 use crate::session;
@@ -17,7 +17,7 @@ use crate::tokio::thread::{self, DropOff};
 /// ```no_run
 /// use std::time::{Duration, Instant};
 /// use cpg::tokio::{Session, SessionOptions};
-/// use cpg::{Connect, Flow, Reconnect, TotemEvents};
+/// use cpg::{ConnectOptions, Flow, Reconnect, TotemEvents};
 ///
 /// # #[tokio::main]
 /// # async fn main() -> cpg::Result<()> {
@@ -25,8 +25,8 @@ use crate::tokio::thread::{self, DropOff};
 /// session.leave().await?;
 ///
 /// // The same options for many sessions.
-/// let connect = Connect::new().totem_events(TotemEvents::None);
-/// let options = SessionOptions::new().connect(connect).flow(Flow::new().window(256 << 10));
+/// let connect = ConnectOptions::new().totem_events(TotemEvents::None);
+/// let options = SessionOptions::new().connect(connect).flow(Flow::new().window_size(256 << 10));
 /// let first = options.join_until("first", Instant::now() + Duration::from_secs(60)).await?;
 /// # Ok(())
 /// # }
@@ -67,7 +67,7 @@ impl SessionOptions {
     }
 
     /// As [`cpg::SessionOptions::connect`](crate::SessionOptions::connect).
-    pub fn connect(self, connect: Connect) -> Self {
+    pub fn connect(self, connect: ConnectOptions) -> Self {
         Self(self.0.connect(connect))
     }
 

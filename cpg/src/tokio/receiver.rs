@@ -138,7 +138,8 @@ impl Receiver {
         let descriptor = Descriptor(receiver.as_fd().as_raw_fd());
         let inner = DropOff::new(receiver);
         #[allow(deprecated, reason = "what tokio has since for it is not in the oldest version that will do")]
-        let registered = Some(AsyncFd::new(descriptor).map_err(Error::poll)?);
+        let registered =
+            Some(AsyncFd::new(descriptor).map_err(Error::io("registering with tokio's reactor"))?);
         let (unheard, ready) = (Unheard(sender.clone()), Ready { registered, sender: sender.clone() });
         Ok(Self { unheard, ready, inner, sender, counting: None, ended: false })
     }
@@ -155,7 +156,8 @@ impl Receiver {
         sender.shared().check_owner()?;
         let registered = ready.registered.as_mut().expect("taken by drop alone");
         loop {
-            let mut guard = ready!(registered.poll_read_ready_mut(cx)).map_err(Error::poll)?;
+            let mut guard = ready!(registered.poll_read_ready_mut(cx))
+                .map_err(Error::io("waiting for tokio's reactor"))?;
             let mut counted = None;
             if let Some(Counting(count)) = counting {
                 let result = ready!(count.as_mut().poll(cx));
@@ -206,7 +208,7 @@ impl Receiver {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<OwnedEvent>> {
         let mut next = None;
-        ready!(self.poll_dispatch(cx, 1, &mut |_, event| next = Some(event.to_owned())))?;
+        ready!(self.poll_dispatch(cx, 1, &mut |_, event| next = Some(event.into_owned())))?;
         Poll::Ready(Ok(next.expect("one event was handled")))
     }
 
@@ -273,7 +275,7 @@ impl Receiver {
                 let left = self.leave_here(&shared, &mut handler);
                 let waiting_for = "the own leave to be delivered";
                 let left = timeout_at(deadline.into(), left).await;
-                left.unwrap_or(Err(Error::TimedOut { waiting_for })).map(|()| Error::Dropped)
+                left.unwrap_or(Err(Error::TimedOut { waiting_for })).map(|()| Error::DroppedByDaemon)
             }
             Leaving::Away(rejoin) => {
                 // It may have found the daemon, and be in the group by now.

@@ -66,7 +66,7 @@ impl Session {
     /// A session for tasks of a session for threads.
     ///
     /// # Errors
-    /// [`Error::Poll`](crate::Error::Poll) if the reactor refuses the descriptor; the session is dropped.
+    /// [`Error::Io`](crate::Error::Io) if the reactor refuses the descriptor; the session is dropped.
     ///
     /// # Panics
     /// Without a runtime that has its I/O driver enabled.

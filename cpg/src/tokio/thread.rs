@@ -15,9 +15,9 @@ pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Se
         // Nobody may be waiting any more.
         let _ = done.send(work());
     };
-    thread::spawn(work).map_err(|error| Error::Thread(error.into()))?;
+    thread::spawn(work)?;
     result.await.unwrap_or_else(|_| {
-        Err(Error::Thread(io::Error::other("the thread that waited for it panicked").into()))
+        Err(Error::io("a thread that waited for the daemon")(io::Error::other("it panicked")))
     })
 }
 
@@ -62,5 +62,5 @@ impl<T: Send + 'static> Drop for DropOff<T> {
 /// Drops what may close a handle, which waits for the daemon too.
 pub(super) fn drop_off(what: impl Send + 'static) {
     // Without threads it is dropped here, by the failure.
-    let _: io::Result<_> = thread::spawn(move || drop(what));
+    let _: Result<_> = thread::spawn(move || drop(what));
 }

@@ -93,7 +93,7 @@ fn names_that_cannot_be_joined_cannot_be_made() {
     assert_eq!(GroupName::with_nul("a\0"), Err(NameError::Nul { position: 1 }));
     for bad in ["", "a\0b", &"x".repeat(128)] {
         // Refused before anything is asked of a daemon, which is not there.
-        assert!(matches!(Group::join(bad), Err(Error::Name(_))));
+        assert!(matches!(Group::join(bad), Err(Error::InvalidName(_))));
     }
 }
 

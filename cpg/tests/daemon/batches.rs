@@ -43,8 +43,7 @@ fn a_wake_that_a_loop_takes_is_gone() {
         assert!(waker.clone().take());
         assert!(!waker.take());
         // What was taken does not end a run: it ends with the own view.
-        let ended =
-            group.run_with(Limits::forever().woken_by(&waker), |_, _| std::ops::ControlFlow::Break(7));
+        let ended = group.run(Limits::forever().woken_by(&waker), |_, _| std::ops::ControlFlow::Break(7));
         assert_eq!(ended.unwrap(), Ended::Broke(7));
     });
 }

@@ -122,7 +122,7 @@ fn a9_all_members_of_a_large_group_are_read() {
             let members: BTreeSet<Member> = handle.members_of(&group).unwrap().into_iter().collect();
             assert_eq!(members.len(), expected);
             let one_by_one: BTreeSet<Member> =
-                handle.processes_of(&group).unwrap().map(|process| process.unwrap().member).collect();
+                handle.processes_of(&group).unwrap().map(|process| process.unwrap().member()).collect();
             assert_eq!(members, one_by_one);
             assert_eq!(handle.processes().unwrap().count(), expected);
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::process::own_process;
 use crate::support::{asleep_after, wait_for};
-use cpg::{Connect, Error, Handle};
+use cpg::{ConnectOptions, Error, Handle};
 use testcluster::Cluster;
 
 /// Longer than any of the calls takes that is not held up.
@@ -131,12 +131,13 @@ fn a_join_waits_for_the_others_until_its_deadline(stopped: &Cluster, running: &C
     holder.wait_asleep_or_ended();
     running.on(1, || {
         let begun = Instant::now();
-        let late = Connect::new().join_until("a12 late", begun + Duration::from_millis(100)).unwrap_err();
+        let late =
+            ConnectOptions::new().join_until("a12 late", begun + Duration::from_millis(100)).unwrap_err();
         assert!(matches!(late, Error::TimedOut { .. }), "{late}");
         assert!(begun.elapsed() < Duration::from_secs(20), "it has waited for {:?}", begun.elapsed());
     });
     assert!(!holder.has_ended(), "the other one has held the lock all the while");
     stopped.resume(1).unwrap();
     holder.thread.join().unwrap();
-    running.on(1, || Connect::new().join("a12 late").unwrap().leave()).unwrap();
+    running.on(1, || ConnectOptions::new().join("a12 late").unwrap().leave()).unwrap();
 }

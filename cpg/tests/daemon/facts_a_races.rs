@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::support::process::own_process;
 use crate::support::{deadline, join, name, payloads, pump, views};
-use cpg::{Connect, CsError, Error, Event, GroupName, Handle, Limits, TotemEvents};
+use cpg::{ConnectOptions, CsError, Error, Event, GroupName, Handle, Limits, TotemEvents};
 use testcluster::Cluster;
 
 const THREADS: usize = 4;
@@ -84,7 +84,7 @@ fn a12_events_reach_the_handle_that_they_are_for() {
     at_once(&cluster, |number| {
         for round in 0..25 {
             let own = format!("{number} in round {round}");
-            let handle = Connect::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
+            let handle = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
             let mut group = handle.join_until(own.as_str(), deadline()).unwrap();
             let me = group.me();
             let events = pump(&mut group, |events| events.len() == 2);
@@ -117,7 +117,7 @@ fn a12_threads_can_iterate_at_once() {
                 let names: Vec<GroupName> = handle.groups().unwrap().map(Result::unwrap).collect();
                 assert_eq!((names.len(), names.into_iter().collect()), (all.len(), all.clone()));
                 let mut processes = handle.processes_of(&group).unwrap();
-                assert_eq!(processes.next().unwrap().unwrap().group, group);
+                assert_eq!(processes.next().unwrap().unwrap().into_group(), group);
                 assert!(processes.next().is_none());
             }
         });

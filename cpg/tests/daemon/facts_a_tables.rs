@@ -2,7 +2,7 @@
 
 use crate::support::process::own_process;
 use crate::support::{join, payloads};
-use cpg::{Connect, Error, Handle, Result};
+use cpg::{ConnectOptions, Error, Handle, Result};
 use testcluster::Cluster;
 
 /// What libcpg's tables hold before they move.
@@ -70,7 +70,7 @@ fn a13_more_handles_can_be_had_by_those_who_keep_still() {
         assert_full(Handle::connect());
         for _ in 0..2 * TABLE {
             // SAFETY: this test has a process of its own, and no other thread in libcpg.
-            let more = unsafe { Connect::new().more_handles() };
+            let more = unsafe { ConnectOptions::new().more_handles() };
             handles.push(more.open().unwrap());
         }
         assert!(handles.iter().all(|handle| handle.local_node().unwrap().get() == 1));
@@ -95,7 +95,7 @@ fn a13_the_48th_iteration_is_refused_until_one_is_dropped() {
             assert_full(handle.processes());
             assert_full(handle.processes_of(group.name()));
         }
-        assert_eq!(last.next().unwrap().unwrap().member, group.me());
+        assert_eq!(last.next().unwrap().unwrap().member(), group.me());
         // One that has come to its end has made room.
         assert!(last.next().is_none());
         drop(last);

@@ -7,7 +7,7 @@ use std::thread;
 use crate::support::{deadline, join, messages, payloads, pump};
 use cpg::{
     Callbacks, CsError, Daemon, Error, Event, Group, GroupName, Groups, Handle, JoinError, Limits, Link,
-    Message, OwnedEvent, Processes, Receiver, Ring, Sender, Session, TotemEvents, View, Waker,
+    OwnedEvent, OwnedMessage, OwnedRing, OwnedView, Processes, Receiver, Sender, Session, TotemEvents, Waker,
     ZeroCopyBuffer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -99,9 +99,9 @@ fn a5_the_compiler_knows_what_threads_may_do() {
     assert_impl_all!(Error: Send, Sync);
     assert_impl_all!(CsError: Send, Sync);
     assert_impl_all!(GroupName: Send, Sync);
-    assert_impl_all!(Message: Send, Sync);
-    assert_impl_all!(View: Send, Sync);
-    assert_impl_all!(Ring: Send, Sync);
+    assert_impl_all!(OwnedMessage: Send, Sync);
+    assert_impl_all!(OwnedView: Send, Sync);
+    assert_impl_all!(OwnedRing: Send, Sync);
     assert_impl_all!(OwnedEvent: Send, Sync);
 }
 
@@ -114,7 +114,7 @@ fn panic_of<T: std::fmt::Debug>(work: impl FnOnce() -> T) -> &'static str {
 fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let handle = cpg::Connect::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
+        let handle = cpg::ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
         let mut group = handle.join_until("panics", deadline()).unwrap();
         group.send(b"first").unwrap();
         // In parts, so that libcpg has a buffer to free when the closure has ended.

@@ -2,7 +2,8 @@
 
 use crate::support::{Members, deadline, join, name, payloads, pump, views};
 use cpg::{
-    Connect, Event, Group, GroupName, Handle, Member, NodeId, OwnedEvent, Process, Reason, TotemEvents, View,
+    ConnectOptions, Event, Group, GroupName, Handle, Member, NodeId, OwnedEvent, OwnedView, Process, Reason,
+    TotemEvents,
 };
 use testcluster::Cluster;
 
@@ -21,14 +22,14 @@ fn b13_groups_and_processes_of_the_whole_cluster() {
 
         let mut all: Vec<Process> = handle.processes().unwrap().map(Result::unwrap).collect();
         assert_eq!(all.len(), 8);
-        all.retain(|process| process.group != name("b13 many"));
+        all.retain(|process| *process.group() != name("b13 many"));
         all.sort();
-        let process = |group: &Group| Process { group: group.name().clone(), member: group.me() };
+        let process = |group: &Group| Process::new(group.name().clone(), group.me());
         assert_eq!(all, [process(&near), process(&far), process(&other)]);
 
         let of = |group| -> Vec<Member> {
             let mut members: Vec<_> =
-                handle.processes_of(&name(group)).unwrap().map(|process| process.unwrap().member).collect();
+                handle.processes_of(&name(group)).unwrap().map(|process| process.unwrap().member()).collect();
             members.sort_unstable();
             members
         };
@@ -58,7 +59,7 @@ fn b13_iterations_that_are_dropped_early_are_given_back() {
     });
 }
 
-fn last_view(group: &mut Group, members: &[Member]) -> (View, Vec<OwnedEvent>) {
+fn last_view(group: &mut Group, members: &[Member]) -> (OwnedView, Vec<OwnedEvent>) {
     let events = pump(group, |events| views(events).last().is_some_and(|view| view.members() == members));
     (views(&events).last().unwrap().clone(), events)
 }
@@ -75,7 +76,7 @@ fn b15_both_sides_of_a_partition_go_on_and_come_together() {
     for (group, side) in groups.iter_mut().zip([&all[..2], &all[..2], &all[2..]]) {
         // It may lose the others one by one.
         let (_, events) = last_view(group, side);
-        let left: Vec<_> = views(&events).flat_map(View::left).copied().collect();
+        let left: Vec<_> = views(&events).flat_map(OwnedView::left).copied().collect();
         let gone: Vec<_> = all.iter().filter(|member| !side.contains(member)).copied().collect();
         assert_eq!(left, gone);
         assert!(left.iter().all(|member| member.reason() == Reason::NodeDown), "{left:?}");
@@ -90,7 +91,7 @@ fn b15_both_sides_of_a_partition_go_on_and_come_together() {
     cluster.heal().unwrap();
     for (group, side) in groups.iter_mut().zip([&all[..2], &all[..2], &all[2..]]) {
         let (_, events) = last_view(group, &all);
-        let joined: Vec<_> = views(&events).flat_map(View::joined).copied().collect();
+        let joined: Vec<_> = views(&events).flat_map(OwnedView::joined).copied().collect();
         for member in all.iter().filter(|member| !side.contains(member)) {
             let back = joined.iter().rfind(|joined| *joined == member).unwrap();
             assert_eq!(back.reason(), Reason::NodeUp);
@@ -106,7 +107,7 @@ fn b15_both_sides_of_a_partition_go_on_and_come_together() {
 fn b15_the_ring_comes_after_the_view_of_the_group() {
     let cluster = Cluster::start(2).unwrap();
     let mut group = cluster.on(1, || {
-        let handle = Connect::new().totem_events(TotemEvents::Changes).open().unwrap();
+        let handle = ConnectOptions::new().totem_events(TotemEvents::Changes).open().unwrap();
         handle.join_until(name("b15 ring"), deadline()).unwrap()
     });
     let other = cluster.on(2, || join("b15 ring"));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{deadline, join, name, payloads, pump, views, wait_for};
-use cpg::{Connect, CsError, Error, Handle, Limits, Result, TotemEvents};
+use cpg::{ConnectOptions, CsError, Error, Handle, Limits, Result, TotemEvents};
 use testcluster::Cluster;
 
 fn lost<T>(what: &str, result: Result<T>) {
@@ -61,7 +61,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         lost("a dispatch that waited", blocked.join().unwrap());
 
         for totem in [TotemEvents::None, TotemEvents::Changes, TotemEvents::InitialAndChanges] {
-            let error = Connect::new().totem_events(totem).open().unwrap_err();
+            let error = ConnectOptions::new().totem_events(totem).open().unwrap_err();
             assert!(error.is_connection_lost(), "{error}");
             assert!(error.to_string().contains("is corosync running?"), "{error}");
         }

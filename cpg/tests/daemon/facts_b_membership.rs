@@ -14,7 +14,7 @@ use testcluster::child::assert_ended;
 fn memberships() -> Vec<Process> {
     let handle = Handle::connect().unwrap();
     let all: Vec<_> = handle.processes().unwrap().map(Result::unwrap).collect();
-    all.into_iter().filter(|process| process.member.pid() == std::process::id()).collect()
+    all.into_iter().filter(|process| process.member().pid() == std::process::id()).collect()
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn b3_leaving_leaves_the_group_that_was_joined_and_no_other() {
             })
             .unwrap();
         assert_eq!(reasons, [(me, Reason::Leave)]);
-        assert_eq!(memberships(), [Process { group: name("b3 second"), member: me }]);
+        assert_eq!(memberships(), [Process::new(name("b3 second"), me)]);
         assert_eq!(second.members().unwrap(), [me]);
         second.leave().unwrap();
         assert_eq!(memberships(), []);
@@ -125,7 +125,7 @@ fn b3_leaving_leaves_the_group_that_was_joined_and_no_other() {
 fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
     let cluster = Cluster::start(1).unwrap();
     assert_eq!(GroupName::new(""), Err(NameError::Empty));
-    assert!(matches!(Group::join(""), Err(Error::Name(NameError::Empty))));
+    assert!(matches!(Group::join(""), Err(Error::InvalidName(NameError::Empty))));
     cluster.on(1, || {
         for (bytes, why) in [(vec![], NameError::Empty), (vec![b'x'; 128], NameError::TooLong { len: 128 })] {
             let text = std::str::from_utf8(&bytes).unwrap();
@@ -142,7 +142,7 @@ fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
                 names.find(|name| name.as_bytes() == bytes)
             });
             let failed = handle.join(&read).unwrap_err();
-            assert!(matches!(failed.error(), Error::Name(refused) if *refused == why), "{failed}");
+            assert!(matches!(failed.error(), Error::InvalidName(refused) if *refused == why), "{failed}");
             // Nothing was asked of the daemon, so the handle is as good as new.
             failed.into_handle().unwrap().join(name("b4")).unwrap().leave().unwrap();
             drop(c.stdin.take());
@@ -237,7 +237,7 @@ fn note(left: &mut Vec<Reason>, event: &OwnedEvent) {
 #[test]
 fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
     fn leave(group: Group, mut left: Vec<Reason>) -> Vec<Reason> {
-        group.leave_until(deadline(), |_, event| note(&mut left, &event.to_owned())).unwrap();
+        group.leave_until(deadline(), |_, event| note(&mut left, &event.into_owned())).unwrap();
         left
     }
     let join = |handle: Handle| handle.join_until("b5 given up", deadline()).unwrap();
@@ -258,7 +258,7 @@ fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
 #[test]
 fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave_of_a_session() {
     fn leave(session: Session, mut left: Vec<Reason>) -> Vec<Reason> {
-        session.leave_until(deadline(), |_, event| note(&mut left, &event.to_owned())).unwrap();
+        session.leave_until(deadline(), |_, event| note(&mut left, &event.into_owned())).unwrap();
         left
     }
     let join = |handle| Session::options().join_on_until(handle, "b5 given up", deadline()).unwrap();

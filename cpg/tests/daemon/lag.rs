@@ -12,9 +12,9 @@ fn a_receiver_that_does_not_dispatch_sees_that_it_is_behind() {
     cluster.on(1, || {
         for (flow, sizes) in [
             // Two in flight, the rest waits.
-            (Flow::new().window(200), [(2, 200), (3, 300)]),
+            (Flow::new().window_size(200), [(2, 200), (3, 300)]),
             // The first goes at once, and four travel together.
-            (Flow::coalesced().window(1), [(1, 7 + 100), (4, 6 + 404)]),
+            (Flow::coalesced().window_size(1), [(1, 7 + 100), (4, 6 + 404)]),
         ] {
             let (sender, mut receiver) = split_with(flow, "behind");
             while receiver.recv_until(Instant::now() + Duration::from_millis(20)).unwrap().is_some() {}

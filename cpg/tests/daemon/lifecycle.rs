@@ -39,7 +39,7 @@ fn the_short_way_in_and_out_of_a_session() -> Result<(), Error> {
         assert_eq!(session.members()?, [session.me()]);
         let events = session.events().take(2).collect::<Result<Vec<_>, _>>()?;
         assert!(matches!(&events[0], OwnedEvent::ConfChg(view) if view.is_first()), "{events:?}");
-        assert_eq!(messages(&events).map(cpg::Message::payload).collect::<Vec<_>>(), [b"hello"]);
+        assert_eq!(messages(&events).map(cpg::OwnedMessage::payload).collect::<Vec<_>>(), [b"hello"]);
         session.leave()?;
         let handle = Handle::connect()?;
         assert!(handle.members_of(&name("short"))?.is_empty());

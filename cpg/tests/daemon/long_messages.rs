@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::{Members, deadline, join, name, split_with};
-use cpg::{Error, Event, Flow};
+use cpg::{Error, Event, Flow, Limits};
 use testcluster::Cluster;
 use testcluster::child::succeed;
 
@@ -23,7 +23,7 @@ fn member(id: u8, flow: Flow) -> [Vec<(u8, u8)>; 2] {
     const END: &[u8] = b"end";
     let (sender, mut receiver) = split_with(flow, "long");
     receiver
-        .run(|_, event| match event {
+        .run(Limits::forever(), |_, event| match event {
             Event::ConfChg(view)
                 if SENDERS.iter().all(|&(node, _)| view.on_node(node.into()).count() > 0) =>
             {
@@ -48,7 +48,7 @@ fn member(id: u8, flow: Flow) -> [Vec<(u8, u8)>; 2] {
         });
         let (mut heard, mut ends) = (Vec::new(), 0);
         receiver
-            .run(|_, event| {
+            .run(Limits::forever(), |_, event| {
                 match event {
                     Event::Deliver(message) if message.payload() == END => ends += 1,
                     Event::Deliver(message) => {
@@ -112,7 +112,7 @@ fn two_senders_of_packets_while_members_come_and_go() {
 fn a_long_message_has_its_place_among_short_ones() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = split_with(Flow::new().window(1), "among");
+        let (sender, mut receiver) = split_with(Flow::new().window_size(1), "among");
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for number in 0..20_u8 {
@@ -147,7 +147,7 @@ fn sends_long_messages() {
     let before = descriptors();
     for _ in 0..5 {
         refused += u32::from(group.send_until(&ended, deadline()).is_err());
-        group.dispatch(cpg::Limits::available(), |_, _| ()).unwrap();
+        group.dispatch(Limits::available(), |_, _| ()).unwrap();
     }
     assert_eq!((refused, descriptors()), (0, before));
     // What the process itself says is heard.

@@ -12,7 +12,9 @@
 use std::process::Stdio;
 
 use crate::support::{Members, deadline, join, messages, name, pump, views};
-use cpg::{Connect, CsError, Event, Group, Handle, Limits, Member, NodeId, Reason, Ring, TotemEvents};
+use cpg::{
+    ConnectOptions, CsError, Event, Group, Handle, Limits, Member, NodeId, OwnedRing, Reason, TotemEvents,
+};
 use testcluster::Cluster;
 
 fn nodes(ids: &[u32]) -> Vec<NodeId> {
@@ -20,11 +22,11 @@ fn nodes(ids: &[u32]) -> Vec<NodeId> {
 }
 
 fn join_with(totem: TotemEvents, group: &str) -> Group {
-    Connect::new().totem_events(totem).open().unwrap().join_until(group, deadline()).unwrap()
+    ConnectOptions::new().totem_events(totem).open().unwrap().join_until(group, deadline()).unwrap()
 }
 
 /// The kinds of the next `count` events, and the rings among them.
-fn kinds(group: &mut Group, count: usize) -> (Vec<&'static str>, Vec<Ring>) {
+fn kinds(group: &mut Group, count: usize) -> (Vec<&'static str>, Vec<OwnedRing>) {
     let (mut kinds, mut rings) = (Vec::new(), Vec::new());
     while kinds.len() < count {
         let how = Limits::one().until(deadline());
@@ -33,7 +35,7 @@ fn kinds(group: &mut Group, count: usize) -> (Vec<&'static str>, Vec<Ring>) {
                 Event::Deliver(_) => "message",
                 Event::ConfChg(_) => "view",
                 Event::TotemConfChg(ring) => {
-                    rings.push(ring.to_ring());
+                    rings.push(ring.into_owned());
                     "ring"
                 }
                 other => panic!("{other:?}"),
@@ -86,7 +88,7 @@ fn a_handle_in_no_group_hears_of_rings() {
     let how = Limits::one().until(deadline());
     let handled = handle.dispatch(how, |handle, ring| {
         assert_eq!(handle.local_node().unwrap(), NodeId::new(1));
-        rings.push(ring.to_ring());
+        rings.push(ring.into_owned());
     });
     assert_eq!((handled.unwrap(), rings.len()), (1, 1));
     assert_eq!(rings[0].members(), nodes(&[1]));
@@ -99,7 +101,7 @@ fn every_reason_is_given() {
     let me = group.me();
     // The first view with somebody in the list, and why they are.
     let next = |group: &mut Group, joined: bool| -> (Member, Reason) {
-        let list = |view: &cpg::View| if joined { view.joined().to_vec() } else { view.left().to_vec() };
+        let list = |view: &cpg::OwnedView| if joined { view.joined().to_vec() } else { view.left().to_vec() };
         let events = pump(group, |events| views(events).any(|view| !list(view).is_empty()));
         assert_eq!(messages(&events).count(), 0);
         for view in views(&events) {
@@ -131,21 +133,21 @@ fn every_reason_is_given() {
 fn rings_have_growing_numbers_and_the_lowest_node() {
     let cluster = Cluster::start(3).unwrap();
     let mut group = cluster.on(2, || join_with(TotemEvents::InitialAndChanges, "rings"));
-    let mut last: Option<Ring> = None;
+    let mut last: Option<OwnedRing> = None;
     let mut ring_of = |group: &mut Group, members: &[u32]| {
         loop {
             let how = Limits::one().until(deadline());
             let mut new = None;
             let handled = group.dispatch(how, |_, event| {
                 if let Event::TotemConfChg(ring) = event {
-                    new = Some(ring.to_ring());
+                    new = Some(ring.into_owned());
                 }
             });
             assert_eq!(handled.unwrap(), 1, "no ring of {members:?}");
             let Some(ring) = new else { continue };
-            assert_eq!(ring.members().iter().min(), Some(&ring.id().node));
+            assert_eq!(ring.members().iter().min(), Some(&ring.id().node()));
             if let Some(last) = last.replace(ring.clone()) {
-                assert!(ring.id().seq > last.id().seq, "{last:?} then {ring:?}");
+                assert!(ring.id().seq() > last.id().seq(), "{last:?} then {ring:?}");
             }
             if ring.members() == nodes(members) {
                 return;

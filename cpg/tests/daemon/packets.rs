@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use crate::support::{
     deadline, join, join_with, packets_program, pump, pump_session, readable, receive, split_with, wait_for,
 };
-use cpg::{Error, Event, Flow, Group, Handle, Limits, OwnedEvent, Session, packet};
+use cpg::{Ended, Error, Event, Flow, Group, Handle, Limits, OwnedEvent, Session, packet};
 use testcluster::Cluster;
 use testcluster::child::assert_ended;
 
@@ -61,7 +61,7 @@ fn a_session_that_is_not_split_speaks_packets_too() {
         assert!(heard[3].payload() == vec![9; 2_000_000]);
         let most = session.max_atomic_message_size();
         assert_eq!(most, Handle::connect().unwrap().max_atomic_message_size() - 11);
-        assert!(matches!(session.send(&vec![8; most + 1]), Err(Error::Waits { .. })));
+        assert!(matches!(session.send(&vec![8; most + 1]), Err(Error::WouldWait { .. })));
         session.send(&vec![8; most]).unwrap();
         let heard = pump_session(&mut session, |events| crate::support::messages(events).count() == 1);
         assert!(crate::support::messages(&heard).all(|message| message.payload() == vec![8; most]));
@@ -108,8 +108,8 @@ fn a_packet_is_as_many_events_as_are_asked_for_at_a_time() {
         assert_eq!(dispatch(&mut session, Limits::available().at_most(1)), 1);
         assert_eq!(dispatch(&mut session, Limits::one()), 1);
         assert!(readable(session.as_fd()));
-        let next = session.run(|_, event| Break(number(event))).unwrap();
-        assert_eq!(next, 5);
+        let next = session.run(Limits::forever(), |_, event| Break(number(event))).unwrap();
+        assert_eq!(next, Ended::Broke(5));
         let OwnedEvent::Deliver(owned) = session.recv().unwrap() else { panic!() };
         assert_eq!(owned.payload(), [6]);
         let OwnedEvent::Deliver(owned) = session.events().next().unwrap().unwrap() else { panic!() };
@@ -178,13 +178,13 @@ fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() 
                     (if message.is_packed() { "packed" } else { "plain" }, message.into_payload())
                 }
                 OwnedEvent::Malformed(packet) => {
-                    let packet = packet.as_malformed();
+                    let packet = packet.as_malformed_packet();
                     assert_eq!((packet.sender(), packet.group()), (sender.me(), session.name()));
-                    let what = match packet.reason() {
-                        packet::Malformed::Header => "header",
-                        packet::Malformed::Version(2) => "version",
-                        packet::Malformed::Flags(1) => "flags",
-                        packet::Malformed::Message { .. } => "message",
+                    let what = match packet.error() {
+                        packet::Error::Header => "header",
+                        packet::Error::Version(2) => "version",
+                        packet::Error::Flags(1) => "flags",
+                        packet::Error::Message { .. } => "message",
                         other => panic!("{other}"),
                     };
                     (what, packet.bytes().to_vec())
@@ -288,7 +288,7 @@ fn many_threads_send_many_small_messages() {
             }
             let mut next = [0; 4];
             receiver
-                .run(|_, event| {
+                .run(Limits::forever(), |_, event| {
                     if let Event::Deliver(message) = event {
                         let (id, number) = message.payload().split_first_chunk().unwrap();
                         let id = u32::from_le_bytes(*id) as usize;
@@ -303,7 +303,7 @@ fn many_threads_send_many_small_messages() {
         for other in &mut others {
             let mut expected = order.iter();
             other
-                .run(|_, event| {
+                .run(Limits::forever(), |_, event| {
                     if let Event::Deliver(message) = event {
                         assert_eq!(expected.next(), Some(&usize::from(message.payload()[0])));
                     }

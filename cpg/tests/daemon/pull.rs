@@ -68,7 +68,7 @@ fn no_event_is_taken_before_it_is_asked_for() {
             heard.push(bytes(group.events().next().unwrap().unwrap()));
             // Nor does another style take more, or find less.
             heard.push(bytes(group.recv().unwrap()));
-            let one = |_: &cpg::Link, event: cpg::Event<'_>| heard.push(bytes(event.to_owned()));
+            let one = |_: &cpg::Link, event: cpg::Event<'_>| heard.push(bytes(event.into_owned()));
             assert_eq!(group.dispatch(Limits::one().until(deadline()), one).unwrap(), 1);
         }
         let rest = 40 - heard.len();
@@ -114,7 +114,7 @@ fn a_session_gives_its_events_one_by_one_too() {
         let mut heard = vec![bytes(session.recv().unwrap())];
         heard.push(bytes(session.recv_until(deadline()).unwrap().unwrap()));
         heard.extend(session.events().take(2).map(|event| bytes(event.unwrap())));
-        let one = |_: &cpg::Sender, event: cpg::Event<'_>| heard.push(bytes(event.to_owned()));
+        let one = |_: &cpg::Sender, event: cpg::Event<'_>| heard.push(bytes(event.into_owned()));
         assert_eq!(session.dispatch(Limits::one().until(deadline()), one).unwrap(), 1);
         let (_sender, mut receiver) = session.split();
         heard.push(bytes(receiver.recv().unwrap()));

@@ -13,7 +13,7 @@ use testcluster::Cluster;
 
 /// One small message in flight at a time.
 fn one_at_a_time() -> Flow {
-    Flow::new().window(1)
+    Flow::new().window_size(1)
 }
 
 /// A daemon that refuses messages until then does so because its ring stands still; one that is busy does so for a moment.
@@ -48,7 +48,7 @@ fn a_message_goes_out_at_once_and_the_next_when_it_has_come_back() {
 fn a_full_queue_says_so_and_loses_nothing() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = split_with(one_at_a_time().queue(10_000), "full");
+        let (sender, mut receiver) = split_with(one_at_a_time().queue_size(10_000), "full");
         let mut sent = 0_u32;
         let full = loop {
             match sender.try_send(&sent.to_le_bytes()) {
@@ -108,11 +108,11 @@ fn what_flow_control_refuses_goes_out_by_itself() {
 fn a_handler_sends_what_the_queue_has_room_for_and_is_refused_what_would_wait() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = split_with(one_at_a_time().queue(1000), "handler");
+        let (sender, mut receiver) = split_with(one_at_a_time().queue_size(1000), "handler");
         sender.send(b"go").unwrap();
         let mut sent = 0;
         receiver
-            .run(|own, event| {
+            .run(Limits::forever(), |own, event| {
                 let Event::Deliver(_) = event else { return std::ops::ControlFlow::Continue(()) };
                 let ticket = sender.send_tracked(b"x").unwrap();
                 sent += 1;
@@ -120,12 +120,12 @@ fn a_handler_sends_what_the_queue_has_room_for_and_is_refused_what_would_wait() 
                     sent += 1;
                 }
                 assert!(matches!(own.try_send(b"x"), Err(Error::QueueFull)));
-                assert!(matches!(own.send(b"x"), Err(Error::Waits { .. })));
-                assert!(matches!(sender.send(b"x"), Err(Error::Waits { .. })));
+                assert!(matches!(own.send(b"x"), Err(Error::WouldWait { .. })));
+                assert!(matches!(sender.send(b"x"), Err(Error::WouldWait { .. })));
                 assert!(matches!(sender.send_until(b"x", Instant::now()), Err(Error::QueueFull)));
-                assert!(matches!(ticket.wait_until(deadline()), Err(Error::Waits { .. })));
-                assert!(matches!(own.try_send(&vec![0; 2 << 20]), Err(Error::Waits { .. })));
-                assert!(matches!(sender.send(&vec![0; 2 << 20]), Err(Error::Waits { .. })));
+                assert!(matches!(ticket.wait_until(deadline()), Err(Error::WouldWait { .. })));
+                assert!(matches!(own.try_send(&vec![0; 2 << 20]), Err(Error::WouldWait { .. })));
+                assert!(matches!(sender.send(&vec![0; 2 << 20]), Err(Error::WouldWait { .. })));
                 std::ops::ControlFlow::Break(())
             })
             .unwrap();
@@ -138,7 +138,7 @@ fn a_handler_sends_what_the_queue_has_room_for_and_is_refused_what_would_wait() 
 fn a_whole_session_never_waits_to_send() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let flow = one_at_a_time().queue(1000);
+        let flow = one_at_a_time().queue_size(1000);
         let mut session = join_with(Session::options().flow(flow), "whole");
         let ticket = session.send_tracked(&0_u32.to_le_bytes()).unwrap();
         let mut sent = 1_u32;
@@ -152,7 +152,7 @@ fn a_whole_session_never_waits_to_send() {
         assert!(matches!(session.send(b"x"), Err(Error::QueueFull)));
         assert!(matches!(session.send_tracked(b"x"), Err(Error::QueueFull)));
         let long = vec![0; session.max_atomic_message_size() + 1];
-        assert!(matches!(session.send(&long), Err(Error::Waits { .. })));
+        assert!(matches!(session.send(&long), Err(Error::WouldWait { .. })));
         // Handlers get the sender, and its own deliveries make room.
         let mut heard = Vec::new();
         while heard.len() <= sent as usize {
@@ -202,7 +202,7 @@ fn who_asks_a_stopped_daemon_does_not_hold_up_senders() {
 fn leaving_sees_the_queue_sent() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        for flow in [one_at_a_time(), Flow::coalesced().packet_size(100).window(100)] {
+        for flow in [one_at_a_time(), Flow::coalesced().packet_size(100).window_size(100)] {
             let (sender, receiver) = split_with(flow, "leaves");
             for number in 0..200_u32 {
                 sender.send(&number.to_le_bytes()).unwrap();
@@ -233,10 +233,10 @@ fn without_a_receiver_a_message_goes_out_or_is_refused() {
         let early = sender.send_tracked(b"in flight").unwrap();
         sender.send(b"waits").unwrap();
         drop(receiver);
-        assert!(matches!(early.wait(), Err(Error::Unheard)));
+        assert!(matches!(early.wait(), Err(Error::ReceiverDropped)));
         for number in 0..5 {
             let ticket = sender.send_tracked(format!("number {number}").as_bytes()).unwrap();
-            assert!(matches!(ticket.outcome(), Some(Err(Error::Unheard))));
+            assert!(matches!(ticket.outcome(), Some(Err(Error::ReceiverDropped))));
         }
         for text in ["in flight", "waits", "number 0", "number 1", "number 2", "number 3", "number 4"] {
             other.expect(|line| line.ends_with(text));
@@ -278,14 +278,14 @@ fn what_waits_is_sent_when_the_receiver_goes() {
 fn the_rest_of_a_packet_makes_the_descriptor_readable_after_a_panic() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = split_with(Flow::coalesced().window(1), "panic");
+        let (sender, mut receiver) = split_with(Flow::coalesced().window_size(1), "panic");
         // The first goes at once, and the others travel together.
         for number in 0..4_u8 {
             sender.send(&[number]).unwrap();
         }
         assert_eq!(receive(&mut receiver, 1), [[0]]);
         let mut panicking = || {
-            receiver.run(|_, event| match event {
+            receiver.run(Limits::forever(), |_, event| match event {
                 Event::Deliver(_) => std::panic::panic_any("the second"),
                 _ => std::ops::ControlFlow::<()>::Continue(()),
             })
@@ -311,7 +311,7 @@ fn a7_a_child_is_refused_the_queue() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = split_with(Flow::coalesced().window(1), "forked queue");
+        let (sender, mut receiver) = split_with(Flow::coalesced().window_size(1), "forked queue");
         let ticket = sender.send_tracked(b"before").unwrap();
         sender.send(b"waits").unwrap();
         let pid = fork();

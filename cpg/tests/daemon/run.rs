@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{deadline, join, join_with, payloads, pump, views, wait_for};
-use cpg::{Connect, Ended, Event, Group, Limits, Link, Reconnect, Session, TotemEvents, Waker, packet};
+use cpg::{
+    ConnectOptions, Ended, Event, Group, Limits, Link, Reconnect, Session, TotemEvents, Waker, packet,
+};
 use static_assertions::assert_impl_all;
 use testcluster::Cluster;
 
@@ -25,8 +27,8 @@ fn nothing<L>(_: &L, event: Event<'_>) -> ControlFlow<()> {
 }
 
 /// No ring, which forms anew when a daemon had to wait for the processor, is an event that is not expected.
-fn without_rings() -> Connect {
-    Connect::new().totem_events(TotemEvents::None)
+fn without_rings() -> ConnectOptions {
+    ConnectOptions::new().totem_events(TotemEvents::None)
 }
 
 fn quiet(name: &str) -> Group {
@@ -52,14 +54,11 @@ fn a_handler_ends_it_with_a_value_and_later_events_stay() {
         for byte in 0..5 {
             group.send(&[byte]).unwrap();
         }
-        assert_eq!(group.run(payload).unwrap(), [0]);
-        assert_eq!(
-            group.run_with(Limits::forever().until(deadline()), payload).unwrap(),
-            Ended::Broke(vec![1])
-        );
+        assert_eq!(group.run(Limits::forever(), payload).unwrap(), Ended::Broke(vec![0]));
+        assert_eq!(group.run(Limits::forever().until(deadline()), payload).unwrap(), Ended::Broke(vec![1]));
         // The handler borrows, and sends.
         let mut heard = Vec::new();
-        let last = group.run(|link, event| {
+        let last = group.run(Limits::forever(), |link, event| {
             let Event::Deliver(message) = event else { return Continue(()) };
             heard.extend_from_slice(message.payload());
             if heard.len() == 2 {
@@ -67,7 +66,7 @@ fn a_handler_ends_it_with_a_value_and_later_events_stay() {
             }
             if message.payload() == b"!" { Break(link.me()) } else { Continue(()) }
         });
-        assert_eq!((last.unwrap(), &heard[..]), (group.me(), &[2, 3, 4, b'!'][..]));
+        assert_eq!((last.unwrap(), &heard[..]), (Ended::Broke(group.me()), &[2, 3, 4, b'!'][..]));
     });
 }
 
@@ -79,14 +78,14 @@ fn a_deadline_ends_it_with_and_without_events() {
         pump(&mut group, |events| views(events).next().is_some());
         let waker = Waker::new().unwrap();
         let soon = || Instant::now() + Duration::from_millis(10);
-        assert_eq!(group.run_with(Limits::forever().until(soon()), nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(group.run(Limits::forever().until(soon()), nothing).unwrap(), Ended::TimedOut);
         let wait = Limits::forever().until(soon()).woken_by(&waker);
-        assert_eq!(group.run_with(wait, nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(group.run(wait, nothing).unwrap(), Ended::TimedOut);
         // It is kept though another event is there.
         two_events_wait(&mut group);
         let mut heard = 0;
         let deadline = soon();
-        let ended = group.run_with(Limits::forever().until(deadline), |_, _| {
+        let ended = group.run(Limits::forever().until(deadline), |_, _| {
             wait_for("the deadline", || (Instant::now() >= deadline).then_some(()));
             heard += 1;
             Continue::<()>(())
@@ -100,15 +99,15 @@ fn a_deadline_ends_it_with_and_without_events() {
         assert_eq!((ended, heard), (Ended::TimedOut, 1));
         let (ended, heard) = counted(&mut group, Limits::available().until(past));
         assert_eq!((ended, heard), (Ended::TimedOut, 1));
-        assert_eq!(group.run_with(Limits::forever().until(past), nothing).unwrap(), Ended::TimedOut);
-        assert_eq!(group.run_with(Limits::available().until(past), nothing).unwrap(), Ended::Idle);
+        assert_eq!(group.run(Limits::forever().until(past), nothing).unwrap(), Ended::TimedOut);
+        assert_eq!(group.run(Limits::available().until(past), nothing).unwrap(), Ended::Idle);
     });
 }
 
 /// Runs, and counts the events.
 fn counted(group: &mut Group, limits: Limits<'_>) -> (Ended<()>, usize) {
     let mut heard = 0;
-    let ended = group.run_with(limits, |_, _| {
+    let ended = group.run(limits, |_, _| {
         heard += 1;
         Continue(())
     });
@@ -132,12 +131,12 @@ fn it_ends_with_what_is_there_or_with_so_many_events() {
         assert_eq!(counted(&mut group, Limits::forever().at_most(2).until(later)), (Ended::Enough, 2));
         // The handler's word comes before that.
         two_events_wait(&mut group);
-        assert_eq!(group.run_with(Limits::one(), payload).unwrap(), Ended::Broke(b"one".to_vec()));
-        assert_eq!(group.run_with(Limits::available(), payload).unwrap(), Ended::Broke(b"two".to_vec()));
+        assert_eq!(group.run(Limits::one(), payload).unwrap(), Ended::Broke(b"one".to_vec()));
+        assert_eq!(group.run(Limits::available(), payload).unwrap(), Ended::Broke(b"two".to_vec()));
         // It waits for all of so many: each comes when the one before it has been handled.
         group.send(b"next").unwrap();
         let mut heard = 0;
-        let ended = group.run_with(Limits::forever().at_most(3).until(later), |link, _| {
+        let ended = group.run(Limits::forever().at_most(3).until(later), |link, _| {
             heard += 1;
             link.send(b"next").unwrap();
             Continue::<()>(())
@@ -174,7 +173,7 @@ fn with_a_packet(cluster: &Cluster) -> (Session, Group) {
     let other = cluster.on(2, || join("packet"));
     let me = other.me();
     session
-        .run(|_, event| match event {
+        .run(Limits::forever(), |_, event| match event {
             Event::ConfChg(view) if view.contains(me) => Break(()),
             _ => Continue(()),
         })
@@ -198,14 +197,14 @@ fn a_session_looks_at_all_limits_between_two_messages_of_a_packet() {
             heard.push(message.payload()[0]);
             message.payload()[0]
         };
-        let ended = session.run_with(Limits::forever().woken_by(&waker), |_, event| {
+        let ended = session.run(Limits::forever().woken_by(&waker), |_, event| {
             number(event);
             waker.wake();
             Continue::<()>(())
         });
         assert_eq!(ended.unwrap(), Ended::Woken);
         let soon = Instant::now() + Duration::from_millis(10);
-        let ended = session.run_with(Limits::forever().until(soon), |_, event| {
+        let ended = session.run(Limits::forever().until(soon), |_, event| {
             number(event);
             wait_for("the deadline", || (Instant::now() >= soon).then_some(()));
             Continue::<()>(())
@@ -218,16 +217,13 @@ fn a_session_looks_at_all_limits_between_two_messages_of_a_packet() {
         waker.wake();
         let woken = Limits::available().woken_by(&waker);
         assert_eq!(session.dispatch(woken, |_, _| panic!()).unwrap(), 0);
-        assert_eq!(
-            session.run_with(Limits::one(), |_, event| Break(number(event))).unwrap(),
-            Ended::Broke(3)
-        );
-        let ended = session.run_with(Limits::available().at_most(2), |_, event| {
+        assert_eq!(session.run(Limits::one(), |_, event| Break(number(event))).unwrap(), Ended::Broke(3));
+        let ended = session.run(Limits::available().at_most(2), |_, event| {
             number(event);
             Continue::<()>(())
         });
         assert_eq!(ended.unwrap(), Ended::Enough);
-        let ended = session.run_with(Limits::available(), |_, event| {
+        let ended = session.run(Limits::available(), |_, event| {
             number(event);
             Continue::<()>(())
         });
@@ -244,7 +240,7 @@ fn a_wake_stays_until_it_is_seen_and_many_are_one() {
         let mut group = join("stays");
         let waker = Waker::new().unwrap();
         let run = |group: &mut Group, wait: Limits<'_>| {
-            group.run_with(wait.woken_by(&waker), |_, _| Continue::<()>(())).unwrap()
+            group.run(wait.woken_by(&waker), |_, _| Continue::<()>(())).unwrap()
         };
         waker.clone().wake();
         waker.wake();
@@ -260,7 +256,7 @@ fn a_wake_stays_until_it_is_seen_and_many_are_one() {
         // From within a handler, too, though another event is there; those who do not look do not see it.
         two_events_wait(&mut group);
         let mut heard = 0;
-        let ended = group.run_with(Limits::forever().woken_by(&waker), |_, _| {
+        let ended = group.run(Limits::forever().woken_by(&waker), |_, _| {
             waker.wake();
             heard += 1;
             Continue::<()>(())
@@ -268,7 +264,7 @@ fn a_wake_stays_until_it_is_seen_and_many_are_one() {
         assert_eq!((ended.unwrap(), heard), (Ended::Woken, 1));
         assert_eq!(payloads(&mut group, 1), [b"two"]);
         waker.wake();
-        assert_eq!(group.run_with(Limits::available(), nothing).unwrap(), Ended::Idle);
+        assert_eq!(group.run(Limits::available(), nothing).unwrap(), Ended::Idle);
         assert_eq!(run(&mut group, Limits::available()), Ended::Woken);
     });
 }
@@ -289,13 +285,12 @@ fn each_wake_of_another_thread_is_seen_though_events_never_end() {
             });
             group.send(b"round").unwrap();
             for _ in 0..WAKES {
-                let ended =
-                    group.run_with(Limits::forever().until(deadline()).woken_by(&waker), |link, event| {
-                        if let Event::Deliver(message) = event {
-                            link.send_until(message.payload(), deadline()).unwrap();
-                        }
-                        Continue::<()>(())
-                    });
+                let ended = group.run(Limits::forever().until(deadline()).woken_by(&waker), |link, event| {
+                    if let Event::Deliver(message) = event {
+                        link.send_until(message.payload(), deadline()).unwrap();
+                    }
+                    Continue::<()>(())
+                });
                 assert_eq!(ended.unwrap(), Ended::Woken);
                 seen.fetch_add(1, Ordering::SeqCst);
             }
@@ -328,7 +323,7 @@ fn an_idle_run_does_not_run() {
         let mut group = join("idle");
         pump(&mut group, |events| views(events).next().is_some());
         runs();
-        group.run_with(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
+        group.run(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
     });
 }
 
@@ -336,12 +331,22 @@ fn an_idle_run_does_not_run() {
 fn an_idle_run_of_a_session_does_not_run() {
     assert_sleeps(|runs, waker| {
         let mut session = join_with(Session::options().reconnect(Reconnect::new()), "idle");
-        session.run(|_, event| if let Event::ConfChg(_) = event { Break(()) } else { Continue(()) }).unwrap();
+        session
+            .run(
+                Limits::forever(),
+                |_, event| if let Event::ConfChg(_) = event { Break(()) } else { Continue(()) },
+            )
+            .unwrap();
         // Nor when its queue has been in use.
         session.send(b"x").unwrap();
-        session.run(|_, event| if let Event::Deliver(_) = event { Break(()) } else { Continue(()) }).unwrap();
+        session
+            .run(
+                Limits::forever(),
+                |_, event| if let Event::Deliver(_) = event { Break(()) } else { Continue(()) },
+            )
+            .unwrap();
         runs();
-        session.run_with(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
+        session.run(Limits::forever().until(deadline()).woken_by(waker), nothing).unwrap()
     });
 }
 
@@ -405,12 +410,12 @@ fn a_signal_handler_wakes_whatever_it_interrupts() {
         // Signals come in the middle of wakes, of runs, of their system calls and of the allocator.
         while !DONE.load(Ordering::SeqCst) {
             let wait = Limits::forever().until(deadline()).woken_by(waker);
-            assert_eq!(group.run_with(wait, nothing).unwrap(), Ended::Woken);
+            assert_eq!(group.run(wait, nothing).unwrap(), Ended::Woken);
             woken += 1;
             drop(std::hint::black_box(waker.clone()));
             drop(std::hint::black_box(vec![0_u8; 100]));
             waker.wake();
-            assert_eq!(group.run_with(Limits::available().woken_by(waker), nothing).unwrap(), Ended::Woken);
+            assert_eq!(group.run(Limits::available().woken_by(waker), nothing).unwrap(), Ended::Woken);
         }
         woken
     });

@@ -71,7 +71,7 @@ fn nothing_more(receiver: &mut Receiver) -> u32 {
     let mut taken = 0;
     ensure!(refused(receiver.dispatch(Limits::available(), |_, _| taken += 1)));
     ensure!(refused(receiver.recv_until(Instant::now())));
-    ensure!(refused(receiver.run(|_, _| Continue::<()>(()))));
+    ensure!(refused(receiver.run(Limits::forever(), |_, _| Continue::<()>(()))));
     ensure!(taken == 0);
     ensure!(refused(receiver.sender().try_send(b"of the child")));
     0
@@ -83,7 +83,7 @@ fn number(event: &OwnedEvent) -> Option<u8> {
 
 /// Dispatches five events.
 fn five(receiver: &mut Receiver, handler: &mut dyn FnMut(OwnedEvent)) -> Result<usize> {
-    receiver.dispatch(Limits::one().at_most(5).until(deadline()), |_, event| handler(event.to_owned()))
+    receiver.dispatch(Limits::one().at_most(5).until(deadline()), |_, event| handler(event.into_owned()))
 }
 
 fn messages_and_tickets(flow: Flow) {
@@ -123,7 +123,7 @@ fn a17_a_fork_in_the_middle_of_a_packet_takes_nothing_of_its_rest() {
     own_process!();
     // The first goes alone, and the others travel together: forked in where libcpg has the packet, and in the rest that is kept when
     // a dispatch ends.
-    messages_and_tickets(Flow::coalesced().window(1));
+    messages_and_tickets(Flow::coalesced().window_size(1));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a17_a_fork_takes_nothing_of_the_loss_and_the_return() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let options = Session::options().flow(Flow::new().window(1)).reconnect(Reconnect::new());
+        let options = Session::options().flow(Flow::new().window_size(1)).reconnect(Reconnect::new());
         let (sender, mut receiver) = join_with(options, "returns").split();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
         cluster.pause(1).unwrap();
@@ -141,7 +141,7 @@ fn a17_a_fork_takes_nothing_of_the_loss_and_the_return() {
         let mut next = |heard: &mut Vec<OwnedEvent>| {
             wait_for("the descriptor", || readable(receiver.as_fd()).then_some(()));
             let all = |receiver: &mut Receiver, handler: &mut dyn FnMut(OwnedEvent)| {
-                receiver.dispatch(Limits::available(), |_, event| handler(event.to_owned()))
+                receiver.dispatch(Limits::available(), |_, event| handler(event.into_owned()))
             };
             Forks::dispatch(&mut receiver, heard, |_| true, all, nothing_more).unwrap();
         };
@@ -175,14 +175,14 @@ fn a17_a_fork_while_leaving_leaves_for_the_parent_alone() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut others = Members::start(&cluster, 1, &name("leaves"), 1);
-        let (sender, receiver) = split_with(Flow::new().window(1), "leaves");
+        let (sender, receiver) = split_with(Flow::new().window_size(1), "leaves");
         for number in 0..3_u8 {
             sender.send(&[number]).unwrap();
         }
         let (mut receiver, mut heard) = (Some(receiver), Vec::new());
         let leave = |receiver: &mut Option<Receiver>, handler: &mut dyn FnMut(OwnedEvent)| {
             let receiver = receiver.take().unwrap();
-            receiver.leave_until(deadline(), |_, event| handler(event.to_owned()))
+            receiver.leave_until(deadline(), |_, event| handler(event.into_owned()))
         };
         let at = |event: &OwnedEvent| number(event).is_some();
         Forks::dispatch(&mut receiver, &mut heard, at, leave, |_| {
@@ -219,20 +219,20 @@ fn a17_a_wake_of_the_parents_is_not_the_childs() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         wakes(&mut join("plain"), |group, limits, handler| {
-            group.run_with(limits, |_, event| {
-                handler(event.to_owned());
+            group.run(limits, |_, event| {
+                handler(event.into_owned());
                 Continue(())
             })
         });
-        for options in [Session::options(), Session::options().flow(Flow::coalesced().window(1))] {
+        for options in [Session::options(), Session::options().flow(Flow::coalesced().window_size(1))] {
             let mut session = join_with(options, "session");
             while !matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
             (0..3).for_each(|number| session.send(&[number]).unwrap());
             // Alone, and in a packet.
             for _ in 0..2 {
                 wakes(&mut session, |session, limits, handler| {
-                    session.run_with(limits, |_, event| {
-                        handler(event.to_owned());
+                    session.run(limits, |_, event| {
+                        handler(event.into_owned());
                         Continue(())
                     })
                 });

@@ -55,7 +55,7 @@ const CASES: &[Case] = &[
         gate.call();
         let filled = fill(session.sender())?;
         assert!(matches!(session.send(&[7; 1000]), Err(Error::QueueFull)));
-        assert!(matches!(session.send(&vec![5; 3_000_000]), Err(Error::Waits { .. })));
+        assert!(matches!(session.send(&vec![5; 3_000_000]), Err(Error::WouldWait { .. })));
         gate.returned()?;
         delivered(&mut session, filled)
     }),
@@ -81,15 +81,15 @@ const CASES: &[Case] = &[
         session.send(b"x")?;
         delivered(&mut session, 1)
     }),
-    returns("Session::run_with, until it is woken", |gate| {
+    returns("Session::run, until it is woken", |gate| {
         let mut session = session(gate);
         let waker = Waker::new()?;
         gate.call();
         // Not woken before it has seen a dead daemon.
-        session.run_with(Limits::available(), |_, _| Continue::<()>(()))?;
+        session.run(Limits::available(), |_, _| Continue::<()>(()))?;
         let ended = std::thread::scope(|scope| {
             scope.spawn(|| waker.wake());
-            session.run_with(Limits::forever().woken_by(&waker), |_, _| Continue::<()>(()))
+            session.run(Limits::forever().woken_by(&waker), |_, _| Continue::<()>(()))
         });
         assert_eq!(ended?, Ended::Woken);
         gate.returned()?;
@@ -194,7 +194,7 @@ const CASES: &[Case] = &[
 ];
 
 fn options() -> SessionOptions {
-    Session::options().connect(quiet()).flow(Flow::new().queue(10_000).window(10_000))
+    Session::options().connect(quiet()).flow(Flow::new().queue_size(10_000).window_size(10_000))
 }
 
 /// A session whose first view has been handled.

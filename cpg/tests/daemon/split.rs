@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::{Members, deadline, join_with, name, split_with, wait_for};
-use cpg::{CsError, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Sender, Session};
+use cpg::{CsError, Ended, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Sender, Session};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use testcluster::Cluster;
 
@@ -52,7 +52,7 @@ fn both_halves_do_what_the_session_could() {
         }
         // A handler sends while others do.
         sender.send(b"ask").unwrap();
-        let heard = receiver.run(|own, event| match event {
+        let heard = receiver.run(Limits::forever(), |own, event| match event {
             Event::Deliver(message) if message.payload() == b"answer" => {
                 std::ops::ControlFlow::Break(own.members().unwrap())
             }
@@ -61,7 +61,7 @@ fn both_halves_do_what_the_session_could() {
                 std::ops::ControlFlow::Continue(())
             }
         });
-        assert_eq!(heard.unwrap(), [me]);
+        assert_eq!(heard.unwrap(), Ended::Broke(vec![me]));
     });
 }
 
@@ -121,7 +121,7 @@ fn no_send_follows_the_leave() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for _ in 0..20 {
-            let (sender, receiver) = split_with(Flow::new().queue(10_000), "leave");
+            let (sender, receiver) = split_with(Flow::new().queue_size(10_000), "leave");
             let sent = AtomicUsize::new(0);
             let mut heard = 0;
             std::thread::scope(|scope| {
@@ -235,7 +235,7 @@ fn a_lost_daemon_is_lost_to_both_halves() {
             receiver.recv().unwrap_err(),
             receiver.recv_until(deadline()).unwrap_err(),
             receiver.dispatch(Limits::available(), |_, _| ()).unwrap_err(),
-            receiver.run(|_, _| std::ops::ControlFlow::<()>::Continue(())).unwrap_err(),
+            receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())).unwrap_err(),
             waiting.join().unwrap(),
             receiver.leave().unwrap_err(),
         ] {

@@ -2,7 +2,7 @@
 //! `cs_ipcs_connection_accept`), and joining waits for it.
 
 use crate::support::{deadline, name};
-use cpg::{Connect, CsError, Error, Handle};
+use cpg::{ConnectOptions, CsError, Error, Handle};
 use testcluster::Cluster;
 
 /// Repeats `call` on a daemon that starts meanwhile until it gives something else than a daemon that is not there.
@@ -36,7 +36,7 @@ fn joining_waits_for_a_daemon_that_is_starting() {
     assert!(refused.to_string().contains("it is starting"), "{refused}");
     for _ in 0..10 {
         let early = name("early");
-        let group = while_it_starts(&cluster, || Connect::new().join_until(&early, deadline()));
+        let group = while_it_starts(&cluster, || ConnectOptions::new().join_until(&early, deadline()));
         cluster.on(1, || group.unwrap().leave().unwrap());
     }
 }

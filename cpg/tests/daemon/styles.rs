@@ -32,8 +32,8 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
         let pid = fork();
         if pid == 0 {
             child(move || {
-                ensure!(refused(group.run(go_on)));
-                ensure!(refused(group.run_with(Limits::available().woken_by(&waker), go_on)));
+                ensure!(refused(group.run(Limits::forever(), go_on)));
+                ensure!(refused(group.run(Limits::available().woken_by(&waker), go_on)));
                 ensure!(refused(group.recv()));
                 ensure!(refused(group.recv_until(Instant::now())));
                 ensure!(group.events().next().is_some_and(refused));
@@ -44,7 +44,7 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
                 ensure!(refused(clone.send_tracked(b"from the child")));
                 ensure!(refused(clone.send(&vec![0; 3_000_000])));
                 ensure!(refused(clone.members()));
-                ensure!(refused(receiver.run(go_on)));
+                ensure!(refused(receiver.run(Limits::forever(), go_on)));
                 ensure!(refused(receiver.recv()));
                 ensure!(refused(receiver.recv_until(deadline())));
                 ensure!(refused(receiver.dispatch(Limits::one(), |_, _| ())));
@@ -53,8 +53,8 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
                 ensure!(refused(session.send(b"from the child")));
                 ensure!(refused(session.send_vectored(&[])));
                 ensure!(refused(session.members()));
-                ensure!(refused(session.run(go_on)));
-                ensure!(refused(session.run_with(Limits::available().woken_by(&waker), go_on)));
+                ensure!(refused(session.run(Limits::forever(), go_on)));
+                ensure!(refused(session.run(Limits::available().woken_by(&waker), go_on)));
                 ensure!(refused(session.recv()));
                 ensure!(refused(session.recv_until(Instant::now())));
                 ensure!(refused(session.dispatch(Limits::one(), |_, _| ())));
@@ -77,7 +77,7 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
         assert_eq!(payloads(&mut group, 1), [b"whole"]);
         receiver.leave().unwrap();
         let heard: Vec<_> = session.events().map(Result::unwrap).take(2).collect();
-        assert_eq!(messages(&heard).map(cpg::Message::payload).collect::<Vec<_>>(), [b"before"]);
+        assert_eq!(messages(&heard).map(cpg::OwnedMessage::payload).collect::<Vec<_>>(), [b"before"]);
         session.leave().unwrap();
     });
 }
@@ -141,10 +141,10 @@ fn a_panic_of_a_handler_goes_on_in_the_caller_and_later_events_stay() {
         }
         let mut heard = Vec::new();
         let mut handler = panics(&mut heard);
-        assert_eq!(panic_of(|| group.run(&mut handler)), 0);
+        assert_eq!(panic_of(|| group.run(Limits::forever(), &mut handler)), 0);
         let waker = Waker::new().unwrap();
         let wait = Limits::forever().until(deadline()).woken_by(&waker);
-        assert_eq!(panic_of(|| group.run_with(wait, &mut handler)), 1);
+        assert_eq!(panic_of(|| group.run(wait, &mut handler)), 1);
         assert_eq!(panic_of(|| group.dispatch(Limits::one(), |link, event| _ = handler(link, event))), 2);
         let Some(OwnedEvent::Deliver(last)) = group.recv_until(deadline()).unwrap() else { panic!() };
         drop(handler);
@@ -165,17 +165,17 @@ fn a_panic_of_a_handler_of_a_session_goes_on_in_the_caller_and_later_events_stay
         }
         let mut heard = Vec::new();
         let mut handler = panics(&mut heard);
-        assert_eq!(panic_of(|| session.run(&mut handler)), 0);
+        assert_eq!(panic_of(|| session.run(Limits::forever(), &mut handler)), 0);
         let waker = Waker::new().unwrap();
         let wait = Limits::forever().until(deadline()).woken_by(&waker);
-        assert_eq!(panic_of(|| session.run_with(wait, &mut handler)), 1);
+        assert_eq!(panic_of(|| session.run(wait, &mut handler)), 1);
         assert_eq!(
             panic_of(|| session.dispatch(Limits::one(), |sender, event| _ = handler(sender, event))),
             2
         );
         let (sender, mut receiver) = session.split();
-        assert_eq!(panic_of(|| receiver.run(&mut handler)), 3);
-        assert_eq!(panic_of(|| receiver.run_with(wait, &mut handler)), 4);
+        assert_eq!(panic_of(|| receiver.run(Limits::forever(), &mut handler)), 3);
+        assert_eq!(panic_of(|| receiver.run(wait, &mut handler)), 4);
         let dispatch = || receiver.dispatch(Limits::one(), |sender, event| _ = handler(sender, event));
         assert_eq!(panic_of(dispatch), 5);
         let Some(OwnedEvent::Deliver(last)) = receiver.recv_until(deadline()).unwrap() else { panic!() };
@@ -192,9 +192,9 @@ fn a_panic_of_a_handler_of_a_session_goes_on_in_the_caller_and_later_events_stay
 macro_rules! until_the_error {
     ($member:ty) => {{
         let styles: [fn(&mut $member) -> Error; 7] = [
-            |member| member.run(go_on).unwrap_err(),
-            |member| member.run_with(Limits::forever().woken_by(&Waker::new().unwrap()), go_on).unwrap_err(),
-            |member| member.run_with(Limits::forever().until(deadline()), go_on).unwrap_err(),
+            |member| member.run(Limits::forever(), go_on).unwrap_err(),
+            |member| member.run(Limits::forever().woken_by(&Waker::new().unwrap()), go_on).unwrap_err(),
+            |member| member.run(Limits::forever().until(deadline()), go_on).unwrap_err(),
             |member| member.events().find_map(Result::err).unwrap(),
             |member| loop {
                 if let Err(error) = member.recv() {

@@ -65,7 +65,7 @@ fn a_ticket_is_resolved_while_the_dispatch_waits_for_more() {
                     resolved.unwrap();
                 });
                 let limits = Limits::forever().woken_by(&waker);
-                let ended = receiver.run_with::<()>(limits, |_, _| Continue(())).unwrap();
+                let ended = receiver.run::<()>(limits, |_, _| Continue(())).unwrap();
                 assert_eq!(ended, Ended::Woken);
             });
         }
@@ -194,7 +194,7 @@ fn a_ticket_does_not_keep_the_membership() {
         drop((sender, receiver));
         let handle = cpg::Handle::connect().unwrap();
         wait_for("the end", || handle.processes().unwrap().next().is_none().then_some(()));
-        assert!(matches!(ticket.wait(), Err(Error::Unheard)));
+        assert!(matches!(ticket.wait(), Err(Error::ReceiverDropped)));
     });
 }
 
@@ -236,11 +236,11 @@ fn lost(flow: Flow, hear: fn(Receiver) -> Ends) {
 
 #[test]
 fn what_a_lost_daemon_leaves_undelivered_comes_back_to_a_handler() {
-    for flow in [Flow::new().window(100_000), Flow::coalesced().packet_size(100).window(300)] {
+    for flow in [Flow::new().window_size(100_000), Flow::coalesced().packet_size(100).window_size(300)] {
         lost(flow, |mut receiver| {
             let (mut delivered, mut returned) = (Vec::new(), Vec::new());
             let error = receiver
-                .run(|_, event| {
+                .run(Limits::forever(), |_, event| {
                     match event {
                         Event::Deliver(message) => delivered.push(message.payload().to_vec()),
                         Event::Undelivered(message) => returned.push(message),
@@ -257,7 +257,7 @@ fn what_a_lost_daemon_leaves_undelivered_comes_back_to_a_handler() {
 
 #[test]
 fn what_a_lost_daemon_leaves_undelivered_comes_back_one_by_one() {
-    lost(Flow::new().window(100_000), |mut receiver| {
+    lost(Flow::new().window_size(100_000), |mut receiver| {
         let (mut delivered, mut returned) = (Vec::new(), Vec::new());
         for event in receiver.events() {
             match event {
@@ -273,7 +273,7 @@ fn what_a_lost_daemon_leaves_undelivered_comes_back_one_by_one() {
 
 #[test]
 fn what_a_lost_daemon_leaves_undelivered_comes_back_when_leaving() {
-    lost(Flow::new().window(100_000), |receiver| {
+    lost(Flow::new().window_size(100_000), |receiver| {
         let (mut delivered, mut returned) = (Vec::new(), Vec::new());
         let error = receiver
             .leave_until(deadline(), |_, event| match event {
@@ -291,7 +291,7 @@ fn what_a_lost_daemon_leaves_undelivered_comes_back_when_leaving() {
 fn what_is_not_sent_by_the_deadline_of_a_leave_comes_back() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = split_with(Flow::new().window(1), "late");
+        let (sender, mut receiver) = split_with(Flow::new().window_size(1), "late");
         receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
         let tickets = [b"first", b"other"].map(|text| sender.send_tracked(text).unwrap());
         let mut returned = Vec::new();
@@ -312,7 +312,7 @@ fn what_is_not_sent_by_the_deadline_of_a_leave_comes_back() {
 fn a_panic_while_messages_come_back_leaves_the_others() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let (sender, mut receiver) = split_with(Flow::new().window(1), "panic");
+        let (sender, mut receiver) = split_with(Flow::new().window_size(1), "panic");
         receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
         cluster.pause(1).unwrap();
         for number in 0..3_u8 {
@@ -321,7 +321,7 @@ fn a_panic_while_messages_come_back_leaves_the_others() {
         cluster.kill(1).unwrap();
         let returned = Cell::new(0);
         let mut next = || {
-            receiver.run(|_, event| {
+            receiver.run(Limits::forever(), |_, event| {
                 let Event::Undelivered(message) = event else { return Continue(()) };
                 assert_eq!(message.payload(), [returned.get()]);
                 returned.set(returned.get() + 1);

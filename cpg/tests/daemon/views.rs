@@ -23,8 +23,8 @@ fn a_view_answers_for_all_its_nodes() {
     assert!(!view.contains(Member::new(NodeId::new(3), me.pid())));
 
     // Borrowed and kept say the same.
-    let borrowed = view.as_confchg();
-    assert_eq!(borrowed.to_view(), *view);
+    let borrowed = view.as_view();
+    assert_eq!(borrowed.into_owned(), *view);
     assert_eq!(borrowed.lowest(), view.lowest());
     assert_eq!(borrowed.on_node(NodeId::new(3)).collect::<Vec<_>>(), on(3));
     assert!(borrowed.includes_me() && borrowed.contains(me));

@@ -11,7 +11,7 @@ use crate::support::waits::{
     with_a_dead_daemon, with_a_paused_daemon,
 };
 use crate::support::{Members, deadline, join, name, payloads, pump, views};
-use cpg::{Connect, Ended, Error, Event, Group, Handle, Limits, OwnedEvent, TotemEvents, Waker};
+use cpg::{ConnectOptions, Ended, Error, Event, Group, Handle, Limits, OwnedEvent, TotemEvents, Waker};
 
 #[test]
 fn nothing_is_lost_to_a_paused_daemon() {
@@ -33,7 +33,7 @@ fn nothing_waits_for_a_dead_daemon() {
 
 const CASES: &[Case] = &[
     waits("Handle::connect", connect),
-    waits("Connect::join_until", join_anew),
+    waits("ConnectOptions::join_until", join_anew),
     waits("Handle::join_until", join_a_handle),
     waits("Daemon::local_node", |gate| {
         let handle = Handle::connect()?;
@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
         let group = idle(gate);
         gate.call();
         let mut processes = group.daemon().processes()?;
-        assert!(processes.any(|process| process.unwrap().member == group.me()));
+        assert!(processes.any(|process| process.unwrap().member() == group.me()));
         Ok(())
     }),
     waits("Daemon::processes_of", |gate| {
@@ -72,7 +72,7 @@ const CASES: &[Case] = &[
         let group = idle(gate);
         let mut processes = group.daemon().processes_of(group.name())?;
         gate.call();
-        assert_eq!(processes.next().unwrap()?.member, group.me());
+        assert_eq!(processes.next().unwrap()?.member(), group.me());
         Ok(())
     }),
     ends("drop of Processes", |gate| {
@@ -104,7 +104,7 @@ const CASES: &[Case] = &[
     }),
     waits("Handle::dispatch", |gate| {
         // Rings are its only events, of which there is none in a cluster of one node but the first.
-        let mut handle = Connect::new().totem_events(TotemEvents::InitialAndChanges).open()?;
+        let mut handle = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).open()?;
         gate.call();
         // To be sure of an answer: a request, and what is there then.
         handle.local_node()?;
@@ -223,32 +223,32 @@ const CASES: &[Case] = &[
         let mut group = idle(gate);
         gate.call();
         let _ = group.send(b"x");
-        group.run(|_, event| {
+        group.run(Limits::forever(), |_, event| {
             is_x(&event);
             Break(())
         })?;
         Ok(())
     }),
-    returns("Group::run_with, until a deadline", |gate| {
+    returns("Group::run, until a deadline", |gate| {
         let mut group = idle(gate);
         gate.call();
         let _ = group.send(b"x");
-        let ended = group.run_with(Limits::forever().until(soon()), |_, _| Continue::<()>(()))?;
+        let ended = group.run(Limits::forever().until(soon()), |_, _| Continue::<()>(()))?;
         assert_eq!(ended, Ended::TimedOut);
         gate.returned()?;
         assert_eq!(payloads(&mut group, 1), [b"x"]);
         Ok(())
     }),
-    returns("Group::run_with, until it is woken", |gate| {
+    returns("Group::run, until it is woken", |gate| {
         let mut group = idle(gate);
         let waker = Waker::new()?;
         gate.call();
         let _ = group.send(b"x");
         // Not woken before it has seen a dead daemon.
-        group.run_with(Limits::available(), |_, _| Continue::<()>(()))?;
+        group.run(Limits::available(), |_, _| Continue::<()>(()))?;
         let ended = std::thread::scope(|scope| {
             scope.spawn(|| waker.wake());
-            group.run_with(Limits::forever().woken_by(&waker), |_, _| Continue::<()>(()))
+            group.run(Limits::forever().woken_by(&waker), |_, _| Continue::<()>(()))
         });
         assert_eq!(ended?, Ended::Woken);
         gate.returned()?;
@@ -325,7 +325,7 @@ fn connect(gate: &Gate) -> Result<(), End> {
 
 fn join_anew(gate: &Gate) -> Result<(), End> {
     gate.call();
-    let mut group = Connect::new().join_until(gate.name(), deadline())?;
+    let mut group = ConnectOptions::new().join_until(gate.name(), deadline())?;
     group.send(b"x")?;
     assert_eq!(payloads(&mut group, 1), [b"x"]);
     Ok(())

@@ -91,7 +91,7 @@ fn a_callback_of_an_outer_dispatch_reaches_nobody_from_an_inner_one() {
     });
     let mut heard = Vec::new();
     let taken = outer.dispatch(Limits::available(), |_, event| {
-        heard.push(event.to_owned());
+        heard.push(event.into_owned());
         heard.extend(events(&mut inner));
     });
     assert_eq!(taken.unwrap(), 2);
@@ -204,7 +204,7 @@ fn a_callback_within_a_callback_reaches_nobody() {
         let mut heard = Vec::new();
         joined
             .dispatch(Limits::available(), |event| {
-                heard.push(event.to_owned());
+                heard.push(event.into_owned());
                 stub.deliver(Some(&short_name()), (1, 1), &mut [b'3']);
                 stub.confchg(Some(&short_name()), [NONE; 3]);
                 stub.totem_confchg(1, 1, List::Null(0));
@@ -259,7 +259,7 @@ fn a_callback_after_a_panic_reaches_nobody() {
         let mut heard = Vec::new();
         let dispatch = AssertUnwindSafe(|| {
             joined.dispatch(Limits::available(), |event| {
-                heard.push(event.to_owned());
+                heard.push(event.into_owned());
                 panic_any(heard.len());
             })
         });

@@ -42,7 +42,7 @@ fn a8_a_count_is_good_for_the_dispatch_that_made_it_alone() {
         }
     });
     // It ends between the count and the event.
-    let ended = session.run_with(Limits::forever().woken_by(&waker), |_, event| Break(event.to_owned()));
+    let ended = session.run(Limits::forever().woken_by(&waker), |_, event| Break(event.into_owned()));
     assert_eq!(ended.unwrap(), Ended::Woken);
     stub.reply(Replies { members: 129, ..SOUND });
     let refused = session.dispatch(Limits::available(), |_, event| panic!("{event:?}")).unwrap_err();

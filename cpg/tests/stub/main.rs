@@ -61,7 +61,7 @@ impl Joined {
     /// All events that are planned.
     fn events(&mut self) -> Vec<OwnedEvent> {
         let mut events = Vec::new();
-        self.dispatch(Limits::available(), |event| events.push(event.to_owned())).unwrap();
+        self.dispatch(Limits::available(), |event| events.push(event.into_owned())).unwrap();
         events
     }
 
@@ -80,7 +80,7 @@ impl Joined {
 /// All events that are planned.
 fn events(group: &mut Group) -> Vec<OwnedEvent> {
     let mut events = Vec::new();
-    group.dispatch(Limits::available(), |_, event| events.push(event.to_owned())).unwrap();
+    group.dispatch(Limits::available(), |_, event| events.push(event.into_owned())).unwrap();
     events
 }
 

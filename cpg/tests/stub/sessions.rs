@@ -1,7 +1,11 @@
 //! What a session alone makes of it.
 
-use cpg::{CsError, Error, Limits, OwnedEvent, Session};
-use cpg_sys::CS_ERR_NO_MEMORY;
+use std::fs::File;
+use std::os::fd::IntoRawFd as _;
+use std::time::{Duration, Instant};
+
+use cpg::{CsError, Error, Limits, OwnedEvent, Reconnect, Session};
+use cpg_sys::{CS_ERR_LIBRARY, CS_ERR_NO_MEMORY};
 
 use crate::join_session;
 use crate::stub::{self, SOUND};
@@ -17,7 +21,7 @@ fn any_size_of_message_that_libcpg_names_is_borne() {
             for len in [0, 1, 50, 5000] {
                 match sender.try_send(&vec![0; len]) {
                     Ok(()) => assert!(len <= limit),
-                    Err(Error::Waits { .. }) => assert!(len > limit || limit == 0),
+                    Err(Error::WouldWait { .. }) => assert!(len > limit || limit == 0),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -33,7 +37,8 @@ fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
     stub.plan(|_| CS_ERR_NO_MEMORY);
     stub.plan(|_| panic!("it is dispatched after an error that ended the membership"));
     let mut events = Vec::new();
-    let error = session.dispatch(Limits::available(), |_, event| events.push(event.to_owned())).unwrap_err();
+    let error =
+        session.dispatch(Limits::available(), |_, event| events.push(event.into_owned())).unwrap_err();
     assert_eq!(error.code(), Some(CsError::NoMemory));
     let [OwnedEvent::Undelivered(message)] = &events[..] else { panic!("{events:?}") };
     assert_eq!((message.payload(), message.error().code()), (&b"in flight"[..], Some(CsError::NoMemory)));
@@ -42,4 +47,25 @@ fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
         assert_eq!(again.unwrap_err(), error);
         assert_eq!(session.send(b"more").unwrap_err(), error);
     }
+}
+
+#[test]
+fn an_error_that_ends_the_search_for_the_daemon_is_why_nothing_can_be_sent() {
+    let pause = Duration::from_millis(1);
+    let reconnect = Reconnect::new().keep_queue().pauses(pause, pause);
+    let (mut session, stub) = join_session(Session::options().reconnect(reconnect));
+    // The thread that closes the old connection makes the new one, whose descriptor has no size of a buffer.
+    let file = File::open("/dev/null").unwrap().into_raw_fd();
+    stub.on_finalize(move |_| stub::first_replies(stub::Replies { descriptor: Some(file), ..SOUND }));
+    stub.plan(|_| CS_ERR_LIBRARY);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let lost = session.recv_until(deadline).unwrap();
+    assert!(matches!(lost, Some(OwnedEvent::Lost(_))), "{lost:?}");
+    session.send(b"waits").unwrap();
+    let Some(OwnedEvent::Undelivered(message)) = session.recv_until(deadline).unwrap() else { panic!() };
+    let error = session.recv_until(deadline).unwrap_err();
+    assert!(matches!(error, Error::Io { call: "getsockopt", .. }), "{error}");
+    assert_eq!(*message.error(), error);
+    assert_eq!(session.send(b"x").unwrap_err(), error);
+    assert_eq!(session.sender().try_send(b"x").unwrap_err(), error);
 }

@@ -46,6 +46,8 @@ pub struct Replies {
     pub max_atomic: u32,
     /// The length of the group's name in the entries of an iteration.
     pub name_length: Option<u32>,
+    /// The descriptor, in place of one that says that events wait.
+    pub descriptor: Option<c_int>,
 }
 
 /// The answers that a daemon gives to the one member of a group.
@@ -55,6 +57,7 @@ pub const SOUND: Replies = Replies {
     flow_control: CPG_FLOW_CONTROL_DISABLED,
     max_atomic: 1024 * 1024 - 1024,
     name_length: None,
+    descriptor: None,
 };
 
 struct Table {
@@ -315,7 +318,7 @@ pub unsafe extern "C" fn cpg_finalize(handle: cpg_handle_t) -> cs_error_t {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_fd_get(handle: cpg_handle_t, fd: *mut c_int) -> cs_error_t {
-    request(handle, |state| put(fd, state.sockets.0.as_raw_fd()))
+    request(handle, |state| put(fd, state.replies.descriptor.unwrap_or(state.sockets.0.as_raw_fd())))
 }
 
 #[unsafe(no_mangle)]

@@ -140,7 +140,7 @@ fn lists_up_to_the_limit_are_views() {
         .collect();
     assert_eq!(sizes, [[0; 3], [0; 3], [0, 3, 0], [128, 0, 0], [0; 3], [0; 3], [128; 3]]);
     let OwnedEvent::TotemConfChg(ring) = &heard[3] else { panic!("{heard:?}") };
-    assert_eq!((ring.id().seq, ring.id().node), (1 << 63, NodeId::new(u32::MAX)));
+    assert_eq!((ring.id().seq(), ring.id().node()), (1 << 63, NodeId::new(u32::MAX)));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn numbers_that_no_header_has_are_kept() {
     let heard = events(&mut group);
     let [OwnedEvent::ConfChg(view)] = &heard[..] else { panic!("{heard:?}") };
     for list in [view.left(), view.joined()] {
-        let seen: Vec<_> = list.iter().map(|member| (member.pid(), member.reason().code())).collect();
+        let seen: Vec<_> = list.iter().map(|member| (member.pid(), u32::from(member.reason()))).collect();
         assert_eq!(seen, reasons.map(|reason| (reason, reason)));
         assert_eq!(list[2].reason(), Reason::Unknown(42));
         assert!(format!("{list:?}").contains("reason 4294967295"));
@@ -241,7 +241,7 @@ fn replies_stay_within_their_bounds() {
     for length in [0, 128, 129, 1 << 31, u32::MAX] {
         stub.reply(stub::Replies { name_length: Some(length), members: 2, ..SOUND });
         for process in group.daemon().processes().unwrap() {
-            assert_eq!(process.unwrap().group.len(), length.min(128) as usize);
+            assert_eq!(process.unwrap().group().len(), length.min(128) as usize);
         }
     }
     let error = group.zero_copy(10).unwrap_err();

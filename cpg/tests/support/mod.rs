@@ -16,7 +16,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use cpg::{Group, GroupName, Handle, Limits, Message, OwnedEvent, View};
+use cpg::{Group, GroupName, Handle, Limits, OwnedEvent, OwnedMessage, OwnedView};
 use testcluster::Cluster;
 use testcluster::child::succeed;
 
@@ -40,8 +40,9 @@ pub fn pump(group: &mut Group, mut done: impl FnMut(&[OwnedEvent]) -> bool) -> V
     let mut events = Vec::new();
     let deadline = deadline();
     while !done(&events) {
-        let handled =
-            group.dispatch(Limits::one().until(deadline), |_, event| events.push(event.to_owned())).unwrap();
+        let handled = group
+            .dispatch(Limits::one().until(deadline), |_, event| events.push(event.into_owned()))
+            .unwrap();
         assert_eq!(handled, 1, "nothing more came after {events:?}");
     }
     events
@@ -53,17 +54,17 @@ pub fn payloads(group: &mut Group, count: usize) -> Vec<Vec<u8>> {
     messages(&events).map(|message| message.payload().to_vec()).collect()
 }
 
-pub fn messages(events: &[OwnedEvent]) -> impl Iterator<Item = &Message> {
+pub fn messages(events: &[OwnedEvent]) -> impl Iterator<Item = &OwnedMessage> {
     events
         .iter()
         .filter_map(|event| if let OwnedEvent::Deliver(message) = event { Some(message) } else { None })
 }
 
-pub fn views(events: &[OwnedEvent]) -> impl Iterator<Item = &View> {
+pub fn views(events: &[OwnedEvent]) -> impl Iterator<Item = &OwnedView> {
     events.iter().filter_map(|event| if let OwnedEvent::ConfChg(view) = event { Some(view) } else { None })
 }
 
-pub fn rings(events: &[OwnedEvent]) -> impl Iterator<Item = &cpg::Ring> {
+pub fn rings(events: &[OwnedEvent]) -> impl Iterator<Item = &cpg::OwnedRing> {
     events
         .iter()
         .filter_map(|event| if let OwnedEvent::TotemConfChg(ring) = event { Some(ring) } else { None })
@@ -218,7 +219,7 @@ pub fn pump_session(
     let deadline = deadline();
     while !done(&events) {
         let limits = Limits::one().until(deadline);
-        let handled = session.dispatch(limits, |_, event| events.push(event.to_owned())).unwrap();
+        let handled = session.dispatch(limits, |_, event| events.push(event.into_owned())).unwrap();
         assert_eq!(handled, 1, "nothing more came after {events:?}");
     }
     events

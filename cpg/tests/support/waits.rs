@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Error, TotemEvents};
+use cpg::{ConnectOptions, Error, TotemEvents};
 use testcluster::Cluster;
 
 use super::{asleep_after, wait_for};
@@ -126,8 +126,8 @@ pub fn soon() -> Instant {
 }
 
 /// Without the rings of a daemon that has just been started.
-pub fn quiet() -> Connect {
-    Connect::new().totem_events(TotemEvents::None)
+pub fn quiet() -> ConnectOptions {
+    ConnectOptions::new().totem_events(TotemEvents::None)
 }
 
 /// An error that says that the deadline has passed, or another one.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::support::tasks::{eventually, message, on_each_runtime, soon};
 use crate::support::{Members, deadline, join_with, name, wait_for};
 use cpg::tokio::{Receiver, Sender, Session};
-use cpg::{CsError, Error, Event, Handle, Message, OwnedEvent, Result};
+use cpg::{CsError, Error, Event, Handle, OwnedEvent, OwnedMessage, Result};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -55,7 +55,7 @@ fn a_task_joins_sends_receives_and_leaves() {
         for expected in [&b"short"[..], b"at once", &long] {
             assert_eq!(message(&mut session).await, expected);
         }
-        assert!(matches!(session.try_send(&long), Err(Error::Waits { call: "cpg_mcast_joined" })));
+        assert!(matches!(session.try_send(&long), Err(Error::WouldWait { call: "cpg_mcast_joined" })));
         assert_eq!(soon(session.members()).await.unwrap(), [session.me()]);
         // What was under way is seen to the end.
         session.send(b"last").await.unwrap();
@@ -76,7 +76,7 @@ fn a_failed_join_is_an_error() {
     on_each_runtime(1, |_| async {
         let _first = soon(Session::join("once")).await.unwrap();
         assert_eq!(soon(Session::join("once")).await.unwrap_err().code(), Some(CsError::Exist));
-        assert!(matches!(soon(Session::join("")).await.unwrap_err(), Error::Name(_)));
+        assert!(matches!(soon(Session::join("")).await.unwrap_err(), Error::InvalidName(_)));
     });
 }
 
@@ -92,7 +92,7 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
             let before = views + heard.len();
             let refuses = |sender: &Sender| {
                 let long = vec![0; sender.max_atomic_message_size() + 1];
-                assert!(matches!(sender.try_send(&long), Err(Error::Waits { call: "cpg_mcast_joined" })));
+                assert!(matches!(sender.try_send(&long), Err(Error::WouldWait { call: "cpg_mcast_joined" })));
             };
             let handling = session.dispatch(|sender, event| {
                 assert_eq!(sender.me(), me);
@@ -198,7 +198,7 @@ fn a_session_and_its_receiver_are_streams() {
         }
         let text = |event: Option<Result<OwnedEvent>>| {
             let Some(Ok(OwnedEvent::Deliver(message))) = event else { panic!("{event:?}") };
-            String::from_utf8(Message::into_payload(message)).unwrap()
+            String::from_utf8(OwnedMessage::into_payload(message)).unwrap()
         };
         assert_eq!(text(next(&mut session).await), "one");
         // A stream takes one at a time as well: the rest is for others.
@@ -257,7 +257,7 @@ fn leaving_hands_over_nothing_after_the_own_leave() {
                 let handle = Handle::connect().unwrap();
                 wait_for("all to be gone", || handle.processes().unwrap().next().is_none().then_some(()));
             }
-            events.push(event.to_owned());
+            events.push(event.into_owned());
         });
         soon(leaving).await.unwrap();
         let [OwnedEvent::Deliver(_), OwnedEvent::ConfChg(last)] = &events[..] else { panic!("{events:?}") };

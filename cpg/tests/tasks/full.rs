@@ -6,7 +6,7 @@ use crate::support::process::own_process;
 use crate::support::tasks::{by_hand, current, message, polled, soon, ticks};
 use crate::support::{Members, join_with, name, readable};
 use cpg::tokio::Session;
-use cpg::{Connect, Error, OwnedEvent, TotemEvents};
+use cpg::{ConnectOptions, Error, OwnedEvent, TotemEvents};
 use testcluster::Cluster;
 
 /// A session with 127 other members, which has heard of all of them; and its descriptor.
@@ -14,7 +14,7 @@ async fn full(cluster: &Cluster, group: &'static str) -> (Vec<Members>, Session,
     // The daemon lets only so many connect at once.
     let members = [32, 32, 32, 31].map(|count| Members::start(cluster, 1, &name(group), count));
     let joining = tokio::task::spawn_blocking(move || {
-        let connect = Connect::new().totem_events(TotemEvents::None);
+        let connect = ConnectOptions::new().totem_events(TotemEvents::None);
         join_with(cpg::Session::options().connect(connect), group)
     });
     let session = joining.await.unwrap();

@@ -95,9 +95,9 @@ fn what_is_under_way_is_settled_or_kept() {
         until_lost(&mut receiver).await;
         until_lost(&mut other).await;
         assert!(soon(failing).await.unwrap_err().is_connection_lost());
-        assert!(matches!(refused.try_send(b"x"), Err(Error::Away)));
-        assert!(matches!(soon(refused.send(b"x")).await, Err(Error::Away)));
-        assert!(matches!(soon(refused.send(&vec![0; 3 << 20])).await, Err(Error::Away)));
+        assert!(matches!(refused.try_send(b"x"), Err(Error::NoMembership)));
+        assert!(matches!(soon(refused.send(b"x")).await, Err(Error::NoMembership)));
+        assert!(matches!(soon(refused.send(&vec![0; 3 << 20])).await, Err(Error::NoMembership)));
         assert!(soon(sender.members()).await.unwrap_err().is_connection_lost());
         let kept = soon(sender.send_tracked(b"kept")).await.unwrap();
         let long = tokio::spawn({
@@ -128,7 +128,7 @@ fn leaving_and_dropping_end_it() {
         until_lost(&mut drops).await;
         soon(sender.send(b"kept")).await.unwrap();
         let mut handed_back = Vec::new();
-        let leaving = leaves.leave_until(deadline(), |_, event| handed_back.push(event.to_owned()));
+        let leaving = leaves.leave_until(deadline(), |_, event| handed_back.push(event.into_owned()));
         soon(leaving).await.unwrap();
         let [OwnedEvent::Undelivered(message)] = &handed_back[..] else { panic!("{handed_back:?}") };
         assert_eq!(message.payload(), b"kept");

@@ -9,7 +9,7 @@ use crate::support::waits::{
     with_a_dead_daemon, with_a_paused_daemon,
 };
 use cpg::tokio::{Receiver, Sender, Session};
-use cpg::{Connect, Error, OwnedEvent, TotemEvents};
+use cpg::{ConnectOptions, Error, OwnedEvent, TotemEvents};
 
 #[test]
 fn nothing_is_lost_to_a_paused_daemon() {
@@ -155,7 +155,7 @@ fn run(case: impl Future<Output = Result<(), End>>) -> Result<(), End> {
 /// A session whose first view has been handled.
 async fn joined(gate: &Gate) -> Session {
     // Without the rings of a daemon that has just been started.
-    let connect = Connect::new().totem_events(TotemEvents::None);
+    let connect = ConnectOptions::new().totem_events(TotemEvents::None);
     let joining = Session::options().connect(connect).join_until(gate.name(), deadline());
     let mut session = joining.await.unwrap();
     assert!(matches!(session.recv().await.unwrap(), OwnedEvent::ConfChg(_)));

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use cpg::{Event, Group, OwnedEvent, Session};
+use cpg::{Event, Group, Limits, OwnedEvent, Session};
 use testcluster::Cluster;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -46,7 +46,7 @@ fn member() -> Result<()> {
     println!("joined");
     std::io::stdin().lock().read_line(&mut String::new())?;
     let mut messages = 0_u64;
-    group.run(|_, event| match event {
+    group.run(Limits::forever(), |_, event| match event {
         Event::Deliver(message) if message.payload() == b"end" => std::ops::ControlFlow::Break(()),
         Event::Deliver(_) => {
             messages += 1;

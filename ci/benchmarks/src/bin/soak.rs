@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Event, Handle, Limits, OwnedEvent, Receiver, Reconnect, Sender, Session};
+use cpg::{ConnectOptions, Event, Handle, Limits, OwnedEvent, Receiver, Reconnect, Sender, Session};
 use testcluster::Cluster;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -220,7 +220,7 @@ fn rounds(cluster: &Cluster, time: Duration, counts: &Counts) -> Vec<Sample> {
 
 /// A membership from its beginning to its end, with all that a group can do.
 fn by_hand() {
-    let mut group = Connect::new().join_until("by hand", deadline()).unwrap();
+    let mut group = ConnectOptions::new().join_until("by hand", deadline()).unwrap();
     let handle = Handle::connect().unwrap();
     assert!(handle.groups().unwrap().any(|name| name.unwrap() == *group.name()));
     assert_eq!(group.members().unwrap(), [group.me()]);
@@ -253,7 +253,7 @@ fn by_a_task() {
 /// Restarts the daemon under a group that ends with it, and waits for the one that comes back.
 fn restart(cluster: &Cluster, counts: &Counts) {
     let before = counts.rejoined.load(Ordering::SeqCst);
-    let mut lost = Connect::new().join_until("lost", deadline()).unwrap();
+    let mut lost = ConnectOptions::new().join_until("lost", deadline()).unwrap();
     cluster.kill(1).unwrap();
     let error = loop {
         if let Err(error) = lost.recv() {

@@ -63,10 +63,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
                 group.dispatch(Limits::available(), |_, event| count.event(&event))?;
             }
         }
-        "deliver-run" => join()?.run(|_, event| {
-            count.event(&event);
-            if count.delivered == messages { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?,
+        "deliver-run" => {
+            join()?.run(Limits::forever(), |_, event| {
+                count.event(&event);
+                if count.delivered == messages { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+        }
         "send" => {
             let group = join()?;
             for _ in 0..messages {

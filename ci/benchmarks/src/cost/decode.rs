@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::process::Command;
 
-use cpg::{Event, Flow, packet};
+use cpg::{Event, Flow, Limits, packet};
 
 use super::case::join_session;
 use super::stub::Stub;
@@ -19,6 +19,9 @@ pub const DECODER: &str = "decode";
 /// The size of a packet that is full by default, and of its messages.
 const PACKET: usize = 256 << 10;
 const MESSAGE: usize = 64;
+
+/// The size of a message with its length before it, which takes one byte.
+const FRAME: usize = 1 + MESSAGE;
 
 /// Packets in a measurement, which then takes a second or less, and measurements.
 const PACKETS: usize = 10_000;
@@ -48,14 +51,14 @@ pub fn run(stub: &Stub) -> Result<[(&'static str, Spread); 2]> {
 fn full_packet() -> Vec<u8> {
     let mut bytes = Vec::new();
     packet::begin(&mut bytes);
-    while bytes.len() + packet::frame_len(MESSAGE) <= PACKET {
+    while bytes.len() + FRAME <= PACKET {
         packet::push(&mut bytes, &[7; MESSAGE]);
     }
     bytes
 }
 
 fn messages() -> usize {
-    (PACKET - packet::HEADER_LEN) / packet::frame_len(MESSAGE) * PACKETS
+    (PACKET - packet::HEADER_LEN) / FRAME * PACKETS
 }
 
 /// Messages a second.
@@ -80,7 +83,7 @@ pub fn receive() -> Result<()> {
     let mut session = join_session(Flow::coalesced())?;
     let (mut count, mut sum) = (0, 0);
     let began = now();
-    session.run(|_, event| {
+    session.run(Limits::forever(), |_, event| {
         if let Event::Deliver(message) = event {
             count += 1;
             sum += use_of(message.payload());

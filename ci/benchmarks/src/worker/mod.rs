@@ -58,7 +58,7 @@ fn options(task: &Task) -> SessionOptions {
         _ => Flow::new(),
     };
     if let Some(sizes) = task.sizes {
-        flow = flow.window(sizes.window).packet_size(sizes.packet);
+        flow = flow.window_size(sizes.window).packet_size(sizes.packet);
     }
     SessionOptions::new().flow(flow)
 }

@@ -83,7 +83,7 @@ fn beside(send: impl FnOnce() -> Result<()> + Send, receiver: &mut Receiver, tal
 }
 
 fn receive(receiver: &mut Receiver, tally: &mut Tally, until: impl Fn(&Tally) -> bool) -> Result<()> {
-    receiver.run(|_, event| {
+    receiver.run(Limits::forever(), |_, event| {
         tally.event(&event);
         if until(tally) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cpg::{ConfChg, Error, Event, Member};
+use cpg::{Error, Event, Member};
 use cpg_checker::record::{self, Change, Ending, Fate, MessageId, Record, Ring, View};
 
 use super::say;
@@ -199,8 +199,8 @@ impl Book {
             Event::Deliver(message) => self.deliver(message.payload(), message.sender()),
             Event::ConfChg(view) => self.view(*view),
             Event::TotemConfChg(ring) => {
-                let id = ring.ring_id();
-                self.write(&Record::Totem(Ring { seq: id.seq, node: id.node.get() }));
+                let id = ring.id();
+                self.write(&Record::Totem(Ring { seq: id.seq(), node: id.node().get() }));
             }
             Event::Undelivered(message) => self.back(message),
             Event::Lost(_) => self.end(Ending::Lost, true),
@@ -217,13 +217,13 @@ impl Book {
     }
 
     /// As [`event`](Self::event), of a message that owns its bytes.
-    pub fn message(&self, message: &cpg::Message) {
+    pub fn message(&self, message: &cpg::OwnedMessage) {
         self.deliver(message.payload(), message.sender());
     }
 
     /// As [`event`](Self::event), of a new ring.
-    pub fn ring(&self, ring: &cpg::Ring) {
-        self.write(&Record::Totem(Ring { seq: ring.id().seq, node: ring.id().node.get() }));
+    pub fn ring(&self, ring: &cpg::OwnedRing) {
+        self.write(&Record::Totem(Ring { seq: ring.id().seq(), node: ring.id().node().get() }));
     }
 
     fn deliver(&self, payload: &[u8], sender: Member) {
@@ -251,10 +251,10 @@ impl Book {
         }
     }
 
-    fn view(&self, view: ConfChg<'_>) {
+    fn view(&self, view: cpg::View<'_>) {
         let changes = |list: &[Member]| -> Vec<Change> {
             list.iter()
-                .map(|&who| (member(who), u8::try_from(who.reason().code()).unwrap_or(u8::MAX)))
+                .map(|&who| (member(who), u8::try_from(u32::from(who.reason())).unwrap_or(u8::MAX)))
                 .collect()
         };
         self.write(&Record::View(View {
@@ -272,7 +272,7 @@ impl Book {
         };
         let seq = parsed.id.seq;
         let fate = match message.error() {
-            Error::Dropped => Fate::BackDropped,
+            Error::DroppedByDaemon => Fate::BackDropped,
             _ if message.was_sent() => Fate::BackSent,
             _ => Fate::BackUnsent,
         };

@@ -14,7 +14,7 @@ use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cpg::{Connect, Reconnect, SessionOptions};
+use cpg::{ConnectOptions, Reconnect, SessionOptions};
 use cpg_checker::record::{Ending, Record};
 
 use crate::Result;
@@ -62,8 +62,8 @@ impl Task {
     }
 }
 
-fn connect() -> Connect {
-    Connect::new().totem_events(cpg::TotemEvents::InitialAndChanges)
+fn connect() -> ConnectOptions {
+    ConnectOptions::new().totem_events(cpg::TotemEvents::InitialAndChanges)
 }
 
 /// Runs to the end of the process.

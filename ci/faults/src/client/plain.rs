@@ -47,7 +47,7 @@ fn handle(group: &mut Group, task: &Task, book: &Book, traffic: &mut Traffic) ->
         }
         return Ok(());
     }
-    group.run_with(Limits::forever().until(until), |link, event| {
+    group.run(Limits::forever().until(until), |link, event| {
         book.event(&event, me);
         let quiet = book.is_quiet();
         if !quiet && matches!(event, Event::Deliver(_)) && traffic.random.one_in(16) {
@@ -61,7 +61,7 @@ fn handle(group: &mut Group, task: &Task, book: &Book, traffic: &mut Traffic) ->
 fn owned(event: &OwnedEvent, book: &Book, me: cpg::Member) {
     match event {
         OwnedEvent::Deliver(message) => book.message(message),
-        OwnedEvent::ConfChg(view) => book.event(&Event::ConfChg(view.as_confchg()), me),
+        OwnedEvent::ConfChg(view) => book.event(&Event::ConfChg(view.as_view()), me),
         OwnedEvent::TotemConfChg(ring) => book.ring(ring),
         other => eprintln!("not understood: {other:?}"),
     }

@@ -96,7 +96,7 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
             if let Some(time) = book.take_stall() {
                 thread::sleep(time);
             }
-            let handled = receiver.run_with(Limits::forever().until(Instant::now() + TICK), |link, event| {
+            let handled = receiver.run(Limits::forever().until(Instant::now() + TICK), |link, event| {
                 book.event(&event, link.me());
                 Continue::<()>(())
             });

@@ -41,7 +41,7 @@ fn handle(
     traffic: &mut Traffic,
 ) -> cpg::Result<()> {
     let limits = Limits::forever().until(Instant::now() + TICK);
-    session.run_with(limits, |sender, event| {
+    session.run(limits, |sender, event| {
         book.event(&event, sender.me());
         let quiet = book.is_quiet();
         if !quiet && matches!(event, Event::Deliver(_)) && traffic.random.one_in(16) {

@@ -59,7 +59,7 @@ fn a_message_that_is_refused_leaves_its_packet() {
     let first = push(&outbox, b"first", &|_| None).unwrap();
     let error = push(&outbox, b"second", &|_| Some(Err(LOST))).unwrap_err();
     assert_eq!(error.code(), Some(CsError::Library));
-    assert!(matches!(push(&outbox, b"third", &|_| None), Err(Error::Away)));
+    assert!(matches!(push(&outbox, b"third", &|_| None), Err(Error::NoMembership)));
     outbox.lose(&LOST);
     assert_eq!(look(&outbox, 0), "returned first");
     assert_eq!(look(&outbox, 0), "on");
@@ -206,5 +206,20 @@ fn a_task_that_gives_up_waiting_for_space_leaves_nothing_behind() {
         assert_eq!(outbox.lock().unwrap().space_wakers.len(), 1);
         outbox.forget_task(number.unwrap());
         assert!(outbox.lock().unwrap().space_wakers.is_empty());
+    }
+}
+
+#[test]
+fn a_queue_whose_receiver_goes_while_the_connection_is_lost_was_not_left() {
+    for keep in [false, true] {
+        let outbox = outbox(Some(keep));
+        outbox.lose(&LOST);
+        let waits = push(&outbox, b"waits", &|_| None);
+        assert_eq!(waits.is_ok(), keep);
+        outbox.unheard(&|_| None);
+        assert_eq!(push(&outbox, b"late", &|_| None), Err(Error::ReceiverDropped));
+        if let Ok(number) = waits {
+            assert_eq!(outbox.outcome(number), Some(Err(Error::ReceiverDropped)));
+        }
     }
 }

@@ -24,7 +24,7 @@ fn returned(queue: &mut Queue) -> Vec<(Vec<u8>, bool, Error)> {
 
 #[test]
 fn what_waits_together_travels_together() {
-    let mut queue = Queue::new(Flow::coalesced().packet_size(30).window(1));
+    let mut queue = Queue::new(Flow::coalesced().packet_size(30).window_size(1));
     push(&mut queue, b"first");
     let first = send(&mut queue);
     assert_eq!(first.len(), 1);
@@ -40,16 +40,16 @@ fn what_waits_together_travels_together() {
 #[test]
 fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
     for flow in [Flow::new(), Flow::coalesced().packet_size(1)] {
-        let mut queue = Queue::new(flow.window(usize::MAX));
+        let mut queue = Queue::new(flow.window_size(usize::MAX));
         let numbers = [b"a", b"b", b"c"].map(|message| push(&mut queue, message));
         let sent = send(&mut queue);
         assert_eq!(queue.arrived(&sent[2]), Some(2..3));
         queue.settle(3);
         assert_eq!(
             returned(&mut queue),
-            [b"a", b"b"].map(|message| (message.to_vec(), true, Error::Dropped))
+            [b"a", b"b"].map(|message| (message.to_vec(), true, Error::DroppedByDaemon))
         );
-        let dropped = Some(Err(Error::Dropped));
+        let dropped = Some(Err(Error::DroppedByDaemon));
         assert_eq!(numbers.map(|number| queue.outcome(number)), [dropped.clone(), dropped, Some(Ok(()))]);
         // One that was dropped and comes all the same is nobody's.
         assert_eq!(queue.arrived(&sent[0]), None);
@@ -59,7 +59,7 @@ fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
 
 #[test]
 fn the_end_gives_back_what_has_not_arrived() {
-    for flow in [Flow::new().window(1), Flow::coalesced().window(1)] {
+    for flow in [Flow::new().window_size(1), Flow::coalesced().window_size(1)] {
         let mut queue = Queue::new(flow);
         push(&mut queue, b"arrived");
         let sent = send(&mut queue);
@@ -71,7 +71,7 @@ fn the_end_gives_back_what_has_not_arrived() {
             assert_eq!(send(&mut queue).len(), 1);
         }
         queue.end(&Error::Left);
-        queue.end(&Error::Unheard);
+        queue.end(&Error::ReceiverDropped);
         let all = returned(&mut queue);
         assert_eq!(
             all.iter().map(|(message, ..)| &message[..]).collect::<Vec<_>>(),
@@ -112,7 +112,7 @@ fn a_long_message_has_its_turn() {
 
 #[test]
 fn the_limit_is_of_what_waits_and_one_may_always() {
-    let mut queue = Queue::new(Flow::coalesced().window(1).queue(10));
+    let mut queue = Queue::new(Flow::coalesced().window_size(1).queue_size(10));
     push(&mut queue, &[0; 100]);
     assert_eq!(queue.push(&[], 0), Err(Full));
     send(&mut queue);
@@ -124,7 +124,7 @@ fn the_limit_is_of_what_waits_and_one_may_always() {
 
 #[test]
 fn messages_that_are_taken_back_leave_no_trace() {
-    let mut queue = Queue::new(Flow::new().window(usize::MAX));
+    let mut queue = Queue::new(Flow::new().window_size(usize::MAX));
     let mut last = None;
     for _ in 0..3 {
         let refused = push(&mut queue, b"refused");
@@ -163,7 +163,7 @@ fn messages_that_are_taken_back_leave_no_trace() {
 #[test]
 fn the_window_is_filled_again_at_each_arrival_and_with_packets_when_half_of_it_is_free() {
     let packets = Flow::coalesced().packet_size(9);
-    for (flow, arrivals) in [(Flow::new().window(4 * LEAST), 1), (packets.window(4 * 9), 2)] {
+    for (flow, arrivals) in [(Flow::new().window_size(4 * LEAST), 1), (packets.window_size(4 * 9), 2)] {
         let mut queue = Queue::new(flow);
         for number in 0..5 {
             push(&mut queue, &[number]);

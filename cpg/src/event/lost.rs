@@ -1,0 +1,22 @@
+//! The end of a membership with its connection.
+
+use crate::error::Error;
+
+/// A membership has ended with the connection to its daemon; the session is on its way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    pub(crate) generation: u64,
+    pub(crate) error: Error,
+}
+
+impl Lost {
+    /// Which membership has ended: 1 for the first, and one more for each that follows.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// What said so.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+}
