@@ -271,7 +271,12 @@ impl Receiver {
     /// The leave has gone as `left` says, with why what has not come back by now does not come: it is handed back.
     pub(crate) fn end_leave(&mut self, left: &Result<Error>, handler: &mut impl FnMut(&Sender, Event<'_>)) {
         let outbox = self.sender.shared().outbox();
-        outbox.end(left.as_ref().unwrap_or(&Error::Left));
+        outbox.end(match left {
+            Ok(error) => error,
+            // The membership had ended before it could be left.
+            Err(error) if error.is_final() => error,
+            Err(_) => &Error::Left,
+        });
         while let Some(message) = outbox.take_returned() {
             handler(&self.sender, Event::Undelivered(message));
         }

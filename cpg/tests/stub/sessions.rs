@@ -50,6 +50,20 @@ fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
 }
 
 #[test]
+fn what_a_leave_finds_lost_was_not_left() {
+    let (session, stub) = join_session(Session::options());
+    session.send(b"in flight").unwrap();
+    stub.reply(stub::Replies { code: CS_ERR_LIBRARY, ..SOUND });
+    let mut errors = Vec::new();
+    let error = session.leave_until(Instant::now() + Duration::from_secs(30), |_, event| {
+        let OwnedEvent::Undelivered(message) = event.into_owned() else { panic!() };
+        errors.push(message.error().clone());
+    });
+    let error = error.unwrap_err();
+    assert_eq!((error.code(), &errors[..]), (Some(CsError::Library), &[error.clone()][..]));
+}
+
+#[test]
 fn an_error_that_ends_the_search_for_the_daemon_is_why_nothing_can_be_sent() {
     let pause = Duration::from_millis(1);
     let reconnect = Reconnect::new().keep_queue().pauses(pause, pause);
