@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! Errors: what can go wrong, and what to do about it.
 
 use std::fmt;
 use std::io;
@@ -41,7 +41,7 @@ pub enum Error {
     Cs {
         /// The C function.
         call: &'static str,
-        /// What it returned.
+        /// The code that it returned.
         code: CsError,
     },
 
@@ -139,7 +139,7 @@ pub enum Error {
     NoSharedMemory {
         /// Bytes asked for.
         len: usize,
-        /// What trying it gave.
+        /// The error of trying it.
         source: SystemError,
     },
 
@@ -191,7 +191,7 @@ pub enum Error {
     /// The deadline passed first.
     #[error("the deadline passed while waiting for {waiting_for}")]
     TimedOut {
-        /// What had not happened yet.
+        /// The event that had not come.
         waiting_for: &'static str,
     },
 
@@ -224,7 +224,7 @@ impl Error {
         Self::Cs { call, code: CsError::from_code(code) }
     }
 
-    /// What libcpg returned, if the error is one of its own.
+    /// The code that libcpg returned, if the error is one of its own.
     pub const fn code(&self) -> Option<CsError> {
         match self {
             Self::Cs { code, .. } => Some(*code),
@@ -232,7 +232,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed in a moment.
+    /// True if the same call may succeed in a moment.
     ///
     /// So it is for a [queue](Self::QueueFull) that is full, for `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming (B7), and for
     /// `CS_ERR_INTERRUPT`, which says that a membership change stopped a message above the atomic size: all
@@ -242,13 +242,13 @@ impl Error {
         matches!(self, Self::QueueFull | Self::Cs { code: CsError::TryAgain | CsError::Interrupt, .. })
     }
 
-    /// Whether the daemon has gone, or was never there: the handle is of no further use, and a new one can be
+    /// True if the daemon has gone, or was never there: the handle is of no further use, and a new one can be
     /// had when the daemon is back (B9). A session that [reconnects](crate::Reconnect) gets it by itself.
     pub const fn is_connection_lost(&self) -> bool {
         matches!(self, Self::NoMembership | Self::Cs { code: CsError::Library | CsError::BadHandle, .. })
     }
 
-    fn kind(&self) -> io::ErrorKind {
+    const fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Cs { code, .. } => code.kind(),
             Self::StackTooSmall { .. } => io::ErrorKind::OutOfMemory,
@@ -258,8 +258,8 @@ impl Error {
             Self::InvalidName(_) | Self::MessageTooLong { .. } => io::ErrorKind::InvalidInput,
             Self::QueueFull => io::ErrorKind::WouldBlock,
             Self::Left | Self::NoMembership | Self::ReceiverDropped => io::ErrorKind::NotConnected,
-            Self::DroppedByDaemon => io::ErrorKind::Other,
-            Self::Io { source, .. } => source.kind(),
+            // Not the kind of its source: no thread to be had is EAGAIN, and `WouldBlock` asks for another try at once.
+            Self::DroppedByDaemon | Self::Io { .. } => io::ErrorKind::Other,
             Self::TimedOut { .. } => io::ErrorKind::TimedOut,
             Self::Forked { .. } => io::ErrorKind::PermissionDenied,
             Self::GroupTooLarge { .. } | Self::WouldWait { .. } => io::ErrorKind::Unsupported,
