@@ -42,7 +42,7 @@
 //! | B6 | `CS_DISPATCH_BLOCKING` cannot be stopped | waits with `poll` on the descriptor, up to a deadline or a [`Waker`](crate::Waker) |
 //! | B7 | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when it is over | [`Error::is_retryable`](crate::Error::is_retryable); the queue of a [`Sender`](crate::Sender) is clocked by own deliveries instead, [`Link::send_until`](crate::Link::send_until) waits |
 //! | B8 | a message above the atomic size is sent in parts, and a membership change stops it | the whole message is refused with a retryable error, and a [`Sender`](crate::Sender) begins it again; what libcpg prints meanwhile goes to `/dev/null` |
-//! | B9 | when the daemon has gone everything is `CS_ERR_LIBRARY`, or `CS_ERR_TRY_AGAIN` for ever if it died under flow control; undispatched events are lost | the socket is looked at, and both are [`Error::is_connection_lost`](crate::Error::is_connection_lost); a group can [come back](crate::Reconnect) by itself |
+//! | B9 | when the daemon has gone everything is `CS_ERR_LIBRARY`, or `CS_ERR_TRY_AGAIN` for ever if it died under flow control; undispatched events are lost | the socket is looked at, and both are [`Error::is_connection_lost`](crate::Error::is_connection_lost); a session can [come back](crate::Reconnect) by itself |
 //! | B10 | an idle dispatch is an error with one flag and none with another | 0 events, in both cases |
 //! | B11 | a signal does not end a dispatch | nor does it here; a deadline does |
 //! | B12 | flow control is always "disabled", guarantees are ignored, zero-copy depends on the version | said in the documentation of each |

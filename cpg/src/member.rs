@@ -102,7 +102,7 @@ impl Member {
         self.pid
     }
 
-    /// Why it joined or left; [`Reason::Undefined`] for a member that is neither.
+    /// The reason why it joined or left; [`Reason::Undefined`] for a member that is neither.
     pub const fn reason(&self) -> Reason {
         Reason::from_code(self.reason)
     }
@@ -192,7 +192,7 @@ impl fmt::Debug for Member {
     }
 }
 
-/// Why a member joined or left.
+/// The reason why a member joined or left.
 ///
 /// ```
 /// use cpg::Reason;

@@ -10,12 +10,12 @@ pub struct Lost {
 }
 
 impl Lost {
-    /// Which membership has ended: 1 for the first, and one more for each that follows.
+    /// The number of the membership that has ended: 1 for the first, and one more for each that follows.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// What said so.
+    /// The error that said so.
     pub fn error(&self) -> &Error {
         &self.error
     }

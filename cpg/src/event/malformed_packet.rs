@@ -21,17 +21,17 @@ impl<'a> MalformedPacket<'a> {
         self.group
     }
 
-    /// Who sent it.
+    /// The sender.
     pub fn sender(&self) -> Member {
         self.sender
     }
 
-    /// What could not be read: all of the packet, or what is left after the messages that could.
+    /// The bytes that could not be read: the whole packet, or the rest of it after the messages that could.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// What is wrong with it.
+    /// The error that reading it met.
     pub fn error(&self) -> format::Error {
         self.error
     }
@@ -99,22 +99,22 @@ impl OwnedMalformedPacket {
         &self.group
     }
 
-    /// Who sent it.
+    /// The sender.
     pub fn sender(&self) -> Member {
         self.sender
     }
 
-    /// What could not be read; see [`MalformedPacket::bytes`](crate::MalformedPacket::bytes).
+    /// The bytes that could not be read; see [`MalformedPacket::bytes`](crate::MalformedPacket::bytes).
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What could not be read, without a copy.
+    /// The bytes that could not be read, without a copy.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// What is wrong with it.
+    /// The error that reading it met.
     pub fn error(&self) -> format::Error {
         self.error
     }

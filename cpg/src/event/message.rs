@@ -45,7 +45,7 @@ impl Message<'_> {
         self.group
     }
 
-    /// Who sent it; its [`reason`](Member::reason) is undefined.
+    /// The sender; its [`reason`](Member::reason) is undefined.
     pub fn sender(&self) -> Member {
         self.sender
     }
@@ -61,9 +61,9 @@ impl Message<'_> {
         self.payload
     }
 
-    /// Whether it came in a [packet](crate::packet). In a [coalesced](crate::Flow::coalesced) session a message that did not is from
-    /// a member that does not know of packets, and is handed over whole; in a [`Group`](crate::Group) and in other sessions none
-    /// does.
+    /// True if it came in a [packet](crate::packet). In a [coalesced](crate::Flow::coalesced) session a message that did not
+    /// is from a member that does not know of packets, and is handed over whole. In a [`Group`](crate::Group) and in other sessions
+    /// no message does.
     pub fn is_packed(&self) -> bool {
         self.packed
     }
@@ -126,7 +126,7 @@ impl OwnedMessage {
         &self.group
     }
 
-    /// Who sent it.
+    /// The sender.
     pub fn sender(&self) -> Member {
         self.sender
     }
@@ -136,7 +136,7 @@ impl OwnedMessage {
         &self.payload
     }
 
-    /// Whether it came in a packet; see [`Message::is_packed`](crate::Message::is_packed).
+    /// True if it came in a packet; see [`Message::is_packed`](crate::Message::is_packed).
     pub fn is_packed(&self) -> bool {
         self.packed
     }

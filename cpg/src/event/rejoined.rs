@@ -11,12 +11,12 @@ pub struct Rejoined<'a> {
 }
 
 impl<'a> Rejoined<'a> {
-    /// Which membership begins: one more than that which was [lost](crate::Lost::generation).
+    /// The number of the membership that begins: one more than that which was [lost](crate::Lost::generation).
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Who is in the group now.
+    /// The view that it begins with.
     pub fn view(&self) -> View<'a> {
         self.view
     }
@@ -63,12 +63,12 @@ impl OwnedRejoined {
         Rejoined { generation: self.generation, view: self.view.as_view() }
     }
 
-    /// Which membership begins: one more than that which was [lost](crate::Lost::generation).
+    /// The number of the membership that begins: one more than that which was [lost](crate::Lost::generation).
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Who is in the group now.
+    /// The view that it begins with.
     pub fn view(&self) -> &OwnedView {
         &self.view
     }

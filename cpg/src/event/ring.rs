@@ -4,8 +4,7 @@ use std::fmt;
 
 use crate::member::NodeId;
 
-/// Which ring of totem, the protocol under corosync, is running: a new one is formed each time that nodes
-/// come or go.
+/// The identity of a ring of totem, the protocol under corosync: a new ring is formed each time that nodes come or go.
 ///
 /// Order and equality are those of the pair. The sequence number grows from one ring to the next on a node,
 /// and is the number that quorum and DLM know as the ring sequence.
@@ -80,7 +79,7 @@ pub struct Ring<'a> {
 }
 
 impl<'a> Ring<'a> {
-    /// Which ring it is.
+    /// The identity of the ring.
     pub fn id(&self) -> RingId {
         self.id
     }
@@ -109,7 +108,7 @@ impl OwnedRing {
         Ring { id: self.id, members: &self.members }
     }
 
-    /// Which ring it is.
+    /// The identity of the ring.
     pub fn id(&self) -> RingId {
         self.id
     }
@@ -120,7 +119,7 @@ impl OwnedRing {
     }
 }
 
-/// Which [rings](crate::Event::TotemConfChg) a handle gets.
+/// The [rings](crate::Event::TotemConfChg) that a handle hears of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum TotemEvents {

@@ -50,13 +50,13 @@ impl Undelivered {
         self.0.payload
     }
 
-    /// Whether the daemon had taken it. Such a message may have reached other members, when the connection was lost before the
+    /// True if the daemon had taken it. Such a message may have reached other members, when the connection was lost before the
     /// own delivery; one that it had not taken has reached nobody.
     pub fn was_sent(&self) -> bool {
         self.0.sent
     }
 
-    /// Why it was not delivered.
+    /// The reason why it was not delivered.
     pub fn error(&self) -> &Error {
         &self.0.error
     }

@@ -54,27 +54,27 @@ impl<'a> View<'a> {
         self.members
     }
 
-    /// Who left, each with a [reason](Member::reason).
+    /// The members that left, each with a [reason](Member::reason).
     pub fn left(&self) -> &'a [Member] {
         self.left
     }
 
-    /// Who joined, each with a [reason](Member::reason).
+    /// The members that joined, each with a [reason](Member::reason).
     pub fn joined(&self) -> &'a [Member] {
         self.joined
     }
 
-    /// Whether this member is in the group now.
+    /// True if this member is in the group now.
     pub fn includes_me(&self) -> bool {
         self.contains(self.me)
     }
 
-    /// Whether this is the view that this member joined with: its first.
+    /// True for the view that this member joined with: its first.
     pub fn is_first(&self) -> bool {
         self.joined.contains(&self.me)
     }
 
-    /// Whether `member` is in the group now.
+    /// True if `member` is in the group now.
     pub fn contains(&self, member: Member) -> bool {
         self.members.contains(&member)
     }
@@ -153,27 +153,27 @@ impl OwnedView {
         &self.members
     }
 
-    /// Who left with the last change.
+    /// The members that left with the last change.
     pub fn left(&self) -> &[Member] {
         &self.left
     }
 
-    /// Who joined with the last change.
+    /// The members that joined with the last change.
     pub fn joined(&self) -> &[Member] {
         &self.joined
     }
 
-    /// Whether this member is in the group.
+    /// True if this member is in the group.
     pub fn includes_me(&self) -> bool {
         self.as_view().includes_me()
     }
 
-    /// Whether this is the view that this member joined with: its first.
+    /// True for the view that this member joined with: its first.
     pub fn is_first(&self) -> bool {
         self.as_view().is_first()
     }
 
-    /// Whether `member` is in the group.
+    /// True if `member` is in the group.
     pub fn contains(&self, member: Member) -> bool {
         self.as_view().contains(member)
     }

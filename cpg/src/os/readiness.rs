@@ -10,7 +10,7 @@ use crate::os::fd;
 /// An epoll instance over the handle's descriptor and a timer, which says that a dispatch has something to do without an event
 /// of libcpg's: the rest of a packet, messages to hand back, a send to try again.
 ///
-/// It stays the same when a group comes back with another handle; then a bell is part of it, which says that there is one.
+/// It stays the same when a session comes back with another handle; then a bell is part of it, which says that there is one.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     timer: OwnedFd,

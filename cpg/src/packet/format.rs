@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// What a packet begins with.
+/// The bytes that a packet begins with.
 pub const MAGIC: [u8; 4] = [0xc9, b'P', b'G', 0xb5];
 
 /// The version that is written and read here.
@@ -19,7 +19,7 @@ pub const MAX_MESSAGE: usize = 0x7fff_ffff;
 
 pub(super) const HEADER: [u8; HEADER_LEN] = [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], VERSION, 0];
 
-/// What is wrong with a packet.
+/// A place where a packet is not as the format has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -46,7 +46,7 @@ pub enum Error {
     Message {
         /// The length that the message should have.
         len: usize,
-        /// How much of it there is.
+        /// The bytes of it that are there.
         left: usize,
     },
 }

@@ -8,7 +8,7 @@ use super::format::{Error, HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, VERSION};
 /// The flags that change the meaning of what follows.
 const BINDING_FLAGS: u8 = 0x0f;
 
-/// Whether these bytes are a packet, well formed or not: whether they begin with the [magic](MAGIC).
+/// True if these bytes are a packet, well formed or not: if they begin with the [magic](MAGIC).
 ///
 /// ```
 /// use cpg::packet;
@@ -22,7 +22,7 @@ pub fn is_packet(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// Whether the header can be read; then frames begin at [`HEADER_LEN`].
+/// Reads the header; frames begin at [`HEADER_LEN`].
 #[inline]
 pub(crate) fn check_header(bytes: &[u8]) -> Result<(), Error> {
     if bytes.starts_with(&HEADER) { Ok(()) } else { check_odd_header(bytes) }
@@ -98,7 +98,7 @@ impl<'a> Frames<'a> {
     /// The messages of this packet.
     ///
     /// # Errors
-    /// What is wrong with the header.
+    /// The error that the header has.
     #[inline]
     pub fn new(packet: &'a mut [u8]) -> Result<Self, Error> {
         check_header(packet)?;
@@ -152,7 +152,7 @@ pub fn messages(packet: &[u8]) -> Messages<'_> {
     }
 }
 
-/// What [`messages`] makes. The first error is the last item.
+/// The iterator of [`messages`]. The first error is the last item.
 ///
 /// ```
 /// use cpg::packet::{self, Error, Messages};
@@ -167,7 +167,7 @@ pub fn messages(packet: &[u8]) -> Messages<'_> {
 #[must_use]
 pub struct Messages<'a> {
     unread: &'a [u8],
-    /// What the header is like, until it has been told.
+    /// The error of the header, until it has been told.
     error: Option<Error>,
     failed: bool,
 }

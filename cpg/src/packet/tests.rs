@@ -1,4 +1,4 @@
-//! What is written is read, and what is not a packet harms nobody.
+//! Packets that were written are read, and other bytes harm nobody.
 
 use std::io::IoSlice;
 
@@ -24,7 +24,7 @@ fn framed(bytes: &[u8]) -> Vec<u8> {
     [&packet(&[]), bytes].concat()
 }
 
-/// What a packet holds: messages, where the frame after each begins, and what is wrong after them.
+/// The contents of a packet: messages, where the frame after each begins, and what is wrong after them.
 #[derive(Debug, Default, PartialEq)]
 struct Contents {
     messages: Vec<Vec<u8>>,

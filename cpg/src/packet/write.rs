@@ -100,7 +100,7 @@ const fn prefix_len(len: usize) -> usize {
     }
 }
 
-/// How many bytes [`push`] appends for a message of `len` bytes.
+/// The bytes that [`push`] appends for a message of `len` bytes.
 #[inline]
 pub(crate) const fn frame_len(len: usize) -> usize {
     prefix_len(len) + len

@@ -1,8 +1,8 @@
-//! How much a session has under way.
+//! The limits of what a session has under way.
 
 use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 
-/// How the sending queue of a session works, and whether its messages travel in packets.
+/// The sizes of a session's sending queue, and the choice of packets for its messages.
 ///
 /// Part of [`SessionOptions`](crate::SessionOptions). All sizes are in bytes.
 ///
@@ -55,7 +55,7 @@ pub struct Flow {
     pub(crate) queue: usize,
 }
 
-/// What a message in flight counts for at least, so that small ones have a limit too.
+/// The bytes that a message in flight counts for at least, so that small ones have a limit too.
 pub(crate) const LEAST: usize = 128;
 
 impl Flow {
@@ -82,18 +82,18 @@ impl Flow {
         Self { packet: bytes, ..self }
     }
 
-    /// The bytes that may wait to be sent: 512 KiB if this is not called, in a coalesced session 4 MiB. One message may always wait, however
-    /// large.
+    /// The bytes that may wait to be sent: 512 KiB if this is not called, in a coalesced session 4 MiB. One message may always
+    /// wait, however large.
     pub fn queue_size(self, bytes: usize) -> Self {
         Self { queue: bytes, ..self }
     }
 
-    /// What goes with a message that travels alone, at most.
+    /// The bytes that go with a message that travels alone, at most.
     pub(crate) fn overhead(self) -> usize {
         if self.coalesce { HEADER_LEN + MAX_PREFIX } else { 0 }
     }
 
-    /// What a message, or a packet, of this length counts for in flight.
+    /// The bytes that a message, or a packet, of this length counts for in flight.
     pub(crate) fn cost(self, len: usize) -> usize {
         len.max(if self.coalesce { self.packet } else { LEAST })
     }

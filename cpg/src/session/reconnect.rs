@@ -17,16 +17,17 @@ use crate::group::backoff::Pauses;
 /// 3. [`Event::Rejoined`](crate::Event::Rejoined): the generation that begins, and its first view. **What the program knew
 ///    of the group is stale**: others went on without it.
 ///
-/// From the loss until the handler gets `Rejoined`, nothing can be sent: [`Error::NoMembership`](crate::Error::NoMembership) says so. (A
-/// [`Sender`](crate::Sender) may be told to [keep](Self::keep_queue) messages.) Tickets of messages that were under way fail.
+/// From the loss until the handler gets `Rejoined`, nothing can be sent: [`Error::NoMembership`](crate::Error::NoMembership)
+/// says so. (A [`Sender`](crate::Sender) may be told to [keep](Self::keep_queue) messages.) Tickets of messages that were under
+/// way fail.
 ///
 /// The [descriptor](crate::Session#impl-AsFd-for-Session) of the session stays the same, so that event loops need not hear of it.
 ///
 /// Errors that waiting does not mend end it, and are returned by the dispatch, for good: the daemon refuses this user
 /// ([`CsError::Access`](crate::CsError::Access)), this process is in the group by another handle
-/// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`](crate::Error::GroupTooLarge)). Leaving or dropping the session ends it
-/// at any time.
-/// A thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
+/// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`](crate::Error::GroupTooLarge)), the
+/// operating system refuses something ([`Error::Io`](crate::Error::Io)). Leaving or dropping the session ends it at any time. A
+/// thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
 /// anew (B5).
 ///
 /// That thread connects at times that the program does not know, and may hold a lock of libqb's or of this crate's (A12) when

@@ -56,7 +56,8 @@ impl Ticket {
     /// Waits until the message has been delivered; another thread must be dispatching meanwhile.
     ///
     /// # Errors
-    /// Why it was not delivered. [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can end the wait.
+    /// Why it was not delivered. [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can end the
+    /// wait.
     pub fn wait(self) -> Result<()> {
         self.outbox.wait_outcome(self.number, None)
     }
