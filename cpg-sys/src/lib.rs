@@ -1,6 +1,6 @@
 //! Raw declarations of libcpg, the closed process groups of the [corosync] cluster engine.
 //!
-//! Every function, type and constant of `corosync/cpg.h` is here under its C name, with the C documentation,
+//! Every function, type and constant of `corosync/cpg.h` is here under its C name, with documentation of this crate's own,
 //! and of `corosync/corotypes.h` the two enumerations that they use. Nothing is made safe: programs want
 //! the crate [`corosync-cpg`], which is built on this one, and other bindings may want these.
 //! The C library's own manual is in `cpg_overview(3)` and in `cpg_model_initialize(3)` and its neighbours.
@@ -57,7 +57,7 @@
 //! Without the feature they come from a file in this crate. That takes neither libclang nor the header, and a
 //! build takes one second instead of fifteen: for distributions, cross builds and documentation.
 //! The two are the same for every libcpg since [`MINIMUM_VERSION`] and on every architecture, and a test
-//! fails where they are not.
+//! fails where they are not. The documentation is this crate's own, and put before either.
 //!
 //! # For build scripts of dependents
 //!
@@ -80,7 +80,6 @@ pub const MINIMUM_VERSION: &str = env!("CPG_SYS_MINIMUM_VERSION");
 
 // The C library's names, bindgen's style.
 #[allow(
-    missing_docs,
     non_camel_case_types,
     non_snake_case,
     unused_qualifications,
@@ -91,10 +90,8 @@ pub const MINIMUM_VERSION: &str = env!("CPG_SYS_MINIMUM_VERSION");
 mod bindings {
     use libc::iovec;
 
-    #[cfg(cpg_sys_generated)]
-    include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
-    #[cfg(not(cpg_sys_generated))]
-    include!("bindings.rs");
+    // Those of bindings.rs or of the installed header, with the documentation of declarations.md.
+    include!(concat!(env!("OUT_DIR"), "/declarations.rs"));
 }
 
 pub use bindings::*;

@@ -1,9 +1,10 @@
 //! The build script on machines that lack something, run by itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
+use crate::declarations::{COMMITTED, tokens};
 use crate::machine::{self, INCLUDE, text};
 
 const TARGET: &str = env!("CPG_SYS_TARGET");
@@ -11,24 +12,31 @@ const TARGET: &str = env!("CPG_SYS_TARGET");
 /// A run of the script in an environment that says nothing, but for `settings`.
 struct Run {
     output: Output,
+    out_dir: PathBuf,
 }
 
 impl Run {
     fn new(name: &str, settings: &[(&str, &Path)]) -> Self {
+        let out_dir = machine::fresh_dir(&format!("{name}-out"));
         let mut command = Command::new(env!("CPG_SYS_BUILD_SCRIPT"));
         machine::without_settings(&mut command)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .env("OUT_DIR", machine::fresh_dir(&format!("{name}-out")))
+            .env("OUT_DIR", &out_dir)
             .envs([("TARGET", TARGET), ("HOST", TARGET), ("PKG_CONFIG_LIBDIR", "/nonexistent")])
             .env("CARGO_CFG_TARGET_POINTER_WIDTH", usize::BITS.to_string())
             .envs(settings.iter().copied());
-        Self { output: machine::run(&mut command) }
+        Self { output: machine::run(&mut command), out_dir }
     }
 
     /// The instructions to cargo of a run that succeeds.
     fn instructions(&self) -> String {
         machine::assert_success("the build script", &self.output);
         text(&self.output.stdout)
+    }
+
+    /// A file that a run leaves behind.
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.out_dir.join(name)).expect("the build script writes it")
     }
 
     /// The text of a run that fails.
@@ -48,7 +56,7 @@ fn assert_contains(text: &str, parts: &[&str]) {
 }
 
 /// A directory that has a libcpg.so in it, for `CPG_LIB_DIR`.
-fn lib_dir(name: &str) -> std::path::PathBuf {
+fn lib_dir(name: &str) -> PathBuf {
     let dir = machine::fresh_dir(name);
     std::os::unix::fs::symlink(machine::libcpg(), dir.join("libcpg.so")).expect("a link can be made");
     dir
@@ -182,11 +190,13 @@ fn a_cross_build_gets_hints() {
 
 #[test]
 fn docs_rs_needs_nothing_and_links_nothing() {
-    let instructions = Run::new("docs-rs", &[("DOCS_RS", Path::new("1"))]).instructions();
+    let run = Run::new("docs-rs", &[("DOCS_RS", Path::new("1"))]);
+    let instructions = run.instructions();
     assert_contains(&instructions, &["cargo::rerun-if-env-changed=DOCS_RS\n"]);
     for absent in ["rustc-link", "metadata", "cpg_sys_generated\n"] {
         assert!(!instructions.contains(absent), "{instructions}");
     }
+    assert_eq!(tokens(&run.file("declarations.rs")), tokens(COMMITTED));
 }
 
 #[test]
@@ -220,6 +230,45 @@ mod with_bindgen {
             &["cannot generate the declarations", "libclang-dev", "clang-devel", "LIBCLANG_PATH"],
         );
         assert_contains(&error, &["default-features = false"]);
+    }
+
+    /// Adds comments of every kind to all lines of a header but those of the preprocessor.
+    fn commented(code: &str) -> String {
+        let mut text = String::new();
+        for line in code.lines() {
+            let plain = line.trim().is_empty() || line.starts_with('#');
+            let line =
+                if plain { line.to_owned() } else { format!("/** Other words. */ {line} /**< And more. */") };
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text
+    }
+
+    #[test]
+    fn headers_that_differ_in_comments_alone_give_the_same_declarations() {
+        let lib = lib_dir("comments-lib");
+        let generated = |name: &str, edit: fn(&str) -> String| {
+            let include = machine::fresh_dir(name);
+            fs::create_dir(include.join("corosync")).expect("a directory can be made");
+            for file in ["corosync/cpg.h", "corosync/corotypes.h"] {
+                let text = fs::read_to_string(Path::new(INCLUDE).join(file)).expect("readable");
+                fs::write(include.join(file), edit(&text)).expect("writable");
+            }
+            let run = Run::new(name, &[("CPG_LIB_DIR", &lib), ("CPG_INCLUDE_DIR", &include)]);
+            run.instructions();
+            ["generated.rs", "declarations.rs"].map(|file| run.file(file))
+        };
+        let installed = generated("comments-installed", str::to_owned);
+        assert!(installed[0].contains("pub fn cpg_dispatch"), "{}", installed[0]);
+        let none = generated("comments-none", machine::without_comments);
+        let more = generated("comments-more", |text| commented(&machine::without_comments(text)));
+        for others in [none, more] {
+            for (one, other) in installed.iter().zip(others) {
+                let difference = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+                assert!(*one == other, "{difference:?}");
+            }
+        }
     }
 
     #[test]
