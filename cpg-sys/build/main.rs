@@ -41,6 +41,9 @@ fn build() -> Result<(), String> {
     if probe::variable("DOCS_RS").is_some() {
         return write("declarations.rs", &documentation::add_to(COMMITTED));
     }
+    if probe::is_static() {
+        return Err(advice::for_static());
+    }
     let library = probe::find(MINIMUM_VERSION)?;
     link(&library);
     #[cfg(not(feature = "bindgen"))]

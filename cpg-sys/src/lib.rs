@@ -177,6 +177,11 @@
 //!
 //! Where nothing is found, the error lists what was tried, and what to install or to set.
 //!
+//! libcpg is a shared library, so programs must be dynamic. For musl Rust makes static ones unless it is told
+//! otherwise: the build stops there, and says to set `RUSTFLAGS="-C target-feature=-crt-static"`. Program and
+//! daemon share structures in memory: both must be for one word size and one C library, and nothing at build
+//! time can tell.
+//!
 //! # The feature `bindgen`
 //!
 //! With the feature, which is on by default, the declarations are generated from the header that was found.
