@@ -26,6 +26,17 @@ Install libclang, which bindgen, the generator of the declarations, loads:
 or set LIBCLANG_PATH to the directory that holds libclang.so.
 ";
 
+/// The script itself is static for a host with musl: dlopen in musl's static library fails with these words.
+#[cfg(feature = "bindgen")]
+const NO_DYNAMIC_LOADING: &str = "Dynamic loading not supported";
+
+#[cfg(feature = "bindgen")]
+const STATIC_BUILD_SCRIPT: &str = "\
+libclang is installed, and this build script cannot load it: the script is a static program, as Rust's programs
+for musl are. Build without --target, which would keep RUSTFLAGS from build scripts, and with
+    RUSTFLAGS=\"-C target-feature=-crt-static\"
+";
+
 #[cfg(feature = "bindgen")]
 const WITHOUT_BINDGEN: &str = "
 Or use the declarations that come with this crate, which takes neither libclang nor the header: where your
@@ -61,10 +72,27 @@ pub fn for_libcpg(headline: &str, minimum: &str, tried: &[String]) -> String {
     )
 }
 
+/// For a target whose programs are static, as those of Rust for musl are unless they are told otherwise.
+pub fn for_static() -> String {
+    let target = cargo_variable("TARGET");
+    format!(
+        "error: a static program cannot load libcpg, which is a shared library\n\n\
+         Programs for {target} are static in this build (target feature crt-static). Build dynamic ones:\n    \
+         RUSTFLAGS=\"-C target-feature=-crt-static\"\n\
+         or in .cargo/config.toml:\n    \
+         [target.{target}]\n    \
+         rustflags = [\"-C\", \"target-feature=-crt-static\"]\n\
+         and take `+crt-static` out where it is set. RUSTFLAGS overrules such a file.\n\n\
+         With musl, libcpg has to be one for musl (Alpine: apk add corosync-dev), and the daemon one for musl too.\n"
+    )
+}
+
 /// For a bindgen that stopped: `why` is what it or clang said.
 #[cfg(feature = "bindgen")]
 pub fn for_bindgen(why: &str) -> String {
-    let remedy = if why.contains("libclang") {
+    let remedy = if why.contains(NO_DYNAMIC_LOADING) {
+        STATIC_BUILD_SCRIPT
+    } else if why.contains("libclang") {
         LIBCLANG_PACKAGES
     } else if why.contains("'corosync/cpg.h' file not found") {
         LIBCPG_PACKAGES

@@ -1,10 +1,8 @@
 //! Generates the declarations from `corosync/cpg.h` with bindgen.
 
-use std::fs;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use bindgen::callbacks::ParseCallbacks;
 use bindgen::{Builder, EnumVariation, Formatter, RustTarget};
 
 use crate::{advice, probe};
@@ -14,8 +12,8 @@ const HEADING: &str =
 /// The bytes behind a name's length are no part of it, and functions have no equality to rely on.
 const NOT_COMPARED: &str = "cpg_name|cpg_iteration_description_t|cpg_callbacks_t|cpg_model_v1_data_t";
 
-/// Writes `bindings.rs` into the directory for build results, or says what to do.
-pub fn generate(include_dirs: &[PathBuf]) -> Result<(), String> {
+/// Returns the declarations in the form of `src/bindings.rs`, or says what to do.
+pub fn generate(include_dirs: &[PathBuf]) -> Result<String, String> {
     // clang-sys reads these without telling cargo.
     for name in ["LIBCLANG_PATH", "LLVM_CONFIG_PATH", "CLANG_PATH"] {
         probe::variable(name);
@@ -27,10 +25,7 @@ pub fn generate(include_dirs: &[PathBuf]) -> Result<(), String> {
 
     // Sizes and offsets differ between 32 and 64 bits, and nothing else does: marked, they can be committed.
     let width = probe::cargo_variable("CARGO_CFG_TARGET_POINTER_WIDTH");
-    let text = text.replace("const _", &format!("#[cfg(target_pointer_width = \"{width}\")]\nconst _"));
-
-    let file = Path::new(&probe::cargo_variable("OUT_DIR")).join("bindings.rs");
-    fs::write(&file, text).map_err(|error| format!("error: {}: {error}", file.display()))
+    Ok(text.replace("const _", &format!("#[cfg(target_pointer_width = \"{width}\")]\nconst _")))
 }
 
 fn builder(include_dirs: &[PathBuf]) -> Builder {
@@ -38,14 +33,13 @@ fn builder(include_dirs: &[PathBuf]) -> Builder {
     bindgen::builder()
         .header("wrapper.h")
         .clang_args(include_dirs.iter().map(|dir| format!("-I{}", dir.display())))
-        // /usr/include is a directory of the system, whose comments clang leaves out.
-        .clang_arg("-fretain-comments-from-system-headers")
         .parse_callbacks(Box::new(bindgen::CargoCallbacks::new()))
-        .parse_callbacks(Box::new(Markdown))
         .rust_target(target)
         .use_core()
         .ctypes_prefix("::core::ffi")
         .disable_header_comment()
+        // They are under the licence of corosync, and say little: `documentation.rs` has ours.
+        .generate_comments(false)
         .raw_line(HEADING)
         .allowlist_function("cpg_.*")
         .allowlist_type("cpg_.*|cs_error_t|cs_dispatch_flags_t")
@@ -75,58 +69,4 @@ fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
             payload.downcast::<&str>().map_or("bindgen panicked".to_owned(), |text| text.to_string())
         }
     })
-}
-
-/// Turns doxygen comments into markdown for rustdoc.
-#[derive(Debug)]
-struct Markdown;
-
-impl ParseCallbacks for Markdown {
-    fn process_comment(&self, comment: &str) -> Option<String> {
-        Some(markdown(comment))
-    }
-}
-
-fn markdown(comment: &str) -> String {
-    // clang takes the comment that opens a doxygen group together with the one after it.
-    let comment = comment.rsplit("/**").next().unwrap_or(comment);
-    let mut text = String::new();
-    for line in comment.lines().map(|line| line.trim_start_matches('<').trim()) {
-        let line = match line.split_once(char::is_whitespace) {
-            Some(("@brief", rest)) => words(rest),
-            // A parameter without a description is in the signature already.
-            Some(("@param", rest)) => match rest.trim().split_once(char::is_whitespace) {
-                Some((name, rest)) => format!("* `{name}`: {}", words(rest)),
-                None => continue,
-            },
-            _ if line.starts_with('@') => continue,
-            _ => words(line),
-        };
-        text.push_str(&line);
-        text.push('\n');
-    }
-    text.trim().to_owned()
-}
-
-/// Marks identifiers as code, and keeps markdown from reading anything into the rest.
-fn words(line: &str) -> String {
-    let is_identifier = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut out = String::new();
-    for word in line.split_whitespace() {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        let name = word.trim_matches(|c| !is_identifier(c));
-        if name.contains('_') && name.chars().all(is_identifier) {
-            out.push_str(&word.replacen(name, &format!("`{name}`"), 1));
-        } else {
-            for c in word.chars() {
-                if "[]<>*`\\".contains(c) {
-                    out.push('\\');
-                }
-                out.push(c);
-            }
-        }
-    }
-    out
 }

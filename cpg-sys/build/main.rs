@@ -1,18 +1,21 @@
-//! Finds libcpg (`probe.rs`), says how to link to it, and generates its declarations (`bindings.rs`).
+//! Finds libcpg (`probe.rs`), says how to link to it, generates its declarations (`bindings.rs`) or takes the
+//! committed ones, and documents them (`documentation.rs`).
 
 mod advice;
 #[cfg(feature = "bindgen")]
 mod bindings;
+mod documentation;
 mod probe;
 
-use std::env;
 use std::path::Path;
 use std::process::ExitCode;
+use std::{env, fs};
 
 use probe::Library;
 
 /// The oldest libcpg that has all that is declared here.
 const MINIMUM_VERSION: &str = "3.0.3";
+const COMMITTED: &str = include_str!("../src/bindings.rs");
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build/main.rs");
@@ -24,10 +27,6 @@ fn main() -> ExitCode {
         println!("cargo::rustc-env=CPG_SYS_BUILD_SCRIPT={}", program.display());
     }
 
-    // docs.rs has no libcpg, and documentation needs only the committed declarations.
-    if probe::variable("DOCS_RS").is_some() {
-        return ExitCode::SUCCESS;
-    }
     match build() {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
@@ -38,14 +37,32 @@ fn main() -> ExitCode {
 }
 
 fn build() -> Result<(), String> {
+    // docs.rs has no libcpg, and documentation needs only the committed declarations.
+    if probe::variable("DOCS_RS").is_some() {
+        return write("declarations.rs", &documentation::add_to(COMMITTED));
+    }
+    if probe::is_static() {
+        return Err(advice::for_static());
+    }
     let library = probe::find(MINIMUM_VERSION)?;
     link(&library);
+    #[cfg(not(feature = "bindgen"))]
+    let declarations = COMMITTED.to_owned();
+    #[cfg(feature = "bindgen")]
+    let declarations = bindings::generate(&library.include_dirs)?;
+    // For this crate's tests, which compare them with the committed ones.
     #[cfg(feature = "bindgen")]
     {
-        bindings::generate(&library.include_dirs)?;
         println!("cargo::rustc-cfg=cpg_sys_generated");
+        write("generated.rs", &declarations)?;
     }
-    Ok(())
+    write("declarations.rs", &documentation::add_to(&declarations))
+}
+
+/// Writes a file into the directory for build results.
+fn write(name: &str, text: &str) -> Result<(), String> {
+    let file = Path::new(&probe::cargo_variable("OUT_DIR")).join(name);
+    fs::write(&file, text).map_err(|error| format!("error: {}: {error}", file.display()))
 }
 
 /// Tells cargo where libcpg is, and dependents what was found.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 use pkg_config::Error;
@@ -150,6 +151,22 @@ pub fn cargo_variable(name: &str) -> String {
 
 pub fn target_prefix() -> String {
     cargo_variable("TARGET").to_uppercase().replace(['-', '.'], "_")
+}
+
+/// Returns true if the C library is to be linked into the program, which then cannot load libcpg.
+///
+/// The answer is the compiler's: `CARGO_CFG_TARGET_FEATURE` lacks the `crt-static` that a target has by
+/// default, since cargo asks about all kinds of crates at once, and procedural macros are never static.
+pub fn is_static() -> bool {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let output = Command::new(cargo_variable("RUSTC"))
+        .args(["--print=cfg", "--target", &cargo_variable("TARGET")])
+        .args(flags.split('\x1f').filter(|flag| !flag.is_empty()))
+        .output();
+    // One that cannot be asked, as about a target of somebody's own, cannot be known to be static.
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout).lines().any(|line| line == r#"target_feature="crt-static""#)
+    })
 }
 
 pub fn is_cross() -> bool {

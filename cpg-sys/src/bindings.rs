@@ -7,7 +7,6 @@ pub const CS_DISPATCH_ONE: cs_dispatch_flags_t = 1;
 pub const CS_DISPATCH_ALL: cs_dispatch_flags_t = 2;
 pub const CS_DISPATCH_BLOCKING: cs_dispatch_flags_t = 3;
 pub const CS_DISPATCH_ONE_NONBLOCKING: cs_dispatch_flags_t = 4;
-#[doc = "The `cs_dispatch_flags_t` enum"]
 pub type cs_dispatch_flags_t = ::core::ffi::c_uint;
 pub const CS_OK: cs_error_t = 1;
 pub const CS_ERR_LIBRARY: cs_error_t = 2;
@@ -39,26 +38,16 @@ pub const CS_ERR_NO_SECTIONS: cs_error_t = 27;
 pub const CS_ERR_CONTEXT_NOT_FOUND: cs_error_t = 28;
 pub const CS_ERR_TOO_MANY_GROUPS: cs_error_t = 30;
 pub const CS_ERR_SECURITY: cs_error_t = 100;
-#[doc = "The `cs_error_t` enum"]
 pub type cs_error_t = ::core::ffi::c_uint;
-#[doc = "`cpg_handle_t`"]
 pub type cpg_handle_t = u64;
-#[doc = "`cpg_iteration_handle_t`"]
 pub type cpg_iteration_handle_t = u64;
-#[doc = "not implemented"]
 pub const CPG_TYPE_UNORDERED: cpg_guarantee_t = 0;
-#[doc = "same as agreed"]
 pub const CPG_TYPE_FIFO: cpg_guarantee_t = 1;
 pub const CPG_TYPE_AGREED: cpg_guarantee_t = 2;
-#[doc = "not implemented"]
 pub const CPG_TYPE_SAFE: cpg_guarantee_t = 3;
-#[doc = "The `cpg_guarantee_t` enum"]
 pub type cpg_guarantee_t = ::core::ffi::c_uint;
-#[doc = "flow control is disabled - new messages may be sent"]
 pub const CPG_FLOW_CONTROL_DISABLED: cpg_flow_control_state_t = 0;
-#[doc = "flow control is enabled - new messages should not be sent"]
 pub const CPG_FLOW_CONTROL_ENABLED: cpg_flow_control_state_t = 1;
-#[doc = "The `cpg_flow_control_state_t` enum"]
 pub type cpg_flow_control_state_t = ::core::ffi::c_uint;
 pub const CPG_REASON_UNDEFINED: cpg_reason_t = 0;
 pub const CPG_REASON_JOIN: cpg_reason_t = 1;
@@ -66,17 +55,13 @@ pub const CPG_REASON_LEAVE: cpg_reason_t = 2;
 pub const CPG_REASON_NODEDOWN: cpg_reason_t = 3;
 pub const CPG_REASON_NODEUP: cpg_reason_t = 4;
 pub const CPG_REASON_PROCDOWN: cpg_reason_t = 5;
-#[doc = "The `cpg_reason_t` enum"]
 pub type cpg_reason_t = ::core::ffi::c_uint;
 pub const CPG_ITERATION_NAME_ONLY: cpg_iteration_type_t = 1;
 pub const CPG_ITERATION_ONE_GROUP: cpg_iteration_type_t = 2;
 pub const CPG_ITERATION_ALL: cpg_iteration_type_t = 3;
-#[doc = "The `cpg_iteration_type_t` enum"]
 pub type cpg_iteration_type_t = ::core::ffi::c_uint;
 pub const CPG_MODEL_V1: cpg_model_t = 1;
-#[doc = "The `cpg_model_t` enum"]
 pub type cpg_model_t = ::core::ffi::c_uint;
-#[doc = "The `cpg_address` struct"]
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, Hash, PartialEq, Eq)]
 pub struct cpg_address {
@@ -93,7 +78,6 @@ const _: () = {
     ["Offset of field: cpg_address::pid"][::core::mem::offset_of!(cpg_address, pid) - 4usize];
     ["Offset of field: cpg_address::reason"][::core::mem::offset_of!(cpg_address, reason) - 8usize];
 };
-#[doc = "The `cpg_name` struct"]
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct cpg_name {
@@ -117,7 +101,6 @@ impl Default for cpg_name {
         }
     }
 }
-#[doc = "The `cpg_iteration_description_t` struct"]
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct cpg_iteration_description_t {
@@ -147,7 +130,6 @@ impl Default for cpg_iteration_description_t {
         }
     }
 }
-#[doc = "The `cpg_ring_id` struct"]
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, Hash, PartialEq, Eq)]
 pub struct cpg_ring_id {
@@ -162,7 +144,6 @@ const _: () = {
     ["Offset of field: cpg_ring_id::nodeid"][::core::mem::offset_of!(cpg_ring_id, nodeid) - 0usize];
     ["Offset of field: cpg_ring_id::seq"][::core::mem::offset_of!(cpg_ring_id, seq) - 8usize];
 };
-#[doc = "The `cpg_deliver_fn_t` callback"]
 pub type cpg_deliver_fn_t = ::core::option::Option<
     unsafe extern "C" fn(
         handle: cpg_handle_t,
@@ -173,7 +154,6 @@ pub type cpg_deliver_fn_t = ::core::option::Option<
         msg_len: usize,
     ),
 >;
-#[doc = "The `cpg_confchg_fn_t` callback"]
 pub type cpg_confchg_fn_t = ::core::option::Option<
     unsafe extern "C" fn(
         handle: cpg_handle_t,
@@ -186,7 +166,6 @@ pub type cpg_confchg_fn_t = ::core::option::Option<
         joined_list_entries: usize,
     ),
 >;
-#[doc = "The `cpg_totem_confchg_fn_t` callback"]
 pub type cpg_totem_confchg_fn_t = ::core::option::Option<
     unsafe extern "C" fn(
         handle: cpg_handle_t,
@@ -195,7 +174,6 @@ pub type cpg_totem_confchg_fn_t = ::core::option::Option<
         member_list: *const u32,
     ),
 >;
-#[doc = "The `cpg_callbacks_t` struct"]
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct cpg_callbacks_t {
@@ -212,7 +190,6 @@ const _: () = {
     ["Offset of field: cpg_callbacks_t::cpg_confchg_fn"]
         [::core::mem::offset_of!(cpg_callbacks_t, cpg_confchg_fn) - 8usize];
 };
-#[doc = "The `cpg_model_data_t` struct"]
 #[repr(C)]
 #[derive(Debug, Copy, Clone, Hash, PartialEq, Eq)]
 pub struct cpg_model_data_t {
@@ -234,7 +211,6 @@ impl Default for cpg_model_data_t {
         }
     }
 }
-#[doc = "The `cpg_model_v1_data_t` struct"]
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct cpg_model_v1_data_t {
@@ -270,79 +246,59 @@ impl Default for cpg_model_v1_data_t {
     }
 }
 unsafe extern "C" {
-    #[doc = "Create a new cpg connection"]
     pub fn cpg_initialize(handle: *mut cpg_handle_t, callbacks: *mut cpg_callbacks_t) -> cs_error_t;
-    #[doc = "Create a new cpg connection, initialize with model"]
     pub fn cpg_model_initialize(
         handle: *mut cpg_handle_t,
         model: cpg_model_t,
         model_data: *mut cpg_model_data_t,
         context: *mut ::core::ffi::c_void,
     ) -> cs_error_t;
-    #[doc = "Close the cpg handle"]
     pub fn cpg_finalize(handle: cpg_handle_t) -> cs_error_t;
-    #[doc = "Get a file descriptor on which to poll.\n\n`cpg_handle_t` is NOT a file descriptor and may not be used directly."]
     pub fn cpg_fd_get(handle: cpg_handle_t, fd: *mut ::core::ffi::c_int) -> cs_error_t;
-    #[doc = "Get maximum size of a message that will not be fragmented"]
     pub fn cpg_max_atomic_msgsize_get(handle: cpg_handle_t, size: *mut u32) -> cs_error_t;
-    #[doc = "Get contexts for a CPG handle"]
     pub fn cpg_context_get(handle: cpg_handle_t, context: *mut *mut ::core::ffi::c_void) -> cs_error_t;
-    #[doc = "Set contexts for a CPG handle"]
     pub fn cpg_context_set(handle: cpg_handle_t, context: *mut ::core::ffi::c_void) -> cs_error_t;
-    #[doc = "Dispatch messages and configuration changes"]
     pub fn cpg_dispatch(handle: cpg_handle_t, dispatch_types: cs_dispatch_flags_t) -> cs_error_t;
-    #[doc = "Join one or more groups.\n\nmessages multicasted with `cpg_mcast_joined` will be sent to every\ngroup that has been joined on handle handle. Any message multicasted\nto a group that has been previously joined will be delivered in `cpg_dispatch`"]
     pub fn cpg_join(handle: cpg_handle_t, group: *const cpg_name) -> cs_error_t;
-    #[doc = "Leave one or more groups"]
     pub fn cpg_leave(handle: cpg_handle_t, group: *const cpg_name) -> cs_error_t;
-    #[doc = "Multicast to groups joined with `cpg_join`.\n\n* `iovec`: This iovec will be multicasted to all groups joined with\nthe `cpg_join` interface for handle."]
     pub fn cpg_mcast_joined(
         handle: cpg_handle_t,
         guarantee: cpg_guarantee_t,
         iovec: *const iovec,
         iov_len: ::core::ffi::c_uint,
     ) -> cs_error_t;
-    #[doc = "Get membership information from cpg"]
     pub fn cpg_membership_get(
         handle: cpg_handle_t,
         groupName: *mut cpg_name,
         member_list: *mut cpg_address,
         member_list_entries: *mut ::core::ffi::c_int,
     ) -> cs_error_t;
-    #[doc = "`cpg_local_get`"]
     pub fn cpg_local_get(handle: cpg_handle_t, local_nodeid: *mut ::core::ffi::c_uint) -> cs_error_t;
-    #[doc = "`cpg_flow_control_state_get`"]
     pub fn cpg_flow_control_state_get(
         handle: cpg_handle_t,
         flow_control_enabled: *mut cpg_flow_control_state_t,
     ) -> cs_error_t;
-    #[doc = "`cpg_zcb_alloc`"]
     pub fn cpg_zcb_alloc(
         handle: cpg_handle_t,
         size: usize,
         buffer: *mut *mut ::core::ffi::c_void,
     ) -> cs_error_t;
-    #[doc = "`cpg_zcb_free`"]
     pub fn cpg_zcb_free(handle: cpg_handle_t, buffer: *mut ::core::ffi::c_void) -> cs_error_t;
-    #[doc = "`cpg_zcb_mcast_joined`"]
     pub fn cpg_zcb_mcast_joined(
         handle: cpg_handle_t,
         guarantee: cpg_guarantee_t,
         msg: *mut ::core::ffi::c_void,
         msg_len: usize,
     ) -> cs_error_t;
-    #[doc = "`cpg_iteration_initialize`"]
     pub fn cpg_iteration_initialize(
         handle: cpg_handle_t,
         iteration_type: cpg_iteration_type_t,
         group: *const cpg_name,
         cpg_iteration_handle: *mut cpg_iteration_handle_t,
     ) -> cs_error_t;
-    #[doc = "`cpg_iteration_next`"]
     pub fn cpg_iteration_next(
         handle: cpg_iteration_handle_t,
         description: *mut cpg_iteration_description_t,
     ) -> cs_error_t;
-    #[doc = "`cpg_iteration_finalize`"]
     pub fn cpg_iteration_finalize(handle: cpg_iteration_handle_t) -> cs_error_t;
 }

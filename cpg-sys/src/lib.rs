@@ -1,38 +1,166 @@
 //! Raw declarations of libcpg, the closed process groups of the [corosync] cluster engine.
 //!
-//! Every function, type and constant of `corosync/cpg.h` is here under its C name, with the C documentation,
-//! and of `corosync/corotypes.h` the two enumerations that they use. Nothing is made safe: programs want
-//! the crate [`corosync-cpg`], which is built on this one, and other bindings may want these.
-//! The C library's own manual is in `cpg_overview(3)` and in `cpg_model_initialize(3)` and its neighbours.
+//! Every function, type and constant of `corosync/cpg.h` is here under its C name, and of
+//! `corosync/corotypes.h` the two enumerations that they use. Nothing is made safe: programs want the crate
+//! [`corosync-cpg`], which is built on this one, and other bindings may want these. What the functions do
+//! beyond their manual pages stands at each; a table of it, with what a safe binding can do about it, is the
+//! page [`facts`] of that crate. The C library's own manual is in `cpg_overview(3)` and in
+//! `cpg_model_initialize(3)` and its neighbours.
 //!
 //! * C enumerations are integers with constants: the daemon may send values that a header does not know.
-//! * Callbacks are `Option<unsafe extern "C" fn(…)>`, where `None` is C's `NULL`. Register all of them:
-//!   libcpg before 3.1.10 calls a deliver callback without looking whether there is one.
+//! * Callbacks are `Option<unsafe extern "C" fn(…)>`, where `None` is C's `NULL`.
 //! * `iovec` is [`libc::iovec`].
 //! * `cs_strerror` is not here, because it is in another library, `libcorosync_common`.
-//! * libcpg is not thread-safe where handles and iterations are made and ended; [`Tables`] is the lock for that.
+//!
+//! # What must not run at once
+//!
+//! libcpg is thread-safe in parts only. Whoever calls it sees to it that
+//!
+//! * **in the whole process** one thread at a time is in [`cpg_initialize`], [`cpg_model_initialize`],
+//!   [`cpg_finalize`], [`cpg_iteration_initialize`] or [`cpg_iteration_finalize`], also of different handles.
+//!   [`Tables`] is the lock for that, which all bindings in a program share; it counts handles and iterations
+//!   too, as libcpg's tables move with the 48th of each;
+//! * **in the whole process** one thread at a time is in [`cpg_zcb_alloc`], up to libcpg 3.1.10;
+//! * **for each handle** one thread at a time makes requests, which are all other functions that wait for the
+//!   daemon, or sends;
+//! * **for each handle** one thread at a time is in [`cpg_dispatch`], which may be another one than that
+//!   which makes requests, and no callback calls it;
+//! * a forked child leaves the handles of its parent alone.
+//!
+//! [`cpg_fd_get`], [`cpg_max_atomic_msgsize_get`], [`cpg_context_get`] and [`cpg_flow_control_state_get`] ask
+//! nobody, and may be called at any time before [`cpg_finalize`].
+//!
+//! # A program
+//!
+//! It joins a group, sends a message, and dispatches until the message has come back. The callback gets
+//! nothing but the handle, and finds the program's state by the context pointer of the handle.
 //!
 //! ```no_run
-//! use cpg_sys::{CPG_MODEL_V1, CS_OK, cpg_finalize, cpg_local_get, cpg_model_initialize};
+//! use std::cell::RefCell;
+//! use std::ffi::{c_char, c_void};
+//! use std::{ptr, slice};
 //!
-//! // No callbacks: nothing is dispatched here.
-//! let mut model = cpg_sys::cpg_model_v1_data_t {
-//!     model: CPG_MODEL_V1,
-//!     cpg_deliver_fn: None,
-//!     cpg_confchg_fn: None,
-//!     cpg_totem_confchg_fn: None,
-//!     flags: 0,
-//! };
-//! let (mut handle, mut node) = (0, 0);
-//! let data = (&raw mut model).cast();
-//! // SAFETY: the model is one of this version, and no other thread is in libcpg.
-//! let error = unsafe { cpg_model_initialize(&raw mut handle, CPG_MODEL_V1, data, std::ptr::null_mut()) };
-//! assert_eq!(error, CS_OK);
-//! // SAFETY: the handle is open, and there is room for the answer.
-//! assert_eq!(unsafe { cpg_local_get(handle, &raw mut node) }, CS_OK);
-//! // SAFETY: nothing uses the handle after this.
-//! assert_eq!(unsafe { cpg_finalize(handle) }, CS_OK);
-//! println!("this is node {node}");
+//! use cpg_sys::*;
+//!
+//! /// The messages that were delivered. Callbacks and program share it by reference, so it is a cell.
+//! type Messages = RefCell<Vec<Vec<u8>>>;
+//!
+//! /// A `cpg_deliver_fn_t`. What it does must not panic, which would abort the process.
+//! unsafe extern "C" fn deliver(
+//!     handle: cpg_handle_t,
+//!     _group: *const cpg_name,
+//!     _nodeid: u32,
+//!     _pid: u32,
+//!     msg: *mut c_void,
+//!     msg_len: usize,
+//! ) {
+//!     let mut context = ptr::null_mut();
+//!     // SAFETY: the handle is open, as libcpg is dispatching it, and there is room for one pointer.
+//!     let error = unsafe { cpg_context_get(handle, &raw mut context) };
+//!     if error != CS_OK {
+//!         return;
+//!     }
+//!     // SAFETY: the context of each handle here is the `Messages` that its `Connection` borrows.
+//!     let messages = unsafe { &*context.cast::<Messages>() };
+//!     // SAFETY: libcpg gives the callback `msg_len` bytes until it returns, and nobody writes to them.
+//!     let message = unsafe { slice::from_raw_parts(msg.cast::<u8>(), msg_len) };
+//!     messages.borrow_mut().push(message.to_vec());
+//! }
+//!
+//! /// A `cpg_confchg_fn_t` that is not interested.
+//! unsafe extern "C" fn confchg(
+//!     _handle: cpg_handle_t,
+//!     _group: *const cpg_name,
+//!     _members: *const cpg_address,
+//!     _members_len: usize,
+//!     _left: *const cpg_address,
+//!     _left_len: usize,
+//!     _joined: *const cpg_address,
+//!     _joined_len: usize,
+//! ) {
+//! }
+//!
+//! /// An open handle, and a borrow of what its context points to.
+//! ///
+//! /// The reference to a cell makes it neither `Send` nor `Sync`: one thread makes requests and dispatches.
+//! struct Connection<'a> {
+//!     handle: cpg_handle_t,
+//!     messages: &'a Messages,
+//! }
+//!
+//! fn check(error: cs_error_t) -> Result<(), cs_error_t> {
+//!     if error == CS_OK { Ok(()) } else { Err(error) }
+//! }
+//!
+//! impl<'a> Connection<'a> {
+//!     fn open(messages: &'a Messages) -> Result<Self, cs_error_t> {
+//!         let mut model = cpg_model_v1_data_t {
+//!             model: CPG_MODEL_V1,
+//!             cpg_deliver_fn: Some(deliver),
+//!             cpg_confchg_fn: Some(confchg),
+//!             cpg_totem_confchg_fn: None,
+//!             flags: 0,
+//!         };
+//!         let mut handle = 0;
+//!         let context = ptr::from_ref(messages).cast_mut().cast();
+//!         let mut tables = Tables::lock(None).expect("a wait without a deadline ends with the lock");
+//!         assert!(tables.handles() < Tables::CAPACITY, "the table would move");
+//!         let data = (&raw mut model).cast();
+//!         // SAFETY: the model is of the version that is named, libcpg copies it, and the lock is held.
+//!         check(unsafe { cpg_model_initialize(&raw mut handle, CPG_MODEL_V1, data, context) })?;
+//!         // SAFETY: one handle was made.
+//!         unsafe { tables.count(1, 0) };
+//!         Ok(Self { handle, messages })
+//!     }
+//!
+//!     /// Joins: once, as a handle is good for one membership.
+//!     fn join(&self, group: &cpg_name) -> Result<(), cs_error_t> {
+//!         // SAFETY: the handle is open, and libcpg reads one name.
+//!         check(unsafe { cpg_join(self.handle, group) })
+//!     }
+//!
+//!     fn send(&self, message: &[u8]) -> Result<(), cs_error_t> {
+//!         let slice = libc::iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
+//!         // SAFETY: the handle is open; libcpg reads one slice and the bytes that it names.
+//!         check(unsafe { cpg_mcast_joined(self.handle, CPG_TYPE_AGREED, &raw const slice, 1) })
+//!     }
+//!
+//!     /// Waits for an event. `&mut`, so that no callback can come here with a reference of its own.
+//!     fn dispatch(&mut self) -> Result<(), cs_error_t> {
+//!         // SAFETY: the handle is open, and the callbacks find the `Messages` that are borrowed here. The
+//!         // stack is that of the main thread, which is larger than the 1.1 MiB that libcpg takes of it.
+//!         check(unsafe { cpg_dispatch(self.handle, CS_DISPATCH_ONE) })
+//!     }
+//! }
+//!
+//! impl Drop for Connection<'_> {
+//!     fn drop(&mut self) {
+//!         let mut tables = Tables::lock(None).expect("a wait without a deadline ends with the lock");
+//!         // SAFETY: nothing uses the handle after this, no dispatch is under way, and the lock is held.
+//!         unsafe { cpg_finalize(self.handle) };
+//!         // SAFETY: one handle has ended, whatever libcpg says.
+//!         unsafe { tables.count(-1, 0) };
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), cs_error_t> {
+//!     let mut group = cpg_name { length: 6, ..Default::default() };
+//!     for (to, from) in group.value.iter_mut().zip(b"ledger") {
+//!         *to = *from as c_char;
+//!     }
+//!
+//!     let messages = Messages::default();
+//!     let mut connection = Connection::open(&messages)?;
+//!     connection.join(&group)?;
+//!     // CS_ERR_TRY_AGAIN would be flow control: dispatch, and send again.
+//!     connection.send(b"+5 alice")?;
+//!     while connection.messages.borrow().is_empty() {
+//!         connection.dispatch()?;
+//!     }
+//!     drop(connection);
+//!     assert_eq!(messages.into_inner(), [b"+5 alice"]);
+//!     Ok(())
+//! }
 //! ```
 //!
 //! # Where libcpg is found
@@ -49,26 +177,32 @@
 //!
 //! Where nothing is found, the error lists what was tried, and what to install or to set.
 //!
+//! libcpg is a shared library, so programs must be dynamic. For musl Rust makes static ones unless it is told
+//! otherwise: the build stops there, and says to set `RUSTFLAGS="-C target-feature=-crt-static"`. Program and
+//! daemon share structures in memory: both must be for one word size and one C library, and nothing at build
+//! time can tell.
+//!
 //! # The feature `bindgen`
 //!
 //! With the feature, which is on by default, the declarations are generated from the header that was found.
 //! That takes libclang, which `LIBCLANG_PATH` helps to find; `BINDGEN_EXTRA_CLANG_ARGS` is handed on to it.
 //!
 //! Without the feature they come from a file in this crate. That takes neither libclang nor the header, and a
-//! build takes one second instead of fifteen: for distributions, cross builds and documentation.
-//! The two are the same for every libcpg since [`MINIMUM_VERSION`] and on every architecture, and a test
-//! fails where they are not.
+//! build takes one second instead of fifteen: for distributions, cross builds and documentation. The two are
+//! the same for every libcpg since [`MINIMUM_VERSION`] and on every architecture, and a test fails where they
+//! are not. The documentation is this crate's own, and put before either.
 //!
 //! # For build scripts of dependents
 //!
 //! A crate that depends on this one directly can read in its build script
 //!
 //! * `DEP_CPG_INCLUDE`, the directory that has `corosync/cpg.h` in it, where there is one;
-//! * `DEP_CPG_VERSION`, the version of the libcpg that is linked to. With `CPG_LIB_DIR` it is there only if that
-//!   directory has a `pkgconfig/libcpg.pc` in it.
+//! * `DEP_CPG_VERSION`, the version of the libcpg that is linked to. With `CPG_LIB_DIR` it is there only if
+//!   that directory has a `pkgconfig/libcpg.pc` in it.
 //!
 //! [corosync]: https://corosync.github.io/corosync/
 //! [`corosync-cpg`]: https://docs.rs/corosync-cpg
+//! [`facts`]: https://docs.rs/corosync-cpg/latest/cpg/facts/
 //! [`pkg-config`]: https://docs.rs/pkg-config
 
 mod tables;
@@ -80,7 +214,6 @@ pub const MINIMUM_VERSION: &str = env!("CPG_SYS_MINIMUM_VERSION");
 
 // The C library's names, bindgen's style.
 #[allow(
-    missing_docs,
     non_camel_case_types,
     non_snake_case,
     unused_qualifications,
@@ -91,10 +224,8 @@ pub const MINIMUM_VERSION: &str = env!("CPG_SYS_MINIMUM_VERSION");
 mod bindings {
     use libc::iovec;
 
-    #[cfg(cpg_sys_generated)]
-    include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
-    #[cfg(not(cpg_sys_generated))]
-    include!("bindings.rs");
+    // Those of bindings.rs or of the installed header, with the documentation of declarations.md.
+    include!(concat!(env!("OUT_DIR"), "/declarations.rs"));
 }
 
 pub use bindings::*;

@@ -1,9 +1,14 @@
 //! The generated declarations, the committed ones and the header say the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(cpg_sys_generated)]
+use crate::declarations::GENERATED;
 use crate::declarations::{COMMITTED, COMPILED, Exports, tokens};
 use crate::machine;
+
+/// The documentation of the declarations.
+const TEXTS: &str = include_str!("../../src/declarations.md");
 
 /// With `CPG_SYS_UPDATE_BINDINGS` set it commits what was generated instead; `ci/bindings` does that.
 #[cfg(cpg_sys_generated)]
@@ -11,10 +16,10 @@ use crate::machine;
 fn generated_declarations_are_the_committed_ones() {
     if std::env::var_os("CPG_SYS_UPDATE_BINDINGS").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bindings.rs");
-        std::fs::write(path, COMPILED).expect("src/bindings.rs can be written");
+        std::fs::write(path, GENERATED).expect("src/bindings.rs can be written");
         return;
     }
-    let (generated, committed) = (comparable(COMPILED), comparable(COMMITTED));
+    let (generated, committed) = (comparable(GENERATED), comparable(COMMITTED));
     let differing = generated.iter().zip(&committed).position(|(left, right)| left != right);
     let place = differing.unwrap_or(generated.len().min(committed.len()));
     let around = |tokens: &[String]| {
@@ -72,11 +77,54 @@ fn nothing_else_is_declared() {
 }
 
 #[test]
-fn documentation_is_kept_and_is_markdown() {
-    for source in [COMPILED, COMMITTED] {
-        let documented = source.matches("doc = \"").count();
-        assert!(documented > 40, "{documented} items have documentation");
-        assert!(!source.contains("@brief") && !source.contains("@param"), "doxygen commands are left");
-        assert!(source.contains("`cpg_handle_t` is NOT a file descriptor and may not be used directly."));
+fn the_committed_declarations_have_no_comments_but_a_heading() {
+    let (heading, code) = COMMITTED.split_once('\n').expect("there are lines");
+    assert!(heading.starts_with("// Generated from corosync/cpg.h"), "{heading}");
+    for comment in ["//", "/*", "doc ="] {
+        assert!(!code.contains(comment), "`{comment}` is in src/bindings.rs");
     }
+}
+
+/// The texts in the order of the file, by the names in their headings.
+fn texts() -> Vec<(&'static str, &'static str)> {
+    let sections = TEXTS.split("\n## ").skip(1);
+    sections
+        .map(|section| section.split_once('\n').expect("a text"))
+        .map(|(name, text)| (name, text.trim()))
+        .collect()
+}
+
+#[test]
+fn every_declaration_is_documented_once_and_nothing_else_is() {
+    let names: BTreeSet<String> = texts().iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(names.len(), texts().len(), "two headings are the same");
+    let items = Exports::of(COMMITTED).items();
+    let differing: Vec<_> = names.symmetric_difference(&items).collect();
+    assert!(differing.is_empty(), "only declared or only documented: {differing:?}");
+}
+
+#[test]
+fn each_declaration_follows_its_own_documentation() {
+    let texts: BTreeMap<_, _> = texts().into_iter().collect();
+    let (mut owner, mut found) = (String::new(), Vec::new());
+    let mut followed = 0;
+    for line in COMPILED.lines().map(str::trim_start) {
+        if let Some(documentation) = line.strip_prefix("///") {
+            found.push(documentation.strip_prefix(' ').unwrap_or(documentation));
+        } else if line.starts_with("pub ") {
+            let tokens = tokens(line);
+            let name = match tokens[1].as_str() {
+                "fn" | "const" | "type" => tokens[2].clone(),
+                "struct" => {
+                    owner.clone_from(&tokens[2]);
+                    owner.clone()
+                }
+                field => format!("{owner}.{field}"),
+            };
+            assert_eq!(found.join("\n"), texts[name.as_str()], "{name}");
+            found.clear();
+            followed += 1;
+        }
+    }
+    assert_eq!(followed, Exports::of(COMPILED).items().len());
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 /// The committed file.
 pub const COMMITTED: &str = include_str!("../../src/bindings.rs");
 
-/// The file that this build has compiled.
+/// What this build has made from the header.
 #[cfg(cpg_sys_generated)]
-pub const COMPILED: &str = include_str!(concat!(env!("OUT_DIR"), "/bindings.rs"));
-#[cfg(not(cpg_sys_generated))]
-pub const COMPILED: &str = COMMITTED;
+pub const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/generated.rs"));
+
+/// One of the two with its documentation, which this build has compiled.
+pub const COMPILED: &str = include_str!(concat!(env!("OUT_DIR"), "/declarations.rs"));
 
 /// The names that a file exports.
 #[derive(Debug, Default)]
@@ -47,9 +48,14 @@ impl Exports {
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.functions.iter().chain(&self.constants).chain(&self.types).chain(&self.structs)
     }
+
+    /// Everything that has documentation.
+    pub fn items(&self) -> BTreeSet<String> {
+        self.names().chain(&self.fields).cloned().collect()
+    }
 }
 
-/// The tokens of a file, without documentation, comments, and commas that only formatting puts there.
+/// The tokens of a file, without comments, and without commas that only formatting puts there.
 pub fn tokens(source: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
     let mut rest = source.trim_start();
@@ -72,16 +78,8 @@ pub fn tokens(source: &str) -> Vec<String> {
             tokens.pop();
         }
         tokens.push(token.to_owned());
-        if token == "]" && ends_in_documentation(&tokens) {
-            tokens.truncate(tokens.len() - 6);
-        }
     }
     tokens
-}
-
-fn ends_in_documentation(tokens: &[String]) -> bool {
-    let last = tokens.len().checked_sub(6).map(|start| &tokens[start..]);
-    last.is_some_and(|last| last[..4] == ["#", "[", "doc", "="])
 }
 
 fn string_length(text: &str) -> usize {

@@ -14,6 +14,10 @@ pub const INCLUDE: &str = match option_env!("CPG_SYS_INCLUDE") {
 pub fn header() -> String {
     let path = Path::new(INCLUDE).join("corosync/cpg.h");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    without_comments(&text)
+}
+
+pub fn without_comments(text: &str) -> String {
     let mut parts = text.split("/*");
     let mut code = parts.next().unwrap_or_default().to_owned();
     for part in parts {
