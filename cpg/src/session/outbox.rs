@@ -447,13 +447,13 @@ impl Outbox {
     pub(crate) fn lag(&self) -> Lag {
         // A child of the process is behind nothing.
         let Ok(state) = self.lock() else { return Lag::default() };
-        let ([(in_flight, in_flight_bytes), (waiting, waiting_bytes)], oldest) = state.queue.load();
+        let (in_flight, waiting) = (state.queue.in_flight(), state.queue.waiting());
         Lag {
-            in_flight,
-            in_flight_bytes,
-            oldest: oldest.map(|sent| sent.elapsed()),
-            waiting,
-            waiting_bytes,
+            in_flight: in_flight.messages,
+            in_flight_bytes: in_flight.bytes,
+            oldest: state.queue.oldest().map(|sent| sent.elapsed()),
+            waiting: waiting.messages,
+            waiting_bytes: waiting.bytes,
             since_dispatch: state.last_look.elapsed(),
         }
     }
