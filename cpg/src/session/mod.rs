@@ -15,6 +15,7 @@ pub(crate) mod receiver;
 pub(crate) mod reconnect;
 pub(crate) mod rejoin;
 pub(crate) mod sender;
+pub(crate) mod sent;
 pub(crate) mod session;
 pub(crate) mod shared;
 pub(crate) mod ticket;

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::ops::{Deref, DerefMut, Range};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::task::Waker;
 #[cfg(feature = "tokio")]
@@ -25,6 +26,7 @@ use crate::os::readiness::Readiness;
 use crate::session::flow::Flow;
 use crate::session::lag::Lag;
 use crate::session::queue::{Full, Queue};
+use crate::session::sent::Sent;
 
 /// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
 /// these to the second.
@@ -45,6 +47,9 @@ pub(crate) struct Outbox {
     pub(super) space: Condvar,
     /// Messages were settled.
     pub(super) settled: Condvar,
+    /// Which membership this is, from 1. The receiver alone writes it, under the lock; a child of the process reads what it was
+    /// at the fork.
+    pub(super) generation: AtomicU64,
     readiness: Readiness,
 }
 
@@ -57,20 +62,28 @@ pub(super) enum Stage {
     Unheard,
 }
 
+/// Who dispatches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dispatcher {
+    /// Nobody has, so far.
+    Never,
+    /// This thread does: it cannot wait for what only its dispatch brings.
+    By(ThreadId),
+    /// Nobody does now.
+    Before,
+}
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) stage: Stage,
-    /// The thread that dispatches now: it cannot wait for what only its dispatch brings.
-    pub(super) dispatching: Option<ThreadId>,
+    pub(super) dispatching: Dispatcher,
     /// Whether another membership follows when this one is lost, and if so, whether that gets what waits.
     pub(super) comeback: Option<bool>,
     /// A fatal error met by a sender. The receiver ends the membership or the queue with it at its next turn.
     pub(super) fault: Option<Error>,
     /// There is no membership, and the next one is sought: a copy of what the receiver knows.
     pub(super) away: bool,
-    /// Counts memberships, from 1.
-    pub(super) generation: u64,
     /// A long message is being sent.
     pub(super) busy: bool,
     /// The lock on the requests was held by another when the queue wanted to send.
@@ -78,16 +91,16 @@ pub(super) struct State {
     /// When to try again what flow control has refused, and the pause before that.
     pub(super) retry: Option<(Instant, Duration)>,
     pub(super) last_arrival: Instant,
-    /// When the receiver last looked for an event.
+    /// When the receiver last looked for an event, or the session was made.
     pub(super) last_look: Instant,
     pub(super) space_waiters: usize,
     pub(super) settled_waiters: usize,
     /// Tasks that wait for space, by numbers of their own.
     pub(super) space_wakers: BTreeMap<u64, Waker>,
-    /// The number of the next one.
-    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for tasks that wait for space"))]
-    pub(super) next_task: u64,
-    pub(super) settled_wakers: BTreeMap<u64, Waker>,
+    /// Tasks that wait for the fate of a message, by its number and then by their own: one message can have many tickets.
+    pub(super) settled_wakers: BTreeMap<(u64, u64), Waker>,
+    /// The number of the next task that waits.
+    next_task: u64,
     /// Who is woken when the lock is given back.
     pub(super) woken: Vec<Waker>,
 }
@@ -142,11 +155,10 @@ impl Outbox {
         let state = State {
             queue: Queue::new(flow),
             stage: Stage::Open,
-            dispatching: None,
+            dispatching: Dispatcher::Never,
             comeback,
             fault: None,
             away: false,
-            generation: 1,
             busy: false,
             put_off: false,
             retry: None,
@@ -155,11 +167,17 @@ impl Outbox {
             space_waiters: 0,
             settled_waiters: 0,
             space_wakers: BTreeMap::new(),
-            next_task: 0,
             settled_wakers: BTreeMap::new(),
+            next_task: 0,
             woken: Vec::new(),
         };
-        Self { state: Lock::new(state), space: Condvar::new(), settled: Condvar::new(), readiness }
+        Self {
+            state: Lock::new(state),
+            space: Condvar::new(),
+            settled: Condvar::new(),
+            generation: AtomicU64::new(1),
+            readiness,
+        }
     }
 
     pub(crate) fn readiness(&self) -> &Readiness {
@@ -171,9 +189,9 @@ impl Outbox {
         self.state.lock().map(|state| Locked(Some(state)))
     }
 
-    /// Queues a message that is not long, and sends what may be sent; gives its number.
+    /// Queues a message that is not long, and sends what may be sent.
     #[inline]
-    pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: SendNow<'_>) -> Result<u64> {
+    pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: SendNow<'_>) -> Result<Sent> {
         self.push_to(&mut *self.lock()?, slices, len, send)
     }
 
@@ -184,7 +202,7 @@ impl Outbox {
         slices: &[IoSlice<'_>],
         len: usize,
         send: SendNow<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Sent> {
         if let Some(error) = state.refusal() {
             return Err(error);
         }
@@ -203,7 +221,7 @@ impl Outbox {
             self.flush(state, send);
             state.accepted(number, len)?;
         }
-        Ok(number)
+        Ok(state.queue.token(number))
     }
 
     /// Without a receiver nothing clocks the queue, so that a message goes out at once or not at all.
@@ -213,14 +231,14 @@ impl Outbox {
         slices: &[IoSlice<'_>],
         len: usize,
         send: SendNow<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Sent> {
         self.flush(state, send);
         if !state.queue.is_waiting() {
             let number = state.queue.push(slices, len).map_err(|Full| Error::QueueFull)?;
             self.flush(state, send);
             state.accepted(number, len)?;
             if !state.queue.withdraw(number) {
-                return Ok(number);
+                return Ok(state.queue.token(number));
             }
         }
         Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))
@@ -234,7 +252,7 @@ impl Outbox {
         len: usize,
         deadline: Option<Instant>,
         send: SendNow<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Sent> {
         match self.push(slices, len, send) {
             Err(error) if error.is_retryable() => self.push_later(slices, len, deadline, send),
             result => result,
@@ -249,7 +267,7 @@ impl Outbox {
         len: usize,
         deadline: Option<Instant>,
         send: SendNow<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Sent> {
         let mut state = self.lock()?;
         let mut pause = PAUSES.first;
         loop {
@@ -294,14 +312,14 @@ impl Outbox {
         slices: &[IoSlice<'_>],
         len: usize,
         send: SendNow<'_>,
-    ) -> Poll<Result<u64>> {
+    ) -> Poll<Result<Sent>> {
+        // The code of a waker is not run under the lock: this one is cloned before, and goes after it.
+        let waker = cx.waker().clone();
         let mut state = self.lock()?;
         match self.push_to(&mut state, slices, len, send) {
             Err(Error::QueueFull) => {
-                let next = state.next_task;
-                let task = *task.get_or_insert(next);
-                state.next_task += u64::from(task == next);
-                let before = state.space_wakers.insert(task, cx.waker().clone());
+                let task = state.task(task);
+                let before = state.space_wakers.insert(task, waker);
                 drop(state);
                 drop(before);
                 Poll::Pending
@@ -397,7 +415,7 @@ impl Outbox {
     /// This thread begins to dispatch.
     pub(crate) fn begin_dispatch(&self) {
         if let Ok(mut state) = self.lock() {
-            state.dispatching = Some(thread::current().id());
+            state.dispatching = Dispatcher::By(thread::current().id());
         }
     }
 
@@ -407,7 +425,7 @@ impl Outbox {
         if let Ok(mut state) = self.lock() {
             self.settle(&mut state, settled);
             self.set_timer_locked(&state, more);
-            state.dispatching = None;
+            state.dispatching = Dispatcher::Before;
         }
     }
 
@@ -460,11 +478,19 @@ impl Outbox {
 
     /// Which membership this is, or was the last.
     pub(crate) fn generation(&self) -> u64 {
-        self.lock().map_or(0, |state| state.generation)
+        self.generation.load(Ordering::Relaxed)
     }
 }
 
 impl State {
+    /// Returns the number of a task that waits, which it gets with its first wait.
+    pub(super) fn task(&mut self, task: &mut Option<u64>) -> u64 {
+        *task.get_or_insert_with(|| {
+            self.next_task += 1;
+            self.next_task
+        })
+    }
+
     /// True if messages are accepted, and sent when it is their turn.
     #[inline]
     fn goes_on(&self) -> bool {
@@ -510,7 +536,11 @@ impl State {
 
     /// Refuses to wait where nothing could end that.
     pub(super) fn may_wait(&self, call: &'static str) -> Result<()> {
-        if self.dispatching == Some(thread::current().id()) { Err(Error::WouldWait { call }) } else { Ok(()) }
+        if self.dispatching == Dispatcher::By(thread::current().id()) {
+            Err(Error::WouldWait { call })
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::packet::{read, write};
 use crate::session::flow::Flow;
 use crate::session::losses::Losses;
 use crate::session::pipeline::{Bytes, Load, Packet, Pipeline};
+use crate::session::sent::{QueueId, Sent};
 
 /// Buffers that are kept for the next packets, and what they take: more are given back.
 const SPARE: usize = 512;
@@ -20,6 +21,7 @@ const SPARE_BYTES: usize = 4 << 20;
 /// The messages of a sender, by numbers that count up: accepted, delivered, settled.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    id: QueueId,
     flow: Flow,
     pipeline: Pipeline,
     /// The number of the next message.
@@ -42,6 +44,7 @@ pub(crate) struct Full;
 impl Queue {
     pub(crate) fn new(flow: Flow) -> Self {
         Self {
+            id: QueueId::next(),
             flow,
             pipeline: Pipeline::default(),
             next: 0,
@@ -256,6 +259,17 @@ impl Queue {
         let is_new = number > self.settled;
         self.settled = self.settled.max(number);
         is_new
+    }
+
+    /// Returns the token of a message.
+    #[inline]
+    pub(crate) fn token(&self, number: u64) -> Sent {
+        Sent::new(self.id, number)
+    }
+
+    /// Returns the number of the message with that token; an error if another queue has accepted it.
+    pub(crate) fn number(&self, sent: Sent) -> Result<u64, Error> {
+        sent.number_in(self.id).ok_or(Error::ForeignToken)
     }
 
     /// What has become of a message; None while that is open.

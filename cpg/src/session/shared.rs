@@ -20,6 +20,7 @@ use crate::packet::format::MAX_MESSAGE;
 use crate::packet::write;
 use crate::session::flow::Flow;
 use crate::session::outbox::Outbox;
+use crate::session::sent::Sent;
 
 /// How often a long message that membership changes stop (B8) is begun again.
 const RESTARTS: usize = 100;
@@ -45,7 +46,7 @@ pub(crate) struct Shared {
 enum Access {
     Joined {
         daemon: Daemon,
-        /// Counts memberships, from 1.
+        /// Which membership it is of, from 1.
         generation: u64,
         /// The daemon has been told of the leave, and would lose what is sent without a word (B1).
         told: bool,
@@ -108,6 +109,7 @@ impl Shared {
     ) -> Self {
         let max_atomic = daemon.max_atomic_message_size();
         let flow = flow.packet_size(flow.packet.min(max_atomic));
+        let outbox = Outbox::new(flow, comeback, readiness);
         Self {
             name,
             flow,
@@ -115,8 +117,8 @@ impl Shared {
             owner: Owner::this_process(),
             pid: me.pid(),
             node: AtomicU32::new(me.node().get()),
-            access: Lock::new(Access::Joined { daemon, generation: 1, told: false }),
-            outbox: Arc::new(Outbox::new(flow, comeback, readiness)),
+            access: Lock::new(Access::Joined { daemon, generation: outbox.generation(), told: false }),
+            outbox: Arc::new(outbox),
         }
     }
 
@@ -171,9 +173,9 @@ impl Shared {
         |bytes| self.send_now(bytes)
     }
 
-    /// Queues a message, and gives its number. Refuses one that waits for the daemon.
+    /// Queues a message. Refuses one that waits for the daemon.
     #[inline]
-    pub(crate) fn queue(&self, slices: &[IoSlice<'_>]) -> Result<u64> {
+    pub(crate) fn queue(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
         match self.len(slices)? {
             (_, true) => Err(Error::WouldWait { call: "cpg_mcast_joined" }),
             (len, false) => self.outbox.push(slices, len, &self.wire()),
@@ -181,7 +183,7 @@ impl Shared {
     }
 
     /// Queues a message, or sends it if it is long, and waits for that until the deadline.
-    pub(crate) fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<u64> {
+    pub(crate) fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<Sent> {
         match self.len(slices)? {
             (len, true) => self.send_long(&self.gather(slices, len), deadline),
             (len, false) => self.outbox.push_waiting(slices, len, deadline, &self.wire()),
@@ -214,7 +216,7 @@ impl Shared {
     }
 
     /// Sends a long message in its turn, again when membership changes stop it.
-    pub(crate) fn send_long(&self, bytes: &Arc<[u8]>, deadline: Option<Instant>) -> Result<u64> {
+    pub(crate) fn send_long(&self, bytes: &Arc<[u8]>, deadline: Option<Instant>) -> Result<Sent> {
         let call = |bytes: &[u8], generation| {
             retry_interrupted(RESTARTS, deadline, Pauses::SEND, || match &*self.access.lock()? {
                 // A message that was begun in one membership does not go on in the next.
@@ -222,9 +224,9 @@ impl Shared {
                 access => access.send(&[IoSlice::new(bytes)]),
             })
         };
-        let number = self.outbox.send_long(bytes, deadline, &self.wire(), call);
+        let sent = self.outbox.send_long(bytes, deadline, &self.wire(), call);
         self.go_on();
-        number
+        sent
     }
 
     /// Sends what was put off while this or another one waited for the daemon.
@@ -280,9 +282,10 @@ impl Shared {
     }
 
     /// Goes on with another connection, unless the group has been left.
-    pub(super) fn replace(&self, daemon: Daemon, me: Member, generation: u64) -> Result<()> {
+    pub(super) fn replace(&self, daemon: Daemon, me: Member) -> Result<()> {
         let mut access = self.access.lock()?;
         if !matches!(*access, Access::Left) {
+            let generation = self.outbox.generation() + 1;
             *access = Access::Joined { daemon, generation, told: false };
             self.node.store(me.node().get(), Ordering::Relaxed);
         }

@@ -94,7 +94,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
     #[inline]
     fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Taken> {
         let Self { sender, incoming, dispatching, handler, .. } = self;
-        let Incoming { membership, leave, stash, generation, .. } = &mut **incoming;
+        let Incoming { membership, leave, stash, .. } = &mut **incoming;
         let Membership::Here { events, me, back } = membership else { return Ok(Taken::Nothing) };
         let (me, shared) = (*me, sender.shared());
         let taken = events.dispatch_one(&me, &mut counted, &mut |event| match event {
@@ -104,8 +104,8 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
             Event::ConfChg(view) => {
                 leave.note(&view);
                 let event = if std::mem::take(back) {
-                    shared.outbox().reopen(*generation, &shared.wire());
-                    Event::Rejoined(Rejoined { generation: *generation, view })
+                    shared.outbox().reopen(&shared.wire());
+                    Event::Rejoined(Rejoined { generation: shared.outbox().generation(), view })
                 } else {
                     Event::ConfChg(view)
                 };

@@ -14,6 +14,7 @@ use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::session;
 use crate::session::lag::Lag;
+use crate::session::sent::Sent;
 use crate::session::ticket::Ticket;
 use crate::tokio::receiver::Receiver;
 use crate::tokio::sender::Sender;
@@ -36,7 +37,7 @@ use crate::tokio::sender::Sender;
 /// println!("{:?}", session.members().await?);
 /// session.send(b"one").await?;
 /// session.try_send(b"two")?;
-/// let tickets = [session.try_send_tracked(b"three")?, session.send_tracked(b"four").await?];
+/// let tickets = [session.ticket(session.try_send(b"three")?), session.ticket(session.send(b"four").await?)];
 /// // Events where libcpg has them: as many as are there.
 /// let mut heard = 0;
 /// while heard < 4 {
@@ -120,17 +121,13 @@ impl Session {
     /// # Errors
     /// As [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
-    pub fn try_send(&self, message: &[u8]) -> Result<()> {
+    pub fn try_send(&self, message: &[u8]) -> Result<Sent> {
         self.sender.try_send(message)
     }
 
-    /// As [`Sender::try_send_tracked`].
-    ///
-    /// # Errors
-    /// As [`Sender::try_send_tracked`].
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        self.sender.try_send_tracked(message)
+    /// As [`Sender::ticket`].
+    pub fn ticket(&self, sent: Sent) -> Ticket {
+        self.sender.ticket(sent)
     }
 
     /// As [`Sender::send`].
@@ -138,18 +135,9 @@ impl Session {
     /// # Errors
     /// As [`Sender::send`].
     #[doc(alias = "cpg_mcast_joined")]
-    pub fn send(&self, message: &[u8]) -> impl Future<Output = Result<()>> + Send {
+    pub fn send(&self, message: &[u8]) -> impl Future<Output = Result<Sent>> + Send {
         // The future has the sender alone: one with the session, which is not Sync, could not go to another thread.
         self.sender.send(message)
-    }
-
-    /// As [`Sender::send_tracked`].
-    ///
-    /// # Errors
-    /// As [`Sender::send_tracked`].
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn send_tracked(&self, message: &[u8]) -> impl Future<Output = Result<Ticket>> + Send {
-        self.sender.send_tracked(message)
     }
 
     /// As [`Receiver::dispatch`].

@@ -34,7 +34,7 @@ fn messages_of_all_sizes_arrive_in_order() {
         let expected: Vec<_> =
             LENGTHS.iter().cycle().take(60).enumerate().map(|(i, &len)| message(i, len)).collect();
         std::thread::scope(|scope| {
-            scope.spawn(|| expected.iter().for_each(|message| sender.send(message).unwrap()));
+            scope.spawn(|| expected.iter().for_each(|message| _ = sender.send(message).unwrap()));
             assert!(receive(&mut receiver, expected.len()) == expected);
         });
         assert!(receive(&mut other, expected.len()) == expected);
@@ -255,7 +255,7 @@ fn a_program_in_c_sends_and_receives_packets() {
         let mut lines = BufReader::new(c.stdout.take().unwrap()).lines().map(Result::unwrap);
         assert_eq!(lines.next().unwrap(), "ready");
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..500).for_each(|index| sender.send(&of_c(index)).unwrap()));
+            scope.spawn(|| (0..500).for_each(|index| _ = sender.send(&of_c(index)).unwrap()));
             receive(&mut receiver, 500);
         });
         for (index, line) in lines.by_ref().take(500).enumerate() {

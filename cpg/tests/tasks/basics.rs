@@ -1,5 +1,6 @@
 //! Sessions for tasks: join, send, receive, leave, split and stream, on both kinds of runtime.
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -72,6 +73,34 @@ fn a_task_joins_sends_receives_and_leaves() {
 }
 
 #[test]
+fn every_send_gives_a_token_whose_ticket_can_be_made_at_any_time() {
+    on_each_runtime(1, |_| async {
+        let (sender, mut receiver) = soon(Session::join("tokens")).await.unwrap().split();
+        let sending = tokio::spawn({
+            let sender = sender.clone();
+            async move {
+                let slices = [IoSlice::new(b"3"), IoSlice::new(b"4")];
+                [
+                    sender.send(b"1").await.unwrap(),
+                    sender.send(&vec![2; 3_000_000]).await.unwrap(),
+                    sender.send_vectored(&slices).await.unwrap(),
+                    sender.try_send(b"5").unwrap(),
+                ]
+            }
+        });
+        for expected in [&b"1"[..], &vec![2; 3_000_000], b"34", b"5"] {
+            assert!(message(&mut receiver).await == expected);
+        }
+        for sent in soon(sending).await.unwrap() {
+            soon(sender.ticket(sent)).await.unwrap();
+        }
+        let other = soon(Session::join("other tokens")).await.unwrap();
+        let foreign = sender.ticket(other.try_send(b"x").unwrap());
+        assert_eq!(soon(foreign).await, Err(Error::ForeignToken));
+    });
+}
+
+#[test]
 fn a_failed_join_is_an_error() {
     on_each_runtime(1, |_| async {
         let _first = soon(Session::join("once")).await.unwrap();
@@ -112,7 +141,7 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
         assert!(views == 1 && calls > 0);
         // A handler sends, and the same task hears it.
         session.send(b"ping").await.unwrap();
-        soon(session.dispatch(|sender, _| sender.try_send(b"pong").unwrap())).await.unwrap();
+        soon(session.dispatch(|sender, _| _ = sender.try_send(b"pong").unwrap())).await.unwrap();
         assert_eq!(message(&mut session).await, b"pong");
     });
 }
@@ -149,13 +178,13 @@ fn halves_go_to_tasks_of_their_own() {
             soon(task).await.unwrap();
         }
         soon(soon(receiving).await.unwrap().leave()).await.unwrap();
-        for result in [
-            soon(sender.send(b"x")).await,
-            soon(sender.send(&vec![0; 3_000_000])).await,
-            sender.try_send(b"x"),
-            soon(sender.members()).await.map(drop),
+        for error in [
+            soon(sender.send(b"x")).await.unwrap_err(),
+            soon(sender.send(&vec![0; 3_000_000])).await.unwrap_err(),
+            sender.try_send(b"x").unwrap_err(),
+            soon(sender.members()).await.unwrap_err(),
         ] {
-            assert!(matches!(result, Err(Error::Left)));
+            assert!(matches!(error, Error::Left), "{error}");
         }
     });
 }

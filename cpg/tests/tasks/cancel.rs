@@ -267,7 +267,7 @@ fn a_cancelled_leave_fails_the_tickets_of_what_it_has_not_seen_delivered() {
     on_each_runtime(1, |cluster| async move {
         let (sender, receiver) = soon(Session::join("tickets")).await.unwrap().split();
         cluster.pause(1).unwrap();
-        let ticket = sender.try_send_tracked(b"x").unwrap();
+        let ticket = sender.ticket(sender.try_send(b"x").unwrap());
         assert!(polled(1, receiver.leave()).await.is_none());
         assert!(matches!(soon(ticket).await, Err(Error::Left)));
         cluster.resume(1).unwrap();

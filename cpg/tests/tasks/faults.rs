@@ -205,7 +205,7 @@ fn fork_in_a_handler(options: SessionOptions, packets: bool) {
             }
             assert!(heard.into_iter().eq(0..WAITING), "something is missing");
             assert!(forked.is_some());
-            let ticket = soon(sender.send_tracked(b"after")).await.unwrap();
+            let ticket = sender.ticket(soon(sender.send(b"after")).await.unwrap());
             assert_eq!(message(&mut receiver).await, b"after");
             soon(ticket).await.unwrap();
             soon(receiver.leave()).await.unwrap();
