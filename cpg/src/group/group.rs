@@ -22,14 +22,44 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// A joined handle: it sends, through the [`Link`] that it dereferences to, hears what happens in the group, and leaves.
 ///
-/// It can move to another thread, and cannot be used by two at once (A4):
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use cpg::{Event, Group};
+///
+/// let mut group = Group::join("ledger")?;
+/// group.send(b"+5 alice")?;
+/// let own = group.run(Limits::forever(), |link, event| match event {
+///     Event::Deliver(message) if message.sender() == link.me() => Break(message.payload().to_vec()),
+///     Event::Deliver(message) => {
+///         println!("{}: {:?}", message.sender(), message.payload());
+///         Continue(())
+///     }
+///     Event::ConfChg(view) => {
+///         println!("members: {:?}", view.members());
+///         Continue(())
+///     }
+///     _ => Continue(()),
+/// })?;
+/// assert_eq!(own, b"+5 alice");
+/// group.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+///
+/// # More than one thread
+///
+/// A group can move to another thread, and cannot be used by two at once (A4). A program whose threads send while one of them
+/// dispatches joins a [`Session`](crate::Session) instead, and [splits](crate::Session::split) it: a
+/// [`Sender`](crate::Sender) for any number of threads, and a [`Receiver`](crate::Receiver) for the one that dispatches. A
+/// mutex around a group is no way out: whoever waits for an event would hold it.
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
 /// shared::<cpg::Group>();
 /// ```
 ///
-/// Dropping it closes the handle, and the others see this member leave with
+/// # Dropping it
+///
+/// That closes the handle, and the others see this member leave with
 /// [`Reason::ProcDown`](crate::Reason::ProcDown).
 #[derive(Debug)]
 pub struct Group {
