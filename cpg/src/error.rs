@@ -263,7 +263,9 @@ impl Error {
             Self::TooManyHandles { .. } | Self::TooManyIterations { .. } | Self::NoDescriptors(_) => {
                 io::ErrorKind::QuotaExceeded
             }
-            Self::InvalidName(_) | Self::MessageTooLong { .. } | Self::ForeignToken => io::ErrorKind::InvalidInput,
+            Self::InvalidName(_) | Self::MessageTooLong { .. } | Self::ForeignToken => {
+                io::ErrorKind::InvalidInput
+            }
             Self::QueueFull => io::ErrorKind::WouldBlock,
             Self::Left | Self::NoMembership | Self::ReceiverDropped => io::ErrorKind::NotConnected,
             Self::DroppedByDaemon => io::ErrorKind::Other,

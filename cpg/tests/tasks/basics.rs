@@ -2,12 +2,13 @@
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use crate::support::tasks::{eventually, message, on_each_runtime, soon};
-use crate::support::{Members, deadline, join_with, name, wait_for};
+use crate::support::{Members, deadline, join_with, name, packets_program, wait_for};
 use cpg::tokio::{Receiver, Sender, Session};
-use cpg::{CsError, Error, Event, Handle, OwnedEvent, OwnedMessage, Result};
+use cpg::{CsError, Error, Event, Handle, OwnedEvent, OwnedMessage, Result, packet};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -97,6 +98,29 @@ fn every_send_gives_a_token_whose_ticket_can_be_made_at_any_time() {
         let other = soon(Session::join("other tokens")).await.unwrap();
         let foreign = sender.ticket(other.try_send(b"x").unwrap());
         assert_eq!(soon(foreign).await, Err(Error::ForeignToken));
+    });
+}
+
+#[test]
+fn a_packet_in_a_session_that_does_not_coalesce_is_an_event() {
+    on_each_runtime(1, |cluster| async move {
+        let mut session = soon(Session::join("unexpected")).await.unwrap();
+        let mut c = cluster.command_on(1, packets_program());
+        let c = c.args(["send", "unexpected", "50"]).stdout(Stdio::null()).spawn().unwrap();
+        let mut lengths = Vec::new();
+        while lengths.len() < 50 {
+            match soon(session.recv()).await.unwrap() {
+                OwnedEvent::Malformed(heard) => {
+                    assert_eq!(heard.error(), packet::Error::Unexpected);
+                    lengths.extend(packet::messages(heard.bytes()).map(|message| message.unwrap().len()));
+                }
+                OwnedEvent::ConfChg(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(lengths[..4], [0, 5, 127, 128]);
+        let ended = tokio::task::spawn_blocking(move || { c }.wait().unwrap());
+        assert!(soon(ended).await.unwrap().success());
     });
 }
 
