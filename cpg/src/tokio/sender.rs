@@ -28,6 +28,7 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// every call here is refused with [`Error::Left`](crate::Error::Left).
 ///
 /// ```no_run
+/// use std::io::IoSlice;
 /// use cpg::tokio::{Sender, Session};
 ///
 /// # #[tokio::main]
@@ -38,6 +39,7 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// });
 /// println!("{} in {}: {:?}", sender.me(), sender.name(), sender.members().await?);
 /// sender.send(&vec![0; sender.max_atomic_message_size()]).await?;
+/// sender.send_vectored(&[IoSlice::new(b"in "), IoSlice::new(b"pieces")]).await?;
 /// let sent = sender.try_send(b"at once, or an error")?;
 /// // Two at once; both have been delivered when both are done.
 /// let other = async { sender.ticket(sender.send(b"and this").await?).await };

@@ -29,7 +29,6 @@ fn assert_send<T: Send>(future: T) -> T {
 #[allow(dead_code, reason = "for the compiler")]
 fn futures_are_send(mut session: Session, sender: &Sender, other: Session) {
     _ = assert_send(Session::join("name"));
-    _ = assert_send(session.send(b"x"));
     _ = assert_send(session.members());
     _ = assert_send(session.recv());
     _ = assert_send(session.dispatch(|_, _| ()));
@@ -50,17 +49,17 @@ fn a_task_joins_sends_receives_and_leaves() {
         assert_eq!((session.name(), session.me().pid()), (&name("tasks"), std::process::id()));
         let OwnedEvent::ConfChg(view) = soon(session.recv()).await.unwrap() else { panic!() };
         assert!(view.is_first() && view.members() == [session.me()]);
-        soon(session.send(b"short")).await.unwrap();
-        session.try_send(b"at once").unwrap();
+        session.send(b"short").unwrap();
+        session.send_vectored(&[IoSlice::new(b"at "), IoSlice::new(b"once")]).unwrap();
         let long: Vec<u8> = (0..=u8::MAX).cycle().take(5_000_000).collect();
-        soon(session.send(&long)).await.unwrap();
+        soon(session.sender().send(&long)).await.unwrap();
         for expected in [&b"short"[..], b"at once", &long] {
             assert_eq!(message(&mut session).await, expected);
         }
-        assert!(matches!(session.try_send(&long), Err(Error::WouldWait { call: "cpg_mcast_joined" })));
+        assert!(matches!(session.send(&long), Err(Error::WouldWait { call: "cpg_mcast_joined" })));
         assert_eq!(soon(session.members()).await.unwrap(), [session.me()]);
         // What was under way is seen to the end.
-        session.send(b"last").await.unwrap();
+        session.send(b"last").unwrap();
         let (mut heard, mut refused) = (Vec::new(), false);
         let leaving = session.leave_until(deadline(), |sender, event| match event {
             Event::Deliver(message) => heard.push(message.payload().to_vec()),
@@ -96,7 +95,7 @@ fn every_send_gives_a_token_whose_ticket_can_be_made_at_any_time() {
             soon(sender.ticket(sent)).await.unwrap();
         }
         let other = soon(Session::join("other tokens")).await.unwrap();
-        let foreign = sender.ticket(other.try_send(b"x").unwrap());
+        let foreign = sender.ticket(other.send(b"x").unwrap());
         assert_eq!(soon(foreign).await, Err(Error::ForeignToken));
     });
 }
@@ -138,7 +137,7 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
     on_each_runtime(1, |_| async {
         let mut session = soon(Session::join("closure")).await.unwrap();
         for byte in 0..=255 {
-            soon(session.send(&[byte])).await.unwrap();
+            session.send(&[byte]).unwrap();
         }
         let (me, mut views, mut heard, mut calls) = (session.me(), 0, Vec::new(), 0);
         while heard.len() < 256 {
@@ -164,7 +163,7 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
         assert_eq!(heard, (0..=255).rev().collect::<Vec<_>>());
         assert!(views == 1 && calls > 0);
         // A handler sends, and the same task hears it.
-        session.send(b"ping").await.unwrap();
+        session.send(b"ping").unwrap();
         soon(session.dispatch(|sender, _| _ = sender.try_send(b"pong").unwrap())).await.unwrap();
         assert_eq!(message(&mut session).await, b"pong");
     });
@@ -247,7 +246,7 @@ fn a_session_and_its_receiver_are_streams() {
         let mut session = soon(Session::join("stream")).await.unwrap();
         assert!(matches!(next(&mut session).await, Some(Ok(OwnedEvent::ConfChg(_)))));
         for text in ["one", "two", "three"] {
-            session.try_send(text.as_bytes()).unwrap();
+            session.send(text.as_bytes()).unwrap();
         }
         let text = |event: Option<Result<OwnedEvent>>| {
             let Some(Ok(OwnedEvent::Deliver(message))) = event else { panic!("{event:?}") };
@@ -301,7 +300,7 @@ fn leaving_hands_over_nothing_after_the_own_leave() {
         while !matches!(soon(session.recv()).await.unwrap(), OwnedEvent::ConfChg(view) if view.members().len() == 4)
         {
         }
-        soon(session.send(b"first")).await.unwrap();
+        session.send(b"first").unwrap();
         let mut others = Some(others);
         let mut events = Vec::new();
         let leaving = session.leave_until(deadline(), |_, event| {
