@@ -101,8 +101,9 @@ impl Group {
     /// after it have not been taken.
     ///
     /// # Errors
-    /// [`Error::StackTooSmall`](crate::Error::StackTooSmall) on a thread with less than 1152 KiB of stack left (A1), [`Error::GroupTooLarge`](crate::Error::GroupTooLarge) if the group
-    /// has grown past 128 members (A8), [`Error::is_connection_lost`](crate::Error::is_connection_lost) when the daemon has gone: events that had not been
+    /// [`Error::StackTooSmall`](crate::Error::StackTooSmall) on a thread with less than 1152 KiB of stack left (A1),
+    /// [`Error::GroupTooLarge`](crate::Error::GroupTooLarge) if the group has grown past 128 members (A8),
+    /// [`Error::is_connection_lost`](crate::Error::is_connection_lost) when the daemon has gone: events that had not been
     /// dispatched by then are lost (B9).
     #[doc(alias = "cpg_dispatch")]
     #[doc(alias = "cpg_context_get")]
@@ -244,14 +245,16 @@ impl Group {
 
     /// Leaves the group, hands events to `handler` until the own leave has been delivered, and closes the handle.
     ///
-    /// What happened in the group before the leave is thus seen to the end. The handler cannot send ([`Error::Left`](crate::Error::Left)).
+    /// What happened in the group before the leave is thus seen to the end. The handler cannot send
+    /// ([`Error::Left`](crate::Error::Left)).
     ///
     /// # Panics
     /// As [`dispatch`](Self::dispatch); the handle is closed.
     ///
     /// # Errors
-    /// The handle is closed in any case, and with it the membership ends. [`Error::TimedOut`](crate::Error::TimedOut) if the own leave was not
-    /// delivered by the deadline; those of [`dispatch`](Self::dispatch), and of a request.
+    /// The handle is closed in any case, and with it the membership ends.
+    /// [`Error::TimedOut`](crate::Error::TimedOut) if the own leave was not delivered by the deadline; those of
+    /// [`dispatch`](Self::dispatch), and of a request.
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {

@@ -114,6 +114,28 @@ fn a_session_comes_back_each_time_that_its_daemon_does() {
 }
 
 #[test]
+fn a_membership_that_is_lost_before_its_first_view_is_none() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(returning(Reconnect::new()), "lost before");
+        pump_session(&mut session, |events| crate::support::views(events).next().is_some());
+        cluster.kill(1).unwrap();
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        for _ in 0..3 {
+            cluster.restart(1).unwrap();
+            // The session is in the group again, and its handler has not heard of it.
+            wait_for("the search", || readable(session.as_fd()).then_some(()));
+            cluster.kill(1).unwrap();
+            assert_eq!(session.dispatch(Limits::available(), |_, event| panic!("{event:?}")).unwrap(), 0);
+            assert_eq!(session.generation(), 1);
+        }
+        cluster.restart(1).unwrap();
+        assert_eq!(told(&until_back(&mut session)), ["rejoined 2"]);
+        assert_eq!(session.generation(), 2);
+    });
+}
+
+#[test]
 fn a_run_goes_on_from_one_membership_to_the_next() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
