@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::event::undelivered::Undelivered;
-use crate::session::outbox::{Outbox, SendNow, Stage, State};
+use crate::session::outbox::{Outbox, SendNow};
+use crate::session::state::{Stage, State};
 
 /// What a receiver has to do before it takes an event of libcpg's.
 #[derive(Debug)]

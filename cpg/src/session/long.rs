@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::session::outbox::{Outbox, PAUSES, STALL, SendNow, Stage, State};
+use crate::session::outbox::{Outbox, PAUSES, SendNow};
 use crate::session::sent::Sent;
+use crate::session::state::{STALL, Stage, State};
 
 impl Outbox {
     /// Sends a message by `call`, which may wait for the daemon, in its turn, for which this waits. `call` gets the generation of

@@ -5,8 +5,9 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::session::outbox::{Dispatcher, LOCKED, Locked, Outbox, Stage, State};
+use crate::session::outbox::Outbox;
 use crate::session::sent::Sent;
+use crate::session::state::{Dispatcher, LOCKED, Locked, Stage, State};
 
 impl Outbox {
     /// All messages below `number` have been handled.

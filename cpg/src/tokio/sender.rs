@@ -13,9 +13,10 @@ use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::session;
 use crate::session::lag::Lag;
-use crate::session::outbox::{Outbox, STALL};
+use crate::session::outbox::Outbox;
 use crate::session::sent::Sent;
 use crate::session::shared::Shared;
+use crate::session::state::STALL;
 use crate::session::ticket::Ticket;
 use crate::tokio::thread::{self, DropOff};
 

@@ -1,13 +1,17 @@
 use std::cell::RefCell;
 use std::future::Future as _;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::cs_error::CsError;
+use crate::error::Error;
 use crate::packet::read;
 use crate::session::end::Look;
+use crate::session::sent::Sent;
+use crate::session::state::STALL;
 use crate::session::ticket::Ticket;
 
 const LOST: Error = Error::Cs { call: "cpg_mcast_joined", code: CsError::Library };

@@ -217,6 +217,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn the_sums_are_those_of_the_packets(coalesce in any::<bool>(), steps in steps()) {
         let flow = if coalesce { Flow::coalesced().packet_size(600) } else { Flow::new() };
