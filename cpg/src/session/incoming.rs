@@ -47,9 +47,9 @@ pub(super) enum Membership {
         error: Error,
         /// A dispatch has returned the error, as each further one will.
         told: bool,
-        /// The membership was lost before, and the way to the next one has ended: leaving finds nothing to end, which is no
+        /// The membership was lost before, and the search for the next one has ended: leaving finds nothing to end, which is no
         /// error.
-        away: bool,
+        searched: bool,
     },
 }
 
@@ -120,13 +120,13 @@ impl Incoming {
         shared.outbox().lose(error);
         let untold = (!back).then(|| Lost { generation: shared.outbox().generation(), error: error.clone() });
         let (connect, pauses, bell) = (comeback.connect, comeback.policy.pauses, comeback.bell.clone());
-        let none = Membership::Over { error: error.clone(), told: false, away: true };
-        let before = (std::mem::replace(&mut self.membership, none), shared.try_take_lost());
+        let none = Membership::Over { error: error.clone(), told: false, searched: true };
+        let before = (std::mem::replace(&mut self.membership, none), shared.try_take());
         let old = Arc::clone(shared);
         let close_old = move || {
             drop(before);
             // If another had it: whoever waits for the daemon with it hears of its death now.
-            drop(old.take_lost());
+            drop(old.take());
         };
         match Rejoin::start(connect, shared.name().clone(), pauses, bell, close_old) {
             Ok(rejoin) => self.membership = Membership::Away { rejoin, untold },
@@ -159,8 +159,8 @@ impl Incoming {
     fn give_up(&mut self, shared: &Shared, error: Error) {
         self.comeback = None;
         shared.outbox().end(&error);
-        let away = !matches!(self.membership, Membership::Here { .. });
-        self.membership = Membership::Over { error, told: false, away };
+        let searched = !matches!(self.membership, Membership::Here { .. });
+        self.membership = Membership::Over { error, told: false, searched };
     }
 
     /// The session is left: no other membership follows.
@@ -170,11 +170,11 @@ impl Incoming {
         if let Membership::Here { .. } = self.membership {
             return Leaving::Here;
         }
-        let over = Membership::Over { error: Error::Left, told: true, away: true };
+        let over = Membership::Over { error: Error::Left, told: true, searched: true };
         match std::mem::replace(&mut self.membership, over) {
             Membership::Here { .. } => Leaving::Here,
             Membership::Away { rejoin, .. } => Leaving::Away(Some(rejoin)),
-            Membership::Over { away: true, .. } => Leaving::Away(None),
+            Membership::Over { searched: true, .. } => Leaving::Away(None),
             Membership::Over { error, .. } => Leaving::Over(error),
         }
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::undelivered::Undelivered;
 use crate::group::backoff::Pauses;
 use crate::os::lock::Lock;
@@ -185,6 +185,14 @@ impl Outbox {
         let more = more || state.has_news();
         let retry = state.retry.map(|(at, _)| at.saturating_duration_since(Instant::now()));
         self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
+    }
+
+    /// Returns why there is no connection, if there should be none.
+    pub(crate) fn absence(&self) -> Option<Error> {
+        match self.lock() {
+            Ok(state) => state.absence(),
+            Err(error) => Some(error),
+        }
     }
 
     /// The next message that is to be handed back.

@@ -44,7 +44,7 @@ pub(super) struct State {
     pub(super) comeback: Option<bool>,
     /// A fatal error met by a sender. The receiver ends the membership or the queue with it at its next turn.
     pub(super) fault: Option<Error>,
-    /// There is no membership, and the next one is sought: a copy of what the receiver knows.
+    /// There is no membership, and the next one is sought: what the receiver has told all others.
     pub(super) away: bool,
     /// A long message is being sent.
     pub(super) busy: bool,
@@ -159,6 +159,14 @@ impl State {
             return Some(Error::Left);
         }
         self.queue.ended().cloned().or_else(|| self.refusal_by_fault())
+    }
+
+    /// Returns why there is no connection, if there should be none.
+    pub(super) fn absence(&self) -> Option<Error> {
+        if self.stage == Stage::Closing {
+            return Some(Error::Left);
+        }
+        self.queue.ended().cloned().or_else(|| self.away.then_some(Error::NoMembership))
     }
 
     /// True if the receiver has something to handle that is not libcpg's.

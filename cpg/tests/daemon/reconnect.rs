@@ -437,6 +437,8 @@ fn an_error_that_waiting_does_not_mend_ends_it() {
             receiver.recv().unwrap_err(),
             receiver.dispatch(Limits::available(), |_, _| ()).unwrap_err(),
             sender.try_send(b"x").unwrap_err(),
+            sender.send(&vec![0; 3 << 20]).unwrap_err(),
+            sender.members().unwrap_err(),
             ticket.wait().unwrap_err(),
         ] {
             assert_eq!(error.code(), Some(CsError::Exist), "{error}");
