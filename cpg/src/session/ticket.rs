@@ -64,8 +64,8 @@ impl Ticket {
     /// of one thread dispatches until there is an [`outcome`](Self::outcome).
     ///
     /// # Errors
-    /// As [`outcome`](Self::outcome). [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can end the
-    /// wait.
+    /// As [`outcome`](Self::outcome). [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can
+    /// end the wait.
     pub fn wait(self) -> Result<()> {
         self.outbox.wait_outcome(self.sent, None)
     }
