@@ -64,7 +64,7 @@ fn run(name: &GroupName) -> Result<(), End> {
 
 /// Adds up the input, and tells the others until all have it.
 fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
-    let tell = || sender.send_tracked(&own.load(Ordering::SeqCst).to_le_bytes());
+    let tell = || sender.send(&own.load(Ordering::SeqCst).to_le_bytes());
     for line in io::stdin().lock().lines() {
         let line = line?;
         let number: u64 = line.trim().parse().map_err(|error| End::Failed(format!("'{line}': {error}")))?;
@@ -76,7 +76,7 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
             Err(error) => return Err(error.into()),
         }
     }
-    while let Err(error) = tell().and_then(cpg::Ticket::wait) {
+    while let Err(error) = tell().and_then(|sent| sender.ticket(sent).wait()) {
         if !error.is_connection_lost() {
             return Err(error.into());
         }

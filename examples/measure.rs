@@ -149,7 +149,7 @@ impl<'s> Run<'s> {
         Message { number: self.sent, is_last }.write(&mut self.message);
         let sent = match &self.membership {
             Membership::Plain(group) => group.send(&self.message),
-            Membership::Session(session) => session.send(&self.message),
+            Membership::Session(session) => session.send(&self.message).map(drop),
         };
         match sent {
             Ok(()) => self.sent += 1,

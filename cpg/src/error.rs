@@ -170,6 +170,14 @@ pub enum Error {
         call: &'static str,
     },
 
+    /// The token is of a message that another session has accepted.
+    ///
+    /// A [`Sent`](crate::Sent) means something in the session that gave it, and its senders, alone.
+    #[error(
+        "the token is of a message that another session has accepted: make the ticket with a sender of that session"
+    )]
+    ForeignToken,
+
     /// The sending queue has no room for the message now.
     #[error("the sending queue is full: dispatch, so that own deliveries make room, or wait")]
     QueueFull,
@@ -255,7 +263,9 @@ impl Error {
             Self::TooManyHandles { .. } | Self::TooManyIterations { .. } | Self::NoDescriptors(_) => {
                 io::ErrorKind::QuotaExceeded
             }
-            Self::InvalidName(_) | Self::MessageTooLong { .. } => io::ErrorKind::InvalidInput,
+            Self::InvalidName(_) | Self::MessageTooLong { .. } | Self::ForeignToken => {
+                io::ErrorKind::InvalidInput
+            }
             Self::QueueFull => io::ErrorKind::WouldBlock,
             Self::Left | Self::NoMembership | Self::ReceiverDropped => io::ErrorKind::NotConnected,
             // Not the kind of its source: no thread to be had is EAGAIN, and `WouldBlock` asks for another try at once.

@@ -165,6 +165,7 @@ pub use session::options::SessionOptions;
 pub use session::receiver::Receiver;
 pub use session::reconnect::Reconnect;
 pub use session::sender::Sender;
+pub use session::sent::Sent;
 pub use session::session::Session;
 pub use session::ticket::Ticket;
 pub use system_error::SystemError;

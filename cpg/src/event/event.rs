@@ -31,7 +31,8 @@ pub enum Event<'a> {
     ConfChg(View<'a>),
     /// Nodes joined or left the cluster, or this part of it.
     TotemConfChg(Ring<'a>),
-    /// A [packet](crate::packet) cannot be read from here on. Only in a [coalesced](crate::Flow::coalesced) session.
+    /// A [packet](crate::packet) cannot be read from here on, or has come to a session that does not
+    /// [coalesce](crate::SessionOptions::coalesce). Only in a [`Session`](crate::Session).
     Malformed(MalformedPacket<'a>),
     /// A message of this member was not delivered, and nothing will deliver it. Only in a [`Session`](crate::Session).
     Undelivered(Undelivered),
@@ -67,7 +68,7 @@ pub enum OwnedEvent {
     ConfChg(OwnedView),
     /// Nodes joined or left the cluster.
     TotemConfChg(OwnedRing),
-    /// A packet cannot be read.
+    /// A packet cannot be read, or was not expected.
     Malformed(OwnedMalformedPacket),
     /// A message of this member was not delivered.
     Undelivered(Undelivered),

@@ -6,7 +6,8 @@ use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::packet::format;
 
-/// A packet, or the rest of one, that is not as [`packet`](crate::packet) says.
+/// A packet, or the rest of one, that is not as [`packet`](crate::packet) says; or a packet that came to a session which does not
+/// coalesce.
 #[derive(Clone, Copy)]
 pub struct MalformedPacket<'a> {
     pub(crate) group: &'a GroupName,

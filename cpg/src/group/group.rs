@@ -2,34 +2,62 @@
 
 use std::ops::{ControlFlow, Deref};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::dispatch::events::{Events, Receive};
 use crate::dispatch::limits::{Ended, Limits};
 use crate::dispatch::plain::Plain;
 use crate::dispatch::run::{Progress, Stopped, run, until_broken};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::events::EventHalf;
 use crate::group::backoff::PATIENCE;
+use crate::group::leave::leave;
 use crate::group::link::Link;
 use crate::group_name::GroupName;
 use crate::handle::daemon::Daemon;
 use crate::member::Member;
 
-/// The longest wait for events before a leave that flow control refused is tried again.
-const RETRY: Duration = Duration::from_millis(10);
-
 /// A joined handle: it sends, through the [`Link`] that it dereferences to, hears what happens in the group, and leaves.
 ///
-/// It can move to another thread, and cannot be used by two at once (A4):
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use cpg::{Event, Group};
+///
+/// let mut group = Group::join("ledger")?;
+/// group.send(b"+5 alice")?;
+/// let own = group.run(Limits::forever(), |link, event| match event {
+///     Event::Deliver(message) if message.sender() == link.me() => Break(message.payload().to_vec()),
+///     Event::Deliver(message) => {
+///         println!("{}: {:?}", message.sender(), message.payload());
+///         Continue(())
+///     }
+///     Event::ConfChg(view) => {
+///         println!("members: {:?}", view.members());
+///         Continue(())
+///     }
+///     _ => Continue(()),
+/// })?;
+/// assert_eq!(own, b"+5 alice");
+/// group.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+///
+/// # More than one thread
+///
+/// A group can move to another thread, and cannot be used by two at once (A4). A program whose threads send while one of them
+/// dispatches joins a [`Session`](crate::Session) instead, and [splits](crate::Session::split) it: a
+/// [`Sender`](crate::Sender) for any number of threads, and a [`Receiver`](crate::Receiver) for the one that dispatches. A
+/// mutex around a group is no way out: whoever waits for an event would hold it.
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
 /// shared::<cpg::Group>();
 /// ```
 ///
-/// Dropping it closes the handle, and the others see this member leave with
+/// # Dropping it
+///
+/// That closes the handle, and the others see this member leave with
 /// [`Reason::ProcDown`](crate::Reason::ProcDown).
 #[derive(Debug)]
 pub struct Group {
@@ -73,8 +101,9 @@ impl Group {
     /// after it have not been taken.
     ///
     /// # Errors
-    /// [`Error::StackTooSmall`] on a thread with less than 1152 KiB of stack left (A1), [`Error::GroupTooLarge`] if the group
-    /// has grown past 128 members (A8), [`Error::is_connection_lost`] when the daemon has gone: events that had not been
+    /// [`Error::StackTooSmall`](crate::Error::StackTooSmall) on a thread with less than 1152 KiB of stack left (A1),
+    /// [`Error::GroupTooLarge`](crate::Error::GroupTooLarge) if the group has grown past 128 members (A8),
+    /// [`Error::is_connection_lost`](crate::Error::is_connection_lost) when the daemon has gone: events that had not been
     /// dispatched by then are lost (B9).
     #[doc(alias = "cpg_dispatch")]
     #[doc(alias = "cpg_context_get")]
@@ -216,33 +245,27 @@ impl Group {
 
     /// Leaves the group, hands events to `handler` until the own leave has been delivered, and closes the handle.
     ///
-    /// What happened in the group before the leave is thus seen to the end. The handler cannot send ([`Error::Left`]).
+    /// What happened in the group before the leave is thus seen to the end. The handler cannot send
+    /// ([`Error::Left`](crate::Error::Left)).
     ///
     /// # Panics
     /// As [`dispatch`](Self::dispatch); the handle is closed.
     ///
     /// # Errors
-    /// The handle is closed in any case, and with it the membership ends. [`Error::TimedOut`] if the own leave was not
-    /// delivered by the deadline; those of [`dispatch`](Self::dispatch), and of a request.
+    /// The handle is closed in any case, and with it the membership ends.
+    /// [`Error::TimedOut`](crate::Error::TimedOut) if the own leave was not delivered by the deadline; those of
+    /// [`dispatch`](Self::dispatch), and of a request.
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
         self.link.leave.begin();
-        while let Err(error) = self.link.daemon.half().leave(self.link.name()) {
-            let now = Instant::now();
-            if !error.is_retryable() || now >= deadline {
-                return Err(error);
-            }
-            self.dispatch(Limits::one().until(deadline.min(now + RETRY)), &mut handler)?;
-        }
-        self.link.leave.told();
-        while !self.link.leave.is_over() {
-            let count = self.dispatch(Limits::one().until(deadline), &mut handler)?;
-            // Others may send without end, and what they send comes first.
-            if count == 0 || (Instant::now() >= deadline && !self.link.leave.is_over()) {
-                return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
-            }
-        }
+        leave(
+            &mut self,
+            deadline,
+            |group| &group.link.leave,
+            |group| group.link.daemon.half().leave(group.link.name()),
+            |group, until| group.dispatch(Limits::one().until(until), &mut handler),
+        )?;
         let Self { link, events } = self;
         drop(events);
         link.daemon.close()

@@ -1,9 +1,41 @@
-//! Waiting for this member's own leave.
+//! Leaving, and waiting for this member's own leave.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
+use crate::error::{Error, Result};
 use crate::event::view::View;
 use crate::member::{Member, Reason};
+
+/// The longest wait for events before a leave that flow control refused is tried again.
+pub(crate) const RETRY: Duration = Duration::from_millis(10);
+
+/// Tells the daemon of the leave by `tell`, and takes events by `dispatch`, one at a time and until a time, until that of the own
+/// leave has been handled. `own` is how far it has come.
+pub(crate) fn leave<M>(
+    membership: &mut M,
+    deadline: Instant,
+    own: impl Fn(&M) -> &OwnLeave,
+    tell: impl Fn(&M) -> Result<()>,
+    mut dispatch: impl FnMut(&mut M, Instant) -> Result<usize>,
+) -> Result<()> {
+    while let Err(error) = tell(membership) {
+        let now = Instant::now();
+        if !error.is_retryable() || now >= deadline {
+            return Err(error);
+        }
+        dispatch(membership, deadline.min(now + RETRY))?;
+    }
+    own(membership).told();
+    while !own(membership).is_over() {
+        let count = dispatch(membership, deadline)?;
+        // Others may send without end, and what they send comes first.
+        if count == 0 || (Instant::now() >= deadline && !own(membership).is_over()) {
+            return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
+        }
+    }
+    Ok(())
+}
 
 /// How far the leave of a membership has come. Views are fed to it, by a group and by a session.
 #[derive(Debug, Default)]

@@ -23,6 +23,15 @@ pub(super) const HEADER: [u8; HEADER_LEN] = [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// It begins with the [magic](MAGIC), and came to a session that does not
+    /// [coalesce](crate::SessionOptions::coalesce).
+    ///
+    /// Nothing need be wrong with it: [`messages`](super::messages) may read it. It may also be a plain message that begins
+    /// with these four bytes by chance, which [`bytes`](crate::MalformedPacket::bytes) then are.
+    #[error(
+        "a packet in a session that does not coalesce: coalesce in all sessions of the group, or in none"
+    )]
+    Unexpected,
     /// It does not begin with the [magic](MAGIC): it is no packet.
     #[error("no packet: it does not begin with the magic")]
     Magic,

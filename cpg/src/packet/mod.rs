@@ -40,7 +40,12 @@
 //! - A **reader** hands over the messages of a packet in their order, then those of the next packet. A
 //!   message can be empty. A packet without frames is valid, and holds no message.
 //! - What does not begin with the magic comes from a program that does not coalesce, and is one message,
-//!   whole. No UTF-8 text begins with the magic.
+//!   whole. Sessions of this crate mark it ([`is_packed`](crate::Message::is_packed) is false).
+//! - A program that does **not coalesce** should not take what begins with the magic for a message. A session of this crate
+//!   then gives [`Event::Malformed`](crate::Event::Malformed) with [`Error::Unexpected`] and all of the bytes; a
+//!   [`Group`](crate::Group) knows nothing of packets, and hears them as messages.
+//! - So **plain messages should not begin with the magic**. No UTF-8 text does, and of random bytes one message in four
+//!   thousand million. One that does is not lost: it is in that event, whole, and for all plain sessions alike.
 //! - A packet of **another version** cannot be read: nothing after the version is where this page says.
 //! - Of the **flags**, the low four bits say that the frames are not to be read as this page says. A reader
 //!   that does not know one of them that is set cannot read the packet. The high four bits are hints: a

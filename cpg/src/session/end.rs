@@ -3,12 +3,13 @@
 //! A sender that meets an error leaves it to the receiver to end what it ends: libcpg may be handing a message over at that very
 //! moment, which must not be handed back as well.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::error::Error;
 use crate::event::undelivered::Undelivered;
-use crate::session::outbox::{Outbox, SendNow, Stage, State};
+use crate::session::outbox::{Outbox, SendNow};
+use crate::session::state::{Stage, State};
 
 /// What a receiver has to do before it takes an event of libcpg's.
 #[derive(Debug)]
@@ -77,11 +78,11 @@ impl Outbox {
     }
 
     /// Another membership has begun, with which the queue goes on.
-    pub(crate) fn reopen(&self, generation: u64, send: SendNow<'_>) {
+    pub(crate) fn reopen(&self, send: SendNow<'_>) {
         let Ok(mut state) = self.lock() else { return };
         state.away = false;
         state.fault = None;
-        state.generation = generation;
+        self.generation.fetch_add(1, Ordering::Relaxed);
         state.last_arrival = Instant::now();
         self.flush(&mut state, send);
     }
@@ -126,8 +127,9 @@ impl Outbox {
     fn wake_all(&self, state: &mut State) {
         self.space.notify_all();
         self.settled.notify_all();
-        let tasks = [std::mem::take(&mut state.space_wakers), std::mem::take(&mut state.settled_wakers)];
-        state.woken.extend(tasks.into_iter().flat_map(BTreeMap::into_values));
+        let space = std::mem::take(&mut state.space_wakers);
+        let settled = std::mem::take(&mut state.settled_wakers);
+        state.woken.extend(space.into_values().chain(settled.into_values()));
     }
 }
 

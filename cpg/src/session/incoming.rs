@@ -21,8 +21,6 @@ use crate::session::unpack::Stash;
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) membership: Membership,
-    /// Which membership this is, from 1.
-    pub(super) generation: u64,
     pub(super) leave: OwnLeave,
     pub(super) stash: Stash,
     /// How the next membership is found when this one is lost; none if no other one follows.
@@ -35,13 +33,13 @@ pub(super) enum Membership {
     Here {
         events: EventHalf,
         me: Member,
-        /// The membership follows another one, and its first view has not come.
+        /// The membership follows another one, and its first view has not come: the handler has heard nothing of it.
         back: bool,
     },
     /// On the way to the next membership.
     Away {
         rejoin: Rejoin,
-        /// The event that the handler has not got.
+        /// The event that the handler has not got. One that is lost before its first view has none.
         untold: Option<Lost>,
     },
     /// No other membership follows.
@@ -49,9 +47,9 @@ pub(super) enum Membership {
         error: Error,
         /// A dispatch has returned the error, as each further one will.
         told: bool,
-        /// The membership was lost before, and the way to the next one has ended: leaving finds nothing to end, which is no
+        /// The membership was lost before, and the search for the next one has ended: leaving finds nothing to end, which is no
         /// error.
-        away: bool,
+        searched: bool,
     },
 }
 
@@ -79,7 +77,6 @@ impl Incoming {
     pub(super) fn new(events: EventHalf, me: Member, comeback: Option<Comeback>) -> Self {
         Self {
             membership: Membership::Here { events, me, back: false },
-            generation: 1,
             leave: OwnLeave::default(),
             stash: Stash::default(),
             comeback,
@@ -114,24 +111,25 @@ impl Incoming {
     /// The membership has ended, and the next one is sought.
     #[cold]
     pub(super) fn lose(&mut self, shared: &Arc<Shared>, error: &Error) {
-        let (Membership::Here { events, .. }, Some(comeback)) = (&self.membership, &self.comeback) else {
+        let (Membership::Here { events, back, .. }, Some(comeback)) = (&self.membership, &self.comeback)
+        else {
             // A sender that meets an error where there is no membership must not be met again and again.
             return self.give_up(shared, error.clone());
         };
         shared.outbox().readiness().remove(events.as_fd());
         shared.outbox().lose(error);
-        let lost = Lost { generation: self.generation, error: error.clone() };
+        let untold = (!back).then(|| Lost { generation: shared.outbox().generation(), error: error.clone() });
         let (connect, pauses, bell) = (comeback.connect, comeback.policy.pauses, comeback.bell.clone());
-        let none = Membership::Over { error: error.clone(), told: false, away: true };
-        let before = (std::mem::replace(&mut self.membership, none), shared.try_take_lost());
+        let none = Membership::Over { error: error.clone(), told: false, searched: true };
+        let before = (std::mem::replace(&mut self.membership, none), shared.try_take());
         let old = Arc::clone(shared);
         let close_old = move || {
             drop(before);
             // If another had it: whoever waits for the daemon with it hears of its death now.
-            drop(old.take_lost());
+            drop(old.take());
         };
         match Rejoin::start(connect, shared.name().clone(), pauses, bell, close_old) {
-            Ok(rejoin) => self.membership = Membership::Away { rejoin, untold: Some(lost) },
+            Ok(rejoin) => self.membership = Membership::Away { rejoin, untold },
             Err(no_thread) => {
                 // Messages are handed back for the loss, which is why they were not sent.
                 shared.outbox().end(error);
@@ -144,12 +142,11 @@ impl Incoming {
     pub(super) fn enter(&mut self, shared: &Shared, found: Result<Found>) {
         let entered = found.and_then(|(daemon, events, me)| {
             shared.outbox().readiness().add(events.as_fd())?;
-            shared.replace(daemon, me, self.generation + 1)?;
+            shared.replace(daemon, me)?;
             Ok((events, me))
         });
         match entered {
             Ok((events, me)) => {
-                self.generation += 1;
                 self.membership = Membership::Here { events, me, back: true };
                 if let Some(comeback) = &self.comeback {
                     comeback.bell.take();
@@ -162,8 +159,8 @@ impl Incoming {
     fn give_up(&mut self, shared: &Shared, error: Error) {
         self.comeback = None;
         shared.outbox().end(&error);
-        let away = !matches!(self.membership, Membership::Here { .. });
-        self.membership = Membership::Over { error, told: false, away };
+        let searched = !matches!(self.membership, Membership::Here { .. });
+        self.membership = Membership::Over { error, told: false, searched };
     }
 
     /// The session is left: no other membership follows.
@@ -173,11 +170,11 @@ impl Incoming {
         if let Membership::Here { .. } = self.membership {
             return Leaving::Here;
         }
-        let over = Membership::Over { error: Error::Left, told: true, away: true };
+        let over = Membership::Over { error: Error::Left, told: true, searched: true };
         match std::mem::replace(&mut self.membership, over) {
             Membership::Here { .. } => Leaving::Here,
             Membership::Away { rejoin, .. } => Leaving::Away(Some(rejoin)),
-            Membership::Over { away: true, .. } => Leaving::Away(None),
+            Membership::Over { searched: true, .. } => Leaving::Away(None),
             Membership::Over { error, .. } => Leaving::Over(error),
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::session::outbox::{Outbox, PAUSES, STALL, SendNow, Stage, State};
+use crate::session::outbox::{Outbox, PAUSES, SendNow};
+use crate::session::sent::Sent;
+use crate::session::state::{STALL, Stage, State};
 
 impl Outbox {
     /// Sends a message by `call`, which may wait for the daemon, in its turn, for which this waits. `call` gets the generation of
@@ -16,7 +18,19 @@ impl Outbox {
         deadline: Option<Instant>,
         send: SendNow<'_>,
         call: impl FnOnce(&[u8], u64) -> Result<()>,
-    ) -> Result<u64> {
+    ) -> Result<Sent> {
+        let sending = self.take_turn(bytes, deadline, send)?;
+        let result = call(bytes, sending.generation);
+        sending.end(result)
+    }
+
+    /// Queues a long message, and waits for its turn.
+    fn take_turn<'s>(
+        &'s self,
+        bytes: &Arc<[u8]>,
+        deadline: Option<Instant>,
+        send: SendNow<'s>,
+    ) -> Result<Sending<'s>> {
         let mut state = self.lock()?;
         if let Some(error) = state.refusal() {
             return Err(error);
@@ -61,29 +75,58 @@ impl Outbox {
             }
         }
         state.busy = true;
-        let generation = state.generation;
-        drop(state);
-        let result = call(bytes, generation);
-        let mut state = self.lock()?;
+        Ok(Sending { outbox: self, number, generation: self.generation(), send, ended: false })
+    }
+}
+
+/// A long message that is being sent: nothing else is, until this goes.
+struct Sending<'s> {
+    outbox: &'s Outbox,
+    number: u64,
+    generation: u64,
+    send: SendNow<'s>,
+    ended: bool,
+}
+
+impl Sending<'_> {
+    /// The call has returned.
+    fn end(mut self, result: Result<()>) -> Result<Sent> {
+        self.ended = true;
+        let Self { outbox, number, generation, send, .. } = self;
+        let mut state = outbox.lock()?;
         state.busy = false;
         let result = state.sent_long(number, result);
-        let lasts = generation == state.generation && !state.away;
+        let lasts = generation == outbox.generation() && !state.away;
         if let (true, Some(error)) = (lasts, result.as_ref().err().filter(|error| error.is_final())) {
-            self.fail(&mut state, error.clone());
+            outbox.fail(&mut state, error.clone());
         }
-        self.flush(&mut state, send);
+        outbox.flush(&mut state, send);
         result
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // The call has panicked. Its sender has no token, and others are not to wait for it.
+        let Ok(mut state) = self.outbox.lock() else { return };
+        state.busy = false;
+        state.queue.recall(self.number);
+        self.outbox.flush(&mut state, self.send);
     }
 }
 
 impl State {
     /// What `result` means for a long message that was in flight meanwhile.
-    fn sent_long(&mut self, number: u64, result: Result<()>) -> Result<u64> {
+    fn sent_long(&mut self, number: u64, result: Result<()>) -> Result<Sent> {
         if let Some(Err(error)) = self.queue.outcome(number) {
             return result.and(Err(error));
         }
+        let sent = self.queue.token(number);
         if self.queue.has_arrived(number) {
-            return Ok(number);
+            return Ok(sent);
         }
         match result {
             Ok(()) => self.queue.release(number),
@@ -92,6 +135,6 @@ impl State {
                 return Err(error);
             }
         }
-        Ok(number)
+        Ok(sent)
     }
 }

@@ -84,6 +84,16 @@ impl SessionOptions {
 
     /// Small messages that wait together travel together, in [packets](crate::packet): as
     /// [`flow`](Self::flow)`(`[`Flow::coalesced`]`())`.
+    ///
+    /// **All sessions of a group coalesce, or none does.** One that does not gets each packet of the others as
+    /// [`Event::Malformed`](crate::Event::Malformed), with the error
+    /// [`Unexpected`](crate::packet::Error::Unexpected). One that does gets plain messages of the others as they are, marked
+    /// by [`Message::is_packed`](crate::Message::is_packed).
+    ///
+    /// A plain message that begins with the four bytes of [`packet::MAGIC`](crate::packet::MAGIC) is taken for a packet. Text
+    /// never does. A session that does not coalesce, and whose messages may begin with any bytes, takes
+    /// [`MalformedPacket::bytes`](crate::MalformedPacket::bytes) for the message where the error is `Unexpected`; one that
+    /// coalesces can send anything.
     pub fn coalesce(self) -> Self {
         self.flow(Flow::coalesced())
     }

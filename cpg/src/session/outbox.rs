@@ -4,17 +4,14 @@
 //! queue's taken first, and the requests' only if nobody has it: whoever has that one alone waits for the daemon (B16), and
 //! sends afterwards what was put off meanwhile ([`Outbox::go_on`]).
 //!
-//! The files beside this one are parts of it: [`outcome`](super::outcome) for those who wait to know what became of a message,
+//! The files beside this one are parts of it: [`state`](super::state) for what is under the lock, [`push`](super::push) for
+//! messages and those who wait for space, [`outcome`](super::outcome) for those who wait to know what became of a message,
 //! [`end`](super::end) for the end of a membership or of the queue, [`long`](super::long) for messages above the atomic size.
 
-use std::collections::BTreeMap;
-use std::io::IoSlice;
-use std::ops::{Deref, DerefMut, Range};
-use std::sync::{Condvar, MutexGuard, PoisonError};
-use std::task::Waker;
-#[cfg(feature = "tokio")]
-use std::task::{Context, Poll};
-use std::thread::{self, ThreadId};
+use std::ops::Range;
+use std::sync::Condvar;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
@@ -24,16 +21,12 @@ use crate::os::lock::Lock;
 use crate::os::readiness::Readiness;
 use crate::session::flow::Flow;
 use crate::session::lag::Lag;
-use crate::session::queue::{Full, Queue};
+use crate::session::state::{Dispatcher, Locked, Stage, State};
 
 /// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
 /// these to the second.
 pub(super) const PAUSES: Pauses =
     Pauses { first: Duration::from_micros(200), longest: Duration::from_millis(20) };
-
-/// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
-/// that was in flight (B17), its delivery says so.
-pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 /// Sends a message now; None if another has the lock on the requests, who then sees to [`Outbox::go_on`].
 pub(crate) type SendNow<'s> = &'s dyn Fn(&[u8]) -> Option<Result<()>>;
@@ -45,121 +38,23 @@ pub(crate) struct Outbox {
     pub(super) space: Condvar,
     /// Messages were settled.
     pub(super) settled: Condvar,
+    /// Which membership this is, from 1. The receiver alone writes it, under the lock; a child of the process reads what it was
+    /// at the fork.
+    pub(super) generation: AtomicU64,
     readiness: Readiness,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    Open,
-    /// No more messages are accepted.
-    Closing,
-    /// Nobody dispatches any more.
-    Unheard,
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) queue: Queue,
-    pub(super) stage: Stage,
-    /// The thread that dispatches now: it cannot wait for what only its dispatch brings.
-    pub(super) dispatching: Option<ThreadId>,
-    /// Whether another membership follows when this one is lost, and if so, whether that gets what waits.
-    pub(super) comeback: Option<bool>,
-    /// A fatal error met by a sender. The receiver ends the membership or the queue with it at its next turn.
-    pub(super) fault: Option<Error>,
-    /// There is no membership, and the next one is sought: a copy of what the receiver knows.
-    pub(super) away: bool,
-    /// Counts memberships, from 1.
-    pub(super) generation: u64,
-    /// A long message is being sent.
-    pub(super) busy: bool,
-    /// The lock on the requests was held by another when the queue wanted to send.
-    pub(super) put_off: bool,
-    /// When to try again what flow control has refused, and the pause before that.
-    pub(super) retry: Option<(Instant, Duration)>,
-    pub(super) last_arrival: Instant,
-    /// When the receiver last looked for an event.
-    pub(super) last_look: Instant,
-    pub(super) space_waiters: usize,
-    pub(super) settled_waiters: usize,
-    /// Tasks that wait for space, by numbers of their own.
-    pub(super) space_wakers: BTreeMap<u64, Waker>,
-    /// The number of the next one.
-    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for tasks that wait for space"))]
-    pub(super) next_task: u64,
-    pub(super) settled_wakers: BTreeMap<u64, Waker>,
-    /// Who is woken when the lock is given back.
-    pub(super) woken: Vec<Waker>,
-}
-
-/// The state, under its lock.
-///
-/// Tasks are woken when the lock has been given back: a waker may drop what takes the lock, or poll it.
-#[derive(Debug)]
-pub(super) struct Locked<'s>(pub(super) Option<MutexGuard<'s, State>>);
-
-pub(super) const LOCKED: &str = "taken by waiting and dropping alone";
-
-impl Deref for Locked<'_> {
-    type Target = State;
-
-    #[inline]
-    fn deref(&self) -> &State {
-        self.0.as_ref().expect(LOCKED)
-    }
-}
-
-impl DerefMut for Locked<'_> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut State {
-        self.0.as_mut().expect(LOCKED)
-    }
-}
-
-impl Drop for Locked<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.as_ref().is_some_and(|state| !state.woken.is_empty()) {
-            self.wake();
-        }
-    }
-}
-
-impl Locked<'_> {
-    /// Gives the lock back, and wakes those who are to be woken.
-    #[cold]
-    fn wake(&mut self) {
-        let Some(mut state) = self.0.take() else { return };
-        let woken = std::mem::take(&mut state.woken);
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
-    }
 }
 
 impl Outbox {
     /// `comeback` is whether another membership follows when one is lost, and if so, whether that gets what waits.
     pub(crate) fn new(flow: Flow, comeback: Option<bool>, readiness: Readiness) -> Self {
-        let state = State {
-            queue: Queue::new(flow),
-            stage: Stage::Open,
-            dispatching: None,
-            comeback,
-            fault: None,
-            away: false,
-            generation: 1,
-            busy: false,
-            put_off: false,
-            retry: None,
-            last_arrival: Instant::now(),
-            last_look: Instant::now(),
-            space_waiters: 0,
-            settled_waiters: 0,
-            space_wakers: BTreeMap::new(),
-            next_task: 0,
-            settled_wakers: BTreeMap::new(),
-            woken: Vec::new(),
-        };
-        Self { state: Lock::new(state), space: Condvar::new(), settled: Condvar::new(), readiness }
+        let state = State::new(flow, comeback);
+        Self {
+            state: Lock::new(state),
+            space: Condvar::new(),
+            settled: Condvar::new(),
+            generation: AtomicU64::new(1),
+            readiness,
+        }
     }
 
     pub(crate) fn readiness(&self) -> &Readiness {
@@ -169,152 +64,6 @@ impl Outbox {
     #[inline]
     pub(super) fn lock(&self) -> Result<Locked<'_>> {
         self.state.lock().map(|state| Locked(Some(state)))
-    }
-
-    /// Queues a message that is not long, and sends what may be sent; gives its number.
-    #[inline]
-    pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: SendNow<'_>) -> Result<u64> {
-        self.push_to(&mut *self.lock()?, slices, len, send)
-    }
-
-    #[inline]
-    fn push_to(
-        &self,
-        state: &mut State,
-        slices: &[IoSlice<'_>],
-        len: usize,
-        send: SendNow<'_>,
-    ) -> Result<u64> {
-        if let Some(error) = state.refusal() {
-            return Err(error);
-        }
-        if state.stage == Stage::Unheard {
-            return self.push_unheard(state, slices, len, send);
-        }
-        let Ok(number) = state.queue.push(slices, len) else {
-            if state.is_stalled() {
-                state.last_arrival = Instant::now();
-                self.send_front(state, send);
-            }
-            return Err(Error::QueueFull);
-        };
-        // What flow control has refused is tried again when its time has come.
-        if state.queue.is_open() && state.retry.is_none() {
-            self.flush(state, send);
-            state.accepted(number, len)?;
-        }
-        Ok(number)
-    }
-
-    /// Without a receiver nothing clocks the queue, so that a message goes out at once or not at all.
-    fn push_unheard(
-        &self,
-        state: &mut State,
-        slices: &[IoSlice<'_>],
-        len: usize,
-        send: SendNow<'_>,
-    ) -> Result<u64> {
-        self.flush(state, send);
-        if !state.queue.is_waiting() {
-            let number = state.queue.push(slices, len).map_err(|Full| Error::QueueFull)?;
-            self.flush(state, send);
-            state.accepted(number, len)?;
-            if !state.queue.withdraw(number) {
-                return Ok(number);
-            }
-        }
-        Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))
-    }
-
-    /// As [`push`](Self::push), and waits for space.
-    #[inline]
-    pub(crate) fn push_waiting(
-        &self,
-        slices: &[IoSlice<'_>],
-        len: usize,
-        deadline: Option<Instant>,
-        send: SendNow<'_>,
-    ) -> Result<u64> {
-        match self.push(slices, len, send) {
-            Err(error) if error.is_retryable() => self.push_later(slices, len, deadline, send),
-            result => result,
-        }
-    }
-
-    /// As [`push`](Self::push), when there is space.
-    #[cold]
-    fn push_later(
-        &self,
-        slices: &[IoSlice<'_>],
-        len: usize,
-        deadline: Option<Instant>,
-        send: SendNow<'_>,
-    ) -> Result<u64> {
-        let mut state = self.lock()?;
-        let mut pause = PAUSES.first;
-        loop {
-            let error = match self.push_to(&mut state, slices, len, send) {
-                Err(error) if error.is_retryable() => error,
-                result => return result,
-            };
-            let now = Instant::now();
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(error);
-            }
-            let most = if state.stage == Stage::Open { STALL } else { pause };
-            pause = PAUSES.after(pause);
-            let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
-            state.may_wait("cpg_mcast_joined")?;
-            state = self.wait_space(state, until)?;
-        }
-    }
-
-    /// Waits until there may be space.
-    pub(super) fn wait_space<'s>(&'s self, mut state: Locked<'s>, until: Instant) -> Result<Locked<'s>> {
-        if !state.woken.is_empty() {
-            // They come first.
-            drop(state);
-            return self.lock();
-        }
-        state.space_waiters += 1;
-        let left = until.saturating_duration_since(Instant::now());
-        let guard = state.0.take().expect(LOCKED);
-        let (mut guard, _) = self.space.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
-        guard.space_waiters -= 1;
-        Ok(Locked(Some(guard)))
-    }
-
-    /// As [`push`](Self::push), and has the task woken when there is space: the one that `task` then numbers, until
-    /// [`forget_task`](Self::forget_task).
-    #[cfg(feature = "tokio")]
-    pub(crate) fn poll_push(
-        &self,
-        cx: &Context<'_>,
-        task: &mut Option<u64>,
-        slices: &[IoSlice<'_>],
-        len: usize,
-        send: SendNow<'_>,
-    ) -> Poll<Result<u64>> {
-        let mut state = self.lock()?;
-        match self.push_to(&mut state, slices, len, send) {
-            Err(Error::QueueFull) => {
-                let next = state.next_task;
-                let task = *task.get_or_insert(next);
-                state.next_task += u64::from(task == next);
-                let before = state.space_wakers.insert(task, cx.waker().clone());
-                drop(state);
-                drop(before);
-                Poll::Pending
-            }
-            result => Poll::Ready(result),
-        }
-    }
-
-    /// That task waits for space no more.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn forget_task(&self, task: u64) {
-        // The waker is dropped without the lock.
-        drop(self.lock().ok().and_then(|mut state| state.space_wakers.remove(&task)));
     }
 
     /// Sends what waits while the window is open.
@@ -397,7 +146,7 @@ impl Outbox {
     /// This thread begins to dispatch.
     pub(crate) fn begin_dispatch(&self) {
         if let Ok(mut state) = self.lock() {
-            state.dispatching = Some(thread::current().id());
+            state.dispatching = Dispatcher::By(thread::current().id());
         }
     }
 
@@ -407,7 +156,7 @@ impl Outbox {
         if let Ok(mut state) = self.lock() {
             self.settle(&mut state, settled);
             self.set_timer_locked(&state, more);
-            state.dispatching = None;
+            state.dispatching = Dispatcher::Before;
         }
     }
 
@@ -438,6 +187,14 @@ impl Outbox {
         self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
     }
 
+    /// Returns why there is no connection, if there should be none.
+    pub(crate) fn absence(&self) -> Option<Error> {
+        match self.lock() {
+            Ok(state) => state.absence(),
+            Err(error) => Some(error),
+        }
+    }
+
     /// The next message that is to be handed back.
     pub(crate) fn take_returned(&self) -> Option<Undelivered> {
         self.lock().ok()?.queue.take_returned()
@@ -447,70 +204,20 @@ impl Outbox {
     pub(crate) fn lag(&self) -> Lag {
         // A child of the process is behind nothing.
         let Ok(state) = self.lock() else { return Lag::default() };
-        let ([(in_flight, in_flight_bytes), (waiting, waiting_bytes)], oldest) = state.queue.load();
+        let (in_flight, waiting) = (state.queue.in_flight(), state.queue.waiting());
         Lag {
-            in_flight,
-            in_flight_bytes,
-            oldest: oldest.map(|sent| sent.elapsed()),
-            waiting,
-            waiting_bytes,
+            in_flight: in_flight.messages,
+            in_flight_bytes: in_flight.bytes,
+            oldest: state.queue.oldest().map(|sent| sent.elapsed()),
+            waiting: waiting.messages,
+            waiting_bytes: waiting.bytes,
             since_dispatch: state.last_look.elapsed(),
         }
     }
 
     /// Which membership this is, or was the last.
     pub(crate) fn generation(&self) -> u64 {
-        self.lock().map_or(0, |state| state.generation)
-    }
-}
-
-impl State {
-    /// True if messages are accepted, and sent when it is their turn.
-    #[inline]
-    fn goes_on(&self) -> bool {
-        self.stage != Stage::Closing && self.queue.ended().is_none() && !self.is_stopped()
-    }
-
-    /// Returns why no message is accepted, if none is.
-    #[inline]
-    pub(super) fn refusal(&self) -> Option<Error> {
-        if self.goes_on() {
-            return None;
-        }
-        if self.stage == Stage::Closing {
-            return Some(Error::Left);
-        }
-        self.queue.ended().cloned().or_else(|| self.refusal_by_fault())
-    }
-
-    /// True if the receiver has something to handle that is not libcpg's.
-    pub(super) fn has_news(&self) -> bool {
-        self.queue.has_returned() || self.fault.is_some()
-    }
-
-    /// True if nothing in flight has come back for so long that one message goes out past the window.
-    pub(super) fn is_stalled(&self) -> bool {
-        let stopped = self.busy || self.is_stopped();
-        self.last_arrival.elapsed() >= STALL && !self.queue.is_open() && !stopped
-    }
-
-    /// An error if sending the message ended the queue or the membership; it is then not handed back.
-    #[inline]
-    fn accepted(&mut self, number: u64, len: usize) -> Result<()> {
-        if self.goes_on() {
-            return Ok(());
-        }
-        match self.queue.ended().cloned().or_else(|| self.refusal_by_fault()) {
-            Some(error) if self.queue.keep(number) || self.queue.retract(number, len) => {
-                Err(self.fault.clone().unwrap_or(error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Refuses to wait where nothing could end that.
-    pub(super) fn may_wait(&self, call: &'static str) -> Result<()> {
-        if self.dispatching == Some(thread::current().id()) { Err(Error::WouldWait { call }) } else { Ok(()) }
+        self.generation.load(Ordering::Relaxed)
     }
 }
 

@@ -5,7 +5,9 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::session::outbox::{LOCKED, Locked, Outbox, Stage, State};
+use crate::session::outbox::Outbox;
+use crate::session::sent::Sent;
+use crate::session::state::{Dispatcher, LOCKED, Locked, Stage, State};
 
 impl Outbox {
     /// All messages below `number` have been handled.
@@ -22,30 +24,37 @@ impl Outbox {
             self.settled.notify_all();
         }
         if !state.settled_wakers.is_empty() {
-            let rest = state.settled_wakers.split_off(&number);
+            let rest = state.settled_wakers.split_off(&(number, 0));
             let settled = std::mem::replace(&mut state.settled_wakers, rest);
             state.woken.extend(settled.into_values());
         }
     }
 
     /// What has become of a message; None while that is open.
-    pub(crate) fn outcome(&self, number: u64) -> Option<Result<()>> {
-        match self.lock() {
-            Ok(state) => state.outcome(number),
+    pub(crate) fn outcome(&self, sent: Sent) -> Option<Result<()>> {
+        match self.lock().and_then(|state| Ok(state.outcome(state.queue.number(sent)?))) {
+            Ok(outcome) => outcome,
             Err(error) => Some(Err(error)),
         }
     }
 
     /// Waits until it is known what has become of a message.
-    pub(crate) fn wait_outcome(&self, number: u64, deadline: Option<Instant>) -> Result<()> {
+    pub(crate) fn wait_outcome(&self, sent: Sent, deadline: Option<Instant>) -> Result<()> {
         let mut state = self.lock()?;
+        let number = state.queue.number(sent)?;
         loop {
             if let Some(outcome) = state.outcome(number) {
                 return outcome;
             }
             let now = Instant::now();
             if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(Error::TimedOut { waiting_for: "the own delivery to be dispatched" });
+                // Before that it is no error: another thread may be about to.
+                let waiting_for = if state.dispatching == Dispatcher::Never {
+                    "the own delivery to be dispatched, and nobody has dispatched in this session"
+                } else {
+                    "the own delivery to be dispatched"
+                };
+                return Err(Error::TimedOut { waiting_for });
             }
             state.may_wait("cpg_dispatch")?;
             state.settled_waiters += 1;
@@ -61,21 +70,36 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn poll_outcome(&self, number: u64, cx: &Context<'_>) -> Poll<Result<()>> {
+    /// As [`outcome`](Self::outcome), and has the task woken when it is known: the one that `task` then numbers, until
+    /// [`forget`](Self::forget).
+    pub(crate) fn poll_outcome(
+        &self,
+        sent: Sent,
+        task: &mut Option<u64>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<()>> {
+        // The code of a waker is not run under the lock: this one is cloned before, and goes after it.
+        let waker = cx.waker().clone();
         let mut state = self.lock()?;
+        let number = state.queue.number(sent)?;
         if let Some(outcome) = state.outcome(number) {
             return Poll::Ready(outcome);
         }
-        let before = state.settled_wakers.insert(number, cx.waker().clone());
+        let task = state.task(task);
+        let before = state.settled_wakers.insert((number, task), waker);
         drop(state);
         drop(before);
         Poll::Pending
     }
 
-    /// Nobody waits for that message any more.
-    pub(crate) fn forget(&self, number: u64) {
+    /// That task waits for that message no more.
+    pub(crate) fn forget(&self, sent: Sent, task: u64) {
+        let Ok(mut state) = self.lock() else { return };
+        let Ok(number) = state.queue.number(sent) else { return };
+        let waker = state.settled_wakers.remove(&(number, task));
         // The waker is dropped without the lock.
-        drop(self.lock().ok().and_then(|mut state| state.settled_wakers.remove(&number)));
+        drop(state);
+        drop(waker);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::dispatch::events::{Events, Receive};
 use crate::dispatch::limits::{Ended, Limits};
@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::requests::Counted;
 use crate::group::backoff::PATIENCE;
+#[cfg(feature = "tokio")]
+use crate::group::leave::OwnLeave;
+use crate::group::leave::{RETRY, leave};
 use crate::group_name::GroupName;
 use crate::handle::daemon::Daemon;
 use crate::member::Member;
@@ -20,9 +23,6 @@ use crate::session::lag::Lag;
 use crate::session::sender::Sender;
 use crate::session::shared::{Closes, Shared};
 use crate::session::turn::{Dispatching, Turn};
-
-/// The longest wait for events before a leave that flow control refused is tried again, or the queue looked at.
-const RETRY: Duration = Duration::from_millis(10);
 
 /// The receiving half of a session, from [`Session::split`](crate::Session::split): for the one thread that dispatches.
 ///
@@ -66,9 +66,15 @@ pub struct Receiver {
     incoming: Incoming,
 }
 
-/// Tells the queue that nobody dispatches any more, when it goes.
+/// Tells the queue that nobody dispatches any more, when it goes: once, however often it is told.
 #[derive(Debug)]
-struct Heard(Arc<Shared>);
+pub(crate) struct Heard(Arc<Shared>);
+
+impl Heard {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::clone(shared))
+    }
+}
 
 impl Drop for Heard {
     fn drop(&mut self) {
@@ -78,7 +84,7 @@ impl Drop for Heard {
 
 impl Receiver {
     pub(super) fn new(sender: Sender, incoming: Incoming) -> Self {
-        Self { heard: Heard(Arc::clone(sender.shared())), sender, incoming }
+        Self { heard: Heard::new(sender.shared()), sender, incoming }
     }
 
     /// The sending half.
@@ -282,14 +288,10 @@ impl Receiver {
         }
     }
 
-    /// The daemon has taken the leave.
-    pub(crate) fn leave_told(&self) {
-        self.incoming.leave.told();
-    }
-
-    /// True if the own leave has been dispatched.
-    pub(crate) fn has_left(&self) -> bool {
-        self.incoming.leave.is_over()
+    /// Returns how far the own leave has come.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn own_leave(&self) -> &OwnLeave {
+        &self.incoming.leave
     }
 
     fn leave_here(&mut self, deadline: Instant, handler: &mut impl FnMut(&Sender, Event<'_>)) -> Result<()> {
@@ -302,22 +304,13 @@ impl Receiver {
             // A long message that is given up makes no event.
             self.dispatch(Limits::one().until(deadline.min(now + RETRY)), &mut *handler)?;
         }
-        while let Err(error) = shared.leave() {
-            let now = Instant::now();
-            if !error.is_retryable() || now >= deadline {
-                return Err(error);
-            }
-            self.dispatch(Limits::one().until(deadline.min(now + RETRY)), &mut *handler)?;
-        }
-        self.leave_told();
-        while !self.has_left() {
-            let count = self.dispatch(Limits::one().until(deadline), &mut *handler)?;
-            // Others may send without end, and what they send comes first.
-            if count == 0 || (Instant::now() >= deadline && !self.has_left()) {
-                return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
-            }
-        }
-        Ok(())
+        leave(
+            self,
+            deadline,
+            |receiver| &receiver.incoming.leave,
+            |receiver| receiver.sender.shared().leave(),
+            |receiver, until| receiver.dispatch(Limits::one().until(until), &mut *handler),
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::session::lag::Lag;
+use crate::session::sent::Sent;
 use crate::session::shared::Shared;
 use crate::session::ticket::Ticket;
 
@@ -15,8 +16,8 @@ use crate::session::ticket::Ticket;
 ///
 /// Messages go through a queue that all clones share; [`Flow`](crate::Flow) has its sizes. A message goes out at once when
 /// nothing is in flight, and while the window is open; the rest waits, and own deliveries that the [`Receiver`](crate::Receiver)
-/// dispatches let it out (B7): **somebody must dispatch**, or what is sent stays in the queue. What the daemon refuses for now is
-/// tried again, with growing pauses.
+/// dispatches let it out (B7): **somebody must dispatch**, or what is sent stays in the queue, and whoever waits for room in it or
+/// for a [`Ticket`] waits for ever. What the daemon refuses for now is tried again, with growing pauses.
 ///
 /// When the membership ends, every message that was accepted and not delivered is handed back by the receiver, in order, as
 /// [`Event::Undelivered`](crate::Event::Undelivered), and every call here gives the reason. Without a receiver a message goes out
@@ -42,10 +43,9 @@ use crate::session::ticket::Ticket;
 /// // Without waiting, or not for long.
 /// let deadline = Instant::now() + Duration::from_secs(5);
 /// sender.try_send(b"now")?;
-/// sender.send_until(b"soon", deadline)?;
+/// let sent = sender.send_until(b"soon", deadline)?;
 /// // All of them have been delivered when the last one has.
-/// sender.try_send_tracked(b"nearly")?.wait()?;
-/// sender.send_tracked_until(b"the end", deadline)?.wait()?;
+/// sender.ticket(sent).wait_until(deadline)?;
 /// assert_eq!((sender.generation(), sender.lag().waiting()), (1, 0));
 /// # Ok::<(), cpg::Error>(())
 /// ```
@@ -73,7 +73,7 @@ impl Sender {
     }
 
     /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the session is
-    /// away it is still the one that was lost. In a child of the process, 0.
+    /// away it is still the one that was lost. A child of the process gets that of the time at which it was forked.
     pub fn generation(&self) -> u64 {
         self.0.outbox().generation()
     }
@@ -99,84 +99,62 @@ impl Sender {
         self.0.members()
     }
 
-    /// Sends a message; see [`Link::send`](crate::Link::send) for what that means. Waits while the queue is full.
+    /// Sends a message; see [`Link::send`](crate::Link::send) for what that means. While the queue is full it waits, and
+    /// **somebody else must dispatch**, or this never returns: another thread, with the [`Receiver`](crate::Receiver). A program
+    /// of one thread uses [`try_send`](Self::try_send), and dispatches when the queue is full; [`send_until`](Self::send_until)
+    /// waits for a limited time. A session in which nobody has ever dispatched is no error: a thread may be about to.
     ///
     /// A message above [`Self::max_atomic_message_size`] is sent by this thread when its turn has come, and waits for the daemon
     /// to take it (B16); it is sent again from its beginning when members come or go meanwhile (B8), up to 100 times.
+    ///
+    /// The token can be ignored; [`ticket`](Self::ticket) makes a [`Ticket`] from it.
     ///
     /// # Errors
     /// The message was not accepted. [`Error::WouldWait`](crate::Error::WouldWait) if it would have to wait in a handler, where only
     /// further dispatching could end that. Those of [`Link::send`](crate::Link::send) that do not pass: the membership has ended.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
-    pub fn send(&self, message: &[u8]) -> Result<()> {
+    pub fn send(&self, message: &[u8]) -> Result<Sent> {
         self.send_vectored(&[IoSlice::new(message)])
     }
 
-    /// As [`send`](Self::send), of one message made of many slices.
+    /// Sends one message made of many slices, as [`send`](Self::send) does: while the queue is full it waits, and somebody else
+    /// must dispatch.
     ///
     /// # Errors
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
-    pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<()> {
-        self.0.queue_waiting(slices, None).map(drop)
+    pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
+        self.0.queue_waiting(slices, None)
     }
 
-    /// As [`send`](Self::send), but waits no longer than until the deadline.
+    /// Sends a message as [`send`](Self::send) does, but waits no longer than until the deadline. A program in which nobody
+    /// dispatches waits until then, and gets [`Error::QueueFull`](crate::Error::QueueFull).
     ///
     /// # Errors
     /// As [`send`](Self::send); a [retryable](crate::Error::is_retryable) one when the deadline passes.
     #[doc(alias = "cpg_mcast_joined")]
-    pub fn send_until(&self, message: &[u8], deadline: Instant) -> Result<()> {
-        self.0.queue_waiting(&[IoSlice::new(message)], Some(deadline)).map(drop)
+    pub fn send_until(&self, message: &[u8], deadline: Instant) -> Result<Sent> {
+        self.0.queue_waiting(&[IoSlice::new(message)], Some(deadline))
     }
 
-    /// As [`send`](Self::send), but does not wait.
+    /// Sends a message as [`send`](Self::send) does, but does not wait: when the queue is full, dispatch and try again.
     ///
     /// # Errors
     /// As [`send`](Self::send). [`Error::QueueFull`](crate::Error::QueueFull) while it is, and
     /// [`Error::WouldWait`](crate::Error::WouldWait) for a message above [`Self::max_atomic_message_size`].
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
-    pub fn try_send(&self, message: &[u8]) -> Result<()> {
-        self.0.queue(&[IoSlice::new(message)]).map(drop)
+    pub fn try_send(&self, message: &[u8]) -> Result<Sent> {
+        self.0.queue(&[IoSlice::new(message)])
     }
 
-    /// As [`send`](Self::send), with a ticket that says when the message has been delivered.
+    /// Makes a ticket of a message that this session has accepted, which says when it has been delivered: at any time, as often
+    /// as one likes. It costs a reference count.
     ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        self.ticket(self.0.queue_waiting(&[IoSlice::new(message)], None))
-    }
-
-    /// As [`send_until`](Self::send_until), with a ticket.
-    ///
-    /// # Errors
-    /// As [`send_until`](Self::send_until).
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn send_tracked_until(&self, message: &[u8], deadline: Instant) -> Result<Ticket> {
-        self.ticket(self.0.queue_waiting(&[IoSlice::new(message)], Some(deadline)))
-    }
-
-    /// As [`try_send`](Self::try_send), with a ticket.
-    ///
-    /// # Errors
-    /// As [`try_send`](Self::try_send).
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        self.ticket(self.0.queue(&[IoSlice::new(message)]))
-    }
-
-    fn ticket(&self, number: Result<u64>) -> Result<Ticket> {
-        number.map(|number| Ticket::new(self.0.ticket_outbox(), number))
-    }
-
-    /// The ticket of the message with that number.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn ticket_of(&self, number: u64) -> Ticket {
-        Ticket::new(self.0.ticket_outbox(), number)
+    /// A token of another session gives a ticket that says so, with [`Error::ForeignToken`](crate::Error::ForeignToken).
+    pub fn ticket(&self, sent: Sent) -> Ticket {
+        Ticket::new(self.0.ticket_outbox(), sent)
     }
 }

@@ -14,15 +14,10 @@ use crate::member::Member;
 use crate::session::lag::Lag;
 use crate::session::receiver::Receiver;
 use crate::session::sender::Sender;
+use crate::session::sent::Sent;
 use crate::session::ticket::Ticket;
 
 /// A membership with a queue, for programs with traffic: whole, for one thread.
-///
-/// It sends, dispatches and leaves as a [`Group`](crate::Group) does, and its messages go through the queue of a [`Sender`],
-/// which handlers get. A send never waits here, since nobody else could dispatch meanwhile: it queues the message, or says that
-/// the queue is full. Sends that wait are for other threads: [`split`](Self::split) the session.
-///
-/// A session has only its own members. Other questions would hold up its senders: use a [`Handle`](crate::Handle) beside it.
 ///
 /// ```no_run
 /// use cpg::{Error, Event, Limits, Session};
@@ -40,6 +35,20 @@ use crate::session::ticket::Ticket;
 /// session.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// It sends, dispatches and leaves as a [`Group`](crate::Group) does, and its messages go through the queue of a [`Sender`],
+/// which handlers get. A send never waits here, since nobody else could dispatch meanwhile: it queues the message, or says that
+/// the queue is full.
+///
+/// # More than one thread
+///
+/// [`split`](Self::split) gives a [`Sender`] for any number of threads, whose sends wait while the queue is full, and a
+/// [`Receiver`] for the one thread that dispatches. A session that is whole can move to another thread, and cannot be used by
+/// two at once (A4).
+///
+/// # What it cannot be asked
+///
+/// A session has only its own members. Other questions would hold up its senders: use a [`Handle`](crate::Handle) beside it.
 #[derive(Debug)]
 pub struct Session {
     receiver: Receiver,
@@ -76,7 +85,8 @@ impl Session {
         (self.receiver.sender().clone(), self.receiver)
     }
 
-    /// The sending half, which handlers get too.
+    /// The sending half, which handlers get too. **A send of it that waits never returns here**, on the thread that alone could
+    /// dispatch: give a clone to another thread, or use [`send`](Self::send) and [`Sender::try_send`].
     #[inline]
     pub fn sender(&self) -> &Sender {
         self.receiver.sender()
@@ -117,13 +127,14 @@ impl Session {
         self.sender().max_atomic_message_size()
     }
 
-    /// Queues a message, without waiting: as [`Sender::try_send`].
+    /// Queues a message, without waiting: as [`Sender::try_send`]. When the queue is full,
+    /// [`dispatch`](Self::dispatch) and send again.
     ///
     /// # Errors
     /// As [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
-    pub fn send(&self, message: &[u8]) -> Result<()> {
+    pub fn send(&self, message: &[u8]) -> Result<Sent> {
         self.sender().try_send(message)
     }
 
@@ -132,17 +143,14 @@ impl Session {
     /// # Errors
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
-    pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<()> {
-        self.sender().shared().queue(slices).map(drop)
+    pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
+        self.sender().shared().queue(slices)
     }
 
-    /// As [`send`](Self::send), with a ticket that says when the message has been delivered.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        self.sender().try_send_tracked(message)
+    /// As [`Sender::ticket`]. Nobody else dispatches here: between dispatches, look at its
+    /// [`outcome`](Ticket::outcome).
+    pub fn ticket(&self, sent: Sent) -> Ticket {
+        self.sender().ticket(sent)
     }
 
     /// As [`Receiver::dispatch`].

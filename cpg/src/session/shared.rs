@@ -20,6 +20,7 @@ use crate::packet::format::MAX_MESSAGE;
 use crate::packet::write;
 use crate::session::flow::Flow;
 use crate::session::outbox::Outbox;
+use crate::session::sent::Sent;
 
 /// How often a long message that membership changes stop (B8) is begun again.
 const RESTARTS: usize = 100;
@@ -35,54 +36,26 @@ pub(crate) struct Shared {
     pid: u32,
     /// The node that this is, which a daemon that comes back may call by another number.
     node: AtomicU32,
-    access: Lock<Access>,
+    /// None while there is no membership: the queue knows why. The receiver alone puts one in and takes it out.
+    access: Lock<Option<Joined>>,
     /// Tickets share it, and do not keep the membership.
     outbox: Arc<Outbox>,
 }
 
-/// The connection, as far as requests can be made on it. The receiver alone changes it.
+/// A connection that has joined, as far as requests can be made on it.
 #[derive(Debug)]
-enum Access {
-    Joined {
-        daemon: Daemon,
-        /// Counts memberships, from 1.
-        generation: u64,
-        /// The daemon has been told of the leave, and would lose what is sent without a word (B1).
-        told: bool,
-    },
-    /// The session is on its way back.
-    Away,
-    /// There is no membership, and no other one follows.
-    Left,
+struct Joined {
+    daemon: Daemon,
+    /// Which membership it is of, from 1.
+    generation: u64,
+    /// The daemon has been told of the leave, and would lose what is sent without a word (B1).
+    told: bool,
 }
 
-impl Access {
-    fn half(&self) -> Result<&RequestHalf> {
-        match self {
-            Self::Joined { daemon, .. } => Ok(daemon.half()),
-            Self::Away => Err(Error::NoMembership),
-            Self::Left => Err(Error::Left),
-        }
-    }
-
+impl Joined {
     #[inline]
     fn send(&self, slices: &[IoSlice<'_>]) -> Result<()> {
-        match self {
-            Self::Joined { told: true, .. } => Err(Error::Left),
-            access => access.half()?.mcast(Guarantee::Agreed, slices),
-        }
-    }
-
-    fn take_lost(&mut self) -> Option<Daemon> {
-        let after = if matches!(self, Self::Left) { Self::Left } else { Self::Away };
-        self.take(after)
-    }
-
-    fn take(&mut self, after: Self) -> Option<Daemon> {
-        match std::mem::replace(self, after) {
-            Self::Joined { daemon, .. } => Some(daemon),
-            Self::Away | Self::Left => None,
-        }
+        if self.told { Err(Error::Left) } else { self.daemon.half().mcast(Guarantee::Agreed, slices) }
     }
 }
 
@@ -108,6 +81,7 @@ impl Shared {
     ) -> Self {
         let max_atomic = daemon.max_atomic_message_size();
         let flow = flow.packet_size(flow.packet.min(max_atomic));
+        let outbox = Outbox::new(flow, comeback, readiness);
         Self {
             name,
             flow,
@@ -115,8 +89,8 @@ impl Shared {
             owner: Owner::this_process(),
             pid: me.pid(),
             node: AtomicU32::new(me.node().get()),
-            access: Lock::new(Access::Joined { daemon, generation: 1, told: false }),
-            outbox: Arc::new(Outbox::new(flow, comeback, readiness)),
+            access: Lock::new(Some(Joined { daemon, generation: outbox.generation(), told: false })),
+            outbox: Arc::new(outbox),
         }
     }
 
@@ -156,13 +130,22 @@ impl Shared {
         Arc::clone(&self.outbox)
     }
 
-    /// Sends a message of the queue, unless another is making a request.
+    /// Sends a message of the queue, unless another is making a request. While the session is away the queue sends none: without
+    /// a connection it has been left.
     #[inline]
     fn send_now(&self, bytes: &[u8]) -> Option<Result<()>> {
         match self.access.try_lock() {
-            Ok(access) => access.map(|access| access.send(&[IoSlice::new(bytes)])),
+            Ok(access) => {
+                access.map(|access| access.as_ref().ok_or(Error::Left)?.send(&[IoSlice::new(bytes)]))
+            }
             Err(error) => Some(Err(error)),
         }
+    }
+
+    /// Returns why there was no connection a moment ago, for those who have given the lock on the requests back.
+    fn absence(&self) -> Error {
+        // It may have come back since.
+        self.outbox.absence().unwrap_or(Error::NoMembership)
     }
 
     /// Returns what the queue sends its messages by.
@@ -171,9 +154,9 @@ impl Shared {
         |bytes| self.send_now(bytes)
     }
 
-    /// Queues a message, and gives its number. Refuses one that waits for the daemon.
+    /// Queues a message. Refuses one that waits for the daemon.
     #[inline]
-    pub(crate) fn queue(&self, slices: &[IoSlice<'_>]) -> Result<u64> {
+    pub(crate) fn queue(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
         match self.len(slices)? {
             (_, true) => Err(Error::WouldWait { call: "cpg_mcast_joined" }),
             (len, false) => self.outbox.push(slices, len, &self.wire()),
@@ -181,7 +164,7 @@ impl Shared {
     }
 
     /// Queues a message, or sends it if it is long, and waits for that until the deadline.
-    pub(crate) fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<u64> {
+    pub(crate) fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<Sent> {
         match self.len(slices)? {
             (len, true) => self.send_long(&self.gather(slices, len), deadline),
             (len, false) => self.outbox.push_waiting(slices, len, deadline, &self.wire()),
@@ -214,17 +197,24 @@ impl Shared {
     }
 
     /// Sends a long message in its turn, again when membership changes stop it.
-    pub(crate) fn send_long(&self, bytes: &Arc<[u8]>, deadline: Option<Instant>) -> Result<u64> {
+    pub(crate) fn send_long(&self, bytes: &Arc<[u8]>, deadline: Option<Instant>) -> Result<Sent> {
         let call = |bytes: &[u8], generation| {
-            retry_interrupted(RESTARTS, deadline, Pauses::SEND, || match &*self.access.lock()? {
-                // A message that was begun in one membership does not go on in the next.
-                Access::Joined { generation: now, .. } if *now != generation => Err(Error::NoMembership),
-                access => access.send(&[IoSlice::new(bytes)]),
+            retry_interrupted(RESTARTS, deadline, Pauses::SEND, || {
+                let access = self.access.lock()?;
+                match &*access {
+                    Some(joined) if joined.generation == generation => joined.send(&[IoSlice::new(bytes)]),
+                    // A message that was begun in one membership does not go on in the next.
+                    Some(_) => Err(Error::NoMembership),
+                    None => {
+                        drop(access);
+                        Err(self.absence())
+                    }
+                }
             })
         };
-        let number = self.outbox.send_long(bytes, deadline, &self.wire(), call);
+        let sent = self.outbox.send_long(bytes, deadline, &self.wire(), call);
         self.go_on();
-        number
+        sent
     }
 
     /// Sends what was put off while this or another one waited for the daemon.
@@ -239,9 +229,9 @@ impl Shared {
 
     /// Makes a request that waits for the daemon.
     fn request<R>(&self, call: impl FnOnce(&RequestHalf) -> Result<R>) -> Result<R> {
-        let result = self.access.lock().and_then(|access| call(access.half()?));
+        let result = self.access.lock()?.as_ref().map(|joined| call(joined.daemon.half()));
         self.go_on();
-        result
+        result.unwrap_or_else(|| Err(self.absence()))
     }
 
     /// Asks for the members of the group.
@@ -257,35 +247,27 @@ impl Shared {
     /// Leaves; no send follows it.
     pub(crate) fn leave(&self) -> Result<()> {
         let mut access = self.access.lock()?;
-        access.half()?.leave(&self.name)?;
-        if let Access::Joined { told, .. } = &mut *access {
-            *told = true;
-        }
+        let joined = access.as_mut().ok_or(Error::Left)?;
+        joined.daemon.half().leave(&self.name)?;
+        joined.told = true;
         Ok(())
     }
 
-    /// Takes the connection of a membership that has ended, while the next one is sought.
-    pub(super) fn take_lost(&self) -> Option<Daemon> {
-        self.access.lock().ok()?.take_lost()
-    }
-
-    /// As [`take_lost`](Self::take_lost), unless another has it.
-    pub(super) fn try_take_lost(&self) -> Option<Daemon> {
-        self.access.try_lock().ok()??.take_lost()
+    /// As [`take`](Self::take), unless another has the lock on it.
+    pub(super) fn try_take(&self) -> Option<Daemon> {
+        self.access.try_lock().ok()??.take().map(|joined| joined.daemon)
     }
 
     /// Takes the connection, which nobody else can use from now on.
     pub(crate) fn take(&self) -> Option<Daemon> {
-        self.access.lock().ok()?.take(Access::Left)
+        self.access.lock().ok()?.take().map(|joined| joined.daemon)
     }
 
-    /// Goes on with another connection, unless the group has been left.
-    pub(super) fn replace(&self, daemon: Daemon, me: Member, generation: u64) -> Result<()> {
-        let mut access = self.access.lock()?;
-        if !matches!(*access, Access::Left) {
-            *access = Access::Joined { daemon, generation, told: false };
-            self.node.store(me.node().get(), Ordering::Relaxed);
-        }
+    /// Goes on with another connection.
+    pub(super) fn replace(&self, daemon: Daemon, me: Member) -> Result<()> {
+        let generation = self.outbox.generation() + 1;
+        *self.access.lock()? = Some(Joined { daemon, generation, told: false });
+        self.node.store(me.node().get(), Ordering::Relaxed);
         Ok(())
     }
 }

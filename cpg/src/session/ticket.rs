@@ -8,15 +8,20 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::session::outbox::Outbox;
+use crate::session::sent::Sent;
 
-/// Says when a message has been delivered: from [`Sender::send_tracked`](crate::Sender::send_tracked).
+/// Says when a message has been delivered: from [`Sender::ticket`](crate::Sender::ticket).
+///
+/// **Somebody must dispatch**, or it is never resolved: another thread, another task, or this one between two looks at
+/// [`outcome`](Self::outcome).
 ///
 /// It is resolved when the own delivery has been dispatched, which means that all who stay in this member's view deliver the
 /// message too, in its place in the order; the handler of that event has then run. It fails when the membership ends first, and
 /// when the daemon has dropped the message (B17): then the message comes back as
 /// [`Event::Undelivered`](crate::Event::Undelivered) too.
 ///
-/// A ticket has no part in the message: messages are told apart by their order, and by their bytes should one be missing.
+/// A ticket has no part in the message: messages are told apart by their order, and by their bytes should one be missing. It can
+/// be made at any time from the token of the message, as often as one likes, and each says the same.
 ///
 /// It is a [`Future`] for any executor, and what [`wait`](Self::wait) is for threads. Dropping it cancels nothing.
 ///
@@ -25,7 +30,7 @@ use crate::session::outbox::Outbox;
 /// use cpg::{Error, Limits, Session, Ticket};
 ///
 /// let (sender, mut receiver) = Session::join("ledger")?.split();
-/// let ticket: Ticket = sender.send_tracked(b"+5 alice")?;
+/// let ticket: Ticket = sender.ticket(sender.send(b"+5 alice")?);
 /// // Nobody has dispatched yet.
 /// assert!(ticket.outcome().is_none());
 /// let soon = Instant::now() + Duration::from_millis(10);
@@ -35,55 +40,59 @@ use crate::session::outbox::Outbox;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "a message needs no ticket: Sender::send gives none"]
+#[must_use = "a message needs no ticket"]
 pub struct Ticket {
     /// Not the handle: tickets do not keep the membership.
     outbox: Arc<Outbox>,
-    number: u64,
-    polled: bool,
+    sent: Sent,
+    /// The number of the task that waits, once it has been polled.
+    task: Option<u64>,
 }
 
 impl Ticket {
-    pub(crate) fn new(outbox: Arc<Outbox>, number: u64) -> Self {
-        Self { outbox, number, polled: false }
+    pub(super) fn new(outbox: Arc<Outbox>, sent: Sent) -> Self {
+        Self { outbox, sent, task: None }
     }
 
-    /// What has become of the message, if that is known.
+    /// What has become of the message, if that is known: an error is why it was not delivered.
+    /// [`Error::ForeignToken`](crate::Error::ForeignToken) if another session has accepted it.
     pub fn outcome(&self) -> Option<Result<()>> {
-        self.outbox.outcome(self.number)
+        self.outbox.outcome(self.sent)
     }
 
-    /// Waits until the message has been delivered; another thread must be dispatching meanwhile.
+    /// Waits until the message has been delivered. **Another thread must dispatch meanwhile**, or this never returns: a program
+    /// of one thread dispatches until there is an [`outcome`](Self::outcome).
     ///
     /// # Errors
-    /// Why it was not delivered. [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can end the
-    /// wait.
+    /// As [`outcome`](Self::outcome). [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can
+    /// end the wait.
     pub fn wait(self) -> Result<()> {
-        self.outbox.wait_outcome(self.number, None)
+        self.outbox.wait_outcome(self.sent, None)
     }
 
-    /// As [`wait`](Self::wait), until the deadline. The ticket is still good after that.
+    /// Waits until the message has been delivered, or the deadline has passed; the ticket is still good after that. Another
+    /// thread must dispatch meanwhile, as for [`wait`](Self::wait).
     ///
     /// # Errors
     /// As [`wait`](Self::wait), and [`Error::TimedOut`](crate::Error::TimedOut).
     pub fn wait_until(&self, deadline: Instant) -> Result<()> {
-        self.outbox.wait_outcome(self.number, Some(deadline))
+        self.outbox.wait_outcome(self.sent, Some(deadline))
     }
 }
 
 impl Future for Ticket {
     type Output = Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.polled = true;
-        self.outbox.poll_outcome(self.number, cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Self { outbox, sent, task } = self.get_mut();
+        outbox.poll_outcome(*sent, task, cx)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.polled {
-            self.outbox.forget(self.number);
+        if let Some(task) = self.task {
+            self.outbox.forget(self.sent, task);
         }
     }
 }

@@ -9,11 +9,13 @@ use std::time::Instant;
 use crate::dispatch::run::{Progress, Source};
 use crate::error::Result;
 use crate::event::event::Event;
+use crate::event::malformed_packet::MalformedPacket;
 use crate::event::message::Message;
 use crate::event::rejoined::Rejoined;
 use crate::ffi::events::Taken;
 use crate::ffi::requests::Counted;
 use crate::member::Member;
+use crate::packet::format;
 use crate::packet::read::is_packet;
 use crate::session::end::Look;
 use crate::session::incoming::{Incoming, Membership};
@@ -94,7 +96,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
     #[inline]
     fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Taken> {
         let Self { sender, incoming, dispatching, handler, .. } = self;
-        let Incoming { membership, leave, stash, generation, .. } = &mut **incoming;
+        let Incoming { membership, leave, stash, .. } = &mut **incoming;
         let Membership::Here { events, me, back } = membership else { return Ok(Taken::Nothing) };
         let (me, shared) = (*me, sender.shared());
         let taken = events.dispatch_one(&me, &mut counted, &mut |event| match event {
@@ -104,8 +106,8 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
             Event::ConfChg(view) => {
                 leave.note(&view);
                 let event = if std::mem::take(back) {
-                    shared.outbox().reopen(*generation, &shared.wire());
-                    Event::Rejoined(Rejoined { generation: *generation, view })
+                    shared.outbox().reopen(&shared.wire());
+                    Event::Rejoined(Rejoined { generation: shared.outbox().generation(), view })
                 } else {
                     Event::ConfChg(view)
                 };
@@ -140,14 +142,24 @@ fn deliver<H: FnMut(&Sender, Event<'_>)>(
     let shared = sender.shared();
     let numbers: Option<Range<u64>> =
         if message.sender == me { shared.outbox().arrived(message.payload, &shared.wire()) } else { None };
-    if shared.flow().coalesce && is_packet(message.payload) {
+    let packet = is_packet(message.payload);
+    if packet && shared.flow().coalesce {
         return stash.packet(message, numbers, sender, settled, progress, handler);
     }
     if let Some(numbers) = numbers {
         settled.set(numbers.end);
     }
     progress.count();
-    handler(sender, Event::Deliver(message));
+    // By its bytes alone, also if this member sent it and knows better: all members must see the same.
+    let event = if packet { unexpected(message) } else { Event::Deliver(message) };
+    handler(sender, event);
+}
+
+/// A packet in a session that does not coalesce.
+#[cold]
+fn unexpected(message: Message<'_>) -> Event<'_> {
+    let Message { group, sender, payload, .. } = message;
+    Event::Malformed(MalformedPacket { group, sender, bytes: payload, error: format::Error::Unexpected })
 }
 
 /// The time for which this thread is the one that dispatches. At its end the descriptor says whether there is more.

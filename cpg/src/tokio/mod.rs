@@ -7,7 +7,7 @@
 //! # #[tokio::main]
 //! # async fn main() -> cpg::Result<()> {
 //! let mut session = Session::join("ledger").await?;
-//! session.send(b"+5 alice").await?;
+//! session.send(b"+5 alice")?;
 //! // Made once: a signal that comes between two turns counts.
 //! let stop = tokio::signal::ctrl_c();
 //! tokio::pin!(stop);
@@ -36,7 +36,7 @@
 //! limit (B16), which libcpg cannot do without blocking its thread. Each is done by a thread of its own that ends with the
 //! answer, so that a daemon that is stopped holds up the task that asked and not its executor. So is closing, when the last half
 //! is dropped. Wrap them in [`tokio::time::timeout`] for a deadline. A handler runs on the
-//! executor, and sends by [`Sender::try_send`], which does not wait.
+//! executor, and sends by [`Sender::try_send`], which does not wait; so does a [`Session`] that is whole.
 //!
 //! # Cancelling
 //!

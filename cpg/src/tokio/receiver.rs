@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ::tokio::io::unix::AsyncFd;
 use ::tokio::time::{sleep, timeout, timeout_at};
@@ -19,21 +19,20 @@ use crate::error::{Error, Result};
 use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::requests::Counted;
 use crate::group::backoff::PATIENCE;
+use crate::group::leave::RETRY;
 use crate::group_name::GroupName;
 use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::session;
 use crate::session::incoming::Leaving;
 use crate::session::lag::Lag;
+use crate::session::receiver::Heard;
 use crate::session::shared::{Closes, Shared};
 use crate::tokio::sender::Sender;
 use crate::tokio::thread::{self, DropOff};
 
 /// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
 const BATCH: usize = 256;
-
-/// The pause before a leave that flow control refused is tried again, or the queue looked at.
-const RETRY: Duration = Duration::from_millis(10);
 
 /// The receiving half of a session, from [`Session::split`](super::Session::split).
 ///
@@ -66,8 +65,9 @@ const RETRY: Duration = Duration::from_millis(10);
 /// ```
 #[derive(Debug)]
 pub struct Receiver {
-    // They go in this order: the senders are told, the reactor gives the descriptor back, and a thread closes the rest.
-    unheard: Unheard,
+    // They go in this order: the senders are told, the reactor gives the descriptor back, and a thread closes the rest, which
+    // the first two are thus never the last to have.
+    heard: Heard,
     ready: Ready,
     inner: DropOff<session::receiver::Receiver>,
     sender: Sender,
@@ -75,16 +75,6 @@ pub struct Receiver {
     counting: Option<Counting>,
     /// True once the stream has given an error.
     ended: bool,
-}
-
-/// Tells the queue that nobody dispatches any more, when it goes: at once, while the rest is closed by a thread.
-#[derive(Debug)]
-struct Unheard(Sender);
-
-impl Drop for Unheard {
-    fn drop(&mut self) {
-        self.0.shared().unheard();
-    }
 }
 
 /// The registration of the session's descriptor with the reactor.
@@ -140,8 +130,8 @@ impl Receiver {
         #[allow(deprecated, reason = "what tokio has since for it is not in the oldest version that will do")]
         let registered =
             Some(AsyncFd::new(descriptor).map_err(Error::io("registering with tokio's reactor"))?);
-        let (unheard, ready) = (Unheard(sender.clone()), Ready { registered, sender: sender.clone() });
-        Ok(Self { unheard, ready, inner, sender, counting: None, ended: false })
+        let (heard, ready) = (Heard::new(sender.shared()), Ready { registered, sender: sender.clone() });
+        Ok(Self { heard, ready, inner, sender, counting: None, ended: false })
     }
 
     /// Takes up to `most` events, and hands them to `handler`; at least one, or it is not ready.
@@ -292,13 +282,13 @@ impl Receiver {
         let Self { inner, sender, .. } = &mut self;
         inner.end_leave(&left, &mut |_, event| handler(sender, event));
         left?;
-        let Self { unheard, ready, inner, .. } = self;
+        let Self { heard, ready, inner, .. } = self;
         drop(ready);
         let inner = inner.into_inner();
         thread::run(move || {
             drop(inner);
             let result = shared.take().map_or(Ok(()), Daemon::close);
-            drop((closes.into_inner(), unheard));
+            drop((closes.into_inner(), heard));
             result
         })
         .await
@@ -321,8 +311,8 @@ impl Receiver {
                 Ok(()) => break,
             }
         }
-        self.inner.leave_told();
-        while !self.inner.has_left() {
+        self.inner.own_leave().told();
+        while !self.inner.own_leave().is_over() {
             // One at a time: the daemon goes on telling of the group, which this member is no longer in.
             poll_fn(|cx| self.poll_dispatch(cx, 1, handler)).await?;
         }

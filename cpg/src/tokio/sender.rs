@@ -13,8 +13,10 @@ use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::session;
 use crate::session::lag::Lag;
-use crate::session::outbox::{Outbox, STALL};
+use crate::session::outbox::Outbox;
+use crate::session::sent::Sent;
 use crate::session::shared::Shared;
+use crate::session::state::STALL;
 use crate::session::ticket::Ticket;
 use crate::tokio::thread::{self, DropOff};
 
@@ -27,6 +29,7 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// every call here is refused with [`Error::Left`](crate::Error::Left).
 ///
 /// ```no_run
+/// use std::io::IoSlice;
 /// use cpg::tokio::{Sender, Session};
 ///
 /// # #[tokio::main]
@@ -37,11 +40,11 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// });
 /// println!("{} in {}: {:?}", sender.me(), sender.name(), sender.members().await?);
 /// sender.send(&vec![0; sender.max_atomic_message_size()]).await?;
-/// sender.try_send(b"at once, or an error")?;
-/// let ticket = sender.try_send_tracked(b"so too")?;
+/// sender.send_vectored(&[IoSlice::new(b"in "), IoSlice::new(b"pieces")]).await?;
+/// let sent = sender.try_send(b"at once, or an error")?;
 /// // Two at once; both have been delivered when both are done.
-/// let other = async { sender.send_tracked(b"and this").await?.await };
-/// let (first, second) = tokio::join!(ticket, other);
+/// let other = async { sender.ticket(sender.send(b"and this").await?).await };
+/// let (first, second) = tokio::join!(sender.ticket(sent), other);
 /// first.and(second)?;
 /// assert_eq!((sender.generation(), sender.lag().waiting()), (1, 0));
 /// # receiving.abort();
@@ -102,20 +105,13 @@ impl Sender {
     /// # Errors
     /// As [`cpg::Sender::try_send`](crate::Sender::try_send).
     #[doc(alias = "cpg_mcast_joined")]
-    pub fn try_send(&self, message: &[u8]) -> Result<()> {
+    pub fn try_send(&self, message: &[u8]) -> Result<Sent> {
         self.0.try_send(message)
     }
 
-    /// As [`try_send`](Self::try_send), with a ticket.
-    ///
-    /// # Errors
-    /// As [`try_send`](Self::try_send).
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        self.0.try_send_tracked(message)
-    }
-
-    /// Sends a message, and waits while the queue is full; see [`cpg::Sender`](crate::Sender) for the queue.
+    /// Sends a message; see [`cpg::Sender`](crate::Sender) for the queue. While that is full it waits, and **another task must
+    /// dispatch**, or this never ends. A task that has both halves uses [`try_send`](Self::try_send), and takes events when the
+    /// queue is full.
     ///
     /// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) is copied, and sent by a thread when its turn
     /// has come; it is sent again from its beginning when members come or go meanwhile (B8), up to 100 times.
@@ -125,32 +121,30 @@ impl Sender {
     /// # Errors
     /// As [`cpg::Sender::send`](crate::Sender::send).
     #[doc(alias = "cpg_mcast_joined")]
-    pub async fn send(&self, message: &[u8]) -> Result<()> {
-        self.accept(message).await.map(drop)
+    pub async fn send(&self, message: &[u8]) -> Result<Sent> {
+        self.send_vectored(&[IoSlice::new(message)]).await
     }
 
-    /// As [`send`](Self::send), with a ticket that says when the message has been delivered; await it, or drop it.
+    /// Sends one message made of many slices, as [`send`](Self::send) does: while the queue is full it waits, and another task
+    /// must dispatch.
+    ///
+    /// Cancelling it: as [`send`](Self::send).
     ///
     /// # Errors
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
-    pub async fn send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        Ok(self.0.ticket_of(self.accept(message).await?))
-    }
-
-    async fn accept(&self, message: &[u8]) -> Result<u64> {
+    pub async fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
         let shared = self.shared();
-        let slices = [IoSlice::new(message)];
-        let (len, long) = shared.len(&slices)?;
+        let (len, long) = shared.len(slices)?;
         if long {
-            let (shared, bytes) = (Arc::clone(shared), shared.gather(&slices, len));
+            let (shared, bytes) = (Arc::clone(shared), shared.gather(slices, len));
             return thread::run(move || shared.send_long(&bytes, None)).await;
         }
         let mut pause = PAUSES.first;
         let mut space = Space { outbox: shared.outbox(), task: None };
         loop {
             let send = shared.wire();
-            match shared.outbox().push(&slices, len, &send) {
+            match shared.outbox().push(slices, len, &send) {
                 Err(Error::QueueFull) => {}
                 // Only without a receiver.
                 Err(error) if error.is_retryable() => {
@@ -161,13 +155,18 @@ impl Sender {
                 result => return result,
             }
             // When nothing has come back for so long, trying again helps the queue on.
-            let push = poll_fn(|cx| space.outbox.poll_push(cx, &mut space.task, &slices, len, &send));
+            let push = poll_fn(|cx| space.outbox.poll_push(cx, &mut space.task, slices, len, &send));
             match timeout(STALL, push).await {
                 Err(_) => {}
                 Ok(Err(error)) if error.is_retryable() => {}
                 Ok(result) => return result,
             }
         }
+    }
+
+    /// As [`cpg::Sender::ticket`](crate::Sender::ticket); await the ticket in a task that does not dispatch, or drop it.
+    pub fn ticket(&self, sent: Sent) -> Ticket {
+        self.0.ticket(sent)
     }
 }
 

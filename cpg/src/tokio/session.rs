@@ -1,6 +1,7 @@
 //! A session of a task.
 
 use std::future::Future;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -14,17 +15,15 @@ use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::session;
 use crate::session::lag::Lag;
+use crate::session::sent::Sent;
 use crate::session::ticket::Ticket;
 use crate::tokio::receiver::Receiver;
 use crate::tokio::sender::Sender;
 
 /// A session of a task: what [`cpg::Session`](crate::Session) is to a thread.
 ///
-/// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error. Dropping it ends the membership, by a
-/// thread: a process that ends before that has been done takes messages with it that the daemon had not yet read. To be sure of
-/// them, await [`leave`](Self::leave), or the own delivery.
-///
 /// ```no_run
+/// use std::io::IoSlice;
 /// use std::time::{Duration, Instant};
 /// use cpg::tokio::Session;
 /// use cpg::{Event, Reconnect};
@@ -34,16 +33,16 @@ use crate::tokio::sender::Sender;
 /// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger").await?;
 /// println!("{} in {}, generation {}", session.me(), session.name(), session.generation());
 /// println!("{:?}", session.members().await?);
-/// session.send(b"one").await?;
-/// session.try_send(b"two")?;
-/// let tickets = [session.try_send_tracked(b"three")?, session.send_tracked(b"four").await?];
+/// session.send(b"one")?;
+/// session.send_vectored(&[IoSlice::new(b"t"), IoSlice::new(b"wo")])?;
+/// let tickets = [b"three", b"after"].map(|message| session.send(message).map(|sent| session.ticket(sent)));
 /// // Events where libcpg has them: as many as are there.
 /// let mut heard = 0;
 /// while heard < 4 {
 ///     session.dispatch(|_, event| heard += usize::from(matches!(event, Event::Deliver(_)))).await?;
 /// }
 /// for ticket in tickets {
-///     ticket.await?;
+///     ticket?.await?;
 /// }
 /// assert_eq!(session.lag().in_flight(), 0);
 /// let deadline = Instant::now() + Duration::from_secs(10);
@@ -56,6 +55,19 @@ use crate::tokio::sender::Sender;
 /// receiver.leave().await
 /// # }
 /// ```
+///
+/// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
+///
+/// # More than one task
+///
+/// [`split`](Self::split) gives a [`Sender`] for any number of tasks, whose sends wait while the queue is full, and a
+/// [`Receiver`] for the one task that takes events. A session that is whole is for one task, and its [`send`](Self::send) does
+/// not wait.
+///
+/// # Dropping it
+///
+/// That ends the membership, by a thread: a process that ends before that has been done takes messages with it that the daemon
+/// had not yet read. To be sure of them, await [`leave`](Self::leave), or the own delivery.
 #[derive(Debug)]
 pub struct Session {
     sender: Sender,
@@ -81,7 +93,8 @@ impl Session {
         (self.sender, self.receiver)
     }
 
-    /// The sending half, which handlers get too.
+    /// The sending half, which handlers get too. **A send of it that waits never ends here**, in the task that alone could take
+    /// events: give a clone to another task, or use [`send`](Self::send).
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
@@ -115,41 +128,30 @@ impl Session {
         self.sender.members()
     }
 
-    /// As [`Sender::try_send`].
+    /// Queues a message, without waiting: as [`Sender::try_send`]. When the queue is full, take events and send again: while a
+    /// task waited here for room, it could not take the events that make it. Sends that wait are those of a [`Sender`], for
+    /// other tasks: [`split`](Self::split) the session.
     ///
     /// # Errors
     /// As [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
-    pub fn try_send(&self, message: &[u8]) -> Result<()> {
+    pub fn send(&self, message: &[u8]) -> Result<Sent> {
         self.sender.try_send(message)
     }
 
-    /// As [`Sender::try_send_tracked`].
+    /// As [`send`](Self::send), of one message made of many slices.
     ///
     /// # Errors
-    /// As [`Sender::try_send_tracked`].
+    /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
-    pub fn try_send_tracked(&self, message: &[u8]) -> Result<Ticket> {
-        self.sender.try_send_tracked(message)
+    pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
+        self.sender.shared().queue(slices)
     }
 
-    /// As [`Sender::send`].
-    ///
-    /// # Errors
-    /// As [`Sender::send`].
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn send(&self, message: &[u8]) -> impl Future<Output = Result<()>> + Send {
-        // The future has the sender alone: one with the session, which is not Sync, could not go to another thread.
-        self.sender.send(message)
-    }
-
-    /// As [`Sender::send_tracked`].
-    ///
-    /// # Errors
-    /// As [`Sender::send_tracked`].
-    #[doc(alias = "cpg_mcast_joined")]
-    pub fn send_tracked(&self, message: &[u8]) -> impl Future<Output = Result<Ticket>> + Send {
-        self.sender.send_tracked(message)
+    /// As [`Sender::ticket`]. Await the ticket in another task, or take events until it has an
+    /// [`outcome`](Ticket::outcome): nobody else does here.
+    pub fn ticket(&self, sent: Sent) -> Ticket {
+        self.sender.ticket(sent)
     }
 
     /// As [`Receiver::dispatch`].

@@ -35,7 +35,7 @@ fn member(id: u8, flow: Flow) -> [Vec<(u8, u8)>; 2] {
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| {
             let try_one = |number| match sender.send_until(&long(id, number), deadline()) {
-                Ok(()) => true,
+                Ok(_) => true,
                 Err(error) => {
                     assert!(error.is_retryable(), "{error}");
                     false

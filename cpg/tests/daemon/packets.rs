@@ -34,7 +34,7 @@ fn messages_of_all_sizes_arrive_in_order() {
         let expected: Vec<_> =
             LENGTHS.iter().cycle().take(60).enumerate().map(|(i, &len)| message(i, len)).collect();
         std::thread::scope(|scope| {
-            scope.spawn(|| expected.iter().for_each(|message| sender.send(message).unwrap()));
+            scope.spawn(|| expected.iter().for_each(|message| _ = sender.send(message).unwrap()));
             assert!(receive(&mut receiver, expected.len()) == expected);
         });
         assert!(receive(&mut other, expected.len()) == expected);
@@ -209,7 +209,7 @@ fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() 
 }
 
 #[test]
-fn who_does_not_coalesce_hears_a_packet_whole() {
+fn a_packet_in_a_session_that_does_not_coalesce_is_an_event_with_all_of_its_bytes() {
     let cluster = Cluster::start(2).unwrap();
     let (mut plain, mut session) =
         cluster.on(2, || (join("whole to a group"), join_with(Session::options(), "whole to a session")));
@@ -221,13 +221,54 @@ fn who_does_not_coalesce_hears_a_packet_whole() {
     let mut packet = Vec::new();
     packet::begin(&mut packet);
     packet::push(&mut packet, b"one");
-    for events in [
-        pump(&mut plain, |events| crate::support::messages(events).next().is_some()),
-        pump_session(&mut session, |events| crate::support::messages(events).next().is_some()),
-    ] {
-        let message = crate::support::messages(&events).next().unwrap();
-        assert_eq!((message.payload(), message.is_packed()), (&packet[..], false));
+    // A group knows nothing of packets.
+    let events = pump(&mut plain, |events| crate::support::messages(events).next().is_some());
+    let message = crate::support::messages(&events).next().unwrap();
+    assert_eq!((message.payload(), message.is_packed()), (&packet[..], false));
+    let heard = first_malformed(&mut session);
+    assert_eq!((heard.error, heard.bytes), (packet::Error::Unexpected, packet));
+
+    // A member in C, whose packets go on past the first one: nothing is lost.
+    let mut c = c_program(&cluster, 1, &["send", "whole to a session", "50"]);
+    let mut index = 0;
+    while index < 50 {
+        for message in packet::messages(&first_malformed(&mut session).bytes) {
+            assert_eq!(message.unwrap(), of_c(index));
+            index += 1;
+        }
     }
+    assert_ended("packets.c", c.wait().unwrap(), 0, "");
+}
+
+/// What the next packet was that came to a session which did not expect it.
+struct Heard {
+    error: packet::Error,
+    bytes: Vec<u8>,
+}
+
+fn first_malformed(session: &mut Session) -> Heard {
+    let last = |events: &[OwnedEvent]| {
+        events.last().is_some_and(|event| matches!(event, OwnedEvent::Malformed(_) | OwnedEvent::Deliver(_)))
+    };
+    let Some(OwnedEvent::Malformed(packet)) = pump_session(session, last).pop() else {
+        panic!("a packet is no message")
+    };
+    assert_eq!(packet.group(), session.name());
+    Heard { error: packet.error(), bytes: packet.into_bytes() }
+}
+
+#[test]
+fn a_plain_message_that_looks_like_a_packet_is_the_same_event_for_all_and_settles_its_ticket() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut other = cluster.on(2, || join_with(Session::options(), "looks"));
+    let mut session = cluster.on(1, || join_with(Session::options(), "looks"));
+    let looks = [&packet::MAGIC[..], b" at the beginning"].concat();
+    let ticket = session.ticket(session.send(&looks).unwrap());
+    for session in [&mut session, &mut other] {
+        let heard = first_malformed(session);
+        assert_eq!((heard.error, &heard.bytes), (packet::Error::Unexpected, &looks));
+    }
+    assert_eq!(ticket.outcome(), Some(Ok(())));
 }
 
 fn c_program(cluster: &Cluster, node: u32, arguments: &[&str]) -> Child {
@@ -255,7 +296,7 @@ fn a_program_in_c_sends_and_receives_packets() {
         let mut lines = BufReader::new(c.stdout.take().unwrap()).lines().map(Result::unwrap);
         assert_eq!(lines.next().unwrap(), "ready");
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..500).for_each(|index| sender.send(&of_c(index)).unwrap()));
+            scope.spawn(|| (0..500).for_each(|index| _ = sender.send(&of_c(index)).unwrap()));
             receive(&mut receiver, 500);
         });
         for (index, line) in lines.by_ref().take(500).enumerate() {

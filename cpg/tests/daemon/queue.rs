@@ -52,7 +52,7 @@ fn a_full_queue_says_so_and_loses_nothing() {
         let mut sent = 0_u32;
         let full = loop {
             match sender.try_send(&sent.to_le_bytes()) {
-                Ok(()) => sent += 1,
+                Ok(_) => sent += 1,
                 Err(error) => break error,
             }
         };
@@ -88,7 +88,7 @@ fn what_flow_control_refuses_goes_out_by_itself() {
         // The ring stands still, so the daemon's queue fills up, and nothing of this sender is in flight.
         cluster.pause(2).unwrap();
         wait_for("flow control", || flood.send_until(&vec![0; 500_000], lasting()).err());
-        let ticket = sender.send_tracked(b"refused for now").unwrap();
+        let ticket = sender.ticket(sender.send(b"refused for now").unwrap());
         assert!(ticket.outcome().is_none());
         // The descriptor says when it is time to try again, and no more often than that: dispatching ends it.
         for _ in 0..3 {
@@ -114,7 +114,7 @@ fn a_handler_sends_what_the_queue_has_room_for_and_is_refused_what_would_wait() 
         receiver
             .run(Limits::forever(), |own, event| {
                 let Event::Deliver(_) = event else { return std::ops::ControlFlow::Continue(()) };
-                let ticket = sender.send_tracked(b"x").unwrap();
+                let ticket = sender.ticket(sender.send(b"x").unwrap());
                 sent += 1;
                 while own.try_send(b"x").is_ok() {
                     sent += 1;
@@ -140,17 +140,17 @@ fn a_whole_session_never_waits_to_send() {
     cluster.on(1, || {
         let flow = one_at_a_time().queue_size(1000);
         let mut session = join_with(Session::options().flow(flow), "whole");
-        let ticket = session.send_tracked(&0_u32.to_le_bytes()).unwrap();
+        let ticket = session.ticket(session.send(&0_u32.to_le_bytes()).unwrap());
         let mut sent = 1_u32;
         let full = loop {
             match session.send_vectored(&[IoSlice::new(&sent.to_le_bytes())]) {
-                Ok(()) => sent += 1,
+                Ok(_) => sent += 1,
                 Err(error) => break error,
             }
         };
         assert!(matches!(full, Error::QueueFull), "{full}");
         assert!(matches!(session.send(b"x"), Err(Error::QueueFull)));
-        assert!(matches!(session.send_tracked(b"x"), Err(Error::QueueFull)));
+        assert!(matches!(session.send(b"x"), Err(Error::QueueFull)));
         let long = vec![0; session.max_atomic_message_size() + 1];
         assert!(matches!(session.send(&long), Err(Error::WouldWait { .. })));
         // Handlers get the sender, and its own deliveries make room.
@@ -230,12 +230,12 @@ fn without_a_receiver_a_message_goes_out_or_is_refused() {
     cluster.on(1, || {
         let (sender, receiver) = split_with(one_at_a_time(), "unheard");
         let mut other = Members::start(&cluster, 1, &name("unheard"), 1);
-        let early = sender.send_tracked(b"in flight").unwrap();
+        let early = sender.ticket(sender.send(b"in flight").unwrap());
         sender.send(b"waits").unwrap();
         drop(receiver);
         assert!(matches!(early.wait(), Err(Error::ReceiverDropped)));
         for number in 0..5 {
-            let ticket = sender.send_tracked(format!("number {number}").as_bytes()).unwrap();
+            let ticket = sender.ticket(sender.send(format!("number {number}").as_bytes()).unwrap());
             assert!(matches!(ticket.outcome(), Some(Err(Error::ReceiverDropped))));
         }
         for text in ["in flight", "waits", "number 0", "number 1", "number 2", "number 3", "number 4"] {
@@ -312,14 +312,14 @@ fn a7_a_child_is_refused_the_queue() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::coalesced().window_size(1), "forked queue");
-        let ticket = sender.send_tracked(b"before").unwrap();
+        let ticket = sender.ticket(sender.send(b"before").unwrap());
         sender.send(b"waits").unwrap();
         let pid = fork();
         if pid == 0 {
             child(|| {
                 ensure!(refused(sender.send(b"child")));
                 ensure!(refused(sender.try_send(b"child")));
-                ensure!(refused(sender.send_tracked(b"child").map(drop)));
+                ensure!(refused(sender.send(b"child").map(drop)));
                 ensure!(refused(sender.send(&vec![0; 2 << 20])));
                 ensure!(refused(ticket.wait_until(deadline())));
                 ensure!(matches!(ticket.outcome(), Some(Err(Error::Forked { .. }))));

@@ -114,6 +114,28 @@ fn a_session_comes_back_each_time_that_its_daemon_does() {
 }
 
 #[test]
+fn a_membership_that_is_lost_before_its_first_view_is_none() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(returning(Reconnect::new()), "lost before");
+        pump_session(&mut session, |events| crate::support::views(events).next().is_some());
+        cluster.kill(1).unwrap();
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        for _ in 0..3 {
+            cluster.restart(1).unwrap();
+            // The session is in the group again, and its handler has not heard of it.
+            wait_for("the search", || readable(session.as_fd()).then_some(()));
+            cluster.kill(1).unwrap();
+            assert_eq!(session.dispatch(Limits::available(), |_, event| panic!("{event:?}")).unwrap(), 0);
+            assert_eq!(session.generation(), 1);
+        }
+        cluster.restart(1).unwrap();
+        assert_eq!(told(&until_back(&mut session)), ["rejoined 2"]);
+        assert_eq!(session.generation(), 2);
+    });
+}
+
+#[test]
 fn a_run_goes_on_from_one_membership_to_the_next() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
@@ -212,7 +234,7 @@ fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
         let how = returning(Reconnect::new()).flow(flow);
         let (sender, mut receiver) = join_with(how, "handed back").split();
         cluster.pause(1).unwrap();
-        let tickets = [b"1", b"2", b"3"].map(|message| sender.send_tracked(message).unwrap());
+        let tickets = [b"1", b"2", b"3"].map(|message| sender.ticket(sender.send(message).unwrap()));
         cluster.kill(1).unwrap();
         cluster.restart(1).unwrap();
         let events = until_received_back(&mut receiver);
@@ -223,7 +245,7 @@ fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
             assert!(ticket.wait_until(deadline()).is_err());
         }
         assert_eq!(sender.generation(), 2);
-        let ticket = sender.send_tracked(b"4").unwrap();
+        let ticket = sender.ticket(sender.send(b"4").unwrap());
         assert_eq!(crate::support::receive(&mut receiver, 1), [b"4"]);
         ticket.wait_until(deadline()).unwrap();
         receiver.leave().unwrap();
@@ -247,7 +269,7 @@ fn a_loop_that_waits_for_the_descriptor_hears_of_all_of_it() {
         };
         hear(&|events| crate::support::views(events).next().is_some());
         cluster.pause(1).unwrap();
-        (0..3).for_each(|_| sender.send(b"x").unwrap());
+        (0..3).for_each(|_| _ = sender.send(b"x").unwrap());
         cluster.kill(1).unwrap();
         hear(&|events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         cluster.restart(1).unwrap();
@@ -265,14 +287,14 @@ fn what_waits_is_kept_if_that_was_asked_for() {
             let how = returning(Reconnect::new().keep_queue()).flow(flow);
             let (sender, mut receiver) = join_with(how, "kept").split();
             cluster.pause(1).unwrap();
-            let tickets = [b"1", b"2", b"3"].map(|message| sender.send_tracked(message).unwrap());
+            let tickets = [b"1", b"2", b"3"].map(|message| sender.ticket(sender.send(message).unwrap()));
             cluster.kill(1).unwrap();
             let mut events = Vec::new();
             while !matches!(events.last(), Some(OwnedEvent::Lost(_))) {
                 events.extend(receiver.recv_until(deadline()).unwrap());
             }
             // More can be queued, until the queue is full.
-            let late = sender.send_tracked(b"4").unwrap();
+            let late = sender.ticket(sender.send(b"4").unwrap());
             cluster.restart(1).unwrap();
             events.append(&mut until_received_back(&mut receiver));
             assert_eq!(told(&events), ["sent 1", "lost 1", "rejoined 2"]);
@@ -322,7 +344,7 @@ fn messages_that_are_lost_are_no_longer_in_flight() {
         assert_eq!(session.lag().in_flight(), 1);
         // A queue would take as many for those that were lost.
         let (sender, mut receiver) = session.split();
-        let ticket = sender.send_tracked(b"second").unwrap();
+        let ticket = sender.ticket(sender.send(b"second").unwrap());
         assert_eq!(crate::support::receive(&mut receiver, 2), [b"first".as_slice(), b"second"]);
         ticket.wait_until(deadline()).unwrap();
         receiver.leave().unwrap();
@@ -397,7 +419,7 @@ fn an_error_that_waiting_does_not_mend_ends_it() {
         let (ticket, other) = loop {
             cluster.kill(1).unwrap();
             while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
-            let ticket = sender.send_tracked(b"kept").unwrap();
+            let ticket = sender.ticket(sender.send(b"kept").unwrap());
             cluster.restart(1).unwrap();
             // The process is in the group before the session is.
             match Handle::connect().unwrap().join_until("twice", deadline()) {
@@ -415,6 +437,8 @@ fn an_error_that_waiting_does_not_mend_ends_it() {
             receiver.recv().unwrap_err(),
             receiver.dispatch(Limits::available(), |_, _| ()).unwrap_err(),
             sender.try_send(b"x").unwrap_err(),
+            sender.send(&vec![0; 3 << 20]).unwrap_err(),
+            sender.members().unwrap_err(),
             ticket.wait().unwrap_err(),
         ] {
             assert_eq!(error.code(), Some(CsError::Exist), "{error}");
@@ -479,7 +503,7 @@ fn without_a_thread_to_come_back_by_the_loss_is_still_why_messages_come_back() {
         let (sender, mut receiver) = join_with(how, "no thread").split();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
         cluster.pause(1).unwrap();
-        let tickets = [b"1", b"2"].map(|message| sender.send_tracked(message).unwrap());
+        let tickets = [b"1", b"2"].map(|message| sender.ticket(sender.send(message).unwrap()));
         cluster.kill(1).unwrap();
         // This thread is root's no longer, and may not start another one.
         become_nobody();
@@ -589,7 +613,7 @@ fn a7_a_child_is_refused_a_session_that_is_away() {
             child(|| {
                 ensure!(refused(session.dispatch(Limits::available(), |_, _| ())));
                 ensure!(refused(receiver.recv()));
-                ensure!(sender.generation() == 0);
+                ensure!(sender.generation() == 1);
                 ensure!(refused(session.leave()));
                 ensure!(refused(receiver.leave()));
                 0

@@ -68,7 +68,7 @@ fn send(thread: u64, sender: &Sender, stop: &AtomicBool) -> u64 {
     while !stop.load(Ordering::SeqCst) {
         let number = thread << 56 | sent;
         match sender.send_until(&number.to_le_bytes(), Instant::now() + Duration::from_millis(50)) {
-            Ok(()) => sent += 1,
+            Ok(_) => sent += 1,
             Err(error) => assert!(error.is_retryable(), "{error}"),
         }
     }
@@ -82,8 +82,8 @@ fn restart(cluster: &Cluster, sender: &Sender) -> Instant {
     cluster.kill(1).unwrap();
     cluster.restart(1).unwrap();
     let started = Instant::now();
-    let ticket = wait_for("room", || sender.try_send_tracked(&MARKER).ok());
-    match ticket.wait_until(deadline()) {
+    let sent = wait_for("room", || sender.try_send(&MARKER).ok());
+    match sender.ticket(sent).wait_until(deadline()) {
         Ok(()) => {}
         Err(error) => assert!(error.is_connection_lost(), "{error}"),
     }
@@ -94,8 +94,9 @@ fn restart(cluster: &Cluster, sender: &Sender) -> Instant {
 fn finish(sender: &Sender, receiver: &mut Receiver, account: &mut Account) {
     let last = wait_for("room", || {
         receiver.dispatch(Limits::available(), |_, event| account.event(&event)).unwrap();
-        sender.try_send_tracked(&MARKER).ok()
+        sender.try_send(&MARKER).ok()
     });
+    let last = sender.ticket(last);
     wait_for("the last message", || {
         receiver.dispatch(Limits::available(), |_, event| account.event(&event)).unwrap();
         last.outcome().map(Result::unwrap)

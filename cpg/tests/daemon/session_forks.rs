@@ -91,7 +91,8 @@ fn messages_and_tickets(flow: Flow) {
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(flow, "forks");
         while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
-        let tickets: Vec<_> = (0..20_u8).map(|number| sender.send_tracked(&[number]).unwrap()).collect();
+        let tickets: Vec<_> =
+            (0..20_u8).map(|number| sender.ticket(sender.send(&[number]).unwrap())).collect();
         let mut heard = Vec::new();
         while heard.len() < tickets.len() {
             let at = |event: &OwnedEvent| matches!(number(event), Some(3 | 6 | 8));
@@ -135,7 +136,7 @@ fn a17_a_fork_takes_nothing_of_the_loss_and_the_return() {
         let (sender, mut receiver) = join_with(options, "returns").split();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
         cluster.pause(1).unwrap();
-        let tickets = [1, 2, 3].map(|number| sender.send_tracked(&[number]).unwrap());
+        let tickets = [1, 2, 3].map(|number| sender.ticket(sender.send(&[number]).unwrap()));
         cluster.kill(1).unwrap();
         let mut heard = Vec::new();
         let mut next = |heard: &mut Vec<OwnedEvent>| {
@@ -160,7 +161,7 @@ fn a17_a_fork_takes_nothing_of_the_loss_and_the_return() {
         while !heard.iter().any(|event| matches!(event, OwnedEvent::Rejoined(_))) {
             next(&mut heard);
         }
-        let ticket = sender.send_tracked(&[4]).unwrap();
+        let ticket = sender.ticket(sender.send(&[4]).unwrap());
         while !heard.iter().any(|event| number(event) == Some(4)) {
             next(&mut heard);
         }
@@ -227,7 +228,7 @@ fn a17_a_wake_of_the_parents_is_not_the_childs() {
         for options in [Session::options(), Session::options().flow(Flow::coalesced().window_size(1))] {
             let mut session = join_with(options, "session");
             while !matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
-            (0..3).for_each(|number| session.send(&[number]).unwrap());
+            (0..3).for_each(|number| _ = session.send(&[number]).unwrap());
             // Alone, and in a packet.
             for _ in 0..2 {
                 wakes(&mut session, |session, limits, handler| {

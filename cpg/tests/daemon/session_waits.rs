@@ -150,7 +150,6 @@ const CASES: &[Case] = &[
         gate.call();
         let filled = fill(&hearing.sender)?;
         late(hearing.sender.send_until(&[7; 1000], soon()).expect_err("it is full"))?;
-        late(hearing.sender.send_tracked_until(&[7; 1000], soon()).expect_err("it is full"))?;
         gate.returned()?;
         hearing.finish(filled);
         Ok(())
@@ -158,7 +157,7 @@ const CASES: &[Case] = &[
     waits("Ticket::wait", |gate| {
         let hearing = Hearing::start(split(gate));
         gate.call();
-        hearing.sender.send_tracked(b"x")?.wait()?;
+        hearing.sender.ticket(hearing.sender.send(b"x")?).wait()?;
         gate.returned()?;
         hearing.finish(1);
         Ok(())
@@ -166,7 +165,7 @@ const CASES: &[Case] = &[
     returns("Ticket::wait_until", |gate| {
         let hearing = Hearing::start(split(gate));
         gate.call();
-        let ticket = hearing.sender.send_tracked(b"x")?;
+        let ticket = hearing.sender.ticket(hearing.sender.send(b"x")?);
         match ticket.wait_until(soon()) {
             Err(Error::TimedOut { .. }) => {}
             result => result?,
@@ -236,7 +235,7 @@ fn fill(sender: &Sender) -> Result<usize, Error> {
     let mut filled = 0;
     loop {
         match sender.try_send(&[7; 1000]) {
-            Ok(()) => filled += 1,
+            Ok(_) => filled += 1,
             Err(Error::QueueFull) => return Ok(filled),
             Err(error) => return Err(error),
         }

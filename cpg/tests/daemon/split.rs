@@ -57,7 +57,7 @@ fn both_halves_do_what_the_session_could() {
                 std::ops::ControlFlow::Break(own.members().unwrap())
             }
             _ => {
-                sender.send(b"x").and_then(|()| own.try_send(b"answer")).unwrap();
+                sender.send(b"x").and_then(|_| own.try_send(b"answer")).unwrap();
                 std::ops::ControlFlow::Continue(())
             }
         });
@@ -103,14 +103,13 @@ fn the_membership_ends_with_the_last_half() {
 
 fn assert_refused(sender: &Sender) {
     let long = vec![0; 3_000_000];
-    for result in [
-        sender.send(b"x"),
-        sender.send(&long),
-        sender.send_vectored(&[]),
-        sender.send_until(b"x", deadline()),
-        sender.members().map(drop),
+    for error in [
+        sender.send(b"x").unwrap_err(),
+        sender.send(&long).unwrap_err(),
+        sender.send_vectored(&[]).unwrap_err(),
+        sender.send_until(b"x", deadline()).unwrap_err(),
+        sender.members().unwrap_err(),
     ] {
-        let error = result.unwrap_err();
         assert!(matches!(error, Error::Left) && !error.is_retryable(), "{error}");
         assert!(error.to_string().contains("has been left"), "{error}");
     }
@@ -129,7 +128,7 @@ fn no_send_follows_the_leave() {
                     scope.spawn(|| {
                         loop {
                             match sender.send(b"x") {
-                                Ok(()) => _ = sent.fetch_add(1, Ordering::SeqCst),
+                                Ok(_) => _ = sent.fetch_add(1, Ordering::SeqCst),
                                 Err(Error::Left) => break,
                                 Err(error) => assert!(error.is_retryable(), "{error}"),
                             }

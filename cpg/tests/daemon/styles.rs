@@ -41,7 +41,7 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
                 ensure!(refused(sender.send(b"from the child")));
                 ensure!(refused(clone.send_until(b"from the child", deadline())));
                 ensure!(refused(clone.try_send(b"from the child")));
-                ensure!(refused(clone.send_tracked(b"from the child")));
+                ensure!(refused(clone.send_vectored(&[])));
                 ensure!(refused(clone.send(&vec![0; 3_000_000])));
                 ensure!(refused(clone.members()));
                 ensure!(refused(receiver.run(Limits::forever(), go_on)));

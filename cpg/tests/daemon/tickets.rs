@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future as _;
+use std::io::IoSlice;
 use std::ops::ControlFlow::{Break, Continue};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use crate::support::{deadline, receive, split_with, wait_for};
-use cpg::{Ended, Error, Event, Flow, Limits, OwnedEvent, Receiver, Ticket, Undelivered};
+use cpg::{Ended, Error, Event, Flow, Limits, OwnedEvent, Receiver, Sent, Ticket, Undelivered};
 use testcluster::Cluster;
 
 fn flows() -> [Flow; 2] {
@@ -24,7 +25,7 @@ fn a_ticket_is_resolved_when_the_message_has_been_handled() {
         for flow in flows() {
             let (sender, mut receiver) = split_with(flow, "tickets");
             let tickets: Vec<Ticket> =
-                (0..100_u8).map(|number| sender.send_tracked(&[number]).unwrap()).collect();
+                (0..100_u8).map(|number| sender.ticket(sender.send(&[number]).unwrap())).collect();
             let late = tickets[0].wait_until(Instant::now()).unwrap_err();
             assert!(matches!(late, Error::TimedOut { .. }), "{late}");
             let heard = Cell::new(0);
@@ -45,9 +46,68 @@ fn a_ticket_is_resolved_when_the_message_has_been_handled() {
                 }
             }
             // One that is dropped cancels nothing.
-            drop(sender.send_tracked(b"dropped").unwrap());
+            drop(sender.ticket(sender.send(b"dropped").unwrap()));
             assert_eq!(receive(&mut receiver, 1), [b"dropped"]);
         }
+    });
+}
+
+#[test]
+fn every_send_gives_a_token_whose_ticket_can_be_made_at_any_time() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        for flow in flows() {
+            let (sender, mut receiver) = split_with(flow, "late");
+            let sending = std::thread::spawn({
+                let sender = sender.clone();
+                move || {
+                    let slices = [IoSlice::new(b"3"), IoSlice::new(b"4")];
+                    [
+                        sender.send(b"1").unwrap(),
+                        sender.send(&vec![2; 3_000_000]).unwrap(),
+                        sender.send_vectored(&slices).unwrap(),
+                        sender.send_until(b"5", deadline()).unwrap(),
+                        sender.try_send(b"6").unwrap(),
+                    ]
+                }
+            });
+            let heard = receive(&mut receiver, 5);
+            assert!(heard == [&b"1"[..], &vec![2; 3_000_000], b"34", b"5", b"6"]);
+            let delivered = sending.join().unwrap();
+            let outcomes = |tokens: &[Sent]| {
+                tokens.iter().map(|sent| sender.ticket(*sent).outcome()).collect::<Vec<_>>()
+            };
+            assert_eq!(outcomes(&delivered), [const { Some(Ok(())) }; 5]);
+
+            // Another session's first message has the number of one that was delivered here.
+            let (other, _other_receiver) = split_with(flow, "other");
+            let foreign = [other.send(b"x").unwrap()];
+            assert_eq!(outcomes(&foreign), [Some(Err(Error::ForeignToken))]);
+            assert_eq!(sender.ticket(foreign[0]).wait(), Err(Error::ForeignToken));
+
+            // A leave whose deadline has passed dispatches one event, and hears no more.
+            let [_, open] = [b"7", b"8"].map(|message| sender.send(message).unwrap());
+            assert_eq!(outcomes(&[open]), [None]);
+            let late = receiver.leave_until(Instant::now(), |_, _| ());
+            assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+            assert_eq!(outcomes(&[open]), [Some(Err(Error::Left))]);
+            assert_eq!(outcomes(&delivered), [const { Some(Ok(())) }; 5]);
+        }
+    });
+}
+
+#[test]
+fn a_ticket_that_nobody_dispatches_for_says_so() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::new(), "nobody");
+        let ticket = sender.ticket(sender.send(b"x").unwrap());
+        let never = ticket.wait_until(Instant::now()).unwrap_err();
+        assert!(never.to_string().contains("nobody has dispatched"), "{never}");
+        receiver.dispatch(Limits::available().at_most(1), |_, _| ()).unwrap();
+        let ticket = sender.ticket(sender.send(b"y").unwrap());
+        let late = ticket.wait_until(Instant::now()).unwrap_err();
+        assert!(!late.to_string().contains("nobody has dispatched"), "{late}");
     });
 }
 
@@ -60,7 +120,7 @@ fn a_ticket_is_resolved_while_the_dispatch_waits_for_more() {
             let waker = cpg::Waker::new().unwrap();
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    let resolved = sender.send_tracked(b"alone").unwrap().wait_until(deadline());
+                    let resolved = sender.ticket(sender.send(b"alone").unwrap()).wait_until(deadline());
                     waker.wake();
                     resolved.unwrap();
                 });
@@ -78,7 +138,7 @@ fn a_message_whose_handler_panics_counts_as_handled() {
     cluster.on(1, || {
         for flow in flows() {
             let (sender, mut receiver) = split_with(flow, "panic");
-            let ticket = sender.send_tracked(b"x").unwrap();
+            let ticket = sender.ticket(sender.send(b"x").unwrap());
             let mut dispatch = || {
                 receiver.dispatch(Limits::forever().until(deadline()), |_, event| {
                     if let Event::Deliver(_) = event {
@@ -106,7 +166,7 @@ fn a_thread_waits_for_its_message() {
                         scope.spawn(move || {
                             for _ in 0..50 {
                                 let before = handled.load(Ordering::SeqCst);
-                                let ticket = sender.send_tracked(&id.to_le_bytes()).unwrap();
+                                let ticket = sender.ticket(sender.send(&id.to_le_bytes()).unwrap());
                                 ticket.wait_until(deadline()).unwrap();
                                 assert!(handled.load(Ordering::SeqCst) > before);
                             }
@@ -144,8 +204,8 @@ fn a_ticket_is_a_future_of_any_executor() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new(), "future");
-        let mut ticket = sender.send_tracked(b"x").unwrap();
-        let mut dropped = sender.send_tracked(b"y").unwrap();
+        let mut ticket = sender.ticket(sender.send(b"x").unwrap());
+        let mut dropped = sender.ticket(sender.send(b"y").unwrap());
         let count = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&count));
         let poll = |ticket: &mut Ticket| Pin::new(ticket).poll(&mut Context::from_waker(&waker));
@@ -172,8 +232,8 @@ fn a_waker_may_do_what_it_likes_with_tickets() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new(), "wakers");
-        let mut ticket = sender.send_tracked(b"x").unwrap();
-        let mut other = sender.send_tracked(b"y").unwrap();
+        let mut ticket = sender.ticket(sender.send(b"x").unwrap());
+        let mut other = sender.ticket(sender.send(b"y").unwrap());
         assert!(Pin::new(&mut other).poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let waker = Waker::from(Arc::new(Drops(Mutex::new(Some(other)))));
         assert!(Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker)).is_pending());
@@ -190,7 +250,7 @@ fn a_ticket_does_not_keep_the_membership() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, receiver) = split_with(Flow::new(), "kept by nobody");
-        let ticket = sender.send_tracked(b"x").unwrap();
+        let ticket = sender.ticket(sender.send(b"x").unwrap());
         drop((sender, receiver));
         let handle = cpg::Handle::connect().unwrap();
         wait_for("the end", || handle.processes().unwrap().next().is_none().then_some(()));
@@ -208,9 +268,9 @@ fn lost(flow: Flow, hear: fn(Receiver) -> Ends) {
         let (sender, receiver) = split_with(flow, "lost");
         cluster.pause(1).unwrap();
         let tickets: Vec<_> =
-            (0..300_u32).map(|number| sender.send_tracked(&number.to_le_bytes()).unwrap()).collect();
+            (0..300_u32).map(|number| sender.ticket(sender.send(&number.to_le_bytes()).unwrap())).collect();
         let waiting = std::thread::spawn({
-            let ticket = sender.send_tracked(&300_u32.to_le_bytes()).unwrap();
+            let ticket = sender.ticket(sender.send(&300_u32.to_le_bytes()).unwrap());
             move || ticket.wait()
         });
         cluster.kill(1).unwrap();
@@ -293,7 +353,7 @@ fn what_is_not_sent_by_the_deadline_of_a_leave_comes_back() {
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new().window_size(1), "late");
         receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
-        let tickets = [b"first", b"other"].map(|text| sender.send_tracked(text).unwrap());
+        let tickets = [b"first", b"other"].map(|text| sender.ticket(sender.send(text).unwrap()));
         let mut returned = Vec::new();
         let late = receiver
             .leave_until(Instant::now(), |_, event| {

@@ -187,6 +187,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
         Error::Left,
         Error::NoMembership,
         Error::WouldWait { call: "cpg_mcast_joined" },
+        Error::ForeignToken,
         Error::QueueFull,
         Error::DroppedByDaemon,
         Error::ReceiverDropped,

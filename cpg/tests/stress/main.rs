@@ -51,7 +51,7 @@ fn send(sender: &Sender, id: usize, total: u64, calls: &Calls) {
     while calls.all.load(Ordering::Relaxed) < total {
         calls.all.fetch_add(1, Ordering::Relaxed);
         match sender.send(&message(id, number)) {
-            Ok(()) => {
+            Ok(_) => {
                 number += 1;
                 calls.sent.fetch_add(1, Ordering::Relaxed);
             }

@@ -47,7 +47,7 @@ impl Joined {
     fn send(&self, message: &[u8]) -> Result<()> {
         match self {
             Self::Group(group) => group.send(message),
-            Self::Session(session) => session.send(message),
+            Self::Session(session) => session.send(message).map(drop),
         }
     }
 

@@ -20,7 +20,7 @@ fn any_size_of_message_that_libcpg_names_is_borne() {
             assert!(limit <= max_atomic as usize);
             for len in [0, 1, 50, 5000] {
                 match sender.try_send(&vec![0; len]) {
-                    Ok(()) => assert!(len <= limit),
+                    Ok(_) => assert!(len <= limit),
                     Err(Error::WouldWait { .. }) => assert!(len > limit || limit == 0),
                     Err(error) => panic!("{error}"),
                 }

@@ -1,12 +1,14 @@
 //! Sessions for tasks: join, send, receive, leave, split and stream, on both kinds of runtime.
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use crate::support::tasks::{eventually, message, on_each_runtime, soon};
-use crate::support::{Members, deadline, join_with, name, wait_for};
+use crate::support::{Members, deadline, join_with, name, packets_program, wait_for};
 use cpg::tokio::{Receiver, Sender, Session};
-use cpg::{CsError, Error, Event, Handle, OwnedEvent, OwnedMessage, Result};
+use cpg::{CsError, Error, Event, Handle, OwnedEvent, OwnedMessage, Result, packet};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -27,7 +29,6 @@ fn assert_send<T: Send>(future: T) -> T {
 #[allow(dead_code, reason = "for the compiler")]
 fn futures_are_send(mut session: Session, sender: &Sender, other: Session) {
     _ = assert_send(Session::join("name"));
-    _ = assert_send(session.send(b"x"));
     _ = assert_send(session.members());
     _ = assert_send(session.recv());
     _ = assert_send(session.dispatch(|_, _| ()));
@@ -48,17 +49,17 @@ fn a_task_joins_sends_receives_and_leaves() {
         assert_eq!((session.name(), session.me().pid()), (&name("tasks"), std::process::id()));
         let OwnedEvent::ConfChg(view) = soon(session.recv()).await.unwrap() else { panic!() };
         assert!(view.is_first() && view.members() == [session.me()]);
-        soon(session.send(b"short")).await.unwrap();
-        session.try_send(b"at once").unwrap();
+        session.send(b"short").unwrap();
+        session.send_vectored(&[IoSlice::new(b"at "), IoSlice::new(b"once")]).unwrap();
         let long: Vec<u8> = (0..=u8::MAX).cycle().take(5_000_000).collect();
-        soon(session.send(&long)).await.unwrap();
+        soon(session.sender().send(&long)).await.unwrap();
         for expected in [&b"short"[..], b"at once", &long] {
             assert_eq!(message(&mut session).await, expected);
         }
-        assert!(matches!(session.try_send(&long), Err(Error::WouldWait { call: "cpg_mcast_joined" })));
+        assert!(matches!(session.send(&long), Err(Error::WouldWait { call: "cpg_mcast_joined" })));
         assert_eq!(soon(session.members()).await.unwrap(), [session.me()]);
         // What was under way is seen to the end.
-        session.send(b"last").await.unwrap();
+        session.send(b"last").unwrap();
         let (mut heard, mut refused) = (Vec::new(), false);
         let leaving = session.leave_until(deadline(), |sender, event| match event {
             Event::Deliver(message) => heard.push(message.payload().to_vec()),
@@ -68,6 +69,57 @@ fn a_task_joins_sends_receives_and_leaves() {
         assert_eq!((heard, refused), (vec![b"last".to_vec()], true));
         // It was a leave, and is over: the process can join again.
         soon(soon(Session::join("tasks")).await.unwrap().leave()).await.unwrap();
+    });
+}
+
+#[test]
+fn every_send_gives_a_token_whose_ticket_can_be_made_at_any_time() {
+    on_each_runtime(1, |_| async {
+        let (sender, mut receiver) = soon(Session::join("tokens")).await.unwrap().split();
+        let sending = tokio::spawn({
+            let sender = sender.clone();
+            async move {
+                let slices = [IoSlice::new(b"3"), IoSlice::new(b"4")];
+                [
+                    sender.send(b"1").await.unwrap(),
+                    sender.send(&vec![2; 3_000_000]).await.unwrap(),
+                    sender.send_vectored(&slices).await.unwrap(),
+                    sender.try_send(b"5").unwrap(),
+                ]
+            }
+        });
+        for expected in [&b"1"[..], &vec![2; 3_000_000], b"34", b"5"] {
+            assert!(message(&mut receiver).await == expected);
+        }
+        for sent in soon(sending).await.unwrap() {
+            soon(sender.ticket(sent)).await.unwrap();
+        }
+        let other = soon(Session::join("other tokens")).await.unwrap();
+        let foreign = sender.ticket(other.send(b"x").unwrap());
+        assert_eq!(soon(foreign).await, Err(Error::ForeignToken));
+    });
+}
+
+#[test]
+fn a_packet_in_a_session_that_does_not_coalesce_is_an_event() {
+    on_each_runtime(1, |cluster| async move {
+        let mut session = soon(Session::join("unexpected")).await.unwrap();
+        let mut c = cluster.command_on(1, packets_program());
+        let c = c.args(["send", "unexpected", "50"]).stdout(Stdio::null()).spawn().unwrap();
+        let mut lengths = Vec::new();
+        while lengths.len() < 50 {
+            match soon(session.recv()).await.unwrap() {
+                OwnedEvent::Malformed(heard) => {
+                    assert_eq!(heard.error(), packet::Error::Unexpected);
+                    lengths.extend(packet::messages(heard.bytes()).map(|message| message.unwrap().len()));
+                }
+                OwnedEvent::ConfChg(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(lengths[..4], [0, 5, 127, 128]);
+        let ended = tokio::task::spawn_blocking(move || { c }.wait().unwrap());
+        assert!(soon(ended).await.unwrap().success());
     });
 }
 
@@ -85,7 +137,7 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
     on_each_runtime(1, |_| async {
         let mut session = soon(Session::join("closure")).await.unwrap();
         for byte in 0..=255 {
-            soon(session.send(&[byte])).await.unwrap();
+            session.send(&[byte]).unwrap();
         }
         let (me, mut views, mut heard, mut calls) = (session.me(), 0, Vec::new(), 0);
         while heard.len() < 256 {
@@ -111,8 +163,8 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
         assert_eq!(heard, (0..=255).rev().collect::<Vec<_>>());
         assert!(views == 1 && calls > 0);
         // A handler sends, and the same task hears it.
-        session.send(b"ping").await.unwrap();
-        soon(session.dispatch(|sender, _| sender.try_send(b"pong").unwrap())).await.unwrap();
+        session.send(b"ping").unwrap();
+        soon(session.dispatch(|sender, _| _ = sender.try_send(b"pong").unwrap())).await.unwrap();
         assert_eq!(message(&mut session).await, b"pong");
     });
 }
@@ -149,13 +201,13 @@ fn halves_go_to_tasks_of_their_own() {
             soon(task).await.unwrap();
         }
         soon(soon(receiving).await.unwrap().leave()).await.unwrap();
-        for result in [
-            soon(sender.send(b"x")).await,
-            soon(sender.send(&vec![0; 3_000_000])).await,
-            sender.try_send(b"x"),
-            soon(sender.members()).await.map(drop),
+        for error in [
+            soon(sender.send(b"x")).await.unwrap_err(),
+            soon(sender.send(&vec![0; 3_000_000])).await.unwrap_err(),
+            sender.try_send(b"x").unwrap_err(),
+            soon(sender.members()).await.unwrap_err(),
         ] {
-            assert!(matches!(result, Err(Error::Left)));
+            assert!(matches!(error, Error::Left), "{error}");
         }
     });
 }
@@ -194,7 +246,7 @@ fn a_session_and_its_receiver_are_streams() {
         let mut session = soon(Session::join("stream")).await.unwrap();
         assert!(matches!(next(&mut session).await, Some(Ok(OwnedEvent::ConfChg(_)))));
         for text in ["one", "two", "three"] {
-            session.try_send(text.as_bytes()).unwrap();
+            session.send(text.as_bytes()).unwrap();
         }
         let text = |event: Option<Result<OwnedEvent>>| {
             let Some(Ok(OwnedEvent::Deliver(message))) = event else { panic!("{event:?}") };
@@ -248,7 +300,7 @@ fn leaving_hands_over_nothing_after_the_own_leave() {
         while !matches!(soon(session.recv()).await.unwrap(), OwnedEvent::ConfChg(view) if view.members().len() == 4)
         {
         }
-        soon(session.send(b"first")).await.unwrap();
+        session.send(b"first").unwrap();
         let mut others = Some(others);
         let mut events = Vec::new();
         let leaving = session.leave_until(deadline(), |_, event| {

@@ -151,17 +151,17 @@ fn a_cancelled_send_that_waits_for_another_task_was_not_sent() {
         assert!(polled(1, session.members()).await.is_none());
         // The queue takes what the thread that asks holds up.
         let mut before = 0;
-        while session.try_send(&vec![b'.'; 100_000]).is_ok() {
+        while session.send(&vec![b'.'; 100_000]).is_ok() {
             before += 1;
         }
         for _ in 0..5 {
-            assert!(polled(1, session.send(&vec![b'x'; 100_000])).await.is_none());
+            assert!(polled(1, session.sender().send(&vec![b'x'; 100_000])).await.is_none());
         }
         cluster.resume(1).unwrap();
         for _ in 0..before {
             assert_eq!(message(&mut session).await, vec![b'.'; 100_000]);
         }
-        soon(session.send(b"sent")).await.unwrap();
+        session.send(b"sent").unwrap();
         assert_eq!(message(&mut session).await, b"sent");
     });
 }
@@ -267,7 +267,7 @@ fn a_cancelled_leave_fails_the_tickets_of_what_it_has_not_seen_delivered() {
     on_each_runtime(1, |cluster| async move {
         let (sender, receiver) = soon(Session::join("tickets")).await.unwrap().split();
         cluster.pause(1).unwrap();
-        let ticket = sender.try_send_tracked(b"x").unwrap();
+        let ticket = sender.ticket(sender.try_send(b"x").unwrap());
         assert!(polled(1, receiver.leave()).await.is_none());
         assert!(matches!(soon(ticket).await, Err(Error::Left)));
         cluster.resume(1).unwrap();

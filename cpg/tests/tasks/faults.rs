@@ -44,7 +44,7 @@ fn a_panic_in_a_handler_ends_its_task_alone() {
             }
         });
         // A task whose session goes with it.
-        alone.send(b"x").await.unwrap();
+        alone.send(b"x").unwrap();
         let alone = tokio::spawn(async move {
             loop {
                 soon(alone.dispatch(|_, _| panic_any("alone"))).await.unwrap();
@@ -205,7 +205,7 @@ fn fork_in_a_handler(options: SessionOptions, packets: bool) {
             }
             assert!(heard.into_iter().eq(0..WAITING), "something is missing");
             assert!(forked.is_some());
-            let ticket = soon(sender.send_tracked(b"after")).await.unwrap();
+            let ticket = sender.ticket(soon(sender.send(b"after")).await.unwrap());
             assert_eq!(message(&mut receiver).await, b"after");
             soon(ticket).await.unwrap();
             soon(receiver.leave()).await.unwrap();
@@ -272,7 +272,7 @@ fn a_lost_daemon_ends_what_waits_and_what_comes_later() {
         let inner = Arc::clone(&cluster);
         tokio::task::spawn_blocking(move || inner.restart(1).unwrap()).await.unwrap();
         let mut session = soon(Session::join("whole")).await.unwrap();
-        soon(session.send(b"back")).await.unwrap();
+        session.send(b"back").unwrap();
         assert_eq!(message(&mut session).await, b"back");
     });
 }

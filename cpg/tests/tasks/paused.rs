@@ -140,7 +140,7 @@ fn dropping_a_session_its_halves_and_futures_half_way() {
         // Some of them with threads that wait for the daemon and hold the lock.
         assert!(polled(1, Session::join("joining")).await.is_none());
         assert!(polled(1, sender.members()).await.is_none());
-        assert!(polled(1, whole.send(&vec![0; 3_000_000])).await.is_none());
+        assert!(polled(1, whole.sender().send(&vec![0; 3_000_000])).await.is_none());
         assert!(polled(1, leaving.leave()).await.is_none());
         drop((whole, receiver, other));
         drop(sender);

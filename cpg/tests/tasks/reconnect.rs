@@ -52,7 +52,7 @@ fn a_task_hears_of_loss_and_return_in_order() {
             let told;
             (told, receiver) = soon(waiting).await.unwrap();
             assert_eq!(told, [(generation, true), (generation + 1, false), (0, false)]);
-            let ticket = soon(sender.send_tracked(b"after")).await.unwrap();
+            let ticket = sender.ticket(soon(sender.send(b"after")).await.unwrap());
             assert_eq!(message(&mut receiver).await, b"after");
             soon(ticket).await.unwrap();
             assert_eq!((sender.generation(), receiver.generation()), (generation + 1, generation + 1));
@@ -89,7 +89,7 @@ fn what_is_under_way_is_settled_or_kept() {
         let (sender, mut receiver) = join("settled", Reconnect::new().keep_queue()).await.split();
         let (refused, mut other) = join("refused", Reconnect::new()).await.split();
         change(&cluster, |cluster| cluster.pause(1).unwrap()).await;
-        let mut failing = soon(sender.send_tracked(b"in flight")).await.unwrap();
+        let mut failing = sender.ticket(soon(sender.send(b"in flight")).await.unwrap());
         assert!(polled(1, &mut failing).await.is_none());
         change(&cluster, |cluster| cluster.kill(1).unwrap()).await;
         until_lost(&mut receiver).await;
@@ -99,7 +99,7 @@ fn what_is_under_way_is_settled_or_kept() {
         assert!(matches!(soon(refused.send(b"x")).await, Err(Error::NoMembership)));
         assert!(matches!(soon(refused.send(&vec![0; 3 << 20])).await, Err(Error::NoMembership)));
         assert!(soon(sender.members()).await.unwrap_err().is_connection_lost());
-        let kept = soon(sender.send_tracked(b"kept")).await.unwrap();
+        let kept = sender.ticket(soon(sender.send(b"kept")).await.unwrap());
         let long = tokio::spawn({
             let sender = sender.clone();
             async move { sender.send(&vec![7; 3 << 20]).await }

@@ -87,7 +87,7 @@ const CASES: &[Case] = &[
         run(async {
             let (sender, mut receiver) = split(gate).await;
             gate.call();
-            let ticket = sender.send_tracked(b"x").await?;
+            let ticket = sender.ticket(sender.send(b"x").await?);
             let hearing = async {
                 loop {
                     if let Err(error) = receiver.dispatch(|_, _| ()).await {
@@ -171,7 +171,7 @@ fn fill(sender: &Sender) -> Result<usize, Error> {
     let mut filled = 0;
     loop {
         match sender.try_send(&vec![7; 100_000]) {
-            Ok(()) => filled += 1,
+            Ok(_) => filled += 1,
             Err(Error::QueueFull) => return Ok(filled),
             Err(error) => return Err(error),
         }

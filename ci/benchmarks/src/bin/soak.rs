@@ -243,7 +243,7 @@ fn by_a_task() {
     runtime.block_on(async {
         let options = cpg::tokio::Session::options();
         let mut session = options.join_until("by a task", deadline()).await.unwrap();
-        let ticket = session.send_tracked(b"end").await.unwrap();
+        let ticket = session.ticket(session.send(b"end").unwrap());
         while !matches!(session.recv().await.unwrap(), OwnedEvent::Deliver(_)) {}
         ticket.await.unwrap();
         session.leave_until(deadline(), |_, _| ()).await.unwrap();

@@ -49,12 +49,11 @@ impl Sending {
         let (seq, bytes) = self.book.make(len, way >= 2, last);
         let deadline = Instant::now() + Duration::from_millis(200);
         let sent = match way {
-            0 => self.sender.send(&bytes).map(|()| None),
-            1 => self.sender.send_until(&bytes, deadline).map(|()| None),
-            2 => self.sender.try_send_tracked(&bytes).map(Some),
-            3 => self.sender.send_tracked_until(&bytes, deadline).map(Some),
-            _ => self.sender.send_tracked(&bytes).map(Some),
-        };
+            0 | 4 => self.sender.send(&bytes),
+            1 | 3 => self.sender.send_until(&bytes, deadline),
+            _ => self.sender.try_send(&bytes),
+        }
+        .map(|sent| (way >= 2).then(|| self.sender.ticket(sent)));
         match sent {
             Ok(ticket) => {
                 if let Some(ticket) = ticket {

@@ -98,11 +98,10 @@ impl Sending {
         let way = self.traffic.random.range(0, 4);
         let (seq, bytes) = self.book.make(len, way >= 2, last);
         let sent = match way {
-            0 => self.sender.send(&bytes).await.map(|()| None),
-            1 => self.sender.try_send(&bytes).map(|()| None),
-            2 => self.sender.try_send_tracked(&bytes).map(Some),
-            _ => self.sender.send_tracked(&bytes).await.map(Some),
-        };
+            0 | 3 => self.sender.send(&bytes).await,
+            _ => self.sender.try_send(&bytes),
+        }
+        .map(|sent| (way >= 2).then(|| self.sender.ticket(sent)));
         match sent {
             Ok(Some(mut ticket)) if self.traffic.random.one_in(4) => {
                 // As a future, for a while: this process can be stopped for longer than any limit.

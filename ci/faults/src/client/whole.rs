@@ -12,13 +12,11 @@ use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 /// Sends a message; false if it was refused.
 fn send(sender: &Sender, book: &Book, tickets: &mut Tickets, len: usize, tracked: bool, last: bool) -> bool {
     let (seq, bytes) = book.make(len, tracked, last);
-    let sent = if tracked {
-        sender.try_send_tracked(&bytes).map(|ticket| tickets.add(seq, ticket))
-    } else {
-        sender.try_send(&bytes)
-    };
-    if let Err(error) = &sent {
-        book.refused(seq, error, bytes.len());
+    let sent = sender.try_send(&bytes);
+    match &sent {
+        Ok(sent) if tracked => tickets.add(seq, sender.ticket(*sent)),
+        Ok(_) => {}
+        Err(error) => book.refused(seq, error, bytes.len()),
     }
     sent.is_ok()
 }

@@ -1,10 +1,18 @@
 use std::cell::RefCell;
+use std::future::Future as _;
+use std::io::IoSlice;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::cs_error::CsError;
+use crate::error::Error;
 use crate::packet::read;
 use crate::session::end::Look;
+use crate::session::sent::Sent;
+use crate::session::state::STALL;
+use crate::session::ticket::Ticket;
 
 const LOST: Error = Error::Cs { call: "cpg_mcast_joined", code: CsError::Library };
 
@@ -12,8 +20,14 @@ fn outbox(comeback: Option<bool>) -> Outbox {
     Outbox::new(Flow::coalesced(), comeback, Readiness::new(&[]).unwrap())
 }
 
-fn push(outbox: &Outbox, message: &[u8], send: SendNow<'_>) -> Result<u64> {
+fn push(outbox: &Outbox, message: &[u8], send: SendNow<'_>) -> Result<Sent> {
     outbox.push(&[IoSlice::new(message)], message.len(), send)
+}
+
+/// The numbers of a packet with that message alone.
+fn alone(outbox: &Outbox, sent: Sent) -> Range<u64> {
+    let number = outbox.lock().unwrap().queue.number(sent).unwrap();
+    number..number + 1
 }
 
 /// What a receiver has to do, in short.
@@ -39,13 +53,13 @@ fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() 
         let second = push(&outbox, b"second", &works).unwrap();
         // libcpg hands the first one over at this moment, and a sender finds out that the daemon has gone.
         let third = push(&outbox, b"third", &fails);
-        assert_eq!(outbox.arrived(&sent.borrow()[0], &fails), Some(first..first + 1));
+        assert_eq!(outbox.arrived(&sent.borrow()[0], &fails), Some(alone(&outbox, first)));
         if comeback.is_some() {
-            assert_eq!(look(&outbox, first + 1), "lost");
+            assert_eq!(look(&outbox, alone(&outbox, first).end), "lost");
             outbox.lose(&LOST);
         }
-        assert_eq!(look(&outbox, first + 1), "returned second");
-        assert_eq!(look(&outbox, first + 1), "on", "the third was refused, or is kept");
+        assert_eq!(look(&outbox, alone(&outbox, first).end), "returned second");
+        assert_eq!(look(&outbox, alone(&outbox, first).end), "on", "the third was refused, or is kept");
         assert!(matches!(outbox.outcome(first), Some(Ok(()))));
         assert!(outbox.outcome(second).unwrap().unwrap_err().is_connection_lost());
         assert_eq!(third.is_ok(), comeback == Some(true));
@@ -66,7 +80,7 @@ fn a_message_that_is_refused_leaves_its_packet() {
     assert!(outbox.outcome(first).unwrap().unwrap_err().is_connection_lost());
     // Nothing of it is sent in the next membership.
     let sent = RefCell::new(Vec::new());
-    outbox.reopen(2, &|bytes| {
+    outbox.reopen(&|bytes| {
         sent.borrow_mut().push(bytes.to_vec());
         Some(Ok(()))
     });
@@ -92,12 +106,12 @@ fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
         assert_eq!(sent.borrow().len(), 1);
     };
     everybody(3);
-    assert_eq!(outbox.arrived(&sent.borrow().clone()[0], &works), Some(first..first + 1));
+    assert_eq!(outbox.arrived(&sent.borrow().clone()[0], &works), Some(alone(&outbox, first)));
     everybody(4);
     outbox.lose(&LOST);
     everybody(5);
     assert_eq!(look(&outbox, 0), "on", "nothing is handed back");
-    outbox.reopen(2, &works);
+    outbox.reopen(&works);
     assert!(!outbox.is_waiting());
     let payloads: Vec<_> = sent.borrow()[1..]
         .iter()
@@ -125,8 +139,23 @@ fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
         assert_eq!(*sent.borrow(), 0, "it would be taken for later than the long one");
         Ok(())
     };
-    let number = outbox.send_long(&long, None, &works, call).unwrap();
-    assert_eq!(outbox.arrived(&long, &works), Some(number..number + 1));
+    let sent = outbox.send_long(&long, None, &works, call).unwrap();
+    assert_eq!(outbox.arrived(&long, &works), Some(alone(&outbox, sent)));
+}
+
+#[test]
+fn a_long_message_whose_sender_panics_holds_nobody_up() {
+    let outbox = outbox(None);
+    let works = |_: &[u8]| Some(Ok(()));
+    let long: Arc<[u8]> = vec![7; 2 << 20].into();
+    let panics = |_: &[u8], _| -> Result<()> {
+        push(&outbox, b"behind it", &works).unwrap();
+        std::panic::panic_any("in the call")
+    };
+    let send_long = || outbox.send_long(&long, None, &works, panics);
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(send_long)).is_err());
+    assert!(!outbox.is_waiting(), "what is behind it has been sent");
+    outbox.send_long(&long, Some(Instant::now()), &works, |_, _| Ok(())).unwrap();
 }
 
 #[test]
@@ -222,4 +251,90 @@ fn a_queue_whose_receiver_goes_while_the_connection_is_lost_was_not_left() {
             assert_eq!(outbox.outcome(number), Some(Err(Error::ReceiverDropped)));
         }
     }
+}
+
+#[test]
+fn a_token_of_another_queue_is_an_error_and_never_another_message() {
+    let works = |_: &[u8]| Some(Ok(()));
+    let tokens: Vec<_> = (0..3)
+        .map(|_| {
+            let gone = outbox(None);
+            push(&gone, b"delivered", &works).unwrap()
+        })
+        .collect();
+    // The memory of a queue that has gone is used again.
+    let other = outbox(None);
+    let own = push(&other, b"not delivered", &works).unwrap();
+    assert!(tokens.iter().all(|token| *token != own));
+    for token in tokens {
+        assert!(matches!(other.outcome(token), Some(Err(Error::ForeignToken))));
+        assert!(matches!(other.wait_outcome(token, None), Err(Error::ForeignToken)));
+        let mut task = None;
+        let polled = other.poll_outcome(token, &mut task, &Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Err(Error::ForeignToken))) && task.is_none());
+    }
+    assert!(other.outcome(own).is_none());
+}
+
+#[test]
+fn a_token_is_good_after_delivery_loss_and_the_end() {
+    let outbox = outbox(Some(false));
+    let sent = RefCell::new(Vec::new());
+    let works = |bytes: &[u8]| {
+        sent.borrow_mut().push(bytes.to_vec());
+        Some(Ok(()))
+    };
+    let arrives = |packet: usize| {
+        let packet = sent.borrow()[packet].clone();
+        outbox.arrived(&packet, &works).unwrap().end
+    };
+    let delivered = push(&outbox, b"delivered", &works).unwrap();
+    let settled = arrives(0);
+    assert!(outbox.outcome(delivered).is_none(), "it is being handled");
+    assert_eq!(look(&outbox, settled), "on");
+    let lost = push(&outbox, b"lost", &works).unwrap();
+    outbox.lose(&LOST);
+    outbox.reopen(&works);
+    let long: Arc<[u8]> = vec![7; 2 << 20].into();
+    let long_sent = outbox.send_long(&long, None, &works, |_, _| Ok(())).unwrap();
+    let settled = outbox.arrived(&long, &works).unwrap().end;
+    assert_eq!(look(&outbox, settled), "returned lost");
+    let open = push(&outbox, b"open", &works).unwrap();
+    let outcomes = || [delivered, lost, long_sent, open].map(|token| outbox.outcome(token));
+    let before = [Some(Ok(())), Some(Err(LOST)), Some(Ok(())), None];
+    assert_eq!(outcomes(), before);
+    outbox.close();
+    assert_eq!(outcomes(), before);
+    outbox.end(&Error::Left);
+    assert_eq!(outcomes(), [Some(Ok(())), Some(Err(LOST)), Some(Ok(())), Some(Err(Error::Left))]);
+}
+
+#[test]
+fn each_of_the_tickets_of_a_message_has_its_own_waker() {
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let outbox = Arc::new(outbox(None));
+    let works = |_: &[u8]| Some(Ok(()));
+    let sent = push(&outbox, b"x", &works).unwrap();
+    let later = push(&outbox, b"y", &works).unwrap();
+    let counts: [Arc<Count>; 4] = Default::default();
+    let wakers = counts.each_ref().map(|count| Waker::from(Arc::clone(count)));
+    let tickets = [sent, sent, sent, later].map(|sent| Ticket::new(Arc::clone(&outbox), sent));
+    let mut tickets: Vec<_> = tickets.into_iter().zip(&wakers).collect();
+    let mut poll = |index: usize| {
+        let (ticket, waker) = &mut tickets[index];
+        Pin::new(ticket).poll(&mut Context::from_waker(waker))
+    };
+    assert!((0..4).all(|index| poll(index).is_pending() && poll(index).is_pending()));
+    drop(tickets.remove(0));
+    assert_eq!(look(&outbox, alone(&outbox, sent).end), "on");
+    let woken = counts.each_ref().map(|count| count.0.load(Ordering::SeqCst));
+    assert_eq!(woken, [0, 1, 1, 0]);
+    drop(tickets);
+    assert!(outbox.lock().unwrap().settled_wakers.is_empty());
 }

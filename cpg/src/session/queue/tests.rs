@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::session::flow::LEAST;
 
@@ -133,7 +135,7 @@ fn messages_that_are_taken_back_leave_no_trace() {
         send(&mut queue);
     }
     assert_eq!(last, Some(2), "the numbers go to others");
-    assert_eq!(queue.lost, []);
+    assert_eq!(queue.lost, Losses::default());
 
     // Nor do those that others have been put behind, and those that were in flight: their senders know.
     for flies in [false, true] {
@@ -147,7 +149,7 @@ fn messages_that_are_taken_back_leave_no_trace() {
         assert_eq!(queue.outcome(between + 1), None);
         send(&mut queue);
     }
-    assert_eq!(queue.lost, []);
+    assert_eq!(queue.lost, Losses::default());
 
     // In a packet.
     let mut queue = Queue::new(Flow::coalesced());
@@ -157,7 +159,7 @@ fn messages_that_are_taken_back_leave_no_trace() {
     assert_eq!(push(&mut queue, b"2"), two);
     let packet = send(&mut queue).remove(0);
     assert_eq!(queue.arrived(&packet), Some(0..2));
-    assert_eq!(queue.lost, []);
+    assert_eq!(queue.lost, Losses::default());
 }
 
 #[test]
@@ -176,5 +178,94 @@ fn the_window_is_filled_again_at_each_arrival_and_with_packets_when_half_of_it_i
             queue.is_wide_open()
         });
         assert_eq!(until, Some(arrivals - 1));
+    }
+}
+
+/// One step of a program that uses a queue, or of the daemon.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Push(usize),
+    PushAndRetract(usize),
+    PushLong(usize),
+    Withdraw(usize),
+    Send,
+    TakeTurn,
+    Recall(usize),
+    Arrive(usize),
+    ForgetFlying,
+    EndGeneration(bool),
+    End,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    // Around the border between one and two bytes of length.
+    let len = 0..260_usize;
+    let step = prop_oneof![
+        12 => len.clone().prop_map(Step::Push),
+        2 => len.clone().prop_map(Step::PushAndRetract),
+        2 => len.prop_map(Step::PushLong),
+        1 => (0..4_usize).prop_map(Step::Withdraw),
+        8 => Just(Step::Send),
+        2 => Just(Step::TakeTurn),
+        1 => (0..4_usize).prop_map(Step::Recall),
+        8 => (0..3_usize).prop_map(Step::Arrive),
+        1 => Just(Step::ForgetFlying),
+        1 => any::<bool>().prop_map(Step::EndGeneration),
+        1 => Just(Step::End),
+    ];
+    proptest::collection::vec(step, 0..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_sums_are_those_of_the_packets(coalesce in any::<bool>(), steps in steps()) {
+        let flow = if coalesce { Flow::coalesced().packet_size(600) } else { Flow::new() };
+        let mut queue = Queue::new(flow.window_size(2_000).queue_size(2_000));
+        let mut long = Vec::new();
+        let mut flying = VecDeque::new();
+        for step in steps {
+            match step {
+                Step::Push(len) => _ = queue.push(&[IoSlice::new(&vec![7; len])], len),
+                Step::PushAndRetract(len) => {
+                    if let Ok(number) = queue.push(&[IoSlice::new(&vec![7; len])], len) {
+                        prop_assert!(queue.retract(number, len));
+                    }
+                }
+                Step::PushLong(len) => long.push(queue.push_long(vec![8; len].into())),
+                Step::Withdraw(back) => {
+                    if let Some(number) = long.iter().rev().nth(back) {
+                        queue.withdraw(*number);
+                    }
+                }
+                Step::Send => flying.extend(send(&mut queue)),
+                Step::TakeTurn => {
+                    if let Some(bytes) = queue.pipeline.next().map(|packet| packet.bytes.to_vec()) {
+                        if long.iter().any(|number| queue.take_turn(*number)) {
+                            flying.push_back(bytes);
+                        }
+                    }
+                }
+                Step::Recall(back) => {
+                    if let Some(number) = long.iter().rev().nth(back) {
+                        queue.recall(*number);
+                    }
+                }
+                Step::Arrive(skip) => {
+                    // With some dropped before it, or one that is nobody's.
+                    drop(flying.drain(..skip.min(flying.len())));
+                    let bytes = flying.pop_front().unwrap_or_default();
+                    if let Some(numbers) = queue.arrived(&bytes) {
+                        queue.settle(numbers.end);
+                    }
+                }
+                Step::ForgetFlying => queue.forget_flying(),
+                Step::EndGeneration(keep) => queue.end_generation(&Error::Left, keep),
+                Step::End => queue.end(&Error::Left),
+            }
+            prop_assert_eq!([queue.in_flight(), queue.waiting()], queue.pipeline.count());
+            prop_assert_eq!(queue.is_flying(), queue.oldest().is_some());
+        }
     }
 }

@@ -1,0 +1,161 @@
+//! Messages into the queue, and who waits for space in it.
+
+use std::io::IoSlice;
+use std::sync::PoisonError;
+#[cfg(feature = "tokio")]
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::session::outbox::{Outbox, PAUSES, SendNow};
+use crate::session::queue::Full;
+use crate::session::sent::Sent;
+use crate::session::state::{LOCKED, Locked, STALL, Stage, State};
+
+impl Outbox {
+    /// Queues a message that is not long, and sends what may be sent.
+    #[inline]
+    pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: SendNow<'_>) -> Result<Sent> {
+        self.push_to(&mut *self.lock()?, slices, len, send)
+    }
+
+    #[inline]
+    fn push_to(
+        &self,
+        state: &mut State,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        send: SendNow<'_>,
+    ) -> Result<Sent> {
+        if let Some(error) = state.refusal() {
+            return Err(error);
+        }
+        if state.stage == Stage::Unheard {
+            return self.push_unheard(state, slices, len, send);
+        }
+        let Ok(number) = state.queue.push(slices, len) else {
+            if state.is_stalled() {
+                state.last_arrival = Instant::now();
+                self.send_front(state, send);
+            }
+            return Err(Error::QueueFull);
+        };
+        // What flow control has refused is tried again when its time has come.
+        if state.queue.is_open() && state.retry.is_none() {
+            self.flush(state, send);
+            state.accepted(number, len)?;
+        }
+        Ok(state.queue.token(number))
+    }
+
+    /// Without a receiver nothing clocks the queue, so that a message goes out at once or not at all.
+    fn push_unheard(
+        &self,
+        state: &mut State,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        send: SendNow<'_>,
+    ) -> Result<Sent> {
+        self.flush(state, send);
+        if !state.queue.is_waiting() {
+            let number = state.queue.push(slices, len).map_err(|Full| Error::QueueFull)?;
+            self.flush(state, send);
+            state.accepted(number, len)?;
+            if !state.queue.withdraw(number) {
+                return Ok(state.queue.token(number));
+            }
+        }
+        Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))
+    }
+
+    /// As [`push`](Self::push), and waits for space.
+    #[inline]
+    pub(crate) fn push_waiting(
+        &self,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        deadline: Option<Instant>,
+        send: SendNow<'_>,
+    ) -> Result<Sent> {
+        match self.push(slices, len, send) {
+            Err(error) if error.is_retryable() => self.push_later(slices, len, deadline, send),
+            result => result,
+        }
+    }
+
+    /// As [`push`](Self::push), when there is space.
+    #[cold]
+    fn push_later(
+        &self,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        deadline: Option<Instant>,
+        send: SendNow<'_>,
+    ) -> Result<Sent> {
+        let mut state = self.lock()?;
+        let mut pause = PAUSES.first;
+        loop {
+            let error = match self.push_to(&mut state, slices, len, send) {
+                Err(error) if error.is_retryable() => error,
+                result => return result,
+            };
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(error);
+            }
+            let most = if state.stage == Stage::Open { STALL } else { pause };
+            pause = PAUSES.after(pause);
+            let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
+            state.may_wait("cpg_mcast_joined")?;
+            state = self.wait_space(state, until)?;
+        }
+    }
+
+    /// Waits until there may be space.
+    pub(super) fn wait_space<'s>(&'s self, mut state: Locked<'s>, until: Instant) -> Result<Locked<'s>> {
+        if !state.woken.is_empty() {
+            // They come first.
+            drop(state);
+            return self.lock();
+        }
+        state.space_waiters += 1;
+        let left = until.saturating_duration_since(Instant::now());
+        let guard = state.0.take().expect(LOCKED);
+        let (mut guard, _) = self.space.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
+        guard.space_waiters -= 1;
+        Ok(Locked(Some(guard)))
+    }
+
+    /// As [`push`](Self::push), and has the task woken when there is space: the one that `task` then numbers, until
+    /// [`forget_task`](Self::forget_task).
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_push(
+        &self,
+        cx: &Context<'_>,
+        task: &mut Option<u64>,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        send: SendNow<'_>,
+    ) -> Poll<Result<Sent>> {
+        // The code of a waker is not run under the lock: this one is cloned before, and goes after it.
+        let waker = cx.waker().clone();
+        let mut state = self.lock()?;
+        match self.push_to(&mut state, slices, len, send) {
+            Err(Error::QueueFull) => {
+                let task = state.task(task);
+                let before = state.space_wakers.insert(task, waker);
+                drop(state);
+                drop(before);
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// That task waits for space no more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn forget_task(&self, task: u64) {
+        // The waker is dropped without the lock.
+        drop(self.lock().ok().and_then(|mut state| state.space_wakers.remove(&task)));
+    }
+}
