@@ -22,7 +22,7 @@ use crate::member::Member;
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
-/// use cpg::{Event, Group};
+/// use cpg::{Event, Group, Limits};
 ///
 /// let mut group = Group::join("ledger")?;
 /// group.send(b"+5 alice")?;
@@ -38,7 +38,7 @@ use crate::member::Member;
 ///     }
 ///     _ => Continue(()),
 /// })?;
-/// assert_eq!(own, b"+5 alice");
+/// assert_eq!(own.broke(), Some(b"+5 alice".to_vec()));
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```

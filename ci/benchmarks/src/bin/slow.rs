@@ -89,7 +89,7 @@ impl Run {
                     for _ in 0..self.count {
                         sender.send(&message)?;
                     }
-                    sender.send(b"end")
+                    sender.send(b"end").map(drop)
                 });
                 while !matches!(receiver.recv()?, OwnedEvent::Deliver(last) if last.payload() == b"end") {}
                 Ok(sending.join().map_err(|_| "the sender has panicked")??)

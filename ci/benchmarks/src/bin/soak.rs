@@ -179,7 +179,7 @@ fn load(sender: &Sender, counts: &Counts) {
         len = len * 31 % 2999 + 1;
         let soon = Instant::now() + Duration::from_millis(100);
         match sender.send_until(&message[..len], soon) {
-            Ok(()) => drop(counts.sent.fetch_add(1, Ordering::SeqCst)),
+            Ok(_) => drop(counts.sent.fetch_add(1, Ordering::SeqCst)),
             Err(error) => assert!(error.is_retryable() || error.is_connection_lost(), "{error}"),
         }
         // Bursts: it is to last, not to be fast.

@@ -38,7 +38,7 @@ impl Member for Session {
     #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool> {
         match Session::send(self, message) {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(Error::QueueFull) => {
                 self.hear_all(tally)?;
                 Ok(false)
