@@ -26,7 +26,7 @@ use crate::member::Member;
 ///
 /// let mut group = Group::join("ledger")?;
 /// group.send(b"+5 alice")?;
-/// let own = group.run(Limits::forever(), |link, event| match event {
+/// let ended = group.run(Limits::forever(), |link, event| match event {
 ///     Event::Deliver(message) if message.sender() == link.me() => Break(message.payload().to_vec()),
 ///     Event::Deliver(message) => {
 ///         println!("{}: {:?}", message.sender(), message.payload());
@@ -38,7 +38,7 @@ use crate::member::Member;
 ///     }
 ///     _ => Continue(()),
 /// })?;
-/// assert_eq!(own.broke(), Some(b"+5 alice".to_vec()));
+/// assert_eq!(ended.broke().unwrap(), b"+5 alice");
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
