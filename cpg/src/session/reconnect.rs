@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::group::backoff::Pauses;
+use crate::handle::backoff::Pauses;
 
 /// Has a session come back by itself when it has lost the daemon, and says how.
 ///
