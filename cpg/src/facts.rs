@@ -1,7 +1,8 @@
 //! What libcpg and the corosync daemon do that their manual pages do not say, and what this crate makes of it.
 //!
 //! Each was read in the source of corosync (`lib/cpg.c`, `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and
-//! libqb, and has a test of its name against a real daemon (but B17, which cannot be had at will). The comments of the code refer to them by letter and number.
+//! libqb, and has a test of its name against a real daemon (but B17, which cannot be had at will, B24 and B27, which take another word
+//! size or another version, and A22, which a stub of libcpg plays). The comments of the code refer to them by letter and number.
 //!
 //! # A. What breaks memory safety or kills the process
 //!
