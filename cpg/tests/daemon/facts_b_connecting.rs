@@ -41,22 +41,52 @@ fn interrupt<T>(thread: &JoinHandle<T>, times: usize) {
     }
 }
 
+/// Has `unshare` fail on this thread and those that it starts, as a container may: connecting is then done by this thread itself,
+/// where signals are not blocked.
+fn forbid_unshare() {
+    let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code.try_into().unwrap(), jt, jf, k };
+    let number = u32::try_from(std::mem::offset_of!(libc::seccomp_data, nr)).unwrap();
+    let unshare = u32::try_from(libc::SYS_unshare).unwrap();
+    let refused = u32::try_from(libc::EPERM).unwrap();
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, number),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, unshare),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | refused),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let len = filter.len().try_into().unwrap();
+    let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+    // SAFETY: it takes numbers, and concerns this thread alone.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    // SAFETY: the program and its four statements live for the length of the call, which copies them.
+    let code = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
+}
+
 #[test]
 fn b20_a_signal_neither_fails_a_connect_nor_keeps_it_from_its_deadline() {
     own_process!();
     handle_signals();
     let cluster = Cluster::start(1).unwrap();
-    cluster.pause(1).unwrap();
-    let connecting = cluster.spawn_on(1, || Handle::connect().map(drop));
-    interrupt(&connecting, 100);
-    assert!(!connecting.is_finished(), "{:?}", connecting.join());
-    cluster.resume(1).unwrap();
-    connecting.join().unwrap().unwrap();
+    for prepare in [|| {}, forbid_unshare] {
+        cluster.pause(1).unwrap();
+        let connecting = cluster.spawn_on(1, move || {
+            prepare();
+            Handle::connect().map(drop)
+        });
+        interrupt(&connecting, 100);
+        assert!(!connecting.is_finished(), "{:?}", connecting.join());
+        cluster.resume(1).unwrap();
+        connecting.join().unwrap().unwrap();
+    }
 
     cluster.pause(1).unwrap();
     let start = Instant::now();
     let soon = start + Duration::from_millis(300);
-    let connecting = cluster.spawn_on(1, move || ConnectOptions::new().open_until(soon).map(drop));
+    let connecting = cluster.spawn_on(1, move || {
+        forbid_unshare();
+        ConnectOptions::new().open_until(soon).map(drop)
+    });
     while !connecting.is_finished() {
         interrupt(&connecting, 1);
         assert!(start.elapsed() < Duration::from_secs(20), "the deadline has passed");
