@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::cs_error::CsError;
 use crate::group_name::NameError;
+use crate::outlook::Outlook;
 use crate::remedy;
 use crate::system_error::SystemError;
 
@@ -131,6 +132,28 @@ pub enum Error {
     #[error("too few file descriptors are left to connect: {0}")]
     NoDescriptors(#[source] SystemError),
 
+    /// The process that listens as corosync is another user's (B19): neither root's nor that of this process's effective user.
+    ///
+    /// Any user can listen at corosync's socket while no daemon does, and a client would take it for the daemon.
+    /// [`ConnectOptions::allow_daemon_uid`](crate::ConnectOptions::allow_daemon_uid) names a user who may.
+    #[error("{}", remedy::untrusted(*uid, *is_overflow))]
+    UntrustedDaemon {
+        /// The user, by the number that this process's user namespace has for it.
+        uid: u32,
+        /// True if the number stands for every user without a number in this process's user namespace
+        /// (`user_namespaces(7)`): who it is cannot be told from here.
+        is_overflow: bool,
+    },
+
+    /// The daemon serves its clients through datagram sockets: `qb_ipc_type: socket` in its configuration (B18).
+    ///
+    /// libcpg then loses messages, delivers others with memory that nobody has written, and does not notice the daemon's death.
+    #[error(
+        "cannot connect to corosync: it has qb_ipc_type: socket in its configuration, with which libcpg loses and alters \
+         messages; take that line out of the section system of corosync.conf and restart corosync"
+    )]
+    DatagramIpc,
+
     /// No memory can be shared with the daemon for a zero-copy buffer.
     ///
     /// libcpg and the daemon end the process with an assertion where they run out of it, so it is tried
@@ -247,13 +270,24 @@ impl Error {
     /// of it must be sent again (B8). The message has not been sent; nothing tells when to try again, and
     /// trying without a pause takes from the daemon the time that it needs.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::QueueFull | Self::Cs { code: CsError::TryAgain | CsError::Interrupt, .. })
+        matches!(self, Self::QueueFull) || matches!(self.outlook(), Some(Outlook::Again))
     }
 
-    /// True if the daemon has gone, or was never there: the handle is of no further use, and a new one can be
-    /// had when the daemon is back (B9). A session that [reconnects](crate::Reconnect) gets it by itself.
+    /// True if the connection is of no further use, or there was no daemon to connect to: a new one can be had
+    /// when the daemon is back (B9). A session that [reconnects](crate::Reconnect) gets it by itself.
+    ///
+    /// [A table](crate::guide::codes) has each function and code. Not among these are refusals that a person has to mend, as of
+    /// [another user](Self::UntrustedDaemon) or [datagrams](Self::DatagramIpc).
     pub const fn is_connection_lost(&self) -> bool {
-        matches!(self, Self::NoMembership | Self::Cs { code: CsError::Library | CsError::BadHandle, .. })
+        matches!(self, Self::NoMembership) || matches!(self.outlook(), Some(Outlook::Reconnect))
+    }
+
+    /// What may mend an error of libcpg.
+    pub(crate) const fn outlook(&self) -> Option<Outlook> {
+        match self {
+            Self::Cs { call, code } => Some(Outlook::of(call, *code)),
+            _ => None,
+        }
     }
 
     const fn kind(&self) -> io::ErrorKind {
@@ -271,8 +305,10 @@ impl Error {
             // Not the kind of its source: no thread to be had is EAGAIN, and `WouldBlock` asks for another try at once.
             Self::DroppedByDaemon | Self::Io { .. } => io::ErrorKind::Other,
             Self::TimedOut { .. } => io::ErrorKind::TimedOut,
-            Self::Forked { .. } => io::ErrorKind::PermissionDenied,
-            Self::GroupTooLarge { .. } | Self::WouldWait { .. } => io::ErrorKind::Unsupported,
+            Self::Forked { .. } | Self::UntrustedDaemon { .. } => io::ErrorKind::PermissionDenied,
+            Self::DatagramIpc | Self::GroupTooLarge { .. } | Self::WouldWait { .. } => {
+                io::ErrorKind::Unsupported
+            }
             Self::NoSharedMemory { .. } => io::ErrorKind::StorageFull,
         }
     }
@@ -292,26 +328,4 @@ impl From<Error> for io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debug_prints_the_text_for_people_with_the_remedy() {
-        let error = Error::cs("cpg_join", cpg_sys::CS_ERR_EXIST);
-        assert!(
-            error.to_string().starts_with("cpg_join: CS_ERR_EXIST: it exists already: this process"),
-            "{error}"
-        );
-        assert_eq!(format!("{error:?}"), error.to_string());
-        assert_eq!(format!("{:?}", Error::Left), Error::Left.to_string());
-    }
-
-    #[test]
-    fn an_io_error_keeps_the_kind_and_the_cause() {
-        let error = io::Error::from(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN));
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        let cause = error.get_ref().unwrap().downcast_ref::<Error>().unwrap();
-        assert!(cause.is_retryable() && !cause.is_connection_lost());
-        assert_eq!(cause.code(), Some(CsError::TryAgain));
-    }
-}
+mod tests;

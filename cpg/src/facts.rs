@@ -1,7 +1,8 @@
 //! What libcpg and the corosync daemon do that their manual pages do not say, and what this crate makes of it.
 //!
 //! Each was read in the source of corosync (`lib/cpg.c`, `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and
-//! libqb, and has a test of its name against a real daemon (but B17, which cannot be had at will). The comments of the code refer to them by letter and number.
+//! libqb, and has a test of its name against a real daemon (but B17, which cannot be had at will, B24 and B27, which take another word
+//! size or another version, and A22, which a stub of libcpg plays). The comments of the code refer to them by letter and number.
 //!
 //! # A. What breaks memory safety or kills the process
 //!
@@ -22,6 +23,7 @@
 //! | A13 | the 48th open handle or iteration (libqb makes room for 48, and moves as the last of it is taken) moves the table under the other threads | is refused: [`Error::TooManyHandles`](crate::Error::TooManyHandles), [`Error::TooManyIterations`](crate::Error::TooManyIterations) |
 //! | A14 | a connect without a free descriptor closes descriptor 0 of the process, whatever that is | descriptors are tried first: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
 //! | A17 | a child that is forked in a callback goes on with the dispatch that it is in, and takes its parent's events | the process is asked before each event, and in a packet before each message: the child's dispatch ends with [`Error::Forked`](crate::Error::Forked), and the parent's goes on |
+//! | A22 | libqb 2.0.9 and 2.0.10 can call a connect that failed half-way a success (`qb_ipcc_setup_connect_continue` returns the length of what it received where `setsockopt` fails): the handle is none | the descriptor of a new handle must be a socket: an error that says so |
 //!
 //! **What remains of A8.** No client can know of an event before libcpg has copied it. A group of 128 is checked before each
 //! event, but a member that joins and goes between two checks is not seen; and when two parts of a cluster merge, all members
@@ -51,6 +53,14 @@
 //! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`View`](crate::View) has the member list, which is the truth |
 //! | B16 | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended: libcpg has no way to. Only a send up to the atomic size does not wait; after some 280 of them libqb spins until the daemon goes on, where this crate says `CS_ERR_TRY_AGAIN` |
 //! | B17 | while a ring re-forms under a flood of large messages, the daemon can drop one that it said `CS_OK` to (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, there is no reply to a plain send: who must know waits for the own delivery: a [`Ticket`](crate::Ticket) fails, and the message comes back, when one sent later is delivered first |
+//! | B18 | with `qb_ipc_type: socket` libcpg's connection is made of datagrams: messages above the limit of a datagram vanish or are delivered with memory that nobody has written, and the daemon's death makes no event | is told by the kind of the socket and refused: [`Error::DatagramIpc`](crate::Error::DatagramIpc) |
+//! | B19 | nobody checks who the daemon is: whoever listens at its socket first is corosync to all clients, and libqb resizes and maps the files that it names | the kernel is asked whose the socket is, before and after: [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon) |
+//! | B20 | a signal in the middle of connecting ends it with `CS_ERR_TRY_AGAIN` | it is begun again, until the deadline |
+//! | B21 | a connection takes 3.1 MiB of `/dev/shm`; a full one is `CS_ERR_NO_SPACE` | the error says so; a session on its way back waits for room |
+//! | B22 | `/etc/libqb/force-filesystem-sockets` moves the sockets into a directory: without a daemon, or with the file on one side only, the code is `CS_ERR_NOT_EXIST` or `CS_ERR_LIBRARY` | the error names the file; both count as [lost](crate::Error::is_connection_lost) |
+//! | B23 | SELinux, AppArmor or the mode of `/dev/shm` refuse what `uidgid` allows, with the same `CS_ERR_ACCESS` | the error names both, and how the daemon's log tells them apart |
+//! | B24 | daemon and client must have one word size and one C library: a 32-bit client gets `CS_ERR_NOT_EXIST`, one with musl hangs now and then in a request to a daemon with glibc | the error and the guide say so |
+//! | B27 | with libcpg 3.1 and a daemon without zero copy an allocation gives a buffer that the daemon has not taken | is refused, and the error says to send a plain message |
 //!
 //! # C. Found while this crate was built
 //!

@@ -11,6 +11,7 @@
 //! | [`security`] | who may connect, what a hostile member can do, encryption |
 //! | [`from_c`] | call by call, from `corosync/cpg.h` |
 //! | [`from_rust_corosync`] | call by call, from `rust-corosync` |
+//! | [`codes`] | each code of libcpg, function by function, and what mends it |
 //! | [`troubleshooting`] | each error by its text, and what goes wrong without one |
 //!
 //! Claims have their source beside them: a file and a function of corosync, a letter and a number of [`facts`](crate::facts), a
@@ -21,6 +22,9 @@ pub mod building {}
 
 #[doc = include_str!("guide/choosing.md")]
 pub mod choosing {}
+
+#[doc = include_str!("guide/codes.md")]
+pub mod codes {}
 
 #[doc = include_str!("guide/from_c.md")]
 pub mod from_c {}

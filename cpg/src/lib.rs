@@ -102,6 +102,7 @@ mod flow_control;
 mod group_name;
 mod guarantee;
 mod member;
+mod outlook;
 pub mod packet;
 mod remedy;
 mod system_error;

@@ -17,21 +17,47 @@ pub(crate) fn text(call: &str, code: CsError) -> String {
 fn of_connecting(code: CsError, user: impl FnOnce() -> Option<u32>) -> String {
     let remedy = match code {
         CsError::Library => {
-            ": is corosync running? Programs see it only in its own network namespace. If it runs there, its log says why it \
-             refused"
+            ": is corosync running? Programs reach it only in its own network namespace, and only if both sides or none have the \
+             file /etc/libqb/force-filesystem-sockets. If it runs there, its log says why it refused"
         }
         CsError::Access => return access(user()),
-        CsError::NotExist => ": this process does not see the daemon's /dev/shm; a container must share it",
-        CsError::NoMemory => {
-            ": a connection maps 10 megabytes; raise ulimit -v, or LimitAS of a systemd unit"
+        CsError::NotExist => {
+            ": this process does not see the daemon's /dev/shm; a container must share it. If there is a file \
+             /etc/libqb/force-filesystem-sockets here: corosync does not run, or does not see that file. Else a 32-bit program \
+             wants to talk to a 64-bit one"
         }
-        CsError::NoSpace => ": /dev/shm is full, or has no room for a connection; see df -h /dev/shm",
+        CsError::NoMemory => {
+            ": a connection maps 10 megabytes, here and in corosync; raise ulimit -v, or LimitAS of a systemd unit"
+        }
+        CsError::NoSpace => {
+            ": /dev/shm is full; a connection takes 3.1 MiB of it, so that 21 fit into the 64 MiB that containers have; see df -h /dev/shm"
+        }
         CsError::TryAgain => {
-            ": it is starting, or its ring does not form; try again, and look into its log if that lasts"
+            ": corosync is starting, or its ring does not form, or it is paused while this process gets signals; try again, and look \
+             into its log if that lasts"
+        }
+        CsError::InvalidParam | CsError::NotSupported => {
+            ": the versions of libqb here and in corosync do not go together"
         }
         _ => "",
     };
     remedy.to_owned()
+}
+
+/// The text of [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon).
+pub(crate) fn untrusted(uid: u32, is_overflow: bool) -> String {
+    let remedy = if is_overflow {
+        format!(
+            "a user who has no number in this user namespace, so that nobody can tell from here who that is. If no other user can \
+             listen in this network namespace, ConnectOptions::allow_daemon_uid({uid}) trusts all who have none"
+        )
+    } else {
+        format!(
+            "neither root nor the user of this process. Find out what it is with `ss -xlp`, and end it if it is not corosync; if it \
+             is, ConnectOptions::allow_daemon_uid({uid}) trusts it"
+        )
+    };
+    format!("the process that listens as corosync runs as user {uid}: {remedy}")
 }
 
 /// The remedy for a user that is not let in, with lines to copy as they are.
@@ -90,21 +116,50 @@ fn outside(map: &str) -> Option<u32> {
 /// The remedy for a request on a connection, with the punctuation that joins it to the error.
 fn of_a_connection(call: &str, code: CsError) -> &'static str {
     match (call, code) {
-        (_, CsError::Library) => ": the connection to corosync is lost; close the handle and connect anew",
+        ("cpg_fd_get" | "cpg_max_atomic_msgsize_get", CsError::BadHandle) => {
+            ": libqb has failed in the middle of connecting and said nothing of it, as where setsockopt(SO_PASSCRED) is refused; \
+             see if the process is confined (seccomp), and the version of libqb"
+        }
+        (_, CsError::Library) => {
+            ": the connection to corosync is lost; a session that reconnects comes back by itself, all else has to connect anew"
+        }
+        (_, CsError::BadHandle) => {
+            ": code outside of this crate has closed the handle, so that the connection is lost"
+        }
+        (_, CsError::MessageError) => {
+            ": the memory that this process shares with corosync is damaged, so that the connection is lost"
+        }
+        ("cpg_dispatch", CsError::NoMemory) => {
+            ": a message above the atomic size found none and cannot be delivered, so that the connection is lost"
+        }
+        (_, CsError::NoMemory) => ": it is short here or in corosync",
         ("cpg_join", CsError::Exist) => {
             ": this process is in the group already; one process can join it once"
         }
         ("cpg_join", CsError::TryAgain) => {
-            ": an earlier membership of this process has not quite gone; try again"
+            ": an earlier membership of this process has not quite gone, or the ring is re-forming; try again"
         }
-        ("cpg_mcast_joined", CsError::TryAgain) => {
+        ("cpg_mcast_joined" | "cpg_zcb_mcast_joined", CsError::TryAgain) => {
             ": flow control; dispatch, wait a little and send it again"
         }
+        ("cpg_zcb_alloc", CsError::TryAgain) => {
+            ": corosync has not taken the buffer; try again, or send the bytes as a plain message"
+        }
+        (_, CsError::TryAgain) => ": flow control, or the ring is re-forming; try again in a moment",
         ("cpg_mcast_joined", CsError::Interrupt) => {
             ": members came or went while the parts of this message were sent; none of it is delivered, send it again"
         }
+        ("cpg_mcast_joined" | "cpg_leave", CsError::NotExist) => {
+            ": corosync does not count this process among the members"
+        }
+        ("cpg_mcast_joined" | "cpg_zcb_mcast_joined", CsError::TooBig) => {
+            ": the connection takes no message of this size; send it in parts"
+        }
         ("cpg_zcb_mcast_joined" | "cpg_zcb_alloc", CsError::NotSupported) => {
             ": this daemon has no zero-copy; send the bytes as a plain message"
+        }
+        (_, CsError::InvalidParam) => {
+            ": corosync does not understand the request; compare its version (corosync -v) with that of libcpg"
         }
         _ => "",
     }
@@ -151,7 +206,8 @@ mod tests {
         let (mut missing, mut count) = (Vec::new(), 0);
         for code in (0..=200).map(CsError::from) {
             let connecting = of_connecting(code, || Some(1000));
-            let calls = ["cpg_join", "cpg_mcast_joined", "cpg_zcb_alloc", "cpg_leave"];
+            let calls =
+                ["cpg_fd_get", "cpg_join", "cpg_leave", "cpg_mcast_joined", "cpg_dispatch", "cpg_zcb_alloc"];
             let remedies =
                 calls.map(|call| of_a_connection(call, code).to_owned()).into_iter().chain([connecting]);
             for remedy in remedies.filter(|remedy| !remedy.is_empty()) {
@@ -160,6 +216,13 @@ mod tests {
                 if !page.contains(&remedy) {
                     missing.push(format!("{code}: {remedy}"));
                 }
+            }
+        }
+        for uid in [1000, 65534] {
+            let text = words(&untrusted(uid, uid == 65534));
+            count += 1;
+            if !page.contains(&text) {
+                missing.push(text);
             }
         }
         assert!(count > 12, "{count} remedies found");

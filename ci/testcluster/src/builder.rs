@@ -87,6 +87,11 @@ impl Builder {
         self
     }
 
+    /// Has the daemons serve their clients through datagram sockets (`qb_ipc_type: socket`), and not through shared memory.
+    pub fn datagram_ipc(self) -> Self {
+        self.config(|text| text.replace("system {\n", "system {\n    qb_ipc_type: socket\n"))
+    }
+
     /// Starts the cluster, and returns when every node sees all the others.
     ///
     /// # Errors

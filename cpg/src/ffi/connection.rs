@@ -12,10 +12,11 @@ use crate::ffi::context::Context;
 use crate::ffi::events::EventHalf;
 use crate::ffi::open::{OpenHandle, check};
 use crate::ffi::options::ConnectOptions;
+use crate::ffi::peer;
 use crate::ffi::requests::RequestHalf;
 use crate::ffi::trampoline;
-use crate::os::fd;
 use crate::os::fork::Owner;
+use crate::os::{fd, socket};
 
 /// Descriptors that a connection has open at most while it is made, and one more (A14).
 const DESCRIPTORS: usize = 8;
@@ -35,6 +36,7 @@ pub(crate) fn connect(
     }
     // libqb closes descriptor 0 when it gets none for its socket, whatever that is of (lib/ipc_setup.c).
     fd::check_free(DESCRIPTORS).map_err(|error| Error::NoDescriptors(error.into()))?;
+    peer::check_listener(options)?;
     let context = Arc::new(Context::default());
     let mut model = trampoline::model(options.totem);
     let mut handle = 0;
@@ -69,12 +71,17 @@ pub(crate) fn connect(
     // SAFETY: libcpg looks the handle up and writes one int (lib/cpg.c, cpg_fd_get).
     let code = unsafe { sys::cpg_fd_get(handle, &raw mut open.fd) };
     check("cpg_fd_get", code)?;
+    if let Err(refused) = peer::check_connection(open.fd, options) {
+        // Closing asks the daemon, and waits for the answer of one that may give none (B16).
+        socket::shut_down(open.fd);
+        return Err(refused);
+    }
     let mut size = 0;
     // SAFETY: libcpg looks the handle up and writes one u32 (lib/cpg.c, cpg_max_atomic_msgsize_get).
     let code = unsafe { sys::cpg_max_atomic_msgsize_get(handle, &raw mut size) };
     check("cpg_max_atomic_msgsize_get", code)?;
     open.max_atomic = size as usize;
-    open.socket_buffer = fd::socket_buffer(open.fd)?;
+    open.socket_buffer = socket::send_buffer(open.fd).map_err(Error::io("getsockopt"))?;
     let open = Arc::new(open);
     Ok((RequestHalf::new(Arc::clone(&open)), EventHalf::new(open)))
 }

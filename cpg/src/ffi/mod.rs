@@ -9,6 +9,7 @@ pub(crate) mod events;
 pub(crate) mod iteration;
 pub(crate) mod open;
 pub(crate) mod options;
+pub(crate) mod peer;
 pub(crate) mod requests;
 pub(crate) mod send;
 pub(crate) mod slice;

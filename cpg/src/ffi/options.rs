@@ -16,6 +16,7 @@ use crate::event::ring::TotemEvents;
 pub struct ConnectOptions {
     pub(super) totem: TotemEvents,
     pub(super) more_handles: bool,
+    pub(super) daemon_uid: Option<u32>,
 }
 
 impl ConnectOptions {
@@ -27,6 +28,30 @@ impl ConnectOptions {
     /// Which events about the ring the handle gets.
     pub fn totem_events(self, totem: TotemEvents) -> Self {
         Self { totem, ..self }
+    }
+
+    /// Also trusts a corosync daemon that runs as this user (B19): the number, as this process's user namespace has it.
+    ///
+    /// Without it a connection to a daemon is refused unless root or the effective user of this process runs it. One
+    /// user can be named: of several calls the last counts. It is for each connection that the options are used for, also those of a session
+    /// that [reconnects](crate::Reconnect).
+    ///
+    /// In a user namespace without the daemon's user the number is the overflow number (65534, see `user_namespaces(7)`), which
+    /// stands for every user outside: allow it only where nobody else can listen in this network namespace.
+    ///
+    /// ```no_run
+    /// use cpg::{ConnectOptions, Error};
+    ///
+    /// // A daemon that runs as the user with the number 989.
+    /// let group = match ConnectOptions::new().allow_daemon_uid(989).join("ledger") {
+    ///     Err(Error::UntrustedDaemon { uid, .. }) => panic!("{uid} listens as corosync"),
+    ///     joined => joined?,
+    /// };
+    /// group.leave()?;
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    pub fn allow_daemon_uid(self, uid: u32) -> Self {
+        Self { daemon_uid: Some(uid), ..self }
     }
 
     /// Lets this connection be made though 47 handles are open (A13).

@@ -11,10 +11,10 @@ use crate::dispatch::run::{Progress, Stopped, run, until_broken};
 use crate::error::Result;
 use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::events::EventHalf;
-use crate::group::backoff::PATIENCE;
 use crate::group::leave::leave;
 use crate::group::link::Link;
 use crate::group_name::GroupName;
+use crate::handle::backoff::PATIENCE;
 use crate::handle::daemon::Daemon;
 use crate::member::Member;
 

@@ -8,9 +8,9 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::trampoline::MEMBERS_MAX;
-use crate::group::backoff::{PATIENCE, Pauses, retry};
 use crate::group::group::Group;
 use crate::group_name::{GroupName, IntoGroupName};
+use crate::handle::backoff::{PATIENCE, Pauses, retry};
 use crate::handle::handle::Handle;
 use crate::member::Member;
 use crate::os::fd;
@@ -110,11 +110,6 @@ impl ConnectOptions {
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group> {
         let name = name.into_group_name()?;
         Ok(self.open_until(deadline)?.join_until(&name, deadline)?)
-    }
-
-    /// Connects, also to a daemon that is just starting.
-    pub(crate) fn open_until(self, deadline: Instant) -> Result<Handle> {
-        retry(deadline, Pauses::REQUEST, || self.open_by(Some(deadline)))
     }
 }
 

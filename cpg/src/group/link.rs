@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::ffi::requests::RequestHalf;
-use crate::group::backoff::{Pauses, retry};
 use crate::group::leave::OwnLeave;
 use crate::group_name::GroupName;
 use crate::guarantee::Guarantee;
+use crate::handle::backoff::{Pauses, retry};
 use crate::handle::daemon::Daemon;
 use crate::handle::members::own_members;
 use crate::member::Member;

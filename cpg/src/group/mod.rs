@@ -1,6 +1,5 @@
 //! Joined: one membership on one connection, used by one thread.
 
-pub(crate) mod backoff;
 pub(crate) mod callbacks;
 pub(crate) mod group;
 pub(crate) mod join;

@@ -13,6 +13,7 @@ use crate::event::ring::Ring;
 use crate::ffi::connection::connect;
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::ConnectOptions;
+use crate::handle::backoff::{PATIENCE, Pauses, retry};
 use crate::handle::daemon::Daemon;
 use crate::member::{Member, NodeId};
 
@@ -56,7 +57,7 @@ impl Handle {
         (self.daemon, self.events)
     }
 
-    /// Connects to the corosync daemon of this machine; [`ConnectOptions`] has the options.
+    /// Connects to the corosync daemon of this machine, also to one that is just starting; [`ConnectOptions`] has the options.
     ///
     /// # Errors
     /// Those of [`ConnectOptions::open`].
@@ -104,25 +105,55 @@ impl Handle {
 }
 
 impl ConnectOptions {
-    /// Connects to the corosync daemon of this machine.
-    ///
-    /// A paused daemon makes this wait until it goes on (B16), and the making and closing of other handles with it.
+    /// Connects to the corosync daemon of this machine, and waits for up to 10 seconds for one that is just starting.
+    /// [`open_until`](Self::open_until) takes another deadline.
     ///
     /// # Errors
-    /// [`CsError::Library`](crate::CsError::Library) if there is no daemon, [`Access`](crate::CsError::Access) if this user
-    /// may not talk to it, [`NotExist`](crate::CsError::NotExist) if its shared memory cannot be seen from here,
-    /// [`NoMemory`](crate::CsError::NoMemory) if there is none, [`TryAgain`](crate::CsError::TryAgain) while the daemon is
-    /// starting, which [`Group::join`](crate::Group::join) waits out.
-    /// [`Error::TooManyHandles`](crate::Error::TooManyHandles) for the 48th handle of the process, and
-    /// [`Error::NoDescriptors`](crate::Error::NoDescriptors).
+    /// As [`open_until`](Self::open_until).
     #[doc(alias = "cpg_initialize")]
     #[doc(alias = "cpg_model_initialize")]
     #[doc(alias = "CPG_MODEL_V1")]
     pub fn open(self) -> Result<Handle> {
-        self.open_by(None)
+        self.open_until(Instant::now() + PATIENCE)
     }
 
-    /// As [`open`](Self::open); other threads that connect or close are waited for until the deadline.
+    /// As [`open`](Self::open), with another deadline. One that has passed makes a single attempt.
+    ///
+    /// What passes is tried again until the deadline: a daemon that is not ready yet, and an attempt that a signal has interrupted
+    /// (B20). A paused daemon makes this wait until it goes on, whatever the deadline (B16), and the making and closing of other
+    /// handles with it.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, Instant};
+    /// use cpg::{ConnectOptions, Handle};
+    ///
+    /// let soon = Instant::now() + Duration::from_millis(200);
+    /// match ConnectOptions::new().open_until(soon) {
+    ///     Ok(handle) => println!("node {}", handle.local_node()?),
+    ///     Err(error) if error.is_retryable() => eprintln!("corosync is still starting"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CsError::Library`](crate::CsError::Library) if there is no daemon, [`Access`](crate::CsError::Access) if this user
+    /// may not talk to it, [`NotExist`](crate::CsError::NotExist) if its shared memory cannot be seen from here,
+    /// [`NoMemory`](crate::CsError::NoMemory) or [`NoSpace`](crate::CsError::NoSpace) if that is short,
+    /// [`TryAgain`](crate::CsError::TryAgain) if the daemon is still starting when the deadline passes, and the others of
+    /// [the table](crate::guide::codes).
+    /// [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon) if another user listens as the daemon (B19),
+    /// [`Error::DatagramIpc`](crate::Error::DatagramIpc) if the daemon is configured with `qb_ipc_type: socket` (B18),
+    /// [`Error::TooManyHandles`](crate::Error::TooManyHandles) for the 48th handle of the process,
+    /// [`Error::NoDescriptors`](crate::Error::NoDescriptors), and [`Error::TimedOut`](crate::Error::TimedOut) if other threads
+    /// that connect or close do not come to an end.
+    #[doc(alias = "cpg_initialize")]
+    #[doc(alias = "cpg_model_initialize")]
+    pub fn open_until(self, deadline: Instant) -> Result<Handle> {
+        retry(deadline, Pauses::REQUEST, || self.open_by(Some(deadline)))
+    }
+
+    /// Makes one attempt to connect; other threads that connect or close are waited for until the deadline.
     pub(crate) fn open_by(self, deadline: Option<Instant>) -> Result<Handle> {
         let (half, events) = connect(self, deadline)?;
         Ok(Handle { daemon: Daemon { half }, events })

@@ -47,17 +47,6 @@ pub(crate) fn hung_up(fd: RawFd) -> bool {
     ready > 0 && fd.revents & (libc::POLLHUP | libc::POLLERR) != 0
 }
 
-/// Returns the size of a socket's buffer for what is sent, as the kernel counts it.
-pub(crate) fn socket_buffer(fd: RawFd) -> Result<libc::c_int> {
-    let mut size: libc::c_int = 0;
-    let mut len = libc::socklen_t::try_from(size_of_val(&size)).unwrap_or(0);
-    // SAFETY: it writes one int, as it is told the length of.
-    let code = unsafe {
-        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, (&raw mut size).cast(), &raw mut len)
-    };
-    if code == 0 { Ok(size) } else { Err(refused("getsockopt")) }
-}
-
 /// Returns the bytes in a socket that its peer has not read, as the kernel counts them: with what it needs itself.
 pub(crate) fn unread_by_peer(fd: RawFd) -> io::Result<libc::c_int> {
     let mut queued = 0;

@@ -1,4 +1,4 @@
-//! Linux: descriptors, stacks, forks, and threads with tables of their own.
+//! Linux: descriptors, sockets, stacks, forks, and threads with tables of their own.
 //!
 //! Beside `ffi`, the only folder with `unsafe` in it.
 #![allow(unsafe_code)]
@@ -8,5 +8,6 @@ pub(crate) mod fork;
 pub(crate) mod lock;
 pub(crate) mod readiness;
 pub(crate) mod shared_memory;
+pub(crate) mod socket;
 pub(crate) mod stack;
 pub(crate) mod thread;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::event::undelivered::Undelivered;
-use crate::group::backoff::Pauses;
+use crate::handle::backoff::Pauses;
 use crate::os::lock::Lock;
 use crate::os::readiness::Readiness;
 use crate::session::flow::Flow;

@@ -11,11 +11,11 @@ use crate::dispatch::run::{Progress, Stopped, run, until_broken};
 use crate::error::{Error, Result};
 use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::requests::Counted;
-use crate::group::backoff::PATIENCE;
 #[cfg(feature = "tokio")]
 use crate::group::leave::OwnLeave;
 use crate::group::leave::{RETRY, leave};
 use crate::group_name::GroupName;
+use crate::handle::backoff::PATIENCE;
 use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::session::incoming::{Incoming, Leaving};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::group::backoff::Pauses;
+use crate::handle::backoff::Pauses;
 
 /// Has a session come back by itself when it has lost the daemon, and says how.
 ///
@@ -24,9 +24,11 @@ use crate::group::backoff::Pauses;
 /// The [descriptor](crate::Session#impl-AsFd-for-Session) of the session stays the same, so that event loops need not hear of it.
 ///
 /// Errors that waiting does not mend end it, and are returned by the dispatch, for good: the daemon refuses this user
-/// ([`CsError::Access`](crate::CsError::Access)), this process is in the group by another handle
+/// ([`CsError::Access`](crate::CsError::Access)), another user listens as the daemon
+/// ([`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon)), this process is in the group by another handle
 /// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`](crate::Error::GroupTooLarge)), the
-/// operating system refuses something ([`Error::Io`](crate::Error::Io)). Leaving or dropping the session ends it at any time. A
+/// operating system refuses something ([`Error::Io`](crate::Error::Io)). What others may give back is waited for: memory, room in
+/// `/dev/shm`, descriptors; the guide has [each code](crate::guide::codes). Leaving or dropping the session ends it at any time. A
 /// thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
 /// anew (B5).
 ///

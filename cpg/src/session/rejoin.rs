@@ -5,17 +5,17 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{Arc, Condvar, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::cs_error::CsError;
 use crate::dispatch::waker::Waker;
 use crate::error::{Error, Result};
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::ConnectOptions;
-use crate::group::backoff::{PATIENCE, Pauses};
 use crate::group_name::GroupName;
+use crate::handle::backoff::{PATIENCE, Pauses};
 use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::os::lock::Lock;
 use crate::os::thread;
+use crate::outlook::Outlook;
 
 /// A connection that has joined, and the member that it is.
 pub(super) type Found = (Daemon, EventHalf, Member);
@@ -120,29 +120,17 @@ fn jittered(pause: Duration) -> Duration {
     pause / 2 + pause / 2 / 0xffff * random
 }
 
-/// True if waiting can mend what kept a group from coming back.
+/// True if waiting can mend what kept a session from coming back.
 ///
-/// It was a member, so that much of what else could be wrong is not: a file of a daemon that dies while it is connected to is
-/// not there either ([`CsError::NotExist`]).
+/// Not so of the daemon of another user ([`Error::UntrustedDaemon`]), though it may go: whose socket that is must not stay unsaid.
 fn passes(error: &Error) -> bool {
-    const PASSING: [CsError; 6] = [
-        CsError::NotExist,
-        CsError::NoMemory,
-        CsError::NoResources,
-        CsError::Init,
-        CsError::Busy,
-        CsError::Timeout,
-    ];
-    error.is_retryable()
-        || error.is_connection_lost()
-        || error.code().is_some_and(|code| PASSING.contains(&code))
-        || matches!(
-            error,
-            Error::TimedOut { .. }
-                | Error::NoDescriptors(_)
-                | Error::TooManyHandles { .. }
-                | Error::TooManyIterations { .. }
-        )
+    match error {
+        Error::TimedOut { .. }
+        | Error::NoDescriptors(_)
+        | Error::TooManyHandles { .. }
+        | Error::TooManyIterations { .. } => true,
+        error => error.outlook().is_some_and(|outlook| outlook != Outlook::Nothing),
+    }
 }
 
 #[cfg(test)]
@@ -202,7 +190,10 @@ mod tests {
         }
         assert!(!passes(&Error::InvalidName(NameError::Empty)));
         assert!(!passes(&Error::GroupTooLarge { members: 128, limit: 128 }));
-        for code in [cpg_sys::CS_ERR_LIBRARY, cpg_sys::CS_ERR_TRY_AGAIN, cpg_sys::CS_ERR_NOT_EXIST] {
+        assert!(!passes(&Error::UntrustedDaemon { uid: 1000, is_overflow: false }));
+        assert!(!passes(&Error::DatagramIpc));
+        // Each code is in the test of the page about codes.
+        for code in [cpg_sys::CS_ERR_LIBRARY, cpg_sys::CS_ERR_TRY_AGAIN, cpg_sys::CS_ERR_NO_SPACE] {
             assert!(passes(&Error::cs("cpg_model_initialize", code)), "{code}");
         }
         assert!(passes(&Error::TooManyHandles { open: 47 }));

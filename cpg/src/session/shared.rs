@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::ffi::requests::{Counted, RequestHalf};
-use crate::group::backoff::{Pauses, retry_interrupted};
 use crate::group_name::GroupName;
 use crate::guarantee::Guarantee;
+use crate::handle::backoff::{Pauses, retry_interrupted};
 use crate::handle::daemon::Daemon;
 use crate::handle::members::own_members;
 use crate::member::{Member, NodeId};

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::ffi::options::ConnectOptions;
-use crate::group::backoff::PATIENCE;
 use crate::group_name::IntoGroupName;
+use crate::handle::backoff::PATIENCE;
 use crate::session;
 use crate::session::flow::Flow;
 use crate::session::reconnect::Reconnect;

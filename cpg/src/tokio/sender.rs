@@ -8,8 +8,8 @@ use std::time::Duration;
 use ::tokio::time::{sleep, timeout};
 
 use crate::error::{Error, Result};
-use crate::group::backoff::Pauses;
 use crate::group_name::GroupName;
+use crate::handle::backoff::Pauses;
 use crate::member::Member;
 use crate::session;
 use crate::session::lag::Lag;

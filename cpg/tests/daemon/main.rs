@@ -10,6 +10,8 @@ mod facts_a_process;
 mod facts_a_races;
 mod facts_a_tables;
 mod facts_a_threads;
+mod facts_b_connecting;
+mod facts_b_daemon;
 mod facts_b_groups;
 mod facts_b_lost;
 mod facts_b_membership;

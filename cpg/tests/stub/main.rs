@@ -1,11 +1,14 @@
 //! A stub of libcpg in place of the library: callbacks and replies as no sound libcpg has them, which a broken or a newer one, or
 //! a hostile daemon, could hand over; and replies that a real daemon gives too seldom.
 
+mod connecting;
 mod context;
 mod full_groups;
 mod lifetime;
 mod sessions;
 mod stub;
+#[path = "../support/mod.rs"]
+mod support;
 mod values;
 
 use cpg::{Error, Event, Group, Handle, Limits, OwnedEvent, Result, Session, SessionOptions};

@@ -1,7 +1,7 @@
 //! What a session alone makes of it.
 
-use std::fs::File;
 use std::os::fd::IntoRawFd as _;
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use cpg::{CsError, Error, Limits, OwnedEvent, Reconnect, Session};
@@ -68,9 +68,9 @@ fn an_error_that_ends_the_search_for_the_daemon_is_why_nothing_can_be_sent() {
     let pause = Duration::from_millis(1);
     let reconnect = Reconnect::new().keep_queue().pauses(pause, pause);
     let (mut session, stub) = join_session(Session::options().reconnect(reconnect));
-    // The thread that closes the old connection makes the new one, whose descriptor has no size of a buffer.
-    let file = File::open("/dev/null").unwrap().into_raw_fd();
-    stub.on_finalize(move |_| stub::first_replies(stub::Replies { descriptor: Some(file), ..SOUND }));
+    // The thread that closes the old connection makes the new one, which is made of datagrams.
+    let socket = UnixDatagram::unbound().unwrap().into_raw_fd();
+    stub.on_finalize(move |_| stub::first_replies(stub::Replies { descriptor: Some(socket), ..SOUND }));
     stub.plan(|_| CS_ERR_LIBRARY);
     let deadline = Instant::now() + Duration::from_secs(30);
     let lost = session.recv_until(deadline).unwrap();
@@ -78,7 +78,7 @@ fn an_error_that_ends_the_search_for_the_daemon_is_why_nothing_can_be_sent() {
     session.send(b"waits").unwrap();
     let Some(OwnedEvent::Undelivered(message)) = session.recv_until(deadline).unwrap() else { panic!() };
     let error = session.recv_until(deadline).unwrap_err();
-    assert!(matches!(error, Error::Io { call: "getsockopt", .. }), "{error}");
+    assert!(matches!(error, Error::DatagramIpc), "{error}");
     assert_eq!(*message.error(), error);
     assert_eq!(session.send(b"x").unwrap_err(), error);
     assert_eq!(session.sender().try_send(b"x").unwrap_err(), error);

@@ -67,6 +67,28 @@ struct Table {
     last: u64,
 }
 
+/// What the next connects of the process return, and make no handle.
+static REFUSALS: Mutex<VecDeque<cs_error_t>> = Mutex::new(VecDeque::new());
+
+/// Has the next connects of the process, whichever thread makes them, return these codes.
+pub fn refuse(codes: impl IntoIterator<Item = cs_error_t>) {
+    refusals().extend(codes);
+}
+
+/// How many of the connects that are to be refused have not been made.
+pub fn refusals_left() -> usize {
+    refusals().len()
+}
+
+fn refusals() -> MutexGuard<'static, VecDeque<cs_error_t>> {
+    REFUSALS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many handles there are.
+pub fn open_handles() -> usize {
+    table().handles.len()
+}
+
 static TABLE: Mutex<Table> =
     Mutex::new(Table { handles: BTreeMap::new(), iterations: BTreeMap::new(), last: 0 });
 
@@ -167,6 +189,21 @@ impl Stub {
 
     pub fn reply(self, replies: Replies) {
         self.with(|state| state.replies = replies);
+    }
+
+    /// Forgets the handle, which is none then.
+    pub fn forget(self) {
+        table().handles.remove(&self.handle);
+    }
+
+    /// Gives this out as the descriptor of the connection.
+    pub fn descriptor(self, fd: c_int) {
+        self.with(|state| state.replies.descriptor = Some(fd));
+    }
+
+    /// The connection goes to whoever made the second one.
+    pub fn sockets(self, sockets: (UnixStream, UnixStream)) {
+        self.with(|state| state.sockets = sockets);
     }
 
     /// Has the descriptor say that no event waits.
@@ -298,6 +335,10 @@ pub unsafe extern "C" fn cpg_model_initialize(
     context: *mut c_void,
 ) -> cs_error_t {
     assert_eq!(model, CPG_MODEL_V1);
+    let refusal = refusals().pop_front();
+    if let Some(code) = refusal {
+        return code;
+    }
     open(handle, get(data.cast()), context)
 }
 

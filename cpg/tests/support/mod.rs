@@ -1,6 +1,7 @@
 //! What the tests share: groups that are pumped until something is true, and members written in C.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod fake_daemon;
 pub mod fork;
 pub mod mounts;
 pub mod other_user;

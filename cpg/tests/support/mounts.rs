@@ -13,13 +13,25 @@ pub fn mount_memory(directory: &str) {
     assert_eq!(code, 0, "{}", io::Error::last_os_error());
 }
 
-/// Leaves so many bytes in this node's `/dev/shm`.
-pub fn limit_shared_memory(free: u64) {
+/// The size of this node's `/dev/shm`, and the bytes that are in use.
+fn shared_memory() -> libc::statvfs {
     // SAFETY: all zero is a value of it.
     let mut shm: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: the path ends with a NUL, and the struct is there.
     assert_eq!(unsafe { libc::statvfs(c"/dev/shm".as_ptr(), &raw mut shm) }, 0);
-    let size = (shm.f_blocks - shm.f_bfree) * shm.f_frsize + free;
+    shm
+}
+
+/// Returns how many bytes of this node's `/dev/shm` are in use.
+#[allow(dead_code, reason = "each layer uses a part")]
+pub fn used_shared_memory() -> u64 {
+    let shm = shared_memory();
+    (shm.f_blocks - shm.f_bfree) * shm.f_frsize
+}
+
+/// Leaves so many bytes in this node's `/dev/shm`.
+pub fn limit_shared_memory(free: u64) {
+    let size = used_shared_memory() + free;
     let size = CString::new(format!("size={size}")).unwrap();
     let (none, path) = (ptr::null(), c"/dev/shm".as_ptr());
     // SAFETY: the strings end with a NUL and outlive the call, which takes null for the others.

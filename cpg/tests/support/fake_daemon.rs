@@ -1,0 +1,76 @@
+//! A process of another user that listens as corosync's CPG service.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use testcluster::Cluster;
+
+use crate::support::other_user::become_nobody;
+
+/// The bytes of libqb's `struct qb_ipc_connection_request`, and of its answer, before three paths.
+const REQUEST: usize = 24;
+const ANSWER: usize = 40;
+const PATH: usize = 4096;
+
+/// The number of shared memory in `enum qb_ipc_type`.
+const SHARED_MEMORY: u8 = 1;
+
+/// It answers each client that it is welcome, with its ring buffers in files that the client is to open.
+pub struct FakeDaemon {
+    listener: Arc<UnixListener>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FakeDaemon {
+    /// Listens on a node without a daemon, as the user nobody. The buffers begin with `file`.
+    pub fn start(cluster: &Cluster, node: u32, file: &'static str) -> Self {
+        let (say, listening) = mpsc::channel();
+        let thread = cluster.spawn_on(node, move || {
+            become_nobody();
+            // libqb pads the name with zeros.
+            let mut name = [0; 107];
+            name[..3].copy_from_slice(b"cpg");
+            let address = SocketAddr::from_abstract_name(name).unwrap();
+            let listener = Arc::new(UnixListener::bind_addr(&address).unwrap());
+            say.send(Arc::clone(&listener)).unwrap();
+            let mut clients = Vec::new();
+            while let Ok((mut client, _)) = listener.accept() {
+                if client.read_exact(&mut [0; REQUEST]).is_ok() {
+                    // It may be gone.
+                    let _ = client.write_all(&answer(file));
+                    clients.push(client);
+                }
+            }
+        });
+        Self { listener: listening.recv().unwrap(), thread: Some(thread) }
+    }
+}
+
+fn answer(file: &str) -> Vec<u8> {
+    let mut answer = vec![0; ANSWER];
+    let len = ANSWER + 3 * PATH;
+    answer[8..12].copy_from_slice(&u32::try_from(len).unwrap().to_ne_bytes());
+    answer[24..28].copy_from_slice(&u32::from(SHARED_MEMORY).to_ne_bytes());
+    answer[28..32].copy_from_slice(&(1_u32 << 20).to_ne_bytes());
+    for _ in 0..3 {
+        let start = answer.len();
+        answer.extend_from_slice(file.as_bytes());
+        answer.resize(start + PATH, 0);
+    }
+    answer
+}
+
+impl Drop for FakeDaemon {
+    fn drop(&mut self) {
+        // SAFETY: it has no precondition; accepting ends with an error.
+        unsafe { libc::shutdown(self.listener.as_raw_fd(), libc::SHUT_RDWR) };
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
