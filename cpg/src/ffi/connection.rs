@@ -10,12 +10,14 @@ use cpg_sys::Tables;
 use crate::error::{Error, Result};
 use crate::ffi::context::Context;
 use crate::ffi::events::EventHalf;
+use crate::ffi::frames;
 use crate::ffi::open::{OpenHandle, check};
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::requests::RequestHalf;
 use crate::ffi::trampoline;
 use crate::os::fd;
 use crate::os::fork::Owner;
+use crate::os::thread;
 
 /// Descriptors that a connection has open at most while it is made, and one more (A14).
 const DESCRIPTORS: usize = 8;
@@ -38,18 +40,14 @@ pub(crate) fn connect(
     let context = Arc::new(Context::default());
     let mut model = trampoline::model(options.totem);
     let mut handle = 0;
-    // SAFETY: the model is a cpg_model_v1_data_t and says so in its first member, as C's cast expects, has no flag that libcpg
-    // does not know, and is copied (lib/cpg.c, cpg_model_initialize). The context is kept until cpg_finalize has returned. The
-    // lock is held (A12), and the table does not move (A13), unless the caller of `more_handles` has promised that no other
-    // thread is in libcpg.
-    let code = unsafe {
-        sys::cpg_model_initialize(
-            &raw mut handle,
-            sys::CPG_MODEL_V1,
-            (&raw mut model).cast(),
-            Context::as_ptr(&context),
-        )
-    };
+    let made = thread::with_stack(|left| {
+        // SAFETY: the model is a cpg_model_v1_data_t and says so in its first member, as C's cast expects, has no flag that
+        // libcpg does not know, and is copied (lib/cpg.c, cpg_model_initialize). The context is kept until cpg_finalize has
+        // returned. The lock is held (A12), and the table does not move (A13), unless the caller of `more_handles` has promised
+        // that no other thread is in libcpg.
+        unsafe { frames::model_initialize(left, &raw mut handle, &raw mut model, Context::as_ptr(&context)) }
+    });
+    let code = made?;
     check("cpg_model_initialize", code)?;
     // SAFETY: one handle was made.
     unsafe { tables.count(1, 0) };
