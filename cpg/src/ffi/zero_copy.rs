@@ -50,7 +50,7 @@ impl Buffer {
         let lock = tables();
         let made = thread::apart(half.open.fd, |_, left| make(left, handle, len, &start));
         drop(lock);
-        let made = made.map_err(|error| Error::Thread(error.into()))?.map_err(refused)?;
+        let made = made?.map_err(refused)?;
         half.check("cpg_zcb_alloc", made.code)?;
         // An older library can leave the pointer null with a daemon that has no zero-copy (B12).
         let Some(start) = NonNull::new(start.into_inner()) else {
@@ -61,8 +61,6 @@ impl Buffer {
         match made.untaken {
             Ok(None) => {
                 half.takes_buffers.set(true);
-                // SAFETY: the buffer has at least `len` bytes; newer libraries take them from malloc, unwritten.
-                unsafe { start.write_bytes(0, len) };
                 Ok(buffer)
             }
             Ok(Some(file)) => {
@@ -145,6 +143,11 @@ fn make(
     // half waits for this one (A4).
     let code = unsafe { frames::zcb_alloc(left, handle, len.max(1), &raw mut buffer) };
     let untaken = if buffer.is_null() { Ok(None) } else { untaken_file(buffer.addr()) };
+    if code == sys::CS_OK && !buffer.is_null() {
+        // SAFETY: the buffer has at least `len` bytes. libcpg has not written its last page, which comes out of /dev/shm when it
+        // is written: now. Newer libraries take the bytes from malloc, unwritten.
+        unsafe { buffer.cast::<u8>().write_bytes(0, len) };
+    }
     start.store(buffer.cast(), Ordering::Relaxed);
     Ok(Made { code, untaken })
 }

@@ -251,7 +251,10 @@ fn get<T: Copy>(from: *const T) -> T {
 }
 
 fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut c_void) -> cs_error_t {
-    let sockets = UnixStream::pair().unwrap();
+    // No libqb gives the second descriptor that it opens. So what is connected apart is undone here, and connected again on the
+    // test's own thread.
+    let (peer, ours) = UnixStream::pair().unwrap();
+    let sockets = (ours, peer);
     (&sockets.1).write_all(b"x").unwrap();
     let state = State {
         callbacks,
