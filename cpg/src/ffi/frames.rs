@@ -1,7 +1,7 @@
 //! The functions of libcpg whose frames, or those of libqb under them, jump over a guard page (A1, A16).
 //!
 //! None of them has stack probes: at the end of a stack they write into whatever is mapped below it. So each takes the proof
-//! that the stack is there, and nothing else in this crate calls them (`disallowed-methods` in `.clippy.toml`).
+//! that the stack is there, and nothing else in this crate calls them (`disallowed-methods` in this package's `.clippy.toml`).
 #![expect(clippy::disallowed_methods, reason = "the one place")]
 
 use std::ffi::c_void;

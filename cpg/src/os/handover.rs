@@ -45,7 +45,9 @@ pub(crate) fn hand_over<const BYTES: usize, T: Send>(
         if tables == Tables::Shared {
             return Ok(Handed::Not);
         }
-        make_apart(number, link, || make(left), undo, tell_sent, taken)
+        // They go with this closure, whatever comes of it.
+        let (tell_sent, taken) = (tell_sent, taken);
+        make_apart(number, link, || make(left), undo, &tell_sent, &taken)
     };
     let meanwhile = || {
         // Without a descriptor on its way the other side goes, and the wait ends.
@@ -69,8 +71,8 @@ fn make_apart<T>(
     link: BorrowedFd<'_>,
     make: impl FnOnce() -> Result<(RawFd, T)>,
     undo: impl FnOnce(T),
-    sent: Sender<()>,
-    taken: Receiver<io::Result<()>>,
+    sent: &Sender<()>,
+    taken: &Receiver<io::Result<()>>,
 ) -> Result<Handed<T>> {
     let refused = |error: io::Error| Error::NoDescriptors(error.into());
     let _below = leave_free(number, link).map_err(refused)?;
@@ -171,7 +173,7 @@ fn take(ours: &UnixDatagram, number: RawFd) -> io::Result<()> {
         unsafe { libc::recvmsg(ours.as_raw_fd(), message, flags) }
     })?;
     // Without a free number the message comes, and the descriptor does not.
-    if control.header.cmsg_type != libc::SCM_RIGHTS || control.header.cmsg_len as usize != CONTROL {
+    if control.header.cmsg_type != libc::SCM_RIGHTS || control.header.cmsg_len != CONTROL as _ {
         return Err(io::Error::from_raw_os_error(libc::EMFILE));
     }
     // SAFETY: the kernel has put a descriptor there, and nobody else has it.

@@ -60,6 +60,7 @@ impl<const BYTES: usize> StackLeft<BYTES> {
     /// Called for the largest frame of all, since the note is good for smaller ones too.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the stack pointer is to be that of the call")]
+    #[expect(clippy::unused_self, reason = "who has the proof may have made the call")]
     pub(crate) fn used(self) {
         let here = stack_pointer();
         if let Some((_, end)) = bounds(here) {
@@ -117,8 +118,8 @@ fn process_stack(here: usize) -> Option<(usize, usize)> {
 /// Returns the end of the stack of the process: the kernel puts the name of the program there first, below one word.
 fn process_stack_end() -> Option<usize> {
     // SAFETY: it has no precondition.
-    let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;
-    let name = std::ptr::with_exposed_provenance::<libc::c_char>(name);
+    let name = unsafe { libc::getauxval(libc::AT_EXECFN) };
+    let name = std::ptr::with_exposed_provenance::<libc::c_char>(usize::try_from(name).ok()?);
     if name.is_null() {
         return None;
     }

@@ -12,16 +12,17 @@ use crate::support::process::own_process;
 use cpg::{Error, Group, Handle};
 use testcluster::Cluster;
 
+/// Ends the other threads when it goes, also in a panic.
+struct End<'e>(&'e AtomicBool);
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `work` while other threads run `beside` again and again.
 fn beside<T>(beside: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
     let ended = AtomicBool::new(false);
-    /// A panic ends the other threads too.
-    struct End<'e>(&'e AtomicBool);
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
     thread::scope(|scope| {
         let _end = End(&ended);
         for _ in 0..2 {
@@ -55,7 +56,8 @@ fn leave_descriptors(left: usize) -> Vec<File> {
 fn inheritable() -> Option<String> {
     fs::read_dir("/proc/self/fd").unwrap().flatten().find_map(|entry| {
         let link = fs::read_link(entry.path()).ok()?.display().to_string();
-        let flags = fs::read_to_string(format!("/proc/self/fdinfo/{}", entry.file_name().display())).ok()?;
+        let flags =
+            fs::read_to_string(format!("/proc/self/fdinfo/{}", entry.file_name().to_string_lossy())).ok()?;
         let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"))?;
         let closes = i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC != 0;
         let libqbs = link.contains("/dev/shm/qb-") || link.starts_with("socket:");
@@ -97,10 +99,8 @@ fn a14_connects_at_the_limit_of_descriptors_close_none_of_the_process() {
                     Err(error) => panic!("{error}"),
                 }
                 // SAFETY: it asks for the flags of a descriptor.
-                assert!(
-                    unsafe { libc::fcntl(0, libc::F_GETFD) } >= 0,
-                    "after {connected} connects and {refused}"
-                );
+                let flags = unsafe { libc::fcntl(0, libc::F_GETFD) };
+                assert!(flags >= 0, "closed after {connected} connects, {refused} refused");
             }
         });
         assert!(connected + refused > 0);

@@ -64,12 +64,6 @@ pub fn on_guarded_stack<T>(left: usize, work: impl FnOnce() -> T) -> (T, usize) 
     let (mut result, mut work) = (None, Some(work));
     let mut run = || result = work.take().map(|work| descend(stack.addr(), left, work));
     let mut run: &mut dyn FnMut() = &mut run;
-    extern "C" fn start(run: *mut libc::c_void) -> *mut libc::c_void {
-        // SAFETY: the closure below, which lives until the thread has been joined and which nobody else uses meanwhile.
-        let run = unsafe { &mut *run.cast::<&mut dyn FnMut()>() };
-        run();
-        ptr::null_mut()
-    }
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut thread = 0;
     // SAFETY: the attributes are written.
@@ -88,4 +82,11 @@ pub fn on_guarded_stack<T>(left: usize, work: impl FnOnce() -> T) -> (T, usize) 
     // SAFETY: it was mapped above, and nobody uses it any more.
     unsafe { libc::munmap(all, BELOW + GUARD + STACK) };
     (result.expect("it was run"), written)
+}
+
+extern "C" fn start(run: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: a closure that lives until the thread has been joined and that nobody else uses meanwhile.
+    let run = unsafe { &mut *run.cast::<&mut dyn FnMut()>() };
+    run();
+    ptr::null_mut()
 }
