@@ -65,15 +65,16 @@ pub enum Error {
     /// The thread has too little stack left for `cpg_dispatch`.
     ///
     /// That function needs more than a mebibyte of stack and writes past the guard page of a thread that
-    /// has less (A1). Give the thread more with [`std::thread::Builder::stack_size`].
+    /// has less (A1). Give the thread more with [`std::thread::Builder::stack_size`]; that of a main thread is what `ulimit -s`
+    /// says at that moment (A18).
     #[error(
         "cpg_dispatch needs {needed} bytes of stack and this thread has {remaining} left: start it with \
-         std::thread::Builder::stack_size(2 << 20) or more"
+         std::thread::Builder::stack_size(2 << 20) or more, or raise ulimit -s for a main thread"
     )]
     StackTooSmall {
         /// Bytes that a dispatch needs.
         needed: usize,
-        /// Bytes that the thread has left; 0 if it runs on a stack that is not its own.
+        /// Bytes that the thread has left; 0 if it runs on a stack that is not its own, or below a limit that was lowered.
         remaining: usize,
     },
 
@@ -128,7 +129,7 @@ pub enum Error {
 
     /// There are too few file descriptors left for a connection.
     ///
-    /// libqb closes descriptor 0 when it gets none, so they are tried first.
+    /// libqb closes descriptor 0 when it gets none (A14), so they are tried first.
     #[error("too few file descriptors are left to connect: {0}")]
     NoDescriptors(#[source] SystemError),
 
@@ -157,7 +158,7 @@ pub enum Error {
     /// No memory can be shared with the daemon for a zero-copy buffer.
     ///
     /// libcpg and the daemon end the process with an assertion where they run out of it, so it is tried
-    /// first.
+    /// first (A15). The same goes for the descriptor of its file.
     #[error("no shared memory for a zero-copy buffer of {len} bytes: {source}")]
     NoSharedMemory {
         /// Bytes asked for.

@@ -8,7 +8,7 @@
 //!
 //! | | libcpg | this crate |
 //! |---|---|---|
-//! | A1 | `cpg_dispatch` has a frame of more than a mebibyte and no stack probe: on a smaller stack it writes past the guard page | asks the thread's stack first: [`Error::StackTooSmall`](crate::Error::StackTooSmall) |
+//! | A1 | `cpg_dispatch` has a frame of more than a mebibyte and no stack probe: on a smaller stack it writes past the guard page | the thread's stack is known to be large enough before each call: [`Error::StackTooSmall`](crate::Error::StackTooSmall) |
 //! | A2 | a dispatch inside a callback frees what the outer one still uses | does not compile |
 //! | A3 | more than 63 slices overflow an array on the stack of `cpg_mcast_joined` | more are gathered into one |
 //! | A4 | two threads that make requests on one handle corrupt it | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the threads of a [`Session`](crate::Session) take turns at a lock |
@@ -21,9 +21,14 @@
 //! | A11 | a newer daemon may send numbers that no enumeration has | they are kept: [`Reason::Unknown`](crate::Reason::Unknown), [`CsError::Unknown`](crate::CsError::Unknown) |
 //! | A12 | connecting, closing and iterating on different handles at once gets them mixed up | one lock for the process around these calls |
 //! | A13 | the 48th open handle or iteration (libqb makes room for 48, and moves as the last of it is taken) moves the table under the other threads | is refused: [`Error::TooManyHandles`](crate::Error::TooManyHandles), [`Error::TooManyIterations`](crate::Error::TooManyIterations) |
-//! | A14 | a connect without a free descriptor closes descriptor 0 of the process, whatever that is | descriptors are tried first: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
+//! | A14 | a connect without a free descriptor closes descriptor 0 of the process, whatever that is | it is made on a thread with a table of descriptors of its own, where they are tried first: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
+//! | A15 | `cpg_zcb_alloc` sets the umask of the process to 077 and back, and asserts that it gets a descriptor and shared memory: two threads leave the umask wrong, and a thread that opens files meanwhile ends the process | it is called on a thread with a umask and descriptors of its own, when what it takes has been tried, and by one thread at a time |
+//! | A16 | connecting, closing, `cpg_membership_get` and `cpg_zcb_alloc` have frames of 4 to 12 KiB, and no stack probes: at the end of a stack they write past a guard page into other memory | the stack is known before each of these calls too; where there is too little, the call is made on a thread that has enough |
 //! | A17 | a child that is forked in a callback goes on with the dispatch that it is in, and takes its parent's events | the process is asked before each event, and in a packet before each message: the child's dispatch ends with [`Error::Forked`](crate::Error::Forked), and the parent's goes on |
+//! | A18 | the stack of a main thread has no bounds for good: `setrlimit` lowers them, and the C library cannot tell them without `/proc` or a descriptor, or, as musl, tells what is mapped so far | the kernel's limit of that moment is read, and what has been used once is known to stay; a thread that dispatches deeper than before is asked again |
+//! | A20 | libqb closes its socket twice when the first send of a connect fails: by then the number can be another thread's file | it closes numbers of a table that only the connecting thread has (not tested: it takes a daemon that goes between two system calls) |
 //! | A22 | libqb 2.0.9 and 2.0.10 can call a connect that failed half-way a success (`qb_ipcc_setup_connect_continue` returns the length of what it received where `setsockopt` fails): the handle is none | the descriptor of a new handle must be a socket: an error that says so |
+//! | A23 | libqb opens the socket and the files of a connection without close-on-exec: programs that another thread starts meanwhile get them, and with the socket keep the connection open | they are opened in that table, and the socket comes into the process's with close-on-exec |
 //!
 //! **What remains of A8.** No client can know of an event before libcpg has copied it. A group of 128 is checked before each
 //! event, but a member that joins and goes between two checks is not seen; and when two parts of a cluster merge, all members
@@ -31,6 +36,13 @@
 //! inside libcpg; this crate refuses it and the handle from then on. (In the builds that were looked at the overflow ends in the
 //! receive buffer of the same frame.) corosync's own arrays for a merge hold 128 members too (`exec/cpg.c`,
 //! `join_list_confchg_data`). Keep groups well below 128, and a ring below 128 nodes, for the same reason.
+//!
+//! **What remains of A14, A15, A20, A23.** A thread gets tables of its own by `unshare`, which needs no rights, but which the filter
+//! of system calls that container engines install by default refuses to who may not administer the system. There connections
+//! and buffers are made in the process's own tables: other threads can take the last descriptor between the test of it and the call,
+//! programs that they start can get a file of a connection, and files that they make while a buffer is allocated are made
+//! without the rights of group and others. The umask stays as it was in any case. And another process can fill `/dev/shm` between the
+//! test of it and the call, which ends this one with an assertion or SIGBUS: use plain messages where that can be.
 //!
 //! # B. What silently loses data, or hangs
 //!
@@ -72,7 +84,8 @@
 //!   tried first.
 //! - `cpg_zcb_alloc` of 3.1 does not look at the daemon's answer: a buffer that the daemon refused, which it can while its ring
 //!   re-forms, looks like one, and sending it would make the daemon follow a null pointer. A buffer whose file the daemon has not
-//!   taken is `CS_ERR_TRY_AGAIN`. (Read in the source, and not seen to happen.)
+//!   taken is `CS_ERR_TRY_AGAIN` from a daemon that has taken one before, else `CS_ERR_NOT_SUPPORTED`: a daemon after 3.1 takes
+//!   none (B27). (The first was read in the source, and not seen to happen.)
 //! - `cpg_iteration_next` waits where the death of the daemon does not end the wait. Before each entry the daemon is asked
 //!   something else; only one that stops right after that answer, and then dies, still holds the caller for ever.
 //! - `cpg_finalize` does not free the parts of a long message that has not come whole: up to its length stays with the process
@@ -91,7 +104,9 @@
 //! - Before 3.1.10 a deliver callback that is not there is called; there is always one here.
 //! - From 3.1.8 on `corosync/cpg.h` includes `sys/socket.h`, which `cpg_sys` leaves out of its declarations: they are the same
 //!   for all of these.
-//! - After 3.1.10 zero-copy buffers are memory of `malloc`, and sending one is a plain send (B12).
+//! - After 3.1.10 zero-copy buffers are memory of `malloc`, and sending one is a plain send (B12). Giving one back asks nobody.
+//! - After 3.1.10 the daemon refuses a configuration without encryption and has no transport but knet, unless it was built otherwise:
+//!   `corosync -v` lists `enforce_encryption` and `without_udpu`. Clients see no difference.
 //!
 //! # What does not compile
 //!

@@ -6,10 +6,14 @@ use std::time::Duration;
 use crate::cluster::Cluster;
 use crate::conf;
 use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::key::Key;
 use crate::network::MAX_NODES;
 use crate::node::NodeId;
 
 /// How the daemons talk to each other.
+///
+/// Encryption takes knet, and some builds of corosync have nothing else: it is used there, whatever was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// Plain UDP to each node: the fastest to start.
@@ -47,12 +51,19 @@ pub struct Builder {
     pub(crate) nodes: NodeId,
     transport: Transport,
     token: Duration,
+    encrypted: bool,
     edits: Vec<Edit>,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self { nodes: 1, transport: Transport::Udpu, token: Duration::from_secs(1), edits: Vec::new() }
+        Self {
+            nodes: 1,
+            transport: Transport::Udpu,
+            token: Duration::from_secs(1),
+            encrypted: false,
+            edits: Vec::new(),
+        }
     }
 
     /// How many nodes: 1 when this is not called.
@@ -71,6 +82,14 @@ impl Builder {
     /// not called. Less makes partitions faster, and false ones likelier on a busy machine.
     pub fn token(mut self, token: Duration) -> Self {
         self.token = token;
+        self
+    }
+
+    /// Has the daemons encrypt what they send each other, with a key that is made for this cluster, over knet.
+    ///
+    /// A corosync that was built to require encryption does so in any case.
+    pub fn encrypted(mut self) -> Self {
+        self.encrypted = true;
         self
     }
 
@@ -105,19 +124,46 @@ impl Builder {
         Cluster::from_builder(self)
     }
 
-    pub(crate) fn configuration(self) -> String {
-        let text = conf::text(self.nodes, self.transport, self.token);
-        self.edits.into_iter().fold(text, |text, edit| edit(text))
+    /// Returns the text of `corosync.conf` for such daemons, and a key if it names one.
+    pub(crate) fn configuration(self, features: Features) -> Result<(String, Option<Key>)> {
+        let key = (self.encrypted || features.enforce_encryption).then(Key::new).transpose()?;
+        let udpu = key.is_none() && !features.without_udpu;
+        let transport = if udpu { self.transport } else { Transport::Knet };
+        let text = conf::text(self.nodes, transport, self.token, key.is_some());
+        Ok((self.edits.into_iter().fold(text, |text, edit| edit(text)), key))
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, transport, token, edits: _ } = self;
+        let Self { nodes, transport, token, encrypted, edits: _ } = self;
         f.debug_struct("Builder")
             .field("nodes", nodes)
             .field("transport", transport)
             .field("token", token)
+            .field("encrypted", encrypted)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has(builder: Builder, features: Features, transport: Transport, encrypted: bool) {
+        let (text, key) = builder.configuration(features).unwrap();
+        assert!(text.contains(&format!("    transport: {transport}\n")), "{text}");
+        assert_eq!(text.contains("    crypto_cipher: aes256\n"), encrypted, "{text}");
+        assert_eq!((text.contains("    keyfile: "), key.is_some()), (encrypted, encrypted), "{text}");
+    }
+
+    #[test]
+    fn a_configuration_fits_the_daemon_that_is_there() {
+        let today = Features::default();
+        has(Builder::new(), today, Transport::Udpu, false);
+        has(Builder::new().transport(Transport::Knet), today, Transport::Knet, false);
+        has(Builder::new().encrypted(), today, Transport::Knet, true);
+        has(Builder::new(), Features { without_udpu: true, ..today }, Transport::Knet, false);
+        has(Builder::new(), Features { enforce_encryption: true, ..today }, Transport::Knet, true);
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::builder::Builder;
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::namespace;
 use crate::network;
 use crate::node::{Node, NodeId, State};
@@ -95,13 +96,15 @@ impl Cluster {
         rights::check()?;
         let tools = Arc::new(Tools::find()?);
         let count = builder.nodes;
-        let configuration = builder.configuration();
+        let features = Features::of(&tools.corosync)?;
+        let (configuration, key) = builder.configuration(features)?;
         let switch = Worker::start("switch".to_owned()).map_err(Error::system("a thread"))?;
         let for_switch = Arc::clone(&tools);
         let (watchdog, nodes) = switch.run(move || {
             let tools = for_switch;
             namespace::make_shared()?;
             fs::write(CONFIGURATION, configuration).map_err(Error::system(CONFIGURATION))?;
+            key.map_or(Ok(()), |key| key.write())?;
             let watchdog = Watchdog::start(&tools.setpriv)?;
             let nodes = (1..=count).map(|id| Node::new(id, Arc::clone(&tools)));
             let nodes: Vec<Node> = nodes.collect::<Result<_>>()?;

@@ -4,13 +4,19 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::builder::Transport;
+use crate::key::KEY;
 use crate::network::address;
 use crate::node::NodeId;
 
 /// Where a daemon keeps what it wants to find again; every node has its own `/run`.
 pub(crate) const STATE_DIRECTORY: &str = "/run/corosync-state";
 
-pub(crate) fn text(nodes: NodeId, transport: Transport, token: Duration) -> String {
+pub(crate) fn text(nodes: NodeId, transport: Transport, token: Duration, encrypted: bool) -> String {
+    let crypto = if encrypted {
+        format!("crypto_cipher: aes256\n    crypto_hash: sha256\n    keyfile: {KEY}")
+    } else {
+        "crypto_cipher: none\n    crypto_hash: none".to_owned()
+    };
     let mut text = format!(
         "totem {{
     version: 2
@@ -18,8 +24,7 @@ pub(crate) fn text(nodes: NodeId, transport: Transport, token: Duration) -> Stri
     transport: {transport}
     token: {token}
     token_coefficient: 0
-    crypto_cipher: none
-    crypto_hash: none
+    {crypto}
 }}
 
 system {{

@@ -39,6 +39,8 @@ mod conf;
 mod daemon;
 mod directory;
 mod error;
+mod features;
+mod key;
 mod namespace;
 mod network;
 mod node;

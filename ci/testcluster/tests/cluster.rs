@@ -43,6 +43,21 @@ fn nodes_see_each_other() -> Result<()> {
 }
 
 #[test]
+fn nodes_that_encrypt_have_a_key_and_come_together_again() -> Result<()> {
+    let cluster = Cluster::builder().nodes(3).token(Duration::from_millis(500)).encrypted().start()?;
+    let told = succeed(cluster.command_on(2, "corosync-cmapctl").args(["-g", "totem.crypto_cipher"]));
+    assert!(String::from_utf8_lossy(&told.stdout).ends_with(" = aes256\n"), "{told:?}");
+    cluster.partition(&[&[1], &[2, 3]])?;
+    assert_eq!(views(&cluster), [vec![1], vec![2, 3], vec![2, 3]]);
+    cluster.heal()?;
+    cluster.kill(3)?;
+    assert_eq!(views(&cluster), [vec![1, 2], vec![1, 2], vec![]]);
+    cluster.restart(3)?;
+    assert_eq!(views(&cluster), [[1, 2, 3]; 3]);
+    Ok(())
+}
+
+#[test]
 fn partition_and_heal() -> Result<()> {
     let cluster = quick(4)?;
     cluster.partition(&[&[1, 2], &[3, 4]])?;

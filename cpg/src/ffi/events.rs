@@ -13,17 +13,13 @@ use cpg_sys as sys;
 use crate::error::{Error, Result};
 use crate::event::event::Event;
 use crate::ffi::context::Frame;
+use crate::ffi::frames;
 use crate::ffi::open::OpenHandle;
 use crate::ffi::requests::Counted;
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::member::Member;
-use crate::os::{fd, stack};
-
-/// Bytes of stack that a dispatch must find.
-///
-/// `cpg_dispatch` has a frame of 1 054 040 bytes and no stack probe (A1; `IPC_DISPATCH_SIZE` in `ipc_cpg.h` and four arrays
-/// of 128 members). The rest is for libqb under it and the callback above it.
-const STACK: usize = 1152 * 1024;
+use crate::os::fd;
+use crate::os::stack::StackLeft;
 
 /// The half of a connection that takes events: one event, in one dispatch, on one thread at a time.
 #[derive(Debug)]
@@ -68,7 +64,6 @@ impl EventHalf {
         let open = &*self.open;
         // Before each event: a handler can have forked, and the child must take nothing of its parent's (A17).
         open.check_owner()?;
-        stack::check(STACK)?;
         if open.view_size() >= MEMBERS_MAX && !self.has_room(counted)? {
             return self.untaken();
         }
@@ -76,9 +71,13 @@ impl EventHalf {
         let Some(entered) = open.context.enter(&frame) else {
             return Err(Error::cs("cpg_dispatch", sys::CS_ERR_BUSY));
         };
-        // SAFETY: the thread has the stack for it (A1), no dispatch of this handle is under way (A2), and libcpg has room for
-        // the next view (A8), as was just checked. It neither blocks nor loops (B6), and calls the trampolines alone.
-        let code = unsafe { sys::cpg_dispatch(open.handle, sys::CS_DISPATCH_ONE_NONBLOCKING) };
+        let code = match StackLeft::known() {
+            // SAFETY: no dispatch of this handle is under way (A2), and libcpg has room for the next view (A8), as was just
+            // checked. It neither blocks nor loops (B6), and calls the trampolines alone.
+            Some(left) => unsafe { frames::dispatch(&left, open.handle, sys::CS_DISPATCH_ONE_NONBLOCKING) },
+            // SAFETY: as above.
+            None => unsafe { Self::dispatch_deeper(open.handle) }?,
+        };
         drop(entered);
         if let Some(panic) = frame.into_panic() {
             resume_unwind(panic);
@@ -91,6 +90,19 @@ impl EventHalf {
             sys::CS_ERR_TRY_AGAIN => Ok(Taken::Nothing),
             code => Err(Self::failed(code)),
         }
+    }
+
+    /// Dispatches where this thread's stack has not been used before: asks for it first (A1).
+    ///
+    /// # Safety
+    /// As [`frames::dispatch`].
+    #[cold]
+    unsafe fn dispatch_deeper(handle: sys::cpg_handle_t) -> Result<sys::cs_error_t> {
+        let left = StackLeft::ask()?;
+        // SAFETY: the caller's promise.
+        let code = unsafe { frames::dispatch(&left, handle, sys::CS_DISPATCH_ONE_NONBLOCKING) };
+        left.used();
+        Ok(code)
     }
 
     #[cold]

@@ -6,6 +6,7 @@
 pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod events;
+mod frames;
 pub(crate) mod iteration;
 pub(crate) mod open;
 pub(crate) mod options;

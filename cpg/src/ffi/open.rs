@@ -9,7 +9,9 @@ use cpg_sys::Tables;
 
 use crate::error::{Error, Result};
 use crate::ffi::context::Context;
+use crate::ffi::frames;
 use crate::os::fork::Owner;
+use crate::os::thread;
 
 /// An open `cpg_handle_t`, which is closed when this goes.
 ///
@@ -65,9 +67,12 @@ impl OpenHandle {
             return Ok(());
         }
         let mut tables = tables();
+        let handle = self.handle;
         // SAFETY: the handle is open, both halves are gone, and the lock is held (A12). libcpg frees the entry and those
         // of its iterations whatever the daemon answers (lib/cpg.c).
-        let code = unsafe { sys::cpg_finalize(self.handle) };
+        let ended = thread::with_stack(|left| unsafe { frames::finalize(left, handle) });
+        // Without a thread it stays open, and is counted on.
+        let code = ended?;
         let iterations = isize::try_from(self.iterations.load(Ordering::Relaxed)).unwrap_or(isize::MAX);
         // SAFETY: that handle has ended, and its iterations with it.
         unsafe { tables.count(-1, -iterations) };

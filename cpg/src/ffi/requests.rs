@@ -7,11 +7,12 @@ use std::sync::Arc;
 use cpg_sys as sys;
 
 use crate::error::{Error, Result};
+use crate::ffi::frames;
 use crate::ffi::open::{OpenHandle, check};
 use crate::flow_control::FlowControl;
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
-use crate::os::fd;
+use crate::os::{fd, thread};
 
 /// The entries that `cpg_membership_get` can write: those of the daemon's reply (`ipc_cpg.h`, `PROCESSOR_COUNT_MAX`), whatever
 /// the caller says (A9).
@@ -29,6 +30,8 @@ pub(crate) struct RequestHalf {
     pub(super) credit: Cell<libc::c_int>,
     /// Zero-copy buffers that were not given back.
     pub(super) buffers: Cell<usize>,
+    /// True if the daemon has taken a zero-copy buffer: it is one that knows them.
+    pub(super) takes_buffers: Cell<bool>,
 }
 
 /// The members of a group, counted: the proof that one more event of a full group can be taken (A8).
@@ -37,7 +40,13 @@ pub(crate) struct Counted(pub(super) usize);
 
 impl RequestHalf {
     pub(super) fn new(open: Arc<OpenHandle>) -> Self {
-        Self { open, unfinished: RefCell::default(), credit: Cell::new(0), buffers: Cell::new(0) }
+        Self {
+            open,
+            unfinished: RefCell::default(),
+            credit: Cell::new(0),
+            buffers: Cell::new(0),
+            takes_buffers: Cell::new(false),
+        }
     }
 
     /// Refuses a connection that the parent of this process made (A7).
@@ -99,21 +108,28 @@ impl RequestHalf {
     /// [`own_members`](crate::handle::members::own_members) asks it of a group that is known to be small.
     pub(crate) fn membership_get(&self, group: &GroupName) -> Result<Vec<Member>> {
         self.check_owner()?;
+        let handle = self.open.handle;
         let mut name = group.clone();
-        let mut list = [Member::new(NodeId::new(0), 0); MAX_REPLY];
+        let mut list = vec![Member::new(NodeId::new(0), 0); MAX_REPLY];
         let mut entries = 0;
-        // SAFETY: GroupName and Member have the layout of cpg_name and cpg_address (asserted in their files),
-        // and the list has room for all that the reply of the daemon can hold (A9). One thread only (A4).
-        let code = unsafe {
-            sys::cpg_membership_get(
-                self.open.handle,
-                (&raw mut name).cast(),
-                (&raw mut list).cast(),
-                &raw mut entries,
-            )
-        };
+        let asked = thread::with_stack(|left| {
+            // SAFETY: GroupName and Member have the layout of cpg_name and cpg_address (asserted in their files), and the
+            // list has room for all that the reply of the daemon can hold (A9). One thread only (A4): this one waits for
+            // another that makes the call.
+            unsafe {
+                frames::membership_get(
+                    left,
+                    handle,
+                    (&raw mut name).cast(),
+                    list.as_mut_ptr().cast(),
+                    &raw mut entries,
+                )
+            }
+        });
+        let code = asked?;
         self.check("cpg_membership_get", code)?;
-        Ok(list[..usize::try_from(entries).unwrap_or(0).min(MAX_REPLY)].to_vec())
+        list.truncate(usize::try_from(entries).unwrap_or(0));
+        Ok(list)
     }
 
     pub(crate) fn join(&self, group: &GroupName) -> Result<()> {

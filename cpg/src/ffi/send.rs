@@ -85,7 +85,7 @@ impl RequestHalf {
         }
         self.take_credit("cpg_mcast_joined")?;
         let handle = self.open.handle;
-        let code = thread::quietly(|| mcast(handle, guarantee, slices));
+        let code = thread::quietly(self.open.fd, || mcast(handle, guarantee, slices));
         // send_fragments takes the result of a part from a reply that it did not get when the daemon dies half-way: what it
         // says of a long message is not to be believed then.
         if fd::hung_up(self.open.fd) {

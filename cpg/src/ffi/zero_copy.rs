@@ -3,17 +3,22 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::ptr::NonNull;
+use std::path::PathBuf;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use cpg_sys as sys;
 
 use crate::error::{Error, Result};
-use crate::ffi::open::check;
+use crate::ffi::frames;
+use crate::ffi::open::{check, tables};
 use crate::ffi::requests::RequestHalf;
 use crate::ffi::send::code_of;
 use crate::ffi::slice::{slice, slice_mut};
 use crate::guarantee::Guarantee;
 use crate::os::shared_memory::{check_shared_memory, untaken_file};
+use crate::os::stack::StackLeft;
+use crate::os::thread;
 
 /// Zero-copy buffers of a handle: each is a mapping, of which a process has 65530 (`vm.max_map_count`), and libcpg and
 /// the daemon alike end with an assertion where they get no more.
@@ -39,35 +44,49 @@ impl Buffer {
         if half.buffers.get() >= MAX_BUFFERS {
             return Err(refused(io::Error::other("too many buffers of this handle are in use")));
         }
-        let (file, size) = check_shared_memory(len).map_err(refused)?;
-        check_map(&file, size).map_err(refused)?;
-        drop(file);
-        let mut start = std::ptr::null_mut();
-        // SAFETY: libcpg writes one pointer. Its assertion that memory can be had holds, as was just tried.
-        let code = unsafe { sys::cpg_zcb_alloc(half.open.handle, len.max(1), &raw mut start) };
-        half.check("cpg_zcb_alloc", code)?;
+        let handle = half.open.handle;
+        let start = AtomicPtr::new(ptr::null_mut());
+        // What is tried here no other buffer and no new connection of this process takes meanwhile.
+        let lock = tables();
+        let made = thread::apart(half.open.fd, |_, left| make(left, handle, len, &start));
+        drop(lock);
+        let made = made?.map_err(refused)?;
+        half.check("cpg_zcb_alloc", made.code)?;
         // An older library can leave the pointer null with a daemon that has no zero-copy (B12).
-        let start =
-            NonNull::new(start.cast::<u8>()).ok_or(Error::cs("cpg_zcb_alloc", sys::CS_ERR_NOT_SUPPORTED))?;
+        let Some(start) = NonNull::new(start.into_inner()) else {
+            return Err(Error::cs("cpg_zcb_alloc", sys::CS_ERR_NOT_SUPPORTED));
+        };
         half.buffers.set(half.buffers.get() + 1);
-        if let Some(file) = untaken_file(start.addr().get()) {
-            let _ = Self { start: Some(start), capacity: 0 }.free(half);
-            let _ = std::fs::remove_file(file);
-            return Err(Error::cs("cpg_zcb_alloc", sys::CS_ERR_TRY_AGAIN));
+        let mut buffer = Self { start: Some(start), capacity: len };
+        match made.untaken {
+            Ok(None) => {
+                half.takes_buffers.set(true);
+                Ok(buffer)
+            }
+            Ok(Some(file)) => {
+                let _ = buffer.free(half);
+                let _ = std::fs::remove_file(file);
+                // libcpg does not tell why. A daemon that has taken one refuses while it has no room for requests; one that
+                // never does has no zero-copy (B27).
+                let passes = half.takes_buffers.get();
+                let code = if passes { sys::CS_ERR_TRY_AGAIN } else { sys::CS_ERR_NOT_SUPPORTED };
+                Err(Error::cs("cpg_zcb_alloc", code))
+            }
+            Err(error) => {
+                let _ = buffer.free(half);
+                Err(refused(error))
+            }
         }
-        // SAFETY: the buffer has at least `len` bytes; newer libraries take them from malloc, unwritten.
-        unsafe { start.write_bytes(0, len) };
-        Ok(Self { start: Some(start), capacity: len })
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        let start = self.start.map_or(std::ptr::null(), |start| start.as_ptr().cast_const());
+        let start = self.start.map_or(ptr::null(), |start| start.as_ptr().cast_const());
         // SAFETY: null, or `capacity` bytes that were allocated and written; nothing writes while they are borrowed.
         unsafe { slice(start, self.capacity) }
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        let start = self.start.map_or(std::ptr::null_mut(), NonNull::as_ptr);
+        let start = self.start.map_or(ptr::null_mut(), NonNull::as_ptr);
         // SAFETY: as in bytes, and the borrow is the only one.
         unsafe { slice_mut(start, self.capacity) }
     }
@@ -99,12 +118,45 @@ impl Buffer {
     }
 }
 
+/// The outcome of a call of `cpg_zcb_alloc`.
+struct Made {
+    code: sys::cs_error_t,
+    /// The file of the buffer if the daemon has not taken it.
+    untaken: io::Result<Option<PathBuf>>,
+}
+
+/// Calls `cpg_zcb_alloc` on a thread apart: it changes the umask, and asserts that it gets a descriptor (A15).
+///
+/// # Errors
+/// There is no shared memory: nothing has been called.
+fn make(
+    left: StackLeft<{ frames::ZCB_ALLOC }>,
+    handle: sys::cpg_handle_t,
+    len: usize,
+    start: &AtomicPtr<u8>,
+) -> io::Result<Made> {
+    let (file, size) = check_shared_memory(len)?;
+    check_map(&file, size)?;
+    drop(file);
+    let mut buffer = ptr::null_mut();
+    // SAFETY: libcpg writes one pointer. Its assertion that memory can be had holds, as was just tried. The thread that has the
+    // half waits for this one (A4).
+    let code = unsafe { frames::zcb_alloc(left, handle, len.max(1), &raw mut buffer) };
+    let untaken = if buffer.is_null() { Ok(None) } else { untaken_file(buffer.addr()) };
+    if code == sys::CS_OK && !buffer.is_null() {
+        // SAFETY: the buffer has at least `len` bytes. libcpg has not written its last page, which comes out of /dev/shm when it
+        // is written: now. Newer libraries take the bytes from malloc, unwritten.
+        unsafe { buffer.cast::<u8>().write_bytes(0, len) };
+    }
+    start.store(buffer.cast(), Ordering::Relaxed);
+    Ok(Made { code, untaken })
+}
+
 /// Maps a file as `cpg_zcb_alloc` is about to, which asserts that it can, and unmaps it.
 fn check_map(file: &File, len: usize) -> io::Result<()> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: the kernel chooses an address that nothing is mapped at.
-    let start =
-        unsafe { libc::mmap(std::ptr::null_mut(), len, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    let start = unsafe { libc::mmap(ptr::null_mut(), len, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
     if start == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }

@@ -5,6 +5,7 @@
 
 pub(crate) mod fd;
 pub(crate) mod fork;
+pub(crate) mod handover;
 pub(crate) mod lock;
 pub(crate) mod readiness;
 pub(crate) mod shared_memory;

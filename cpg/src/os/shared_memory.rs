@@ -35,8 +35,11 @@ pub(crate) fn check_shared_memory(len: usize) -> io::Result<(File, usize)> {
 /// The daemon removes the name of a file when it maps it. libcpg 3.1 does not look at its answer, and a buffer that it refused
 /// holds no address of the daemon's own: sending it would make the daemon follow a null pointer (`exec/cpg.c`,
 /// `message_handler_req_lib_cpg_zc_execute`).
-pub(crate) fn untaken_file(address: usize) -> Option<PathBuf> {
-    fs::read_to_string("/proc/self/maps").ok().and_then(|maps| untaken_in(&maps, address))
+///
+/// # Errors
+/// Without `/proc` nobody can tell.
+pub(crate) fn untaken_file(address: usize) -> io::Result<Option<PathBuf>> {
+    Ok(untaken_in(&fs::read_to_string("/proc/self/maps")?, address))
 }
 
 fn untaken_in(maps: &str, address: usize) -> Option<PathBuf> {

@@ -1,20 +1,39 @@
-//! Threads of this crate.
+//! Threads of this crate, and what is done by one because it needs a stack or tables that the caller's thread has not.
 
 use std::fs::OpenOptions;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::error::{Error, Result};
+use crate::os::stack::StackLeft;
 
 /// The stack of a thread of this crate: they make requests and never dispatch. Not left to `RUST_MIN_STACK`.
 const STACK: usize = 512 << 10;
 
+/// The attempt of which an error is told.
+const STARTING: &str = "starting a thread to wait for the daemon";
+
 /// Starts a thread that blocks all signals, so that a program's signal handlers run on the program's own threads.
 pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
-    without_signals(|| builder().spawn(work)).map_err(Error::io("starting a thread to wait for the daemon"))
+    without_signals(|| builder().spawn(work)).map_err(Error::io(STARTING))
+}
+
+/// Has `call` done by such a thread, and waits for it. A panic in it goes on here.
+fn elsewhere<T: Send>(call: impl FnOnce() -> T + Send) -> Result<T> {
+    elsewhere_while(call, || {})
+}
+
+/// As [`elsewhere`], while this thread does `meanwhile`.
+fn elsewhere_while<T: Send>(call: impl FnOnce() -> T + Send, meanwhile: impl FnOnce()) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = without_signals(|| builder().spawn_scoped(scope, call)).map_err(Error::io(STARTING))?;
+        meanwhile();
+        thread.join().or_else(|panic| resume_unwind(panic))
+    })
 }
 
 fn builder() -> Builder {
@@ -37,34 +56,191 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
-/// Runs `call` where what libcpg writes to standard error under flow control (B8) goes nowhere.
+/// Makes a call that takes `BYTES` of stack: here if there is as much, else on a thread of this crate (A16).
 ///
-/// That is a thread with a table of descriptors of its own: the rest of the process keeps its standard error.
-pub(crate) fn quietly<T: Send>(call: impl FnOnce() -> T + Send) -> T {
-    let call = Mutex::new(Some(call));
-    let take = || call.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let quiet = std::thread::scope(|scope| {
-        let work = || {
-            // Where the system does not allow it, a noisy call is better than none.
-            let _ = silence_stderr();
-            take().map(|call| call())
-        };
-        let thread = without_signals(|| builder().spawn_scoped(scope, work));
-        thread.ok().and_then(|thread| thread.join().ok().flatten())
-    });
-    quiet.or_else(|| take().map(|call| call())).expect("one of the two has taken it")
+/// # Errors
+/// A thread is needed, and there is none to be had.
+pub(crate) fn with_stack<const BYTES: usize, T: Send>(
+    call: impl FnOnce(StackLeft<BYTES>) -> T + Send,
+) -> Result<T> {
+    match StackLeft::ask() {
+        Ok(left) => Ok(call(left)),
+        Err(_) => elsewhere(|| call(StackLeft::at_the_beginning::<STACK>())),
+    }
 }
 
-/// Gives the calling thread its own table of descriptors, in which standard error is `/dev/null`.
+/// What a call [apart](apart) finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// The thread's own: nobody else opens or closes a descriptor, or changes the umask, in them.
+    Own,
+    /// The process's: the system did not let the thread have its own, as in a container that filters `unshare`.
+    Shared,
+}
+
+/// Makes a call on a thread that has a table of descriptors, a umask and a working directory of its own.
+///
+/// Of the process's descriptors the table holds the standard ones and `keep`: of others it would keep files open that the
+/// process closes meanwhile.
+///
+/// # Errors
+/// There is no thread to be had.
+pub(crate) fn apart<const BYTES: usize, T: Send>(
+    keep: RawFd,
+    call: impl FnOnce(Tables, StackLeft<BYTES>) -> T + Send,
+) -> Result<T> {
+    apart_while(keep, call, || {})
+}
+
+/// As [`apart`], while this thread does `meanwhile`.
+pub(super) fn apart_while<const BYTES: usize, T: Send>(
+    keep: RawFd,
+    call: impl FnOnce(Tables, StackLeft<BYTES>) -> T + Send,
+    meanwhile: impl FnOnce(),
+) -> Result<T> {
+    let work = || {
+        let tables = if own_tables().is_ok() { Tables::Own } else { Tables::Shared };
+        if tables == Tables::Own {
+            close_but(keep);
+        }
+        call(tables, StackLeft::at_the_beginning::<STACK>())
+    };
+    elsewhere_while(work, meanwhile)
+}
+
+/// Gives the calling thread its own tables.
+fn own_tables() -> io::Result<()> {
+    // SAFETY: it has no precondition: no other thread sees a change of this one's tables from here on.
+    let code = unsafe { libc::unshare(libc::CLONE_FILES | libc::CLONE_FS) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Closes all descriptors but the standard ones and one other, on a thread that has a table of its own.
+fn close_but(keep: RawFd) {
+    let keep = u32::try_from(keep).unwrap_or(0);
+    let close = |first: u32, last: u32| {
+        if first <= last {
+            // SAFETY: the table is this thread's own, and nothing on this thread has a descriptor yet. Linux before 5.9 has no
+            // such call; the descriptors then stay until the thread ends.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+    };
+    close(3, keep.saturating_sub(1));
+    close(keep.max(2) + 1, u32::MAX);
+}
+
+/// Runs `call` where what libcpg writes to standard error under flow control (B8) goes nowhere; `keep` is the descriptor that
+/// the call needs.
+///
+/// The rest of the process keeps its standard error.
+pub(crate) fn quietly<T: Send>(keep: RawFd, call: impl FnOnce() -> T + Send) -> T {
+    let call = Mutex::new(Some(call));
+    let take = || call.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let quiet = apart(keep, |tables, _: StackLeft<0>| {
+        // Where the system does not allow it, a noisy call is better than none.
+        if tables == Tables::Own {
+            let _ = silence_stderr();
+        }
+        take().map(|call| call())
+    });
+    quiet.ok().flatten().or_else(|| take().map(|call| call())).expect("one of the two has taken it")
+}
+
+/// Makes `/dev/null` of standard error, on a thread that has a table of its own.
 fn silence_stderr() -> io::Result<()> {
-    // SAFETY: it has no precondition: no other thread sees a change of this one's table from here on.
-    let code = unsafe { libc::unshare(libc::CLONE_FILES) };
-    if code != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // Not before: the other threads would keep it.
     let null = OpenOptions::new().write(true).open("/dev/null")?;
     // SAFETY: both are numbers, and the table is this thread's own.
     let code = unsafe { libc::dup2(null.as_raw_fd(), libc::STDERR_FILENO) };
     if code >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::thread::ThreadId;
+
+    use super::*;
+
+    /// What `/proc` says of the calling thread.
+    fn status(key: &str) -> String {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.trim_start_matches(':').trim().to_owned()
+    }
+
+    fn blocked() -> u64 {
+        u64::from_str_radix(&status("SigBlk"), 16).unwrap()
+    }
+
+    #[test]
+    fn threads_of_the_crate_block_all_signals_and_their_callers_do_not() {
+        let before = blocked();
+        // All but KILL, STOP, and two of the C library's own.
+        let all = !0_u64 ^ 1 << (libc::SIGKILL - 1) ^ 1 << (libc::SIGSTOP - 1) ^ 0b11 << 31;
+        for blocked in [
+            spawn(blocked).unwrap().join().unwrap(),
+            elsewhere(blocked).unwrap(),
+            apart(-1, |_, _: StackLeft<0>| blocked()).unwrap(),
+            quietly(-1, blocked),
+        ] {
+            assert_eq!(blocked & all, all, "{blocked:x}");
+        }
+        assert_eq!(blocked(), before);
+    }
+
+    #[test]
+    fn threads_of_the_crate_have_a_stack_for_each_call_whatever_the_programs_default_is() {
+        // std reads RUST_MIN_STACK once, and uses it where no size is given.
+        const NEEDED: usize = 384 << 10;
+        assert!(spawn(|| StackLeft::<NEEDED>::ask().is_ok()).unwrap().join().unwrap());
+        assert!(elsewhere(|| StackLeft::<NEEDED>::ask().is_ok()).unwrap());
+        assert!(spawn(|| StackLeft::<STACK>::ask().is_err()).unwrap().join().unwrap());
+    }
+
+    #[test]
+    fn a_call_that_has_no_stack_here_is_made_elsewhere() {
+        const NEEDED: usize = 300 << 10;
+        fn at(_: StackLeft<NEEDED>) -> ThreadId {
+            std::thread::current().id()
+        }
+        /// Where it is made at the end of the stack.
+        fn deep() -> ThreadId {
+            let page = std::hint::black_box([0_u8; 4096]);
+            let made = if StackLeft::<NEEDED>::ask().is_ok() { deep() } else { with_stack(at).unwrap() };
+            std::hint::black_box(page);
+            made
+        }
+        let here = std::thread::current().id();
+        assert_eq!(with_stack(at).unwrap(), here);
+        assert_ne!(deep(), here);
+    }
+
+    #[test]
+    fn a_thread_apart_has_its_own_umask_and_descriptors_and_only_those_it_needs() {
+        let (kept, other) = (File::open("/dev/null").unwrap(), File::open("/dev/zero").unwrap());
+        let umask = status("Umask");
+        let listed = || -> Vec<String> {
+            let entries = std::fs::read_dir("/proc/thread-self/fd").unwrap();
+            let links = entries.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+            links.map(|link| link.display().to_string()).collect()
+        };
+        let (inside, opened) = apart(kept.as_raw_fd(), |tables, _: StackLeft<0>| {
+            assert_eq!(tables, Tables::Own);
+            // SAFETY: it cannot fail.
+            unsafe { libc::umask(0o70) };
+            (listed(), File::open("/dev/full").unwrap().as_raw_fd())
+        })
+        .unwrap();
+        assert!(inside.iter().any(|link| link == "/dev/null"), "{inside:?}");
+        assert!(!inside.iter().any(|link| link == "/dev/zero"), "{inside:?}");
+        assert!(!listed().iter().any(|link| link == "/dev/full"), "{opened}");
+        assert_eq!(status("Umask"), umask);
+        drop(other);
+    }
+
+    #[test]
+    fn a_panic_elsewhere_goes_on_here() {
+        let caught = std::panic::catch_unwind(|| elsewhere(|| panic!("there")));
+        assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"there"));
+    }
 }

@@ -1,48 +1,13 @@
 //! What would write past the end of something in libcpg: the stack of a dispatch (A1, A2) and slices (A3).
 
 use std::io::IoSlice;
-use std::thread;
+use std::rc::Rc;
 
-use crate::support::{deadline, join, messages, payloads, pump, wait_for};
+use crate::support::process::own_process;
+use crate::support::stack::{KIB, descend, on_guarded_stack, on_stack, stack_end};
+use crate::support::{deadline, join, messages, payloads, pump, views, wait_for};
 use cpg::{Error, Group, Handle, Limits, Result};
 use testcluster::Cluster;
-
-const KIB: usize = 1 << 10;
-
-/// Where the stack of this thread ends.
-fn stack_end() -> usize {
-    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
-    let (mut low, mut size) = (std::ptr::null_mut(), 0);
-    // SAFETY: it always succeeds.
-    let thread = unsafe { libc::pthread_self() };
-    // SAFETY: the thread runs, as it is this one, and the attributes are written.
-    assert_eq!(unsafe { libc::pthread_getattr_np(thread, attributes.as_mut_ptr()) }, 0);
-    // SAFETY: the attributes have been written.
-    assert_eq!(unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut low, &raw mut size) }, 0);
-    // SAFETY: the attributes have been written, and are not used again.
-    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    low.addr()
-}
-
-/// Calls `work` when no more than `left` bytes of the stack are left.
-fn descend<T>(end: usize, left: usize, work: impl FnOnce() -> T) -> T {
-    let here = std::hint::black_box([0_u8; 1024]);
-    let result =
-        if std::ptr::from_ref(&here).addr() - end <= left { work() } else { descend(end, left, work) };
-    std::hint::black_box(here);
-    result
-}
-
-/// Runs `work` on a thread that has a little less than `left` bytes of stack.
-///
-/// A stack of that size would not do: glibc may take one from its cache that is larger.
-fn on_stack<T: Send>(left: usize, work: impl FnOnce() -> T + Send) -> T {
-    thread::scope(|scope| {
-        let run = move || descend(stack_end(), left, work);
-        let thread = thread::Builder::new().stack_size(left + 64 * KIB).spawn_scoped(scope, run);
-        thread.unwrap().join().unwrap()
-    })
-}
 
 fn assert_refused(result: &Result<usize>, stack: usize) {
     let Err(Error::StackTooSmall { needed, remaining }) = *result else { panic!("{result:?}") };
@@ -101,6 +66,42 @@ fn a1_a_leave_without_the_stack_closes_the_handle() {
         assert!(matches!(result, Err(Error::StackTooSmall { .. })), "{result:?}");
         let handle = Handle::connect().unwrap();
         wait_for("the membership to end", || handle.members_of(&name).unwrap().is_empty().then_some(()));
+    });
+}
+
+/// That `work` writes nothing below the guard page of its stack, wherever it begins.
+///
+/// It is made anew for each depth. Nearer to the end than that the code of this crate does not fit either, and ends at the guard
+/// page as all Rust does.
+fn stays_within<T>(what: &str, mut make: impl FnMut() -> Box<dyn FnOnce() -> Result<T>>) {
+    for left in (16 * KIB..=40 * KIB).step_by(KIB) {
+        let (result, written) = on_guarded_stack(left, make());
+        assert_eq!(written, 0, "{what} with {left} bytes left has written below the guard page");
+        assert!(result.is_ok(), "{what} with {left} bytes left: {:?}", result.err());
+    }
+}
+
+#[test]
+fn a16_calls_at_the_end_of_a_stack_write_nothing_below_it() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut group = join("small");
+        pump(&mut group, |events| views(events).next().is_some());
+        let group = Rc::new(group);
+        stays_within("connect", || Box::new(Handle::connect));
+        stays_within("close", || {
+            let handle = Handle::connect().unwrap();
+            Box::new(|| handle.close())
+        });
+        stays_within("members", || {
+            let group = Rc::clone(&group);
+            Box::new(move || group.members())
+        });
+        stays_within("zero_copy", || {
+            let group = Rc::clone(&group);
+            Box::new(move || group.zero_copy(100).map(drop))
+        });
     });
 }
 

@@ -48,7 +48,7 @@ fn a12_entries_of_the_tables_are_made_by_one_thread_at_a_time() {
     cluster.kill(1).unwrap();
     at_once(&cluster, |_| {
         let handle = handles.lock().unwrap().pop().unwrap();
-        for _ in 0..15_000 {
+        for _ in 0..3_000 {
             assert_lost(Handle::connect(), "cpg_model_initialize");
         }
         for _ in 0..20_000 {

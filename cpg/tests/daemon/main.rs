@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod batches;
+mod encrypted;
+mod facts_a_descriptors;
 mod facts_a_limits;
 mod facts_a_memory;
 mod facts_a_names;

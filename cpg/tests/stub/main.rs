@@ -1,6 +1,7 @@
 //! A stub of libcpg in place of the library: callbacks and replies as no sound libcpg has them, which a broken or a newer one, or
 //! a hostile daemon, could hand over; and replies that a real daemon gives too seldom.
 
+mod buffers;
 mod connecting;
 mod context;
 mod full_groups;

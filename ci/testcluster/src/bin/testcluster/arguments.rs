@@ -19,6 +19,8 @@ that of COMMAND, or 125 when there is no cluster to run it in.
 Options:
   -n, --nodes N           number of nodes: 1 to 32, 1 by default
   -t, --transport NAME    udpu (the default, fast to start) or knet
+  -e, --encrypted         the daemons encrypt what they send each other, over
+                          knet, with a key of this cluster's own
       --token MILLISECONDS
                           how long a node may be silent before the others go on
                           without it: 1000 by default
@@ -81,18 +83,20 @@ pub(crate) struct Options {
     pub(crate) nodes: NodeId,
     pub(crate) transport: Transport,
     pub(crate) token: Duration,
+    pub(crate) encrypted: bool,
     pub(crate) command: Vec<OsString>,
 }
 
 impl Options {
     /// Arguments that [`parse`] makes the same options of.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
-        let Self { nodes, transport, token, command } = self;
+        let Self { nodes, transport, token, encrypted, command } = self;
         let token = token.as_millis();
         let options =
             [format!("--nodes={nodes}"), format!("--transport={transport}"), format!("--token={token}")];
         options
             .into_iter()
+            .chain(encrypted.then(|| "--encrypted".to_owned()))
             .chain(["--".to_owned()])
             .map(OsString::from)
             .chain(command.iter().cloned())
@@ -127,12 +131,14 @@ fn run(mut parser: lexopt::Parser, action: impl FnOnce(Options) -> Action) -> Re
     let mut nodes = 1;
     let mut transport = Transport::default();
     let mut token = Duration::from_secs(1);
+    let mut encrypted = false;
     let mut command = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('n') | Long("nodes") => nodes = parser.value()?.parse()?,
             Short('t') | Long("transport") => transport = parser.value()?.parse()?,
             Long("token") => token = Duration::from_millis(parser.value()?.parse()?),
+            Short('e') | Long("encrypted") => encrypted = true,
             Short('h') | Long("help") => return Ok(Action::Help),
             Value(program) => {
                 command.push(program);
@@ -144,7 +150,7 @@ fn run(mut parser: lexopt::Parser, action: impl FnOnce(Options) -> Action) -> Re
     if command.is_empty() {
         command.push(std::env::var_os("SHELL").unwrap_or_else(|| "sh".into()));
     }
-    Ok(action(Options { nodes, transport, token, command }))
+    Ok(action(Options { nodes, transport, token, encrypted, command }))
 }
 
 fn on(mut parser: lexopt::Parser) -> Result<Action, lexopt::Error> {

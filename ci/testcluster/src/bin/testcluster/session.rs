@@ -24,8 +24,9 @@ pub(crate) const VARIABLE: &str = "TESTCLUSTER";
 const SOCKET: &str = "/run/testcluster/control";
 
 pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
-    let Options { nodes, transport, token, command } = options;
-    let cluster = Cluster::builder().nodes(*nodes).transport(*transport).token(*token).start()?;
+    let Options { nodes, transport, token, encrypted, command } = options;
+    let builder = Cluster::builder().nodes(*nodes).transport(*transport).token(*token);
+    let cluster = if *encrypted { builder.encrypted() } else { builder }.start()?;
     let listener =
         cluster.on(1, || UnixListener::bind(SOCKET)).map_err(|error| format!("{SOCKET}: {error}"))?;
     let cluster = Arc::new(cluster);
