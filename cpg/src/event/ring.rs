@@ -173,7 +173,8 @@ impl OwnedRing {
 /// The daemon sends them to a handle whether it has joined or not. A [`Handle`](crate::Handle) that is connected for a while before it
 /// joins can have a ring in store, and its [`Group`](crate::Group) gets that before the first view, as a C program does. In a
 /// [`Session`](crate::Session) a ring that comes before the first view waits for it, also when the session comes
-/// [back](crate::Reconnect): the first event of a membership is its view.
+/// [back](crate::Reconnect): the first event of a membership is its view. Of several only the last comes, since the others were over
+/// before the membership began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum TotemEvents {

@@ -92,6 +92,15 @@ pub fn on_open(work: fn(Stub)) {
     ON_OPEN.set(Some(work));
 }
 
+/// What each join of a group does before it returns, on whatever thread.
+static ON_JOIN: Mutex<BTreeMap<&str, fn(Stub)>> = Mutex::new(BTreeMap::new());
+
+/// Has each join of the group do this before it returns, on whatever thread.
+#[allow(dead_code, reason = "each program uses a part")]
+pub fn on_join(group: &'static str, work: fn(Stub)) {
+    ON_JOIN.lock().unwrap().insert(group, work);
+}
+
 /// A connection, as libcpg has it. It can be used after it was closed.
 #[derive(Debug, Clone, Copy)]
 pub struct Stub {
@@ -334,7 +343,16 @@ pub unsafe extern "C" fn cpg_dispatch(handle: cpg_handle_t, flags: cs_dispatch_f
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_join(handle: cpg_handle_t, group: *const cpg_name) -> cs_error_t {
-    request(handle, |state| state.group = get(group))
+    let name = get(group);
+    let code = request(handle, |state| state.group = name);
+    let bytes: Vec<u8> =
+        name.value.iter().map(|char| char.to_ne_bytes()[0]).take(name.length as usize).collect();
+    let work = std::str::from_utf8(&bytes).ok().and_then(|name| ON_JOIN.lock().unwrap().get(name).copied());
+    if let Some(work) = work {
+        let callbacks = table().handles[&handle].callbacks;
+        work(Stub { handle, callbacks });
+    }
+    code
 }
 
 #[unsafe(no_mangle)]
