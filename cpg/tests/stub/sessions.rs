@@ -134,6 +134,8 @@ fn the_first_event_of_a_membership_is_its_view_and_the_ring_that_came_before_fol
 #[cfg(feature = "tokio")]
 #[test]
 fn in_tasks_too_the_first_event_of_a_membership_is_its_view() {
+    use OwnedEvent::{ConfChg, Deliver, Lost, Rejoined, TotemConfChg};
+
     stub::on_join("rings in tasks", begin_with_rings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -146,7 +148,6 @@ fn in_tasks_too_the_first_event_of_a_membership_is_its_view() {
                 let event = tokio::time::timeout(Duration::from_secs(30), session.recv()).await;
                 heard.push(event.expect("what waits is told").unwrap());
             }
-            use OwnedEvent::{ConfChg, Deliver, Lost, Rejoined, TotemConfChg};
             let [first, TotemConfChg(two), TotemConfChg(three), Deliver(_), Lost(_)] = &heard[..] else {
                 panic!("{heard:?}")
             };

@@ -19,6 +19,7 @@ use cpg_sys::*;
 /// The node that every connection is on.
 pub const NODE: u32 = 1;
 
+type Work = fn(Stub);
 type Plan<R = cs_error_t> = Box<dyn FnOnce(Stub) -> R + Send>;
 
 struct State {
@@ -88,16 +89,16 @@ pub fn first_replies(replies: Replies) {
 
 /// What the next connect of this thread does before it returns.
 #[allow(dead_code, reason = "each program uses a part")]
-pub fn on_open(work: fn(Stub)) {
+pub fn on_open(work: Work) {
     ON_OPEN.set(Some(work));
 }
 
 /// What each join of a group does before it returns, on whatever thread.
-static ON_JOIN: Mutex<BTreeMap<&str, fn(Stub)>> = Mutex::new(BTreeMap::new());
+static ON_JOIN: Mutex<BTreeMap<&str, Work>> = Mutex::new(BTreeMap::new());
 
 /// Has each join of the group do this before it returns, on whatever thread.
 #[allow(dead_code, reason = "each program uses a part")]
-pub fn on_join(group: &'static str, work: fn(Stub)) {
+pub fn on_join(group: &'static str, work: Work) {
     ON_JOIN.lock().unwrap().insert(group, work);
 }
 
