@@ -1,7 +1,7 @@
 //! What libcpg and the corosync daemon do that their manual pages do not say, and what this crate makes of it.
 //!
 //! Each was read in the source of corosync (`lib/cpg.c`, `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and
-//! libqb, and has a test of its name against a real daemon (but B17, which cannot be had at will, B24 and B27, which take another word
+//! libqb, and has a test of its name against a real daemon (but B17 and B28, which cannot be had at will, B24 and B27, which take another word
 //! size or another version, and A22, which a stub of libcpg plays). The comments of the code refer to them by letter and number.
 //!
 //! # A. What breaks memory safety or kills the process
@@ -62,7 +62,7 @@
 //! | B12 | flow control is always "disabled", guarantees are ignored, zero-copy depends on the version | said in the documentation of each |
 //! | B13 | two kinds of iteration want a null group, and one that is dropped early stays in the daemon | three methods; dropping finalizes |
 //! | B14 | the events of a member that does not dispatch wait in the daemon's memory, without a bound | [`Lag`](crate::Lag) says how far behind it is; dispatch often, or leave |
-//! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`View`](crate::View) has the member list, which is the truth |
+//! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`View`](crate::View) has the member list; see also B26 |
 //! | B16 | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended: libcpg has no way to. Only a send up to the atomic size does not wait; after some 280 of them libqb spins until the daemon goes on, where this crate says `CS_ERR_TRY_AGAIN` |
 //! | B17 | while a ring re-forms under a flood of large messages, the daemon can drop one that it said `CS_OK` to (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, there is no reply to a plain send: who must know waits for the own delivery: a [`Ticket`](crate::Ticket) fails, and the message comes back, when one sent later is delivered first |
 //! | B18 | with `qb_ipc_type: socket` libcpg's connection is made of datagrams: messages above the limit of a datagram vanish or are delivered with memory that nobody has written, and the daemon's death makes no event | is told by the kind of the socket and refused: [`Error::DatagramIpc`](crate::Error::DatagramIpc) |
@@ -72,7 +72,9 @@
 //! | B22 | `/etc/libqb/force-filesystem-sockets` moves the sockets into a directory: without a daemon, or with the file on one side only, the code is `CS_ERR_NOT_EXIST` or `CS_ERR_LIBRARY` | the error names the file; both count as [lost](crate::Error::is_connection_lost) |
 //! | B23 | SELinux, AppArmor or the mode of `/dev/shm` refuse what `uidgid` allows, with the same `CS_ERR_ACCESS` | the error names both, and how the daemon's log tells them apart |
 //! | B24 | daemon and client must have one word size and one C library: a 32-bit client gets `CS_ERR_NOT_EXIST`, one with musl hangs now and then in a request to a daemon with glibc | the error and the guide say so |
+//! | B26 | a member whose daemon joins the ring and dies before its services have agreed stays in the member list of all others for ever ([corosync 828](https://github.com/corosync/corosync/issues/828): all releases up to 3.1.10, mended upstream in July 2026) | [`Ring::ghosts`](crate::Ring::ghosts): members whose node is not in the ring |
 //! | B27 | with libcpg 3.1 and a daemon without zero copy an allocation gives a buffer that the daemon has not taken | is refused, and the error says to send a plain message |
+//! | B28 | agreed order is not safe delivery: a message can have come back to its sender, in a view with others, and reach none of them | not mended: said at [`Ticket`](crate::Ticket); who must not lose an acknowledged change [waits for a majority](crate::guide::promises#what-delivered-means) |
 //!
 //! # C. Found while this crate was built
 //!

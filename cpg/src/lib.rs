@@ -23,7 +23,8 @@
 //! # What a group is
 //!
 //! - Every message goes to all members, its sender included, and all deliver all messages **in the same order**, in which
-//!   joins and leaves have their place too. A message comes back to its sender: that is its acknowledgement.
+//!   joins and leaves have their place too. A message comes back to its sender: that is its acknowledgement, and says that it has its
+//!   place, [not that others have it](guide::promises#what-delivered-means).
 //! - A **view** ([`View`]) says who is in the group after each change. A member that joins gets its view first, and hears
 //!   what is sent from then on.
 //! - CPG works without quorum. **Both sides of a partition go on**, each with a view of its own and an order of its own, and

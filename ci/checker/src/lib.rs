@@ -36,6 +36,12 @@
 //!      its ticket has spoken. Without a queue: it was delivered by the sender unless the connection was lost.
 //! 5. **Convergence.** Decided by who runs the processes; the checker has a place for it in its report.
 //!
+//! Three things that happen to a process and its node change none of this, so that nothing is excused for them. A process that
+//! **forks** goes on as before: its child has the connection too, and whatever it took from there or sent would be lacking or too much
+//! in the records of its parent (properties 2 to 4). The child tries, and the parent writes down what became of that: that a child could
+//! use the connection is against property 3, and that it did not end against property 5. A **signal** interrupts calls, which go
+//! on or are refused. On a **full `/dev/shm`** nobody can connect, and those who are connected go on: a membership begins later.
+//!
 //! # What corosync does not keep
 //!
 //! Each is named apart in the report ([`Known`]), and its texts say where. Nothing else is excused.

@@ -6,7 +6,7 @@ use crate::gone::{Gone, Late};
 use crate::live::Live;
 use crate::messages::{Messages, Sent, Sequence};
 use crate::record::{
-    Change, Ending, Fate, LEAVE, Member, MessageId, NODE_DOWN, NODE_UP, PROC_DOWN, Record, Ring, View,
+    Change, Child, Ending, Fate, LEAVE, Member, MessageId, NODE_DOWN, NODE_UP, PROC_DOWN, Record, Ring, View,
 };
 use crate::report::{Known, Property, Report};
 use crate::scan::{Membership, Process};
@@ -64,9 +64,19 @@ impl Reading<'_> {
                 }
             }
             Record::Bye => self.process.bye = true,
+            Record::Fork(child) => self.fork(child),
             Record::Alien { len } => {
                 self.bad(Property::Delivery, &format!("{len} bytes were delivered that are no message"));
             }
+        }
+    }
+
+    fn fork(&mut self, child: Child) {
+        self.report.counts.forks += 1;
+        match child {
+            Child::Refused => {}
+            Child::Used => self.bad(Property::Delivery, "a forked child could use its parent's connection"),
+            Child::Hung => self.bad(Property::Convergence, "a forked child has not come to an end"),
         }
     }
 

@@ -90,6 +90,18 @@ pub enum Ending {
     GivenUp,
 }
 
+/// What became of a child that a client has forked, which tries to use what it has of its parent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Child {
+    /// All that it tried was refused.
+    Refused,
+    /// It could use its parent's connection, or got another answer than that it is a child.
+    Used,
+    /// It did not come to an end.
+    Hung,
+}
+
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
@@ -153,6 +165,8 @@ pub enum Record {
         /// Its length.
         len: u32,
     },
+    /// The process has forked, and the child has ended.
+    Fork(Child),
 }
 
 /// A change of a group, and its members after it.
@@ -212,6 +226,7 @@ impl Record {
             Self::Settled => to.push(8),
             Self::Bye => to.push(9),
             Self::Alien { len } => numbers(to, 10, &[(*len).into()]),
+            Self::Fork(child) => numbers(to, 11, &[*child as u64]),
         }
     }
 
@@ -269,6 +284,12 @@ impl Record {
             8 => Self::Settled,
             9 => Self::Bye,
             10 => Self::Alien { len: next()?.try_into().ok()? },
+            11 => Self::Fork(match next()? {
+                0 => Child::Refused,
+                1 => Child::Used,
+                2 => Child::Hung,
+                _ => return None,
+            }),
             _ => return None,
         })
     }
@@ -367,6 +388,8 @@ mod tests {
             Record::End(Ending::GivenUp),
             Record::Settled,
             Record::Alien { len: 5 },
+            Record::Fork(Child::Refused),
+            Record::Fork(Child::Hung),
             Record::Bye,
         ]
     }

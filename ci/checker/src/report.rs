@@ -123,6 +123,8 @@ pub struct Counts {
     pub compared: u64,
     /// Messages and views in them.
     pub compared_events: u64,
+    /// Forks whose child has ended.
+    pub forks: u64,
     /// Messages that came after their sender had left.
     pub late: u64,
 }

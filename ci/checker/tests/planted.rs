@@ -2,7 +2,7 @@
 
 mod simulator;
 
-use cpg_checker::record::{Ending, Fate, MessageId, Record};
+use cpg_checker::record::{Child, Ending, Fate, MessageId, Record};
 use cpg_checker::{Property, Report, check};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -168,6 +168,55 @@ proptest! {
             (2, Record::Deliver { id, .. }) => id.client += 1000,
             (3, Record::Deliver { sender, .. }) => sender.pid += 10_000,
             (_, record) => *record = Record::Alien { len: 5 },
+        }
+        prop_assert!(is_broken(&report(&simulator, true), Property::Delivery));
+    }
+
+    #[test]
+    fn a_child_that_uses_the_connection_or_hangs_is_caught(
+        numbers in numbers(), which in any::<Index>(), at in any::<Index>(), hangs in any::<bool>()
+    ) {
+        let mut simulator = Simulator::run(&numbers);
+        let records = &mut which.get_mut(&mut simulator.clients).records;
+        let at = 1 + at.index(records.len());
+        records.insert(at, Record::Fork(Child::Refused));
+        let (child, property) =
+            if hangs { (Child::Hung, Property::Convergence) } else { (Child::Used, Property::Delivery) };
+        let good = report(&simulator, true);
+        prop_assert!(good.is_good() && good.counts.forks == 1, "{:#?}", good.violations);
+        let records = simulator.clients.iter_mut().flat_map(|client| &mut client.records);
+        for record in records.filter(|record| matches!(record, Record::Fork(_))) {
+            *record = Record::Fork(child);
+        }
+        prop_assert!(is_broken(&report(&simulator, true), property));
+    }
+
+    #[test]
+    fn messages_that_a_child_takes_from_its_parent_are_caught(numbers in numbers(), which in any::<Index>()) {
+        let mut simulator = Simulator::run(&numbers);
+        let places = shared(&simulator);
+        prop_assume!(!places.is_empty());
+        let (process, at) = *which.get(&places);
+        // The child has what its parent does not get.
+        simulator.clients[process].records[at] = Record::Fork(Child::Refused);
+        prop_assert!(is_broken(&report(&simulator, true), Property::Views));
+    }
+
+    #[test]
+    fn a_message_of_a_child_is_caught(numbers in numbers(), which in any::<Index>()) {
+        let mut simulator = Simulator::run(&numbers);
+        let places = places(&simulator, is_delivery);
+        prop_assume!(!places.is_empty());
+        let (process, at) = *which.get(&places);
+        let mut message = simulator.clients[process].records[at].clone();
+        let Record::Deliver { id, .. } = &mut message else { unreachable!() };
+        // It goes on where its parent was, and the parent knows nothing of it.
+        id.seq += 1_000_000;
+        for client in &mut simulator.clients {
+            let settled = client.records.iter().position(|record| *record == Record::Settled);
+            if let Some(settled) = settled {
+                client.records.insert(settled, message.clone());
+            }
         }
         prop_assert!(is_broken(&report(&simulator, true), Property::Delivery));
     }

@@ -17,6 +17,7 @@ Usage: ci/torture [OPTIONS]
       --seconds S      how long things break [60]
       --seed X         what breaks and when is a function of it [chosen, and printed]
       --clients N      clients on each node [5]
+      --listers N      programs on each node that list groups all the while [0]
       --json FILE      writes the report there, too
       --keep DIR       leaves records and logs there, which else are left only when something is wrong
       --plan           prints what would break, and when
@@ -34,6 +35,7 @@ pub struct Options {
     pub length: Duration,
     pub seed: u64,
     pub clients: usize,
+    pub listers: usize,
     pub json: Option<PathBuf>,
     pub keep: Option<PathBuf>,
     pub verbose: bool,
@@ -47,6 +49,7 @@ impl Default for Options {
             length: Duration::from_secs(60),
             seed: u64::from(chosen.subsec_nanos()) ^ chosen.as_secs(),
             clients: 5,
+            listers: 0,
             json: None,
             keep: None,
             verbose: false,
@@ -75,6 +78,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Mode, lexopt::Error> {
             Long("seconds") => options.length = Duration::from_secs(parser.value()?.parse()?),
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("clients") => options.clients = parser.value()?.parse()?,
+            Long("listers") => options.listers = parser.value()?.parse()?,
             Long("json") => options.json = Some(parser.value()?.into()),
             Long("keep") => options.keep = Some(parser.value()?.into()),
             Long("check") => check = Some(parser.value()?.into()),
@@ -87,8 +91,8 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Mode, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
-    if !(3..=5).contains(&options.nodes) || !(1..=20).contains(&options.clients) {
-        return Err("there can be 3 to 5 nodes, and 1 to 20 clients on each".into());
+    if !(3..=5).contains(&options.nodes) || !(1..=20).contains(&options.clients) || options.listers > 5 {
+        return Err("there can be 3 to 5 nodes, and on each 1 to 20 clients and up to 5 listers".into());
     }
     Ok(match check {
         Some(directory) => Mode::Check(directory, options),

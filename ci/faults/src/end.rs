@@ -2,60 +2,78 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testcluster::State;
 
 use crate::Result;
+use crate::busy::Patience;
 use crate::process::{Client, End};
 use crate::run::Run;
+use crate::shared_memory;
 
 /// How long clients may take to come to one view once nothing breaks any more.
 const CONVERGE: Duration = Duration::from_secs(30);
 /// How long they may take to learn what became of their messages.
 const SETTLE: Duration = Duration::from_secs(15);
-/// How long they may take to end: as long as they wait for their leave, and more.
-const STOP: Duration = Duration::from_secs(25);
+/// How long they may take to end, should their own watchdogs see nothing: more than these take to decide.
+const STOP: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Ends it, and notes what does not come to an end.
 pub fn end(run: &mut Run) -> Result<()> {
     mend(run)?;
     let mended = Instant::now();
+    run.meter.mark();
     if let Err(error) = run.cluster.settle() {
-        run.failures.push(format!("the daemons did not come together: {error}"));
+        failed(run, format!("the daemons did not come together: {error}"));
         return stop(run);
     }
     tell(run, "quiet");
-    run.look_for_ended()?;
+    run.look_after_clients()?;
     // From the time that the daemons were together; that took as long as it took.
-    let deadline = Instant::now() + CONVERGE;
-    let converged = wait(run, deadline, one_view);
+    run.meter.mark();
+    let converged = wait(run, CONVERGE, one_view)?;
     if !converged {
         note_views(run);
     }
     if run.options.verbose {
         eprintln!("one view {:.1} s after the last thing was mended", mended.elapsed().as_secs_f64());
     }
-    let deadline = Instant::now() + SETTLE;
-    wait(run, deadline, |run| run.clients.iter().all(|client| client.said().open == Some(0)));
+    wait(run, SETTLE, |run| joined(run).all(|client| client.said().open == Some(0)))?;
     if converged {
         for packed in [false, true] {
-            let of = |client: &&mut Client| client.style.packed == packed;
+            let of = |client: &&mut Client| client.style.joins() && client.style.packed == packed;
             let count = run.clients.iter_mut().filter(of).count();
             run.clients.iter_mut().filter(of).for_each(|client| client.tell(&format!("last {count}")));
         }
-        let deadline = Instant::now() + CONVERGE;
-        if !wait(run, deadline, |run| run.clients.iter().all(|client| client.said().settled)) {
+        run.meter.mark();
+        if !wait(run, CONVERGE, |run| joined(run).all(|client| client.said().settled))? {
             let late: Vec<String> =
-                run.clients.iter().filter(|client| !client.said().settled).map(Client::name).collect();
-            run.failures.push(format!("the last messages have not come to: {}", late.join(", ")));
-            hung(run, |client| !client.said().settled);
+                joined(run).filter(|client| !client.said().settled).map(Client::name).collect();
+            failed(run, format!("the last messages have not come to: {}", late.join(", ")));
+            keep_stacks(run, |client| client.style.joins() && !client.said().settled);
         }
     }
     stop(run)
+}
+
+/// Notes what did not come about, which says nothing where the machine had no time for it.
+fn failed(run: &mut Run, what: String) {
+    match run.meter.excuse() {
+        Some(excuse) => run.undecided.push(format!("{what}, and {excuse}")),
+        None => run.failures.push(what),
+    }
+}
+
+/// Those that have not been killed for a hang, which is noted.
+fn running(run: &Run) -> impl Iterator<Item = &Client> {
+    run.clients.iter().filter(|client| client.pid().is_some())
+}
+
+fn joined(run: &Run) -> impl Iterator<Item = &Client> {
+    running(run).filter(|client| client.style.joins())
 }
 
 /// Mends all that is broken.
@@ -64,6 +82,7 @@ fn mend(run: &mut Run) -> Result<()> {
         client.signal(Signal::SIGCONT)?;
     }
     for node in 1..=run.options.nodes {
+        shared_memory::free(&run.cluster, node)?;
         match run.cluster.state(node) {
             State::Paused => run.cluster.resume(node)?,
             State::Dead => run.cluster.restart(node)?,
@@ -71,11 +90,9 @@ fn mend(run: &mut Run) -> Result<()> {
         }
     }
     run.cluster.heal()?;
-    run.look_for_ended()?;
-    for client in &mut run.clients {
-        client.start(&run.cluster, &run.directory, run.options.seed)?;
-    }
-    Ok(())
+    run.tell_paused();
+    run.look_after_clients()?;
+    run.start_clients()
 }
 
 fn tell(run: &mut Run, line: &str) {
@@ -83,15 +100,17 @@ fn tell(run: &mut Run, line: &str) {
 }
 
 /// Asks the clients for their state again and again until it is as wanted.
-fn wait(run: &mut Run, deadline: Instant, is_good: impl Fn(&Run) -> bool) -> bool {
+fn wait(run: &mut Run, length: Duration, is_good: impl Fn(&Run) -> bool) -> Result<bool> {
+    let mut patience = Patience::new(length, POLL);
     loop {
         tell(run, "look");
-        thread::sleep(POLL);
+        let goes_on = patience.wait();
         if is_good(run) {
-            return true;
+            return Ok(true);
         }
-        if Instant::now() >= deadline {
-            return false;
+        run.look_after_clients()?;
+        if !goes_on {
+            return Ok(false);
         }
     }
 }
@@ -99,7 +118,7 @@ fn wait(run: &mut Run, deadline: Instant, is_good: impl Fn(&Run) -> bool) -> boo
 /// The members that all clients of each group should see.
 fn wanted(run: &Run) -> BTreeMap<bool, Vec<String>> {
     let mut wanted: BTreeMap<bool, Vec<String>> = BTreeMap::new();
-    for client in &run.clients {
+    for client in joined(run) {
         if let Some(pid) = client.pid() {
             wanted.entry(client.style.packed).or_default().push(format!("{}:{pid}", client.node));
         }
@@ -112,34 +131,47 @@ fn wanted(run: &Run) -> BTreeMap<bool, Vec<String>> {
 
 fn one_view(run: &Run) -> bool {
     let wanted = wanted(run);
-    run.clients.iter().all(|client| {
-        let mut members = client.said().members;
-        members.sort_unstable();
-        wanted.get(&client.style.packed) == Some(&members)
-    })
+    running(run).all(|client| sorted(client.said().members) == wanted_by(client, &wanted))
+}
+
+fn sorted(mut members: Vec<String>) -> Vec<String> {
+    members.sort_unstable();
+    members
+}
+
+/// The members that a client should see: those of its group, or all if it lists them.
+fn wanted_by(client: &Client, wanted: &BTreeMap<bool, Vec<String>>) -> Vec<String> {
+    let of = |packed: bool| wanted.get(&packed).into_iter().flatten().cloned();
+    if client.style.joins() {
+        of(client.style.packed).collect()
+    } else {
+        sorted(of(false).chain(of(true)).collect())
+    }
 }
 
 fn note_views(run: &mut Run) {
     let wanted = wanted(run);
-    for client in &run.clients {
-        let mut members = client.said().members;
-        members.sort_unstable();
-        let wanted = &wanted[&client.style.packed];
-        if members != *wanted {
+    let mut texts = Vec::new();
+    for client in running(run) {
+        let (members, wanted) = (sorted(client.said().members), wanted_by(client, &wanted));
+        if members != wanted {
             let more: Vec<_> = members.iter().filter(|member| !wanted.contains(member)).collect();
             let less: Vec<_> = wanted.iter().filter(|member| !members.contains(member)).collect();
-            run.failures.push(format!(
+            texts.push(format!(
                 "{} has not come to the view of all in {CONVERGE:?}: it sees {more:?} too, and not {less:?}",
                 client.name()
             ));
         }
     }
-    hung(run, |client| client.said().open.is_none());
+    for text in texts {
+        failed(run, text);
+    }
+    keep_stacks(run, |client| client.said().open.is_none());
 }
 
-/// Keeps the stacks of those that hang.
-fn hung(run: &Run, is_hung: impl Fn(&Client) -> bool) {
-    for client in run.clients.iter().filter(|client| is_hung(client)) {
+/// Keeps the stacks of some.
+fn keep_stacks(run: &Run, of: impl Fn(&Client) -> bool) {
+    for client in running(run).filter(|client| of(client)) {
         // It is no part of the verdict.
         let path = client.path(&run.directory, "stacks");
         if let Err(error) = fs::write(&path, client.stacks()) {
@@ -148,26 +180,27 @@ fn hung(run: &Run, is_hung: impl Fn(&Client) -> bool) {
     }
 }
 
-/// Has all clients end.
+/// Has all clients end. Those whose watchdogs see a hang are noted, and killed.
 fn stop(run: &mut Run) -> Result<()> {
-    run.look_for_ended()?;
+    run.look_after_clients()?;
     tell(run, "stop");
-    let deadline = Instant::now() + STOP;
-    for index in 0..run.clients.len() {
-        let client = &mut run.clients[index];
-        match client.wait(deadline)? {
-            End::Well => {}
-            End::Failed(status) => {
-                let errors = client.errors(&run.directory);
-                run.failures.push(format!("{} has failed at its end, {status}: {errors}", client.name()));
-            }
-            End::Hangs => {
-                let stacks = client.stacks();
-                fs::write(client.path(&run.directory, "stacks"), &stacks)?;
-                run.failures.push(format!("{} does not end: {stacks}", client.name()));
-                client.kill()?;
+    let mut patience = Patience::new(STOP, POLL);
+    loop {
+        let mut all = true;
+        for client in &mut run.clients {
+            match client.end()? {
+                None => all = false,
+                Some(End::Well) => {}
+                Some(End::Failed(status)) => {
+                    let errors = client.errors(&run.directory);
+                    run.failures.push(format!("{} has failed at its end, {status}: {errors}", client.name()));
+                }
             }
         }
+        if all {
+            return Ok(());
+        }
+        let late = (!patience.wait()).then_some("its end");
+        run.look_for_hangs(late)?;
     }
-    Ok(())
 }

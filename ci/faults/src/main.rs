@@ -1,8 +1,9 @@
 //! Processes in closed process groups on a cluster that breaks all the time; what they saw is decided over by `cpg-checker`.
 //! `ci/torture --help` says how it is used, the README beside this how to read what it says.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod arguments;
+mod busy;
 mod client;
 mod end;
 mod message;
@@ -10,6 +11,7 @@ mod plan;
 mod process;
 mod random;
 mod run;
+mod shared_memory;
 mod style;
 mod verdict;
 
@@ -47,7 +49,7 @@ fn start(mode: Mode) -> Result<bool> {
         Mode::Version => println!("torture {}", env!("CARGO_PKG_VERSION")),
         Mode::Client(task) => client::run(&task)?,
         Mode::Plan(options) => {
-            let clients = options.clients * options.nodes as usize;
+            let clients = (options.clients + options.listers) * options.nodes as usize;
             for (time, fault) in plan::make(options.seed, options.nodes, clients, options.length) {
                 println!("{:8.3}  {fault}", time.as_secs_f64());
             }

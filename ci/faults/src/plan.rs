@@ -13,8 +13,13 @@ pub enum Fault {
     Heal,
     Kill(u32),
     Restart(u32),
+    /// SIGKILL to a daemon that has just been started.
+    KillYoung(u32),
     Pause(u32),
     Resume(u32),
+    /// There is no room in a node's `/dev/shm`.
+    FillShm(u32),
+    FreeShm(u32),
     /// SIGKILL to a client.
     KillClient(usize),
     /// The client is started again.
@@ -24,9 +29,53 @@ pub enum Fault {
     ContinueClient(usize),
     /// A client does not dispatch for so many milliseconds.
     StallClient(usize, u64),
+    /// A client forks, between dispatches or in a handler.
+    ForkClient(usize),
+    ForkInHandler(usize),
+    /// So many signals to a client.
+    SignalClient(usize, u32),
+}
+
+/// What a fault breaks, by which faults are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Breaks {
+    Cluster,
+    Client,
+    /// Nothing, or so it should be.
+    Nothing,
+}
+
+impl Breaks {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "faults of daemons and network",
+            Self::Client => "faults of clients",
+            Self::Nothing => "forks and signals",
+        }
+    }
 }
 
 impl Fault {
+    pub fn breaks(&self) -> Breaks {
+        match self {
+            Self::Partition(_)
+            | Self::Heal
+            | Self::Kill(_)
+            | Self::Restart(_)
+            | Self::KillYoung(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::FillShm(_)
+            | Self::FreeShm(_) => Breaks::Cluster,
+            Self::KillClient(_)
+            | Self::StartClient(_)
+            | Self::StopClient(_)
+            | Self::ContinueClient(_)
+            | Self::StallClient(..) => Breaks::Client,
+            Self::ForkClient(_) | Self::ForkInHandler(_) | Self::SignalClient(..) => Breaks::Nothing,
+        }
+    }
+
     /// One or two words, to count them by.
     pub fn name(&self) -> &'static str {
         match self {
@@ -34,6 +83,7 @@ impl Fault {
             Self::Heal => "heal",
             Self::Kill(_) => "kill",
             Self::Restart(_) => "restart",
+            Self::KillYoung(_) => "kill at start",
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
             Self::KillClient(_) => "kill client",
@@ -41,6 +91,11 @@ impl Fault {
             Self::StopClient(_) => "stop client",
             Self::ContinueClient(_) => "continue client",
             Self::StallClient(..) => "stall client",
+            Self::FillShm(_) => "fill /dev/shm",
+            Self::FreeShm(_) => "free /dev/shm",
+            Self::ForkClient(_) => "fork",
+            Self::ForkInHandler(_) => "fork in a handler",
+            Self::SignalClient(..) => "signals",
         }
     }
 }
@@ -53,9 +108,17 @@ impl fmt::Display for Fault {
                 groups.iter().try_for_each(|group| write!(f, " {group:?}"))
             }
             Self::Heal => write!(f, "heal"),
-            Self::Kill(node) | Self::Restart(node) | Self::Pause(node) | Self::Resume(node) => {
-                write!(f, "{} node {node}", self.name())
+            Self::Kill(node)
+            | Self::Restart(node)
+            | Self::KillYoung(node)
+            | Self::Pause(node)
+            | Self::Resume(node)
+            | Self::FillShm(node)
+            | Self::FreeShm(node) => write!(f, "{}, node {node}", self.name()),
+            Self::ForkClient(client) | Self::ForkInHandler(client) => {
+                write!(f, "{}, client {client}", self.name())
             }
+            Self::SignalClient(client, count) => write!(f, "{count} signals to client {client}"),
             Self::KillClient(client)
             | Self::StartClient(client)
             | Self::StopClient(client)
@@ -76,6 +139,7 @@ struct Broken {
     paused: BTreeSet<u32>,
     killed: BTreeSet<usize>,
     stopped: BTreeSet<usize>,
+    full: BTreeSet<u32>,
 }
 
 /// Makes the plan; at its end things are broken as they are.
@@ -86,7 +150,19 @@ pub fn make(seed: u64, nodes: u32, clients: usize, length: Duration) -> Vec<Step
     let mut time = Duration::from_secs(1);
     while time < length {
         let fault = next(&mut random, &mut broken, nodes, clients);
+        let started = match fault {
+            Fault::Restart(node) => Some(node),
+            _ => None,
+        };
         steps.push((time, fault));
+        // While it connects, joins the ring, or agrees with the others.
+        if let Some(node) = started.filter(|_| random.one_in(3)) {
+            if broken.dead.len() + broken.paused.len() + 1 < nodes as usize {
+                time += Duration::from_millis(random.range(0, 600));
+                broken.dead.insert(node);
+                steps.push((time, Fault::KillYoung(node)));
+            }
+        }
         // Now and then one comes in the middle of what the one before has begun.
         let gap = if random.one_in(3) { random.range(10, 300) } else { random.range(300, 2500) };
         time += Duration::from_millis(gap);
@@ -100,7 +176,7 @@ fn next(random: &mut Random, broken: &mut Broken, nodes: u32, clients: usize) ->
         let node = u32::try_from(random.range(1, u64::from(nodes) + 1)).unwrap_or(1);
         let client = usize::try_from(random.range(0, client_count)).unwrap_or(0);
         let whole = !broken.dead.contains(&node) && !broken.paused.contains(&node);
-        match random.range(0, 20) {
+        match random.range(0, 28) {
             0..=2 => {
                 let groups = parts(random, nodes);
                 if groups.len() > 1 {
@@ -152,6 +228,17 @@ fn next(random: &mut Random, broken: &mut Broken, nodes: u32, clients: usize) ->
             19 if !broken.killed.contains(&client) && !broken.stopped.contains(&client) => {
                 return Fault::StallClient(client, random.range(50, 3000));
             }
+            20 | 21 if !broken.killed.contains(&client) => return Fault::ForkClient(client),
+            22 | 23 if !broken.killed.contains(&client) => return Fault::ForkInHandler(client),
+            24 | 25 if !broken.killed.contains(&client) => {
+                return Fault::SignalClient(client, u32::try_from(random.range(1, 50)).unwrap_or(1));
+            }
+            26 if broken.full.insert(node) => return Fault::FillShm(node),
+            27 => {
+                if let Some(node) = broken.full.pop_first() {
+                    return Fault::FreeShm(node);
+                }
+            }
             _ => {}
         }
     }
@@ -184,6 +271,6 @@ mod tests {
     fn a_plan_has_everything_in_it() {
         let names: BTreeSet<_> =
             make(3, 3, 15, Duration::from_secs(600)).iter().map(|(_, fault)| fault.name()).collect();
-        assert_eq!(names.len(), 11, "{names:?}");
+        assert_eq!(names.len(), 17, "{names:?}");
     }
 }

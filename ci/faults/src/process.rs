@@ -6,7 +6,6 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,8 +13,6 @@ use testcluster::Cluster;
 
 use crate::Result;
 use crate::style::Style;
-
-const POLL: Duration = Duration::from_millis(20);
 
 /// What a client has said last.
 #[derive(Debug, Default, Clone)]
@@ -26,6 +23,8 @@ pub struct Said {
     pub members: Vec<String>,
     pub settled: bool,
     pub bye: bool,
+    /// Which of its threads hangs, and in what: its watchdog has decided that.
+    pub hangs: Option<String>,
 }
 
 /// A client: one process after the other.
@@ -120,19 +119,14 @@ impl Client {
         }
     }
 
-    /// Waits until it has ended, which it was told to. A client that has been killed has ended well.
-    pub fn wait(&mut self, deadline: Instant) -> io::Result<End> {
-        while self.running.is_some() {
-            if let Some(status) = self.ended()? {
-                self.running = None;
-                return Ok(if status.success() { End::Well } else { End::Failed(status) });
-            }
-            if Instant::now() >= deadline {
-                return Ok(End::Hangs);
-            }
-            std::thread::sleep(POLL);
+    /// How it has ended, if it has: one that was told to, or that has been killed and so has ended well.
+    pub fn end(&mut self) -> io::Result<Option<End>> {
+        if self.running.is_none() {
+            return Ok(Some(End::Well));
         }
-        Ok(End::Well)
+        let Some(status) = self.ended()? else { return Ok(None) };
+        self.running = None;
+        Ok(Some(if status.success() { End::Well } else { End::Failed(status) }))
     }
 
     /// The end of what it has said on standard error.
@@ -178,7 +172,6 @@ impl Client {
 pub enum End {
     Well,
     Failed(ExitStatus),
-    Hangs,
 }
 
 fn hear(said: &mut Said, line: &str) {
@@ -190,6 +183,7 @@ fn hear(said: &mut Said, line: &str) {
         }
         Some("settled") => said.settled = true,
         Some("bye") => said.bye = true,
+        Some("hangs") => said.hangs = Some(words.collect::<Vec<_>>().join(" ")),
         _ => {}
     }
 }

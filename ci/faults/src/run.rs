@@ -1,6 +1,6 @@
 //! The run: a cluster, clients, and what breaks them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,14 +11,22 @@ use testcluster::{Cluster, State};
 
 use crate::Result;
 use crate::arguments::Options;
+use crate::busy::Meter;
 use crate::end;
-use crate::plan::{self, Fault};
+use crate::plan::{self, Breaks, Fault};
 use crate::process::Client;
-use crate::style::STYLES;
+use crate::shared_memory;
+use crate::style::{LISTER, STYLES};
 use crate::verdict::Verdict;
 
 /// How long a node may be silent before the others go on without it.
 const TOKEN: Duration = Duration::from_millis(500);
+
+/// The time between two signals to a client.
+const BETWEEN_SIGNALS: Duration = Duration::from_millis(1);
+
+/// What was done, how often.
+pub type Faults = BTreeMap<Breaks, BTreeMap<&'static str, u64>>;
 
 /// What runs.
 pub struct Run {
@@ -26,9 +34,14 @@ pub struct Run {
     pub cluster: Cluster,
     pub clients: Vec<Client>,
     pub directory: PathBuf,
-    pub faults: BTreeMap<&'static str, u64>,
+    pub faults: Faults,
+    pub meter: Meter,
+    /// Nodes with a daemon that is paused, as their clients know it.
+    paused: BTreeSet<u32>,
     /// What was seen of clients and daemons that is against property 5.
     pub failures: Vec<String>,
+    /// Why something could not be found out, which is no failure.
+    pub undecided: Vec<String>,
 }
 
 /// Runs it all.
@@ -48,7 +61,13 @@ pub fn run(options: Options) -> Result<Verdict> {
     if fs::read_dir(&directory)?.next().is_some() {
         return Err(format!("{} is not empty", directory.display()).into());
     }
-    let cluster = Cluster::builder().nodes(options.nodes).token(TOKEN).start()?;
+    let meter = Meter::start();
+    let cluster = start(&options).map_err(|error| match meter.excuse() {
+        Some(excuse) => {
+            format!("it could not be found out: the cluster did not come up, and {excuse}. {error}").into()
+        }
+        None => error,
+    })?;
     cluster.wait_after_changes(false);
     let mut run = Run {
         clients: clients(&options),
@@ -56,20 +75,25 @@ pub fn run(options: Options) -> Result<Verdict> {
         cluster,
         directory,
         faults: BTreeMap::new(),
+        meter,
+        paused: BTreeSet::new(),
         failures: Vec::new(),
+        undecided: Vec::new(),
     };
-    for client in &mut run.clients {
-        client.start(&run.cluster, &run.directory, run.options.seed)?;
-    }
+    run.start_clients()?;
     run.break_things()?;
     end::end(&mut run)?;
     run.logs()?;
-    let Run { options, directory, faults, failures, clients, cluster } = run;
+    let Run { options, directory, faults, failures, undecided, clients, cluster, .. } = run;
     drop(clients);
     drop(cluster);
-    let mut verdict = Verdict { options, faults: Some(faults), ..Verdict::over(&directory)? };
+    let mut verdict = Verdict { options, faults: Some(faults), undecided, ..Verdict::over(&directory)? };
     verdict.add_failures(failures);
     Ok(verdict)
+}
+
+fn start(options: &Options) -> Result<Cluster> {
+    Ok(Cluster::builder().nodes(options.nodes).token(TOKEN).start()?)
 }
 
 /// The clients of all nodes: the styles one after the other, so that few nodes have them all between them.
@@ -80,6 +104,11 @@ fn clients(options: &Options) -> Vec<Client> {
             let number = clients.len();
             let style = STYLES[(index * options.nodes as usize + node as usize - 1) % STYLES.len()];
             clients.push(Client::new(u16::try_from(number).unwrap_or(u16::MAX), node, style));
+        }
+    }
+    for _ in 0..options.listers {
+        for node in 1..=options.nodes {
+            clients.push(Client::new(u16::try_from(clients.len()).unwrap_or(u16::MAX), node, LISTER));
         }
     }
     clients
@@ -94,12 +123,37 @@ impl Run {
             if verbose {
                 eprintln!("{:8.3}  {fault}", start.elapsed().as_secs_f64());
             }
-            *self.faults.entry(fault.name()).or_default() += 1;
+            *self.faults.entry(fault.breaks()).or_default().entry(fault.name()).or_default() += 1;
             self.apply(&fault)?;
-            self.look_for_ended()?;
+            self.tell_paused();
+            self.look_after_clients()?;
         }
         thread::sleep((start + length).saturating_duration_since(Instant::now()));
         Ok(())
+    }
+
+    /// Starts the clients that do not run.
+    pub fn start_clients(&mut self) -> Result<()> {
+        (0..self.clients.len()).try_for_each(|client| self.start_client(client))
+    }
+
+    fn start_client(&mut self, client: usize) -> Result<()> {
+        let client = &mut self.clients[client];
+        client.start(&self.cluster, &self.directory, self.options.seed)?;
+        client.tell(&format!("paused {}", u32::from(self.paused.contains(&client.node))));
+        Ok(())
+    }
+
+    /// Clients wait for a paused daemon without a limit, and their watchdogs must know.
+    pub fn tell_paused(&mut self) {
+        for node in 1..=self.options.nodes {
+            let is_paused = self.cluster.state(node) == State::Paused;
+            let known = if is_paused { !self.paused.insert(node) } else { !self.paused.remove(&node) };
+            if !known {
+                let on_node = self.clients.iter_mut().filter(|client| client.node == node);
+                on_node.for_each(|client| client.tell(&format!("paused {}", u32::from(is_paused))));
+            }
+        }
     }
 
     fn apply(&mut self, fault: &Fault) -> Result<()> {
@@ -110,31 +164,56 @@ impl Run {
                 cluster.partition(&groups)?;
             }
             Fault::Heal => cluster.heal()?,
-            Fault::Kill(node) if cluster.state(*node) != State::Dead => cluster.kill(*node)?,
+            Fault::Kill(node) | Fault::KillYoung(node) if cluster.state(*node) != State::Dead => {
+                cluster.kill(*node)?;
+            }
             Fault::Restart(node) => cluster.restart(*node)?,
             Fault::Pause(node) if cluster.state(*node) == State::Running => cluster.pause(*node)?,
             Fault::Resume(node) if cluster.state(*node) == State::Paused => cluster.resume(*node)?,
             // A daemon that has ended by itself is reported.
-            Fault::Kill(_) | Fault::Pause(_) | Fault::Resume(_) => {}
+            Fault::Kill(_) | Fault::KillYoung(_) | Fault::Pause(_) | Fault::Resume(_) => {}
+            Fault::FillShm(node) => shared_memory::fill(cluster, *node)?,
+            Fault::FreeShm(node) => shared_memory::free(cluster, *node)?,
             Fault::KillClient(client) => self.clients[*client].kill()?,
-            Fault::StartClient(client) => {
-                self.clients[*client].start(cluster, &self.directory, self.options.seed)?;
-            }
+            Fault::StartClient(client) => self.start_client(*client)?,
             Fault::StopClient(client) => self.clients[*client].signal(Signal::SIGSTOP)?,
             Fault::ContinueClient(client) => self.clients[*client].signal(Signal::SIGCONT)?,
             Fault::StallClient(client, millis) => self.clients[*client].tell(&format!("stall {millis}")),
+            Fault::ForkClient(client) => self.clients[*client].tell("fork 0"),
+            Fault::ForkInHandler(client) => self.clients[*client].tell("fork 1"),
+            Fault::SignalClient(client, count) => {
+                for _ in 0..*count {
+                    self.clients[*client].signal(Signal::SIGUSR1)?;
+                    thread::sleep(BETWEEN_SIGNALS);
+                }
+            }
         }
         Ok(())
     }
 
-    /// Clients and daemons that have ended though nobody has ended them.
-    pub fn look_for_ended(&mut self) -> Result<()> {
+    /// Looks for clients that hang, and for those that have ended though nobody has ended them.
+    pub fn look_after_clients(&mut self) -> Result<()> {
+        self.look_for_hangs(None)?;
         for client in &mut self.clients {
             if let Some(status) = client.ended()? {
                 let errors = client.errors(&self.directory);
                 self.failures.push(format!("{} ended by itself, {status}: {errors}", client.name()));
                 // Reaped; a new one may be started in its place.
-                client.wait(Instant::now())?;
+                client.end()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes and kills clients whose watchdogs see a hang, and those that have come too late to something, if to something.
+    pub fn look_for_hangs(&mut self, late: Option<&str>) -> Result<()> {
+        for client in &mut self.clients {
+            let place = client.said().hangs.or_else(|| late.map(str::to_owned));
+            if let (Some(place), Some(_)) = (place, client.pid()) {
+                let stacks = client.stacks();
+                fs::write(client.path(&self.directory, "stacks"), &stacks)?;
+                self.failures.push(format!("{} hangs: {place}. {stacks}", client.name()));
+                client.kill()?;
             }
         }
         Ok(())

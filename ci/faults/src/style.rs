@@ -16,6 +16,8 @@ pub enum Kind {
     Split,
     /// `cpg::tokio`.
     Tokio,
+    /// In no group: it lists groups all the while.
+    List,
 }
 
 /// What happens when the daemon goes.
@@ -68,7 +70,15 @@ pub const STYLES: [Style; 17] = [
     Style { large: true, ..style("tokio-large-back", Kind::Tokio, false, Back::Itself) },
 ];
 
+/// The style of those who list.
+pub const LISTER: Style = style("list", Kind::List, false, Back::Anew);
+
 impl Style {
+    /// Whether it is in a group.
+    pub fn joins(&self) -> bool {
+        self.kind != Kind::List
+    }
+
     /// Whether messages go through a queue.
     pub fn is_queued(&self) -> bool {
         matches!(self.kind, Kind::Whole | Kind::Split | Kind::Tokio)
@@ -85,7 +95,7 @@ impl FromStr for Style {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = STYLES.iter().find(|style| style.name == name);
+        let found = STYLES.iter().chain([&LISTER]).find(|style| style.name == name);
         found.copied().ok_or_else(|| format!("no style {name}"))
     }
 }

@@ -10,16 +10,19 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::arguments::Options;
+use crate::run::Faults;
 
 /// The report of the checker, and what the driver has seen.
 pub struct Verdict {
     pub options: Options,
     /// What was broken, if that was now.
-    pub faults: Option<BTreeMap<&'static str, u64>>,
+    pub faults: Option<Faults>,
     pub report: Report,
     /// Lines in the logs of the daemons that tell of dropped messages.
     pub drops: Vec<String>,
     pub directory: PathBuf,
+    /// What could not be found out, and why.
+    pub undecided: Vec<String>,
 }
 
 impl Verdict {
@@ -51,6 +54,7 @@ impl Verdict {
             report: cpg_checker::check(&history)?,
             drops,
             directory: directory.to_owned(),
+            undecided: Vec::new(),
         })
     }
 
@@ -76,10 +80,11 @@ impl Verdict {
             "{:>12}  stretches of history compared, with {} messages and views",
             counts.compared, counts.compared_events
         );
-        if let Some(all) = &self.faults {
+        for (breaks, all) in self.faults.iter().flatten() {
             let faults: Vec<String> = all.iter().map(|(name, count)| format!("{count} {name}")).collect();
-            println!("{:>12}  faults: {}", all.values().sum::<u64>(), faults.join(", "));
+            println!("{:>12}  {}: {}", all.values().sum::<u64>(), breaks.name(), faults.join(", "));
         }
+        println!("{:>12}  children of clients that forked", counts.forks);
         for (index, property) in Property::ALL.into_iter().enumerate() {
             let found = self.report.violations.get(&property);
             println!("{:>12}  violations of {}, {property}", found.map_or(0, |found| found.count), index + 1);
@@ -99,14 +104,22 @@ impl Verdict {
             Some(_) => format!("seed {}", self.options.seed),
             None => self.directory.display().to_string(),
         };
-        println!("{what}: {}", if good { "all is well" } else { "something is wrong" });
+        let found = match (good, &self.undecided[..]) {
+            (true, []) => "all is well".to_owned(),
+            (true, texts) => format!("it could not be found out: {}", texts.join("; ")),
+            (false, _) => "something is wrong".to_owned(),
+        };
+        println!("{what}: {found}");
         if let Some(path) = &self.options.json {
             fs::write(path, serde_json::to_string_pretty(&self.json())? + "\n")?;
         }
-        if !good || self.options.keep.is_some() {
+        if !good || !self.undecided.is_empty() || self.options.keep.is_some() {
             println!("records and logs: {}", self.directory.display());
         } else if self.directory.starts_with(std::env::temp_dir()) {
             fs::remove_dir_all(&self.directory)?;
+        }
+        if good && !self.undecided.is_empty() {
+            return Err("it could not be found out whether all is well".into());
         }
         Ok(good)
     }
@@ -128,7 +141,9 @@ impl Verdict {
             "nodes": self.options.nodes,
             "seconds": self.options.length.as_secs(),
             "good": self.report.is_good(),
-            "faults": self.faults,
+            "undecided": self.undecided,
+            "faults": self.faults.iter().flatten().map(|(breaks, all)| (breaks.name(), all)).collect::<BTreeMap<_, _>>(),
+            "forks": counts.forks,
             "processes": counts.processes,
             "memberships": counts.incarnations,
             "sent": counts.sent,

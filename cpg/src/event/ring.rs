@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::member::NodeId;
+use crate::member::{Member, NodeId};
 
 /// The identity of a ring of totem, the protocol under corosync: a new ring is formed each time that nodes come or go.
 ///
@@ -49,7 +49,37 @@ impl fmt::Display for RingId {
 
 /// A new ring: the nodes that corosync runs on now, as far as this one sees.
 ///
-/// It comes after the [views](crate::View) of the groups that the same change touched.
+/// It comes after the [views](crate::View) of the groups that the same change touched, so that this is the moment at which
+/// ring and view belong together. Before the first view of a group, see [`TotemEvents`].
+///
+/// # Ghosts
+///
+/// The ring is the truth about nodes, and a view is not always: a member whose daemon joined the ring and died before its services
+/// had agreed stays in the member lists of all the others, for ever (B26). [`ghosts`](Self::ghosts) tells them.
+///
+/// ```no_run
+/// use cpg::{ConnectOptions, Event, Limits, Member, TotemEvents};
+///
+/// let mut group = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
+/// let (mut members, mut alive): (Vec<Member>, Vec<Member>) = Default::default();
+/// group.run(Limits::forever(), |_, event| {
+///     match event {
+///         Event::ConfChg(view) => members = view.members().to_vec(),
+///         Event::TotemConfChg(ring) => {
+///             ring.ghosts(&members).for_each(|ghost| eprintln!("{ghost} is in the group, and its node is not there"));
+///             // The same of a ring that is kept.
+///             let ring = ring.into_owned();
+///             let ghosts: Vec<Member> = ring.ghosts(&members).collect();
+///             alive = members.iter().copied().filter(|member| !ghosts.contains(member)).collect();
+///         }
+///         _ => {}
+///     }
+///     std::ops::ControlFlow::<()>::Continue(())
+/// })?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+///
+/// # Example
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
@@ -89,6 +119,20 @@ impl<'a> Ring<'a> {
         self.members
     }
 
+    /// The ghosts among `members`, which are those of a view or what the daemon has listed: members whose node is not in this
+    /// ring.
+    ///
+    /// Ask with the view that was there when this event came, and with those that follow until a node comes or goes. A view in which
+    /// members [come with their node](crate::Reason::NodeUp) belongs to the ring that is told next.
+    ///
+    /// corosync up to 3.1.10 has ghosts
+    /// ([corosync 828](https://github.com/corosync/corosync/issues/828), mended upstream in July 2026, in no release when this was
+    /// written; B26). With a daemon that has none this yields nothing.
+    pub fn ghosts<'m>(&self, members: &'m [Member]) -> impl Iterator<Item = Member> + use<'a, 'm> {
+        let nodes = self.members;
+        members.iter().filter(move |member| !nodes.contains(&member.node())).copied()
+    }
+
     /// Copies the ring into one that can be kept.
     pub fn into_owned(self) -> OwnedRing {
         OwnedRing { id: self.id, members: self.members.to_vec() }
@@ -117,9 +161,20 @@ impl OwnedRing {
     pub fn members(&self) -> &[NodeId] {
         &self.members
     }
+
+    /// As [`Ring::ghosts`](crate::Ring::ghosts).
+    pub fn ghosts<'r>(&'r self, members: &'r [Member]) -> impl Iterator<Item = Member> + use<'r> {
+        self.as_ring().ghosts(members)
+    }
 }
 
 /// The [rings](crate::Event::TotemConfChg) that a handle hears of.
+///
+/// The daemon sends them to a handle whether it has joined or not. A [`Handle`](crate::Handle) that is connected for a while before it
+/// joins can have a ring in store, and its [`Group`](crate::Group) gets that before the first view, as a C program does. In a
+/// [`Session`](crate::Session) a ring that comes before the first view waits for it, also when the session comes
+/// [back](crate::Reconnect): the first event of a membership is its view. Of several only the last comes, since the others were over
+/// before the membership began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum TotemEvents {
@@ -128,7 +183,7 @@ pub enum TotemEvents {
     /// One for each new ring.
     #[default]
     Changes,
-    /// One for each new ring, and after the own join one for the ring that is there.
+    /// One for each new ring, and with the own join one for the ring that is there.
     #[doc(alias = "CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF")]
     InitialAndChanges,
 }
@@ -136,6 +191,18 @@ pub enum TotemEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ghosts_are_the_members_whose_node_is_not_in_the_ring() {
+        let nodes = [1, 3].map(NodeId::new);
+        let ring = Ring { id: RingId::new(1, nodes[0]), members: &nodes };
+        let members =
+            [(1, 7), (2, 7), (3, 1), (2, 8), (4, 7)].map(|(node, pid)| Member::new(NodeId::new(node), pid));
+        let ghosts = [members[1], members[3], members[4]];
+        assert!(ring.ghosts(&members).eq(ghosts));
+        assert!(ring.into_owned().ghosts(&members).eq(ghosts));
+        assert_eq!(ring.ghosts(&members[..1]).count(), 0);
+    }
 
     #[test]
     fn rings_print_as_corosync_prints_them() {

@@ -5,9 +5,10 @@ use crate::member::{Member, NodeId};
 
 /// A change of a group's membership, and the membership after it.
 ///
-/// The member list is the truth, the lists of those who left and joined say what led to it. Without quorum both
+/// The member list counts, and the lists of those who left and joined say what led to it. Without quorum both
 /// sides of a partition go on, each with a view of its own, and after they merge a node can stand in the left
-/// and in the joined list of neighbouring views (B15).
+/// and in the joined list of neighbouring views (B15). Of nodes that are not there any more the list can keep members:
+/// [`Ring::ghosts`](crate::Ring::ghosts) tells them (B26).
 ///
 /// ```no_run
 /// use cpg::{Event, Group, Limits, OwnedView, View};
@@ -80,7 +81,7 @@ impl<'a> View<'a> {
     }
 
     /// The member with the lowest node, and on it the lowest pid: the same on all members of one view, and so
-    /// a leader that needs no election.
+    /// a leader that needs no election. It can be a ghost, which leads nobody: see [`Ring::ghosts`](crate::Ring::ghosts) (B26).
     pub fn lowest(&self) -> Option<Member> {
         self.members.iter().min().copied()
     }

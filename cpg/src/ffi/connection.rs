@@ -42,7 +42,6 @@ pub(crate) fn connect(
     if open >= Tables::CAPACITY && !options.more_handles {
         return Err(Error::TooManyHandles { open });
     }
-    peer::check_listener(options)?;
     let context = Arc::new(Context::default());
     // Apart, so that nobody sees what libqb does to descriptors meanwhile (A14, A20, A23).
     let make = |left| initialize(left, options, &context, DESCRIPTORS);
@@ -88,6 +87,7 @@ fn initialize(
 ) -> Result<(RawFd, sys::cpg_handle_t)> {
     // libqb closes descriptor 0 when it gets none for its socket, whatever that is of (lib/ipc_setup.c).
     fd::check_free(descriptors).map_err(|error| Error::NoDescriptors(error.into()))?;
+    peer::check_listener(options)?;
     let mut model = trampoline::model(options.totem);
     let mut handle = 0;
     // SAFETY: the model is a cpg_model_v1_data_t and says so in its first member, as C's cast expects, has no flag that libcpg

@@ -68,7 +68,7 @@ impl Handle {
     /// Handles the events of a handle that is in no group: changes of the ring.
     ///
     /// They come to every handle that asked for [`TotemEvents`](crate::TotemEvents), and wait in the daemon's memory until
-    /// they are dispatched (B14). See [`Group::dispatch`](crate::Group::dispatch) for what it returns.
+    /// they are dispatched (B14). Those that wait when the handle joins come to the group before its first view. See [`Group::dispatch`](crate::Group::dispatch) for what it returns.
     ///
     /// # Panics
     /// As [`Group::dispatch`](crate::Group::dispatch).

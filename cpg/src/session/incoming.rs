@@ -12,6 +12,7 @@ use crate::ffi::options::ConnectOptions;
 use crate::group::leave::OwnLeave;
 use crate::member::Member;
 use crate::os::fd;
+use crate::session::early::EarlyRing;
 use crate::session::reconnect::Reconnect;
 use crate::session::rejoin::{Found, Rejoin};
 use crate::session::shared::Shared;
@@ -23,6 +24,7 @@ pub(super) struct Incoming {
     pub(super) membership: Membership,
     pub(super) leave: OwnLeave,
     pub(super) stash: Stash,
+    pub(super) early: EarlyRing,
     /// How the next membership is found when this one is lost; none if no other one follows.
     comeback: Option<Comeback>,
 }
@@ -79,6 +81,7 @@ impl Incoming {
             membership: Membership::Here { events, me, back: false },
             leave: OwnLeave::default(),
             stash: Stash::default(),
+            early: EarlyRing::default(),
             comeback,
         }
     }
@@ -90,7 +93,7 @@ impl Incoming {
             Membership::Away { untold, .. } => untold.is_some(),
             Membership::Over { told, .. } => !told,
         };
-        news || !self.stash.is_empty()
+        news || !self.stash.is_empty() || self.early.is_due()
     }
 
     /// An error that a dispatch or a count has met: the membership is lost, over, or neither.
@@ -148,6 +151,7 @@ impl Incoming {
         match entered {
             Ok((events, me)) => {
                 self.membership = Membership::Here { events, me, back: true };
+                self.early.reset();
                 if let Some(comeback) = &self.comeback {
                     comeback.bell.take();
                 }

@@ -15,10 +15,15 @@ use crate::session::sent::Sent;
 /// **Somebody must dispatch**, or it is never resolved: another thread, another task, or this one between two looks at
 /// [`outcome`](Self::outcome).
 ///
-/// It is resolved when the own delivery has been dispatched, which means that all who stay in this member's view deliver the
-/// message too, in its place in the order; the handler of that event has then run. It fails when the membership ends first, and
-/// when the daemon has dropped the message (B17): then the message comes back as
+/// It is resolved when the own delivery has been dispatched; the handler of that event has then run. It fails when the membership ends
+/// first, and when the daemon has dropped the message (B17): then the message comes back as
 /// [`Event::Undelivered`](crate::Event::Undelivered) too.
+///
+/// **Delivered means that the message has its place in the order, and not that others have it** (B28). Members who stay with this one
+/// deliver it in that place. But this node may have been paused or cut off without knowing it yet, or the daemons of the others may
+/// not know this node yet after a merge: then the message has come back in a view with others, and reaches none of them. A program that
+/// must not lose an acknowledged change waits for the answers of a majority:
+/// [what delivered means](crate::guide::promises#what-delivered-means).
 ///
 /// A ticket has no part in the message: messages are told apart by their order, and by their bytes should one be missing. It can
 /// be made at any time from the token of the message, as often as one likes, and each says the same.

@@ -47,6 +47,11 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
             incoming.stash.rest(sender, &dispatching.settled, progress, handler);
             return Ok(Taken::Something);
         }
+        if let Some(ring) = incoming.early.take() {
+            progress.count();
+            handler(sender, Event::TotemConfChg(ring.as_ring()));
+            return Ok(Taken::Something);
+        }
         let outbox = shared.outbox();
         outbox.retry(&shared.wire());
         match outbox.look(dispatching.settled.get()) {
@@ -96,7 +101,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
     #[inline]
     fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Taken> {
         let Self { sender, incoming, dispatching, handler, .. } = self;
-        let Incoming { membership, leave, stash, .. } = &mut **incoming;
+        let Incoming { membership, leave, stash, early, .. } = &mut **incoming;
         let Membership::Here { events, me, back } = membership else { return Ok(Taken::Nothing) };
         let (me, shared) = (*me, sender.shared());
         let taken = events.dispatch_one(&me, &mut counted, &mut |event| match event {
@@ -105,6 +110,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
             }
             Event::ConfChg(view) => {
                 leave.note(&view);
+                early.begin();
                 let event = if std::mem::take(back) {
                     shared.outbox().reopen(&shared.wire());
                     Event::Rejoined(Rejoined { generation: shared.outbox().generation(), view })
@@ -114,6 +120,8 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
                 progress.count();
                 handler(sender, event);
             }
+            // The first event of a membership is its view.
+            Event::TotemConfChg(ring) if early.keep(ring) => {}
             event => {
                 progress.count();
                 handler(sender, event);

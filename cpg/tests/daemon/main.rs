@@ -21,6 +21,7 @@ mod facts_b_sending;
 mod facts_b_waiting;
 mod facts_b_zero_copy;
 mod facts_c_clients;
+mod ghosts;
 mod interop;
 mod lag;
 mod lifecycle;

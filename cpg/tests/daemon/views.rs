@@ -1,7 +1,9 @@
 //! Views of real groups, and what they can be asked.
 
-use crate::support::{Members, deadline, join, name, pump, views};
-use cpg::{Event, Limits, Member, NodeId};
+use std::os::fd::AsFd as _;
+
+use crate::support::{Members, deadline, join, name, pump, readable, views, wait_for};
+use cpg::{Event, Handle, Limits, Member, NodeId, OwnedEvent, Session};
 use testcluster::Cluster;
 
 #[test]
@@ -72,4 +74,31 @@ fn all_members_agree_on_the_lowest() {
         assert_eq!(views(&events).next().unwrap().lowest().map(|member| member.node()), Some(NodeId::new(2)));
         assert_eq!(group.dispatch(Limits::available(), |_, _| panic!()).unwrap(), 0);
     }
+}
+
+/// Connects on node 1, and changes the ring before this handle has joined.
+fn handle_with_a_ring(cluster: &Cluster, change: impl FnOnce(&Cluster)) -> Handle {
+    let handle = cluster.on(1, || Handle::connect().unwrap());
+    change(cluster);
+    wait_for("the ring", || readable(handle.as_fd()).then_some(()));
+    handle
+}
+
+#[test]
+fn a_session_begins_with_its_view_and_a_group_with_what_c_has() {
+    let cluster = Cluster::start(2).unwrap();
+    let handle = handle_with_a_ring(&cluster, |cluster| cluster.kill(2).unwrap());
+    let mut group = handle.join("rings").unwrap();
+    let events = pump(&mut group, |events| events.len() == 2);
+    assert!(matches!(events[..], [OwnedEvent::TotemConfChg(_), OwnedEvent::ConfChg(_)]), "{events:?}");
+    group.leave().unwrap();
+
+    let handle = handle_with_a_ring(&cluster, |cluster| cluster.restart(2).unwrap());
+    let mut session = Session::options().join_on(handle, "rings").unwrap();
+    let mut next = || session.recv_until(deadline()).unwrap().expect("it comes");
+    let (first, second) = (next(), next());
+    assert!(matches!(&first, OwnedEvent::ConfChg(view) if view.is_first()), "{first:?}");
+    let OwnedEvent::TotemConfChg(ring) = second else { panic!("{second:?}") };
+    assert_eq!(ring.members(), [1, 2].map(NodeId::new));
+    session.leave().unwrap();
 }

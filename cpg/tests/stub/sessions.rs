@@ -5,10 +5,10 @@ use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use cpg::{CsError, Error, Limits, OwnedEvent, Reconnect, Session};
-use cpg_sys::{CS_ERR_LIBRARY, CS_ERR_NO_MEMORY};
+use cpg_sys::{CPG_REASON_JOIN, CS_ERR_LIBRARY, CS_ERR_NO_MEMORY, CS_OK};
 
-use crate::join_session;
-use crate::stub::{self, SOUND};
+use crate::stub::{self, List, NODE, SOUND, Stub};
+use crate::{NONE, address, join_session, short_name};
 
 #[test]
 fn any_size_of_message_that_libcpg_names_is_borne() {
@@ -82,4 +82,105 @@ fn an_error_that_ends_the_search_for_the_daemon_is_why_nothing_can_be_sent() {
     assert_eq!(*message.error(), error);
     assert_eq!(session.send(b"x").unwrap_err(), error);
     assert_eq!(session.sender().try_send(b"x").unwrap_err(), error);
+}
+
+/// Two rings, which libcpg tells a handle of before it joins, then the first view, a ring and a message.
+fn begin_with_rings(stub: Stub) {
+    for seq in [1, 2] {
+        stub.plan(move |stub| {
+            stub.totem_confchg(seq, NODE, List::Of(&[NODE]));
+            CS_OK
+        });
+    }
+    stub.plan(|stub| {
+        let me = [address(NODE, std::process::id(), CPG_REASON_JOIN)];
+        stub.confchg(Some(&short_name()), [List::Of(&me), NONE, List::Of(&me)]);
+        CS_OK
+    });
+    stub.plan(|stub| {
+        stub.totem_confchg(3, NODE, List::Of(&[NODE]));
+        CS_OK
+    });
+    stub.plan(|stub| {
+        stub.deliver(Some(&short_name()), (NODE, 1), &mut []);
+        CS_OK
+    });
+    stub.plan(|_| CS_ERR_LIBRARY);
+}
+
+#[test]
+fn the_first_event_of_a_membership_is_its_view_and_the_ring_that_came_before_follows_it() {
+    stub::on_join("rings first", begin_with_rings);
+    let reconnect = Reconnect::new().pauses(Duration::from_millis(1), Duration::from_millis(1));
+    let mut session = Session::options().reconnect(reconnect).join("rings first").unwrap();
+    // One by one: what waits is not forgotten between two dispatches.
+    let mut next = || session.recv_until(Instant::now() + Duration::from_secs(30)).unwrap().unwrap();
+    for generation in 1..4 {
+        match next() {
+            OwnedEvent::ConfChg(view) if generation == 1 => assert!(view.is_first()),
+            OwnedEvent::Rejoined(back) if generation > 1 => assert_eq!(back.generation(), generation),
+            other => panic!("{other:?}"),
+        }
+        // The first one was over when the membership began.
+        for seq in [2, 3] {
+            let event = next();
+            assert!(matches!(&event, OwnedEvent::TotemConfChg(ring) if ring.id().seq() == seq), "{event:?}");
+        }
+        assert!(matches!(next(), OwnedEvent::Deliver(_)));
+        assert!(matches!(next(), OwnedEvent::Lost(lost) if lost.generation() == generation));
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn in_tasks_too_the_first_event_of_a_membership_is_its_view() {
+    use OwnedEvent::{ConfChg, Deliver, Lost, Rejoined, TotemConfChg};
+
+    stub::on_join("rings in tasks", begin_with_rings);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let reconnect = Reconnect::new().pauses(Duration::from_millis(1), Duration::from_millis(1));
+        let options = cpg::tokio::Session::options().reconnect(reconnect);
+        let mut session = options.join("rings in tasks").await.unwrap();
+        for generation in 1..3 {
+            let mut heard = Vec::new();
+            for _ in 0..5 {
+                let event = tokio::time::timeout(Duration::from_secs(30), session.recv()).await;
+                heard.push(event.expect("what waits is told").unwrap());
+            }
+            let [first, TotemConfChg(two), TotemConfChg(three), Deliver(_), Lost(_)] = &heard[..] else {
+                panic!("{heard:?}")
+            };
+            assert!(matches!((first, generation), (ConfChg(_), 1) | (Rejoined(_), 2)), "{first:?}");
+            assert_eq!([two, three].map(|ring| ring.id().seq()), [2, 3]);
+        }
+    });
+}
+
+/// The rings of a membership that is lost before its view are its own.
+#[test]
+fn rings_of_a_membership_without_a_view_are_not_told() {
+    static LOSES: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
+    stub::on_join("rings alone", |stub| {
+        if LOSES.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            stub.plan(|stub| {
+                stub.totem_confchg(9, NODE, List::Of(&[NODE]));
+                CS_OK
+            });
+            stub.plan(|_| CS_ERR_LIBRARY);
+        } else {
+            begin_with_rings(stub);
+        }
+    });
+    let reconnect = Reconnect::new().pauses(Duration::from_millis(1), Duration::from_millis(1));
+    let mut session = Session::options().reconnect(reconnect).join("rings alone").unwrap();
+    let mut rings = Vec::new();
+    loop {
+        match session.recv_until(Instant::now() + Duration::from_secs(30)).unwrap().unwrap() {
+            OwnedEvent::TotemConfChg(ring) => rings.push(ring.id().seq()),
+            OwnedEvent::Deliver(_) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(rings, [2, 3]);
 }

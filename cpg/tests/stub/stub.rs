@@ -19,6 +19,7 @@ use cpg_sys::*;
 /// The node that every connection is on.
 pub const NODE: u32 = 1;
 
+type Work = fn(Stub);
 type Plan<R = cs_error_t> = Box<dyn FnOnce(Stub) -> R + Send>;
 
 struct State {
@@ -113,8 +114,17 @@ pub fn first_replies(replies: Replies) {
 
 /// What the next connect of this thread does before it returns.
 #[allow(dead_code, reason = "each program uses a part")]
-pub fn on_open(work: fn(Stub)) {
+pub fn on_open(work: Work) {
     ON_OPEN.set(Some(work));
+}
+
+/// What each join of a group does before it returns, on whatever thread.
+static ON_JOIN: Mutex<BTreeMap<&str, Work>> = Mutex::new(BTreeMap::new());
+
+/// Has each join of the group do this before it returns, on whatever thread.
+#[allow(dead_code, reason = "each program uses a part")]
+pub fn on_join(group: &'static str, work: Work) {
+    ON_JOIN.lock().unwrap().insert(group, work);
 }
 
 /// A connection, as libcpg has it. It can be used after it was closed.
@@ -381,7 +391,16 @@ pub unsafe extern "C" fn cpg_dispatch(handle: cpg_handle_t, flags: cs_dispatch_f
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_join(handle: cpg_handle_t, group: *const cpg_name) -> cs_error_t {
-    request(handle, |state| state.group = get(group))
+    let name = get(group);
+    let code = request(handle, |state| state.group = name);
+    let bytes: Vec<u8> =
+        name.value.iter().map(|char| char.to_ne_bytes()[0]).take(name.length as usize).collect();
+    let work = std::str::from_utf8(&bytes).ok().and_then(|name| ON_JOIN.lock().unwrap().get(name).copied());
+    if let Some(work) = work {
+        let callbacks = table().handles[&handle].callbacks;
+        work(Stub { handle, callbacks });
+    }
+    code
 }
 
 #[unsafe(no_mangle)]

@@ -1,17 +1,20 @@
 //! What a client knows of itself, and writes down.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cpg::{Error, Event, Member};
 use cpg_checker::record::{self, Change, Ending, Fate, MessageId, Record, Ring, View};
 
 use super::say;
+use super::watchdog::{Watch, Watchdog};
 use crate::message;
 
 /// What is written at once at least, if nothing asks for less.
@@ -29,12 +32,26 @@ pub struct Book {
     last: AtomicBool,
     stall: AtomicU32,
     next_seq: AtomicU32,
+    watchdog: Watchdog,
+    /// The process that has made it.
+    pid: u32,
+    fork: [AtomicBool; 2],
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Where a client forks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Between,
+    Handler,
 }
 
 #[derive(Debug, Default)]
 struct State {
     incarnation: u32,
     members: Vec<Member>,
+    /// The ring after the last view but for those of the next one, where the client is told of rings.
+    ring: Option<cpg::OwnedRing>,
     /// Own messages whose fate is not known in full.
     open: HashMap<u32, Open>,
     /// Last messages that were delivered, and how many there are to be.
@@ -71,6 +88,46 @@ impl Book {
             last: AtomicBool::new(false),
             stall: AtomicU32::new(0),
             next_seq: AtomicU32::new(0),
+            watchdog: Watchdog::default(),
+            pid: std::process::id(),
+            fork: Default::default(),
+            threads: Mutex::default(),
+        }
+    }
+
+    pub fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    /// Watches the calling thread or task.
+    pub fn watch(&self, name: &'static str) -> Watch {
+        self.watchdog.watch(name)
+    }
+
+    pub fn want_fork(&self, place: Place) {
+        self.fork[place as usize].store(true, Ordering::SeqCst);
+    }
+
+    /// Whether to fork here, which is then done.
+    pub fn takes_fork(&self, place: Place) -> bool {
+        self.fork[place as usize].swap(false, Ordering::SeqCst)
+    }
+
+    /// False in a child.
+    pub fn is_parent(&self) -> bool {
+        std::process::id() == self.pid
+    }
+
+    /// A thread that is to end before the process does.
+    pub fn wait_for(&self, thread: JoinHandle<()>) {
+        lock(&self.threads).push(thread);
+    }
+
+    /// Waits for those threads.
+    pub fn wait_for_threads(&self) {
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads {
+            thread.join().expect("a panic ends the process");
         }
     }
 
@@ -128,11 +185,17 @@ impl Book {
         (millis > 0).then(|| Duration::from_millis(millis.into()))
     }
 
-    /// The state on a line: open messages, and the view.
+    /// What the daemon has listed.
+    pub fn listed(&self, members: BTreeSet<Member>) {
+        lock(&self.state).members = members.into_iter().collect();
+    }
+
+    /// The state on a line: open messages, and the view without ghosts (B26).
     pub fn look(&self) -> String {
         let state = lock(&self.state);
         let mut line = format!("state {}", state.open.len());
-        for member in &state.members {
+        let ghosts: Vec<Member> = state.ring.iter().flat_map(|ring| ring.ghosts(&state.members)).collect();
+        for member in state.members.iter().filter(|member| !ghosts.contains(member)) {
             write!(line, " {member}").expect("a String takes everything");
         }
         line
@@ -148,6 +211,7 @@ impl Book {
     pub fn end(&self, ending: Ending, queued: bool) {
         let mut state = lock(&self.state);
         state.members.clear();
+        state.ring = None;
         if !queued {
             state.open.clear();
         }
@@ -198,10 +262,7 @@ impl Book {
         match event {
             Event::Deliver(message) => self.deliver(message.payload(), message.sender()),
             Event::ConfChg(view) => self.view(*view),
-            Event::TotemConfChg(ring) => {
-                let id = ring.id();
-                self.write(&Record::Totem(Ring { seq: id.seq(), node: id.node().get() }));
-            }
+            Event::TotemConfChg(ring) => self.ring(&ring.into_owned()),
             Event::Undelivered(message) => self.back(message),
             Event::Lost(_) => self.end(Ending::Lost, true),
             Event::Rejoined(back) => {
@@ -224,6 +285,7 @@ impl Book {
     /// As [`event`](Self::event), of a new ring.
     pub fn ring(&self, ring: &cpg::OwnedRing) {
         self.write(&Record::Totem(Ring { seq: ring.id().seq(), node: ring.id().node().get() }));
+        lock(&self.state).ring = Some(ring.clone());
     }
 
     fn deliver(&self, payload: &[u8], sender: Member) {

@@ -3,10 +3,13 @@
 //! It is told what to do on its standard input, a word a line, and answers on its standard output.
 
 mod book;
+mod child;
+mod list;
 mod plain;
 mod queued;
 mod tasks;
 mod tickets;
+mod watchdog;
 mod whole;
 
 use std::fs::File;
@@ -20,7 +23,7 @@ use cpg_checker::record::{Ending, Record};
 use crate::Result;
 use crate::random::Random;
 use crate::style::{Back, Kind, Style};
-use book::Book;
+use book::{Book, Place};
 
 /// How long a client handles events before it looks whether there is something else to do.
 const TICK: Duration = Duration::from_millis(10);
@@ -78,9 +81,12 @@ pub fn run(task: &Task) -> Result<()> {
     book.write(&Record::Hello {
         client: task.client,
         launch: task.launch,
-        group: task.style.packed.into(),
+        group: if task.style.joins() { task.style.packed.into() } else { u8::MAX },
         queued: task.style.is_queued(),
     });
+    child::bear_signals()?;
+    let for_watchdog = Arc::clone(&book);
+    std::thread::spawn(move || say(&format!("hangs {}", for_watchdog.watchdog().run(watchdog::HANG))));
     let for_input = Arc::clone(&book);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
@@ -94,7 +100,9 @@ pub fn run(task: &Task) -> Result<()> {
         Kind::Whole => whole::run(task, &book),
         Kind::Split => queued::run(task, &book)?,
         Kind::Tokio => tasks::run(task, &book)?,
+        Kind::List => list::run(task, &book),
     }
+    book.wait_for_threads();
     book.write(&Record::Bye);
     book.flush();
     say("bye");
@@ -113,6 +121,8 @@ fn obey(book: &Book, line: &str) {
         "last" => book.want_last(value),
         "stop" => book.stop(),
         "stall" => book.stall(value),
+        "fork" => book.want_fork(if value == 0 { Place::Between } else { Place::Handler }),
+        "paused" => book.watchdog().set_paused(value != 0),
         "look" => say(&book.look()),
         _ => eprintln!("not understood: {line}"),
     }

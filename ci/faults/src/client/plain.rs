@@ -1,11 +1,13 @@
 //! Clients with a plain group: everything on one thread.
 
 use std::ops::ControlFlow::{Break, Continue};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cpg::{Event, Group, Limits, Link, OwnedEvent};
 
 use super::book::Book;
+use super::child;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, connect, ending, lost};
 use crate::style::Kind;
 
@@ -38,7 +40,7 @@ fn send_last(link: &Link, book: &Book) -> bool {
 }
 
 /// Handles events for a moment; an error ends the membership.
-fn handle(group: &mut Group, task: &Task, book: &Book, traffic: &mut Traffic) -> cpg::Result<()> {
+fn handle(group: &mut Group, task: &Task, book: &Arc<Book>, traffic: &mut Traffic) -> cpg::Result<()> {
     let until = Instant::now() + TICK;
     let me = group.me();
     if task.style.kind == Kind::Recv {
@@ -47,15 +49,19 @@ fn handle(group: &mut Group, task: &Task, book: &Book, traffic: &mut Traffic) ->
         }
         return Ok(());
     }
-    group.run(Limits::forever().until(until), |link, event| {
+    let handled = group.run(Limits::forever().until(until), |link, event| {
+        if child::in_handler(book, || link.send(child::MESSAGE)) {
+            return Continue(());
+        }
         book.event(&event, me);
         let quiet = book.is_quiet();
         if !quiet && matches!(event, Event::Deliver(_)) && traffic.random.one_in(16) {
             send(link, book, traffic);
         }
         if traffic.random.one_in(200) { Break(()) } else { Continue(()) }
-    })?;
-    Ok(())
+    });
+    child::after(book, &handled, || group.dispatch(Limits::available(), |_, _| ()));
+    handled.map(drop)
 }
 
 fn owned(event: &OwnedEvent, book: &Book, me: cpg::Member) {
@@ -68,10 +74,12 @@ fn owned(event: &OwnedEvent, book: &Book, me: cpg::Member) {
 }
 
 /// Until it is told to stop.
-pub fn run(task: &Task, book: &Book) {
+pub fn run(task: &Task, book: &Arc<Book>) {
     let mut traffic = Traffic::new(task);
     let mut sent_last = false;
+    let watch = book.watch("the thread");
     while !book.is_stopping() {
+        watch.beat("joins");
         let Ok(mut group) = connect().join_until(task.group(), Instant::now() + JOIN) else {
             std::thread::sleep(TICK);
             continue;
@@ -81,6 +89,16 @@ pub fn run(task: &Task, book: &Book) {
         let error = loop {
             if let Some(time) = book.take_stall() {
                 std::thread::sleep(time);
+            }
+            watch.beat("dispatches");
+            // One that has no handler forks between.
+            let forks = child::between(book)
+                || (task.style.kind == Kind::Recv && child::in_handler(book, || group.send(child::MESSAGE)));
+            if forks {
+                child::tried(&group.send(child::MESSAGE));
+                child::tried(&group.dispatch(Limits::available(), |_, _| ()));
+                drop(group);
+                child::done();
             }
             if let Err(error) = handle(&mut group, task, book, &mut traffic) {
                 break Some(error);
@@ -98,6 +116,7 @@ pub fn run(task: &Task, book: &Book) {
                 break None;
             }
         };
+        watch.beat("leaves");
         let ended = if let Some(error) = error {
             lost(&error)
         } else {

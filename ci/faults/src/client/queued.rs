@@ -10,6 +10,7 @@ use std::ops::ControlFlow::Continue;
 use cpg::{Limits, Sender};
 
 use super::book::Book;
+use super::child;
 use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 use crate::Result;
@@ -27,7 +28,9 @@ struct Sending {
 
 impl Sending {
     fn run(mut self) -> (Traffic, bool) {
+        let watch = self.book.watch("the sending thread");
         while !self.over.load(Ordering::SeqCst) {
+            watch.beat("sends");
             self.tickets.look(&self.book);
             if !self.book.is_quiet() {
                 while let Some(len) = self.traffic.due() {
@@ -40,7 +43,7 @@ impl Sending {
             }
             thread::sleep(TICK / 2);
         }
-        self.tickets.finish(&self.book);
+        self.tickets.finish(&self.book, &watch);
         (self.traffic, self.sent_last)
     }
 
@@ -73,7 +76,9 @@ impl Sending {
 pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
     let mut traffic = Traffic::new(task);
     let mut sent_last = false;
+    let watch = book.watch("the dispatching thread");
     while !book.is_stopping() {
+        watch.beat("joins");
         let Ok(session) = task.options().join_until(task.group(), Instant::now() + JOIN) else {
             thread::sleep(TICK);
             continue;
@@ -95,10 +100,22 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
             if let Some(time) = book.take_stall() {
                 thread::sleep(time);
             }
+            watch.beat("dispatches");
+            if child::between(book) {
+                child::tried(&receiver.sender().send(child::MESSAGE));
+                child::tried(&receiver.sender().try_send(child::MESSAGE));
+                child::tried(&receiver.dispatch(Limits::available(), |_, _| ()));
+                drop(receiver);
+                child::done();
+            }
             let handled = receiver.run(Limits::forever().until(Instant::now() + TICK), |link, event| {
+                if child::in_handler(book, || link.try_send(child::MESSAGE)) {
+                    return Continue(());
+                }
                 book.event(&event, link.me());
                 Continue::<()>(())
             });
+            child::after(book, &handled, || receiver.dispatch(Limits::available(), |_, _| ()));
             if let Err(error) = handled {
                 break Some(error);
             }
@@ -108,6 +125,7 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
                 break None;
             }
         };
+        watch.beat("leaves");
         let ended = if let Some(error) = error {
             lost(&error)
         } else {
@@ -115,6 +133,7 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
             ending(&receiver.leave_until(Instant::now() + LEAVE, |_, event| book.event(&event, me)))
         };
         over.store(true, Ordering::SeqCst);
+        watch.rest();
         (traffic, sent_last) = sending.join().map_err(|_| "the sending thread panicked")?;
         book.end(ended, true);
     }

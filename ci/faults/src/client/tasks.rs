@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use cpg::tokio::{Sender, SessionOptions};
 
 use super::book::Book;
+use super::child;
 use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 use crate::Result;
@@ -20,7 +21,9 @@ pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
 async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
     let mut traffic = Traffic::new(task);
     let mut sent_last = false;
+    let watch = book.watch("the dispatching task");
     while !book.is_stopping() {
+        watch.beat("joins");
         let options = SessionOptions::from(task.options());
         let Ok(session) = options.join_until(task.group(), Instant::now() + JOIN).await else {
             tokio::time::sleep(TICK).await;
@@ -42,8 +45,28 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
             if let Some(time) = book.take_stall() {
                 tokio::time::sleep(time).await;
             }
-            let handled = receiver.dispatch(|link, event| book.event(&event, link.me()));
-            if let Ok(Err(error)) = tokio::time::timeout(TICK, handled).await {
+            watch.beat("dispatches");
+            if child::between(book) {
+                child::tried(&receiver.sender().try_send(child::MESSAGE));
+                child::tried(&at_once(receiver.sender().send(child::MESSAGE)).await);
+                child::tried(&at_once(receiver.dispatch(|_, _| ())).await);
+                drop(receiver);
+                child::done();
+            }
+            let handled = receiver.dispatch(|link, event| {
+                if !child::in_handler(book, || link.try_send(child::MESSAGE)) {
+                    book.event(&event, link.me());
+                }
+            });
+            let handled = tokio::time::timeout(TICK, handled).await;
+            if !book.is_parent() {
+                if let Ok(handled) = &handled {
+                    child::tried(handled);
+                }
+                child::tried(&at_once(receiver.dispatch(|_, _| ())).await);
+                child::done();
+            }
+            if let Ok(Err(error)) = handled {
                 break Some(error);
             }
             book.flush();
@@ -51,6 +74,7 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
                 break None;
             }
         };
+        watch.beat("leaves");
         let ended = if let Some(error) = error {
             lost(&error)
         } else {
@@ -59,10 +83,21 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
             ending(&left.await)
         };
         over.store(true, Ordering::SeqCst);
+        watch.rest();
         (traffic, sent_last) = sending.await?;
         book.end(ended, true);
     }
     Ok(())
+}
+
+/// What a future says in a child, where nobody wakes a task.
+async fn at_once<T>(future: impl Future<Output = cpg::Result<T>>) -> cpg::Result<()> {
+    let mut future = std::pin::pin!(future);
+    let now = std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await;
+    match now {
+        std::task::Poll::Ready(result) => result.map(drop),
+        std::task::Poll::Pending => Ok(()),
+    }
 }
 
 /// The task that sends.
@@ -77,7 +112,9 @@ struct Sending {
 
 impl Sending {
     async fn run(mut self) -> (Traffic, bool) {
+        let watch = self.book.watch("the sending task");
         while !self.over.load(Ordering::SeqCst) {
+            watch.beat("sends");
             self.tickets.look(&self.book);
             if !self.book.is_quiet() {
                 while let Some(len) = self.traffic.due() {
@@ -90,7 +127,7 @@ impl Sending {
             }
             tokio::time::sleep(TICK / 2).await;
         }
-        self.tickets.finish_in_task(&self.book).await;
+        self.tickets.finish_in_task(&self.book, &watch).await;
         (self.traffic, self.sent_last)
     }
 

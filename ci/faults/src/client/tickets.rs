@@ -6,6 +6,7 @@ use cpg::Ticket;
 
 use super::LEAVE;
 use super::book::Book;
+use super::watchdog::Watch;
 
 /// Tickets that have not said anything, with the numbers of their messages.
 #[derive(Default)]
@@ -28,8 +29,9 @@ impl Tickets {
     }
 
     /// Waits for the rest, when the membership has ended.
-    pub fn finish(self, book: &Book) {
+    pub fn finish(self, book: &Book, watch: &Watch) {
         for (seq, ticket) in self.0 {
+            watch.beat("waits for a ticket");
             match ticket.wait_until(Instant::now() + LEAVE) {
                 Err(cpg::Error::TimedOut { .. }) => silent(seq),
                 outcome => book.ticket(seq, outcome.is_ok()),
@@ -38,8 +40,9 @@ impl Tickets {
     }
 
     /// As [`finish`](Self::finish), in a task.
-    pub async fn finish_in_task(self, book: &Book) {
+    pub async fn finish_in_task(self, book: &Book, watch: &Watch) {
         for (seq, ticket) in self.0 {
+            watch.beat("waits for a ticket");
             match tokio::time::timeout(LEAVE, ticket).await {
                 Ok(outcome) => book.ticket(seq, outcome.is_ok()),
                 Err(_) => silent(seq),

@@ -1,11 +1,13 @@
 //! Clients with a whole session: everything on one thread, and no send that waits.
 
 use std::ops::ControlFlow::{Break, Continue};
+use std::sync::Arc;
 use std::time::Instant;
 
 use cpg::{Event, Limits, Sender, Session};
 
 use super::book::Book;
+use super::child;
 use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 
@@ -34,27 +36,33 @@ fn send_due(sender: &Sender, book: &Book, tickets: &mut Tickets, traffic: &mut T
 /// Handles events for a moment; an error ends the membership.
 fn handle(
     session: &mut Session,
-    book: &Book,
+    book: &Arc<Book>,
     tickets: &mut Tickets,
     traffic: &mut Traffic,
 ) -> cpg::Result<()> {
     let limits = Limits::forever().until(Instant::now() + TICK);
-    session.run(limits, |sender, event| {
+    let handled = session.run(limits, |sender, event| {
+        if child::in_handler(book, || sender.try_send(child::MESSAGE)) {
+            return Continue(());
+        }
         book.event(&event, sender.me());
         let quiet = book.is_quiet();
         if !quiet && matches!(event, Event::Deliver(_)) && traffic.random.one_in(16) {
             send_due(sender, book, tickets, traffic);
         }
         if traffic.random.one_in(200) { Break(()) } else { Continue(()) }
-    })?;
-    Ok(())
+    });
+    child::after(book, &handled, || session.dispatch(Limits::available(), |_, _| ()));
+    handled.map(drop)
 }
 
 /// Until it is told to stop.
-pub fn run(task: &Task, book: &Book) {
+pub fn run(task: &Task, book: &Arc<Book>) {
     let mut traffic = Traffic::new(task);
     let mut sent_last = false;
+    let watch = book.watch("the thread");
     while !book.is_stopping() {
+        watch.beat("joins");
         let Ok(mut session) = task.options().join_until(task.group(), Instant::now() + JOIN) else {
             std::thread::sleep(TICK);
             continue;
@@ -65,6 +73,13 @@ pub fn run(task: &Task, book: &Book) {
         let error = loop {
             if let Some(time) = book.take_stall() {
                 std::thread::sleep(time);
+            }
+            watch.beat("dispatches");
+            if child::between(book) {
+                child::tried(&session.send(child::MESSAGE));
+                child::tried(&session.dispatch(Limits::available(), |_, _| ()));
+                drop(session);
+                child::done();
             }
             if let Err(error) = handle(&mut session, book, &mut tickets, &mut traffic) {
                 break Some(error);
@@ -83,6 +98,7 @@ pub fn run(task: &Task, book: &Book) {
                 break None;
             }
         };
+        watch.beat("leaves");
         let ended = if let Some(error) = error {
             lost(&error)
         } else {
@@ -90,7 +106,8 @@ pub fn run(task: &Task, book: &Book) {
                 &session.leave_until(Instant::now() + LEAVE, |sender, event| book.event(&event, sender.me())),
             )
         };
-        tickets.finish(book);
+        watch.beat("waits for tickets");
+        tickets.finish(book, &watch);
         book.end(ended, true);
     }
 }

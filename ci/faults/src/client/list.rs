@@ -1,0 +1,48 @@
+//! Clients that are in no group, and ask the daemon all the while what groups there are and who is in them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cpg::{Handle, Member, Process, Result};
+
+use super::book::Book;
+use super::{TICK, Task};
+use crate::random::Random;
+
+/// The longest time between two lists.
+const PAUSE: u64 = 30;
+
+/// All processes of all groups, asked for in both ways.
+fn list(handle: &Handle) -> Result<BTreeSet<Member>> {
+    let all = handle.processes()?.collect::<Result<Vec<Process>>>()?;
+    let once: BTreeSet<&Process> = all.iter().collect();
+    assert_eq!(once.len(), all.len(), "a process is listed twice: {all:?}");
+    for name in handle.groups()?.collect::<Result<Vec<_>>>()? {
+        handle.members_of(&name)?;
+    }
+    Ok(all.into_iter().map(|process| process.member()).collect())
+}
+
+/// Until it is told to stop.
+pub fn run(task: &Task, book: &Book) {
+    let mut random = Random::new(task.seed ^ u64::from(task.client));
+    let watch = book.watch("the lister");
+    while !book.is_stopping() {
+        watch.beat("connects");
+        let Ok(handle) = Handle::connect() else {
+            std::thread::sleep(TICK);
+            continue;
+        };
+        while !book.is_stopping() {
+            watch.beat("lists");
+            let Ok(members) = list(&handle) else { break };
+            book.listed(members);
+            // Some connections make one list, and some many.
+            if random.one_in(10) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(random.range(0, PAUSE)));
+        }
+        watch.beat("closes");
+    }
+}

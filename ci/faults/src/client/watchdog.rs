@@ -1,0 +1,141 @@
+//! What is a hang: a thread that should go on, and does not while this process runs.
+//!
+//! Time is counted in looks of a thread that does nothing but look. It is held up as the others are: by a machine that is too busy,
+//! and by who stops the process. While the daemon is paused nothing is counted, since requests wait for it without a limit (B16).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// The time between two looks.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// The silence that is a hang. Nothing takes half as long that has a limit.
+pub const HANG: Duration = Duration::from_secs(30);
+
+/// A silence, of which a look counts for no more than a [`TICK`].
+#[derive(Debug, Default)]
+pub struct Silence {
+    length: Duration,
+    last: Option<Instant>,
+}
+
+impl Silence {
+    /// It goes on, and is so long now.
+    pub fn grows(&mut self) -> Duration {
+        let now = Instant::now();
+        let since = self.last.replace(now).map_or(Duration::ZERO, |last| now - last);
+        self.length += since.min(TICK);
+        self.length
+    }
+}
+
+/// A thread or a task that says that it goes on.
+#[derive(Debug)]
+pub struct Watch(Arc<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    name: &'static str,
+    beats: AtomicU64,
+    doing: Mutex<&'static str>,
+    /// It waits for another one, which is watched.
+    rests: AtomicBool,
+}
+
+impl Watch {
+    /// It goes on, with this.
+    pub fn beat(&self, doing: &'static str) {
+        *self.0.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
+        self.0.rests.store(false, Ordering::Relaxed);
+        self.0.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It waits for one that is watched itself.
+    pub fn rest(&self) {
+        self.0.rests.store(true, Ordering::Relaxed);
+    }
+}
+
+/// All that are watched in this process.
+#[derive(Debug, Default)]
+pub struct Watchdog {
+    slots: Mutex<Vec<Weak<Slot>>>,
+    paused: AtomicBool,
+}
+
+impl Watchdog {
+    /// One more.
+    pub fn watch(&self, name: &'static str) -> Watch {
+        let slot = Arc::new(Slot {
+            name,
+            beats: AtomicU64::new(0),
+            doing: Mutex::new("begins"),
+            rests: AtomicBool::new(false),
+        });
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&slot));
+        Watch(slot)
+    }
+
+    /// The daemon is paused, or goes on.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// Looks until one has been silent for so long, and returns which, and where.
+    pub fn run(&self, hang: Duration) -> String {
+        let mut seen: Vec<(Weak<Slot>, u64, Silence)> = Vec::new();
+        loop {
+            std::thread::sleep(TICK);
+            let news = std::mem::take(&mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner));
+            seen.extend(news.into_iter().map(|slot| (slot, 0, Silence::default())));
+            seen.retain(|(slot, ..)| slot.strong_count() > 0);
+            let paused = self.paused.load(Ordering::SeqCst);
+            for (slot, beats, silence) in &mut seen {
+                let Some(slot) = slot.upgrade() else { continue };
+                let now = slot.beats.load(Ordering::Relaxed);
+                if paused || now != *beats || slot.rests.load(Ordering::Relaxed) {
+                    (*beats, *silence) = (now, Silence::default());
+                } else if silence.grows() >= hang {
+                    let doing = *slot.doing.lock().unwrap_or_else(PoisonError::into_inner);
+                    return format!("{} {doing}", slot.name);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_is_as_long_as_one_has_looked() {
+        let mut silence = Silence::default();
+        assert_eq!(silence.grows(), Duration::ZERO);
+        silence.last = Instant::now().checked_sub(TICK * 20);
+        assert_eq!(silence.grows(), TICK, "the looker was stopped for a while");
+    }
+
+    #[test]
+    fn a_thread_that_does_not_go_on_hangs_and_others_do_not() {
+        let watchdog = Arc::new(Watchdog::default());
+        let (goes_on, rests, hangs) =
+            (watchdog.watch("one"), watchdog.watch("another"), watchdog.watch("this"));
+        hangs.beat("waits");
+        rests.rest();
+        drop(watchdog.watch("who has ended"));
+        watchdog.set_paused(true);
+        let for_thread = Arc::clone(&watchdog);
+        let looking = std::thread::spawn(move || for_thread.run(TICK * 3));
+        for beat in 0..100 {
+            goes_on.beat("works");
+            if beat == 30 {
+                assert!(!looking.is_finished(), "nothing is a hang while the daemon is paused");
+                watchdog.set_paused(false);
+            }
+            std::thread::sleep(TICK / 4);
+        }
+        assert_eq!(looking.join().unwrap(), "this waits");
+    }
+}

@@ -1,0 +1,72 @@
+//! Members that stay in a group though their node has gone (B26).
+
+use std::fs;
+use std::sync::mpsc;
+
+use cpg::{ConnectOptions, Event, Limits, Member, OwnedRing, TotemEvents};
+use testcluster::{Cluster, State};
+
+use crate::support::{deadline, join, wait_for};
+
+const CONFIGURATION: &str = "/run/testcluster/corosync.conf";
+
+/// A daemon with an older configuration than the others joins their ring, reads theirs as its services come to agree, and exits.
+/// That is how corosync makes a ghost by itself, and nearly every time; one that is mended makes none.
+#[test]
+fn b26_the_ring_tells_a_member_whose_daemon_died_while_the_services_agreed() {
+    let nodes = 5;
+    let newer = |text: String| text.replace("totem {\n", "totem {\n    config_version: 2\n");
+    let cluster = Cluster::builder().nodes(nodes).config(newer).start().unwrap();
+    cluster.on(1, || {
+        let text = fs::read_to_string(CONFIGURATION).unwrap();
+        fs::write(CONFIGURATION, text.replace("config_version: 2", "config_version: 1")).unwrap();
+    });
+    let options = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges);
+    let mut group = cluster.on(1, || options.join_until("ghost", deadline()).unwrap());
+    let others: Vec<u32> = (1..nodes).collect();
+    let mut ghosts = Vec::new();
+    for _ in 0..10 {
+        cluster.wait_after_changes(true);
+        cluster.partition(&[&others, &[nodes]]).unwrap();
+        cluster.restart(nodes).unwrap();
+        let (say, joined) = mpsc::channel();
+        let member = cluster.spawn_on(nodes, move || {
+            let mut group = join("ghost");
+            say.send(group.me()).unwrap();
+            // Until its daemon has gone.
+            while group.dispatch(Limits::one().until(deadline()), |_, _| ()).is_ok_and(|count| count > 0) {}
+        });
+        let who = joined.recv().unwrap();
+        cluster.wait_after_changes(false);
+        cluster.heal().unwrap();
+        wait_for("the daemon to exit", || (cluster.state(nodes) == State::Dead).then_some(()));
+        cluster.kill(nodes).unwrap();
+        cluster.settle().unwrap();
+        member.join().unwrap();
+
+        // All that has happened comes before a message that is sent now.
+        group.send_until(b"now", deadline()).unwrap();
+        let (mut members, mut ring, mut all) = (Vec::<Member>::new(), None::<OwnedRing>, false);
+        while !all {
+            let handler = |_: &_, event: Event<'_>| match event {
+                Event::ConfChg(view) => members = view.members().to_vec(),
+                Event::TotemConfChg(now) => {
+                    ghosts = now.ghosts(&members).collect();
+                    ring = Some(now.into_owned());
+                }
+                _ => all = true,
+            };
+            assert_ne!(group.dispatch(Limits::one().until(deadline()), handler).unwrap(), 0, "{ring:?}");
+        }
+        let ring = ring.expect("nodes have come and gone");
+        let gone: Vec<Member> = members.iter().copied().filter(|&member| member == who).collect();
+        assert_eq!(ghosts, gone, "of {members:?} on {ring:?}");
+        // What the daemon lists has the same ghosts.
+        let listed = group.members().unwrap();
+        assert_eq!(ring.ghosts(&listed).collect::<Vec<_>>(), gone, "{listed:?}");
+        if !ghosts.is_empty() {
+            return;
+        }
+    }
+    println!("this corosync makes no ghosts");
+}
