@@ -61,8 +61,7 @@ fn main() -> ExitCode {
 fn ask(handle: &Handle) -> cpg::Result<Vec<Process>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let answer = handle.processes().and_then(Iterator::collect::<cpg::Result<Vec<_>>>);
-        match answer {
+        match handle.processes() {
             Err(error) if error.is_retryable() && Instant::now() < deadline => std::thread::sleep(RETRY),
             Err(error) => return Err(error),
             Ok(mut processes) => {

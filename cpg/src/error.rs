@@ -80,24 +80,22 @@ pub enum Error {
 
     /// As many handles are open as libcpg's table holds without moving.
     ///
-    /// The next one would move the table while other threads may read it (A13).
+    /// The next one would move the table while other threads may read it (A13). A list of groups or processes is read on a
+    /// handle of its own, and so needs one more; a daemon that is killed while it is read keeps that one for good (A19).
     /// `ConnectOptions::more_handles` lifts the limit for programs that keep their other threads out of libcpg.
     #[error(
-        "{open} handles are open, and libcpg's table moves under other threads with the next: close one first"
+        "{open} handles are open or were lost with their daemon, and libcpg's table moves under other threads with the next: \
+         close one first"
     )]
     TooManyHandles {
-        /// Handles that this process has open.
+        /// Handles that this process has open, and those that were lost.
         open: usize,
     },
 
-    /// As many iterations are open as libcpg's table holds without moving (A13).
-    #[error(
-        "{open} iterations are open, and libcpg's table moves under other threads with the next: drop one first"
-    )]
-    TooManyIterations {
-        /// Iterations that this process has open.
-        open: usize,
-    },
+    /// A list of groups, processes or members could not be read: the connection of its own that this takes (A19) could not be made,
+    /// or was lost. The connection that was asked stands.
+    #[error("a list is read on a connection of its own, and that failed: {0}")]
+    NoList(#[source] Box<Error>),
 
     /// The name cannot be joined.
     #[error(transparent)]
@@ -295,9 +293,8 @@ impl Error {
         match self {
             Self::Cs { code, .. } => code.kind(),
             Self::StackTooSmall { .. } => io::ErrorKind::OutOfMemory,
-            Self::TooManyHandles { .. } | Self::TooManyIterations { .. } | Self::NoDescriptors(_) => {
-                io::ErrorKind::QuotaExceeded
-            }
+            Self::TooManyHandles { .. } | Self::NoDescriptors(_) => io::ErrorKind::QuotaExceeded,
+            Self::NoList(error) => error.kind(),
             Self::InvalidName(_) | Self::MessageTooLong { .. } | Self::ForeignToken => {
                 io::ErrorKind::InvalidInput
             }

@@ -16,16 +16,17 @@
 //! | A6 | a panic that leaves a callback aborts the process | it goes on in the caller of `dispatch`, once C has returned |
 //! | A7 | a forked child shares its parent's connection, and its finalize ends the parent's membership | every call is refused with [`Error::Forked`](crate::Error::Forked), dropping does nothing; they are told apart by a page of memory that a fork wipes. A child that was forked while another thread connected or closed cannot connect: it has a copy of the lock of A12 (and of libqb's own) that nobody gives back |
 //! | A8 | `cpg_dispatch` copies member lists into arrays of 128, whatever their length | a group of 128 cannot be joined, one that outgrows 128 is not dispatched: [`Error::GroupTooLarge`](crate::Error::GroupTooLarge); see below |
-//! | A9 | `cpg_membership_get` writes as many members as the daemon sends, up to 384; with more the daemon writes past its own reply and dies | it is asked only of a group that is known to be small, into a buffer of 384; others are read one by one |
+//! | A9 | `cpg_membership_get` writes as many members as the daemon sends, up to 384; with more the daemon writes past its own reply and dies | it is asked only of a group that was last seen with fewer than 128, into a buffer of 384; others are read one by one |
 //! | A10 | a group name is a length and 128 bytes, without a NUL | [`GroupName`](crate::GroupName) is bytes with a length |
 //! | A11 | a newer daemon may send numbers that no enumeration has | they are kept: [`Reason::Unknown`](crate::Reason::Unknown), [`CsError::Unknown`](crate::CsError::Unknown) |
 //! | A12 | connecting, closing and iterating on different handles at once gets them mixed up | one lock for the process around these calls |
-//! | A13 | the 48th open handle or iteration (libqb makes room for 48, and moves as the last of it is taken) moves the table under the other threads | is refused: [`Error::TooManyHandles`](crate::Error::TooManyHandles), [`Error::TooManyIterations`](crate::Error::TooManyIterations) |
+//! | A13 | the 48th open handle or iteration (libqb makes room for 48, and moves as the last of it is taken) moves the table under the other threads | is refused: [`Error::TooManyHandles`](crate::Error::TooManyHandles) |
 //! | A14 | a connect without a free descriptor closes descriptor 0 of the process, whatever that is | it is made on a thread with a table of descriptors of its own, where they are tried first: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
 //! | A15 | `cpg_zcb_alloc` sets the umask of the process to 077 and back, and asserts that it gets a descriptor and shared memory: two threads leave the umask wrong, and a thread that opens files meanwhile ends the process | it is called on a thread with a umask and descriptors of its own, when what it takes has been tried, and by one thread at a time |
 //! | A16 | connecting, closing, `cpg_membership_get` and `cpg_zcb_alloc` have frames of 4 to 12 KiB, and no stack probes: at the end of a stack they write past a guard page into other memory | the stack is known before each of these calls too; where there is too little, the call is made on a thread that has enough |
 //! | A17 | a child that is forked in a callback goes on with the dispatch that it is in, and takes its parent's events | the process is asked before each event, and in a packet before each message: the child's dispatch ends with [`Error::Forked`](crate::Error::Forked), and the parent's goes on |
 //! | A18 | the stack of a main thread has no bounds for good: `setrlimit` lowers them, and the C library cannot tell them without `/proc` or a descriptor, or, as musl, tells what is mapped so far | the kernel's limit of that moment is read, and what has been used once is known to stay; a thread that dispatches deeper than before is asked again |
+//! | A19 | `cpg_iteration_next` waits for ever when the daemon is killed while the request is under way: it is the one request whose wait does not look at the socket | an iteration runs as a whole on a thread and a connection that nobody else waits for, one at a time in the process. The caller watches the socket, and leaves the thread behind when the daemon dies; see below |
 //! | A20 | libqb closes its socket twice when the first send of a connect fails: by then the number can be another thread's file | it closes numbers of a table that only the connecting thread has (not tested: it takes a daemon that goes between two system calls) |
 //! | A22 | libqb 2.0.9 and 2.0.10 can call a connect that failed half-way a success (`qb_ipcc_setup_connect_continue` returns the length of what it received where `setsockopt` fails): the handle is none | the descriptor of a new handle must be a socket: an error that says so |
 //! | A23 | libqb opens the socket and the files of a connection without close-on-exec: programs that another thread starts meanwhile get them, and with the socket keep the connection open | they are opened in that table, and the socket comes into the process's with close-on-exec |
@@ -36,6 +37,18 @@
 //! inside libcpg; this crate refuses it and the handle from then on. (In the builds that were looked at the overflow ends in the
 //! receive buffer of the same frame.) corosync's own arrays for a merge hold 128 members too (`exec/cpg.c`,
 //! `join_list_confchg_data`). Keep groups well below 128, and a ring below 128 nodes, for the same reason.
+//!
+//! **What remains of A9.** A group is known to be small by the last view while no event waits, by the count before a join, and, for
+//! a session that [comes back](crate::Reconnect), by what its last membership has seen. A group that grows by more than 256
+//! members between that and the question would end the daemon. One that grows past 128 ends its members anyway (A8).
+//!
+//! **What A19 costs.** A daemon that is killed in the moment between a request of an iteration and its answer keeps, for as long
+//! as the process lives, the thread that waits for it, the connection (3 MiB of shared memory and a descriptor) and an entry of each of
+//! libcpg's tables (A13): one at most for each death, since iterations take turns. Nobody waits for them, and they hold no lock.
+//! It is rare: only lists of groups, processes and members are iterated ([`Daemon::groups`](crate::Daemon::groups) and those beside
+//! it), the count before a first join, the members of a group while events wait, and a group of 128. A session that
+//! [comes back](crate::Reconnect) iterates nothing. For a daemon that is paused first and then killed it takes more luck still: before
+//! each entry it is asked something that notices its death.
 //!
 //! **What remains of A14, A15, A20, A23.** A thread gets tables of its own by `unshare`, which needs no rights, but which the filter
 //! of system calls that container engines install by default refuses to who may not administer the system. There connections
@@ -60,7 +73,7 @@
 //! | B10 | an idle dispatch is an error with one flag and none with another | 0 events, in both cases |
 //! | B11 | a signal does not end a dispatch | nor does it here; a deadline does |
 //! | B12 | flow control is always "disabled", guarantees are ignored, zero-copy depends on the version | said in the documentation of each |
-//! | B13 | two kinds of iteration want a null group, and one that is dropped early stays in the daemon | three methods; dropping finalizes |
+//! | B13 | two kinds of iteration want a null group, and one that is dropped early stays in the daemon | three methods, which read the whole list |
 //! | B14 | the events of a member that does not dispatch wait in the daemon's memory, without a bound | [`Lag`](crate::Lag) says how far behind it is; dispatch often, or leave |
 //! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`View`](crate::View) has the member list; see also B26 |
 //! | B16 | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended: libcpg has no way to. Only a send up to the atomic size does not wait; after some 280 of them libqb spins until the daemon goes on, where this crate says `CS_ERR_TRY_AGAIN` |
@@ -88,8 +101,6 @@
 //!   re-forms, looks like one, and sending it would make the daemon follow a null pointer. A buffer whose file the daemon has not
 //!   taken is `CS_ERR_TRY_AGAIN` from a daemon that has taken one before, else `CS_ERR_NOT_SUPPORTED`: a daemon after 3.1 takes
 //!   none (B27). (The first was read in the source, and not seen to happen.)
-//! - `cpg_iteration_next` waits where the death of the daemon does not end the wait. Before each entry the daemon is asked
-//!   something else; only one that stops right after that answer, and then dies, still holds the caller for ever.
 //! - `cpg_finalize` does not free the parts of a long message that has not come whole: up to its length stays with the process
 //!   for each sender that was in the middle of one.
 //! - A member that joins while the parts of a long message are sent does not get it, though the sender is told `CS_OK`.

@@ -159,7 +159,7 @@ pub use group_name::{GroupName, IntoGroupName, NameError};
 pub use guarantee::Guarantee;
 pub use handle::daemon::Daemon;
 pub use handle::handle::Handle;
-pub use handle::listing::{Groups, Process, Processes};
+pub use handle::process::Process;
 pub use member::{Member, NodeId, ParseError, Reason};
 pub use session::flow::Flow;
 pub use session::lag::Lag;

@@ -62,6 +62,7 @@ pub(crate) fn connect(
         fd,
         max_atomic: 0,
         socket_buffer: 0,
+        options: options.again(),
         owner: Owner::this_process(),
         view_size: AtomicUsize::new(0),
         iterations: AtomicUsize::new(0),

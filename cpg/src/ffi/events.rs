@@ -15,7 +15,7 @@ use crate::event::event::Event;
 use crate::ffi::context::Frame;
 use crate::ffi::frames;
 use crate::ffi::open::OpenHandle;
-use crate::ffi::requests::Counted;
+use crate::ffi::requests::{Counted, Small};
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::member::Member;
 use crate::os::fd;
@@ -43,6 +43,11 @@ pub(crate) enum Taken {
 impl EventHalf {
     pub(super) fn new(open: Arc<OpenHandle>) -> Self {
         Self { open, not_sync: PhantomData }
+    }
+
+    /// As [`RequestHalf::small`](crate::ffi::requests::RequestHalf::small).
+    pub(crate) fn small(&self) -> Option<Small> {
+        Small::in_view(self.open.view_size())
     }
 
     /// Takes one event, or one part of a long message, from libcpg, and hands an event to `handler`. It does not wait.

@@ -1,39 +1,66 @@
 //! Iterations: what groups and processes there are.
+//!
+//! `cpg_iteration_next` alone of all requests waits in a semaphore that the death of the daemon does not post (`qb_ipcc_recv`
+//! with -1, A19). So an iteration runs as a whole on a thread that can be left behind, with a connection that nobody else uses
+//! meanwhile, and one at a time in the process: a daemon that dies keeps one of them at most.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use cpg_sys as sys;
 use cpg_sys::Tables;
 
 use crate::error::{Error, Result};
+use crate::ffi::call;
+use crate::ffi::connection::connect;
+use crate::ffi::events::EventHalf;
 use crate::ffi::open::tables;
+use crate::ffi::options::ConnectOptions;
 use crate::ffi::requests::{Counted, RequestHalf};
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
+use crate::os::fd;
+use crate::os::turn::{InTurn, Turn};
+
+/// An iteration is under way.
+static TURN: Turn = Turn::new();
+
+/// How long flow control may hold up an iteration that has begun.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pause before an entry that flow control refused is asked for again.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How long a daemon that dies may take to close its sockets.
+const DYING: Duration = Duration::from_millis(100);
 
 /// The three kinds of `cpg_iteration_type_t`; only the second takes a group (B13).
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind<'a> {
+#[derive(Debug)]
+pub(crate) enum Kind {
     Names,
-    OneGroup(&'a GroupName),
+    OneGroup(GroupName),
     All,
 }
 
+/// A group, and a member of it; of [`Kind::Names`] the group alone means something.
+pub(crate) type Entry = (GroupName, Member);
+
 /// An open `cpg_iteration_handle_t`.
 #[derive(Debug)]
-pub(crate) struct Iteration<'c> {
+struct Iteration<'c> {
     half: &'c RequestHalf,
     handle: sys::cpg_iteration_handle_t,
 }
 
 impl<'c> Iteration<'c> {
-    pub(crate) fn open(half: &'c RequestHalf, kind: Kind<'_>) -> Result<Self> {
+    fn open(half: &'c RequestHalf, kind: &Kind) -> Result<Self> {
         half.check_owner()?;
         half.unfinished.borrow_mut().retain(|&handle| iteration_finalize(half, handle).is_err());
         let mut tables = tables();
-        if tables.iterations() >= Tables::CAPACITY {
-            return Err(Error::TooManyIterations { open: tables.iterations() });
+        let open = tables.iterations();
+        if open >= Tables::CAPACITY {
+            return Err(Error::TooManyHandles { open });
         }
         let (kind, group) = match kind {
             Kind::Names => (sys::CPG_ITERATION_NAME_ONLY, std::ptr::null()),
@@ -55,12 +82,11 @@ impl<'c> Iteration<'c> {
     }
 
     /// The next entry, or `None` after the last one.
-    pub(crate) fn next(&self) -> Result<Option<(GroupName, Member)>> {
-        // cpg_iteration_next alone of all requests waits in a semaphore that the death of the daemon does not post
-        // (`qb_ipcc_recv` with -1): it is asked of a daemon that has answered a moment ago.
+    fn next(&self) -> Result<Option<Entry>> {
+        // It is asked of a daemon that has answered a moment ago: one that is paused first and then killed is noticed (A19).
         self.half.local_get()?;
         let mut entry = sys::cpg_iteration_description_t::default();
-        // SAFETY: libcpg writes one description. One thread only (A4).
+        // SAFETY: libcpg writes one description. One thread only (A4). No lock is held: it may never come back (A19).
         let code = unsafe { sys::cpg_iteration_next(self.handle, &raw mut entry) };
         if code == sys::CS_ERR_NO_SECTIONS {
             return Ok(None);
@@ -92,21 +118,120 @@ fn iteration_finalize(half: &RequestHalf, handle: sys::cpg_iteration_handle_t) -
     Ok(())
 }
 
-impl RequestHalf {
-    /// Returns the members of a group, up to `most` of them: `cpg_membership_get` of a group with more than 384 ends the
-    /// daemon (A9).
-    pub(crate) fn first_members(&self, group: &GroupName, most: usize) -> Result<Vec<Member>> {
-        let iteration = Iteration::open(self, Kind::OneGroup(group))?;
-        let mut members = Vec::new();
-        while members.len() < most {
-            let Some((_, member)) = iteration.next()? else { break };
-            members.push(member);
+/// Reads up to `most` entries on a thread that can wait for ever.
+fn read(half: &RequestHalf, kind: &Kind, most: usize) -> Result<Vec<Entry>> {
+    let iteration = Iteration::open(half, kind)?;
+    let late = Instant::now() + PATIENCE;
+    let mut entries = Vec::new();
+    while entries.len() < most {
+        match iteration.next() {
+            Ok(Some(entry)) => entries.push(entry),
+            Ok(None) => break,
+            Err(error) if error.is_retryable() && Instant::now() < late => std::thread::sleep(PAUSE),
+            Err(error) => return Err(error),
         }
-        Ok(members)
+    }
+    Ok(entries)
+}
+
+/// Waits until no other iteration of the process is under way.
+fn turn(deadline: Option<Instant>) -> Result<InTurn<'static>> {
+    let waiting_for = "another thread of this process to list groups or members";
+    TURN.take(deadline).ok_or(Error::TimedOut { waiting_for })
+}
+
+fn iterate(
+    half: RequestHalf,
+    events: &EventHalf,
+    kind: Kind,
+    most: usize,
+    _in_turn: &InTurn<'_>,
+) -> Result<(RequestHalf, Result<Vec<Entry>>)> {
+    call::make(half, events, "cpg_iteration_next", move |half| read(half, &kind, most))
+}
+
+/// A connection to be made beside another one, to the same daemon, for one iteration.
+#[derive(Debug)]
+pub(crate) struct Beside(ConnectOptions);
+
+impl Beside {
+    /// Connects, and reads up to `most` entries.
+    ///
+    /// It waits for the daemon, and must not be called with a lock that others need.
+    fn list(self, kind: Kind, most: usize) -> Result<Vec<Entry>> {
+        let turn = turn(None)?;
+        let (half, events) = connect(self.0, None)?;
+        let (_half, entries) = iterate(half, &events, kind, most, &turn)?;
+        entries
+    }
+
+    /// Returns up to `most` members of a group, however many there are.
+    pub(crate) fn first_members(self, group: &GroupName, most: usize) -> Result<Vec<Member>> {
+        self.list(Kind::OneGroup(group.clone()), most).map(members)
     }
 
     /// Counts the members of a full group, before its next event is taken.
+    pub(crate) fn count(self, group: &GroupName) -> Result<Counted> {
+        self.first_members(group, MEMBERS_MAX + 1).map(|members| Counted(members.len()))
+    }
+}
+
+fn members(entries: Vec<Entry>) -> Vec<Member> {
+    entries.into_iter().map(|(_, member)| member).collect()
+}
+
+impl RequestHalf {
+    /// Returns what an iteration beside this connection needs.
+    pub(crate) fn beside(&self) -> Result<Beside> {
+        self.check_connected("cpg_iteration_initialize")?;
+        Ok(Beside(self.open.options))
+    }
+
+    /// Says what the result of an iteration beside this connection means for this one.
+    pub(crate) fn judge<T>(&self, listed: Result<T>) -> Result<T> {
+        self.check_connected("cpg_iteration_next")?;
+        match listed {
+            Err(error) if error.is_connection_lost() => {
+                // A daemon that dies closes its sockets one by one.
+                if fd::wait_hung_up(self.open.fd, Instant::now() + DYING)? {
+                    self.check_connected("cpg_iteration_next")?;
+                }
+                Err(Error::NoList(Box::new(error)))
+            }
+            listed => listed,
+        }
+    }
+
+    /// Reads all entries on a connection beside this one.
+    pub(crate) fn list(&self, kind: Kind) -> Result<Vec<Entry>> {
+        self.judge(self.beside()?.list(kind, usize::MAX))
+    }
+
+    /// Returns the members of a group, however many there are: `cpg_membership_get` of a group with more than 384 ends the
+    /// daemon (A9).
+    pub(crate) fn all_members(&self, group: &GroupName) -> Result<Vec<Member>> {
+        self.list(Kind::OneGroup(group.clone())).map(members)
+    }
+
+    /// As [`Beside::count`].
     pub(crate) fn count(&self, group: &GroupName) -> Result<Counted> {
-        Ok(Counted(self.first_members(group, MEMBERS_MAX + 1)?.len()))
+        self.judge(self.beside()?.count(group))
+    }
+
+    /// Counts up to 128 members of a group on this connection. The half is taken, and given back unless the connection is lost.
+    ///
+    /// The deadline is for other threads of the process that iterate.
+    pub(crate) fn count_before_join(
+        self,
+        events: &EventHalf,
+        group: &GroupName,
+        deadline: Instant,
+    ) -> Result<(Self, Result<Counted>)> {
+        let turn = match turn(Some(deadline)) {
+            Ok(turn) => turn,
+            Err(error) => return Ok((self, Err(error))),
+        };
+        let (half, entries) = iterate(self, events, Kind::OneGroup(group.clone()), MEMBERS_MAX, &turn)?;
+        Ok((half, entries.map(|entries| Counted(entries.len()))))
     }
 }

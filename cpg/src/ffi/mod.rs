@@ -3,6 +3,7 @@
 //! Beside `os`, the only folder with `unsafe` in it. A1, B1, … are facts that the crate's documentation lists.
 #![allow(unsafe_code)]
 
+pub(crate) mod call;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod events;

@@ -10,6 +10,7 @@ use cpg_sys::Tables;
 use crate::error::{Error, Result};
 use crate::ffi::context::Context;
 use crate::ffi::frames;
+use crate::ffi::options::ConnectOptions;
 use crate::os::fork::Owner;
 use crate::os::thread;
 
@@ -25,9 +26,12 @@ pub(super) struct OpenHandle {
     pub(super) max_atomic: usize,
     /// The size of the socket's buffer for what is sent to the daemon, as the kernel counts it.
     pub(super) socket_buffer: libc::c_int,
+    /// The options that another connection to the same daemon is made with.
+    pub(super) options: ConnectOptions,
     /// The process that connected. A child of it must keep off (A7).
     pub(super) owner: Owner,
-    /// The members in the last view that was dispatched, or in one that was too large (A8).
+    /// The members in the last view that was dispatched, or in one that was too large (A8); until one was, those that there
+    /// were when the join was delivered; 0 before that.
     pub(super) view_size: AtomicUsize,
     /// Entries in the table of iterations: those that run, and those that are to be finalized again.
     pub(super) iterations: AtomicUsize,

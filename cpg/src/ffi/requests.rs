@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cpg_sys as sys;
 
 use crate::error::{Error, Result};
 use crate::ffi::frames;
 use crate::ffi::open::{OpenHandle, check};
+use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::flow_control::FlowControl;
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
@@ -37,6 +39,33 @@ pub(crate) struct RequestHalf {
 /// The members of a group, counted: the proof that one more event of a full group can be taken (A8).
 #[derive(Debug)]
 pub(crate) struct Counted(pub(super) usize);
+
+impl Counted {
+    pub(crate) fn members(&self) -> usize {
+        self.0
+    }
+
+    /// The proof that the group can be asked for by [`membership_get`](RequestHalf::membership_get), if it can.
+    pub(crate) fn small(&self) -> Option<Small> {
+        Small::of(self.0)
+    }
+}
+
+/// The proof that a group has been seen with fewer than 128 members: far from the 384 beyond which the daemon writes past its own
+/// reply (A9).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Small(());
+
+impl Small {
+    fn of(members: usize) -> Option<Self> {
+        (members < MEMBERS_MAX).then_some(Self(()))
+    }
+
+    /// No view is without a member.
+    pub(super) fn in_view(members: usize) -> Option<Self> {
+        if members == 0 { None } else { Self::of(members) }
+    }
+}
 
 impl RequestHalf {
     pub(super) fn new(open: Arc<OpenHandle>) -> Self {
@@ -74,9 +103,15 @@ impl RequestHalf {
         Arc::into_inner(self.open).map_or(Ok(()), |mut open| open.finalize())
     }
 
-    /// Returns the members in the last view that was dispatched.
-    pub(crate) fn view_size(&self) -> usize {
-        self.open.view_size()
+    /// Refuses a connection whose daemon has gone: `call` would say so.
+    pub(super) fn check_connected(&self, call: &'static str) -> Result<()> {
+        self.check_owner()?;
+        if fd::hung_up(self.open.fd) { Err(Error::cs(call, sys::CS_ERR_LIBRARY)) } else { Ok(()) }
+    }
+
+    /// The proof that the group of this connection was small in its last view, if it was.
+    pub(crate) fn small(&self) -> Option<Small> {
+        Small::in_view(self.open.view_size())
     }
 
     /// Returns the longest message that is sent in one piece.
@@ -104,9 +139,9 @@ impl RequestHalf {
         Ok(state.into())
     }
 
-    /// Returns the members of a group of at most 384: with more the daemon writes past its own reply (A9).
-    /// [`own_members`](crate::handle::members::own_members) asks it of a group that is known to be small.
-    pub(crate) fn membership_get(&self, group: &GroupName) -> Result<Vec<Member>> {
+    /// Returns the members of a group that has been seen to be small: with more than 384 the daemon writes past its own reply
+    /// (A9).
+    pub(crate) fn membership_get(&self, group: &GroupName, _seen: Small) -> Result<Vec<Member>> {
         self.check_owner()?;
         let handle = self.open.handle;
         let mut name = group.clone();
@@ -132,6 +167,11 @@ impl RequestHalf {
         Ok(list)
     }
 
+    /// As [`membership_get`](Self::membership_get), where the number is wanted.
+    pub(crate) fn count_small(&self, group: &GroupName, seen: Small) -> Result<Counted> {
+        self.membership_get(group, seen).map(|members| Counted(members.len()))
+    }
+
     pub(crate) fn join(&self, group: &GroupName) -> Result<()> {
         self.check_owner()?;
         group.check_joinable()?;
@@ -140,6 +180,11 @@ impl RequestHalf {
         // consumes it.
         let code = unsafe { sys::cpg_join(self.open.handle, std::ptr::from_ref(group).cast()) };
         self.check("cpg_join", code)
+    }
+
+    /// The join has been delivered, to a group of so many members then: it counts as the view that comes with it.
+    pub(crate) fn joined(&self, members: usize) {
+        self.open.view_size.store(members, Ordering::Relaxed);
     }
 
     pub(crate) fn leave(&self, group: &GroupName) -> Result<()> {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::ffi::options::ConnectOptions;
+use crate::ffi::requests::{Counted, Small};
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::group::group::Group;
 use crate::group_name::{GroupName, IntoGroupName};
@@ -48,8 +49,8 @@ impl JoinError {
         &self.error
     }
 
-    /// The handle, unless the daemon has it in the group already: a handle is good for one membership (B2), so that one has
-    /// been closed.
+    /// The handle, if it can still join. `None` if the daemon had already accepted the join: a handle is good for one membership
+    /// (B2), so it has been closed; or if the daemon has died while it was asked.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
     }
@@ -63,6 +64,10 @@ impl fmt::Debug for JoinError {
 }
 
 impl JoinError {
+    fn with_handle(error: Error, handle: Handle) -> Self {
+        Self { error, handle: Some(Box::new(handle)) }
+    }
+
     /// The error of a join after which the handle has been closed.
     pub(crate) fn without_handle(error: Error) -> Self {
         Self { error, handle: None }
@@ -127,67 +132,102 @@ impl Handle {
     /// Joins a group, and waits until the daemon counts this process among the members. The first event of the group is
     /// then the view that it joined with. The deadline does not count while the daemon is stopped (B16).
     ///
+    /// The members are counted first (A8), by a thread that can be left behind if the daemon dies (A19), one such count or list at
+    /// a time in the process: others are waited for until the deadline.
+    ///
     /// A process can join a group once (B5); for a moment after an earlier membership of it has ended, the daemon says
     /// `CS_ERR_TRY_AGAIN`, which is waited out.
     ///
     /// # Errors
     /// [`Error::InvalidName`] for a name that was read and that the daemon cannot bear, [`Error::GroupTooLarge`] for a group with
     /// 128 members (A8), [`CsError::Exist`](crate::CsError::Exist) if this process is in the group,
-    /// [`Error::TooManyIterations`], [`CsError::TryAgain`](crate::CsError::TryAgain) or [`Error::TimedOut`] when the deadline
+    /// [`Error::Io`], [`CsError::TryAgain`](crate::CsError::TryAgain) or [`Error::TimedOut`] when the deadline
     /// passes first.
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group, JoinError> {
-        let (name, member) = self.into_member(name, deadline)?;
+        let (name, member) = self.into_member(name, deadline, None)?;
         let (handle, me) = member;
         let (daemon, events) = handle.into_halves();
         Ok(Group::new(daemon, events, name, me))
     }
 
     /// Joins a group; gives its name, and the handle with the member that it is now.
+    ///
+    /// A group that an earlier membership has seen to be small is asked for in a way that always comes back (A19).
     pub(crate) fn into_member(
         self,
         name: impl IntoGroupName,
         deadline: Instant,
+        seen: Option<Small>,
     ) -> Result<(GroupName, (Self, Member)), JoinError> {
-        let asked = name.into_group_name().map_err(Error::from).and_then(|name| {
-            let me = self.request_membership(&name, deadline)?;
-            Ok((name, me))
-        });
-        let (name, me) = match asked {
-            Ok(asked) => asked,
-            Err(error) => return Err(JoinError { error, handle: Some(Box::new(self)) }),
+        let name = match name.into_group_name().map_err(Error::from) {
+            Ok(name) => name,
+            Err(error) => return Err(JoinError::with_handle(error, self)),
         };
-        match self.await_membership(&name, me, deadline) {
-            Ok(()) => Ok((name, (self, me))),
+        let (handle, counted) = self.count(&name, deadline, seen)?;
+        let asked = counted.and_then(|counted| {
+            let full = Error::GroupTooLarge { members: counted.members(), limit: MEMBERS_MAX };
+            let small = counted.small().ok_or(full)?;
+            Ok((handle.request_membership(&name, deadline)?, small))
+        });
+        let (me, small) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return Err(JoinError::with_handle(error, handle)),
+        };
+        match handle.await_membership(&name, me, small, deadline) {
+            Ok(()) => Ok((name, (handle, me))),
             Err(error) => Err(JoinError::without_handle(error)),
         }
     }
 
-    fn request_membership(&self, group: &GroupName, deadline: Instant) -> Result<Member> {
-        group.check_joinable()?;
-        let node = retry(deadline, Pauses::REQUEST, || self.local_node())?;
-        let members =
-            retry(deadline, Pauses::REQUEST, || self.half().first_members(group, MEMBERS_MAX))?.len();
-        if members == MEMBERS_MAX {
-            return Err(Error::GroupTooLarge { members, limit: MEMBERS_MAX });
+    /// Counts the members of a group that is to be joined; the handle comes back unless its daemon has gone.
+    fn count(
+        self,
+        group: &GroupName,
+        deadline: Instant,
+        seen: Option<Small>,
+    ) -> Result<(Self, Result<Counted>), JoinError> {
+        if let Err(error) = group.check_joinable() {
+            return Ok((self, Err(error.into())));
         }
+        if let Some(small) = seen {
+            let counted = retry(deadline, Pauses::REQUEST, || self.half().count_small(group, small));
+            return Ok((self, counted));
+        }
+        let mut given_back = Some(self);
+        let counted = retry(deadline, Pauses::REQUEST, || {
+            let handle = given_back.take().expect("what is retried has given it back");
+            let (handle, counted) = handle.count_before_join(group, deadline)?;
+            given_back = Some(handle);
+            counted
+        });
+        match (given_back, counted) {
+            (Some(handle), counted) => Ok((handle, counted)),
+            (None, counted) => {
+                Err(JoinError::without_handle(counted.expect_err("a count comes with the handle")))
+            }
+        }
+    }
+
+    fn request_membership(&self, group: &GroupName, deadline: Instant) -> Result<Member> {
+        let node = retry(deadline, Pauses::REQUEST, || self.local_node())?;
         retry(deadline, Pauses::REQUEST, || self.half().join(group))?;
         Ok(Member::new(node, std::process::id()))
     }
 
     /// Waits until the daemon has delivered the join: before that `cpg_leave` would spin, and others that joined in between
     /// are not counted yet.
-    fn await_membership(&self, group: &GroupName, me: Member, deadline: Instant) -> Result<()> {
+    fn await_membership(&self, group: &GroupName, me: Member, small: Small, deadline: Instant) -> Result<()> {
         // The own view makes the handle readable; so can a new ring, which is why the count decides.
         fd::wait_readable(Some(deadline), [Some(self.as_fd()), None, None])?;
         let mut pause = Pauses::REQUEST.first;
         loop {
-            let members =
-                retry(deadline, Pauses::REQUEST, || self.half().first_members(group, MEMBERS_MAX + 1))?;
+            let members = retry(deadline, Pauses::REQUEST, || self.half().membership_get(group, small))?;
             if members.len() > MEMBERS_MAX {
                 return Err(Error::GroupTooLarge { members: members.len(), limit: MEMBERS_MAX });
             }
             if members.contains(&me) {
+                self.half().joined(members.len());
                 return Ok(());
             }
             let left = deadline.saturating_duration_since(Instant::now());

@@ -10,7 +10,7 @@ use crate::group_name::GroupName;
 use crate::guarantee::Guarantee;
 use crate::handle::backoff::{Pauses, retry};
 use crate::handle::daemon::Daemon;
-use crate::handle::members::own_members;
+use crate::handle::members::members_if_small;
 use crate::member::Member;
 
 /// The part of a [`Group`](crate::Group) that its event handlers get: sending, and asking who is there.
@@ -87,11 +87,15 @@ impl Link {
 
     /// The members of the group as the daemon knows them now, which can be ahead of the events dispatched so far.
     ///
+    /// This is one request. While events wait to be dispatched, and in a group of 128, it is a list and costs as much as
+    /// [`Daemon::members_of`].
+    ///
     /// # Errors
     /// As [`Daemon::members_of`].
     #[doc(alias = "cpg_membership_get")]
     pub fn members(&self) -> Result<Vec<Member>> {
-        own_members(self.daemon.half(), &self.name)
+        let half = self.daemon.half();
+        members_if_small(half, &self.name)?.map_or_else(|| half.all_members(&self.name), Ok)
     }
 
     /// Sends a message to all members, this one included: it is delivered here too, in its place in the order that all

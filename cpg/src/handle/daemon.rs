@@ -5,7 +5,7 @@ use crate::ffi::iteration::Kind;
 use crate::ffi::requests::RequestHalf;
 use crate::flow_control::FlowControl;
 use crate::group_name::GroupName;
-use crate::handle::listing::{Groups, Processes};
+use crate::handle::process::Process;
 use crate::member::{Member, NodeId};
 
 /// The daemon of this node, for questions about nodes, groups and members.
@@ -23,11 +23,10 @@ use crate::member::{Member, NodeId};
 /// println!("node {}: {:?}", daemon.local_node()?, daemon.members_of(group.name())?);
 /// println!("{} bytes at once, flow control {:?}", daemon.max_atomic_message_size(), daemon.flow_control()?);
 /// for name in daemon.groups()? {
-///     let name = name?;
-///     println!("{name}: {} processes", daemon.processes_of(&name)?.count());
+///     println!("{name}: {} processes", daemon.processes_of(&name)?.len());
 /// }
 /// for process in daemon.processes()? {
-///     println!("{:?}", process?);
+///     println!("{process:?}");
 /// }
 /// # Ok::<(), cpg::Error>(())
 /// ```
@@ -74,46 +73,69 @@ impl Daemon {
         self.half.flow_control()
     }
 
-    /// The names of all groups in the cluster, each once.
+    /// The names of all groups in the cluster, each once, as of one moment.
+    ///
+    /// Lists are read entry by entry, which for a daemon that dies meanwhile can wait for ever inside libcpg (A19). So
+    /// each is read by a thread that can be left behind, on a connection of its own to the daemon, one list at a time in the
+    /// process: it costs a thread and a connection (A13), and two requests per entry. It waits for the daemon's answers without a
+    /// limit while the daemon lives (B16), and holds no lock meanwhile that sends, requests or dispatches of the process need. A
+    /// daemon that is killed at the wrong moment keeps that thread, the connection (3 MiB) and one of the 47 handles of the
+    /// process for good.
+    ///
+    /// The connection is made by the calling thread: to the daemon of its network namespace.
     ///
     /// # Errors
-    /// Those of a request, and [`Error::TooManyIterations`](crate::Error::TooManyIterations).
+    /// Those of a request and of [connecting](crate::ConnectOptions::open); for the 48th connection that is
+    /// [`Error::TooManyHandles`](crate::Error::TooManyHandles). [`Error::NoList`](crate::Error::NoList) if the connection for the
+    /// list is lost and this one stands, and [`Error::Io`](crate::Error::Io). Flow control refuses a list at its beginning,
+    /// and holds it up for 10 seconds at most after that.
     #[doc(alias = "cpg_iteration_initialize")]
+    #[doc(alias = "cpg_iteration_next")]
+    #[doc(alias = "cpg_iteration_finalize")]
     #[doc(alias = "CPG_ITERATION_NAME_ONLY")]
-    pub fn groups(&self) -> Result<Groups<'_>> {
-        Groups::open(&self.half)
+    pub fn groups(&self) -> Result<Vec<GroupName>> {
+        Ok(self.half.list(Kind::Names)?.into_iter().map(|(group, _)| group).collect())
     }
 
-    /// The processes of all groups in the cluster.
+    /// The processes of all groups in the cluster, as of one moment.
+    ///
+    /// It costs and waits as [`groups`](Self::groups) does.
     ///
     /// # Errors
     /// As [`groups`](Self::groups).
     #[doc(alias = "cpg_iteration_initialize")]
     #[doc(alias = "CPG_ITERATION_ALL")]
-    pub fn processes(&self) -> Result<Processes<'_>> {
-        Processes::open(&self.half, Kind::All)
+    pub fn processes(&self) -> Result<Vec<Process>> {
+        self.list_processes(Kind::All)
     }
 
-    /// The processes of one group, one by one: however many there are.
+    /// The processes of one group, however many there are, as of one moment.
+    ///
+    /// It costs and waits as [`groups`](Self::groups) does.
     ///
     /// # Errors
     /// As [`groups`](Self::groups).
     #[doc(alias = "cpg_iteration_initialize")]
     #[doc(alias = "CPG_ITERATION_ONE_GROUP")]
-    pub fn processes_of(&self, group: &GroupName) -> Result<Processes<'_>> {
-        Processes::open(&self.half, Kind::OneGroup(group))
+    pub fn processes_of(&self, group: &GroupName) -> Result<Vec<Process>> {
+        self.list_processes(Kind::OneGroup(group.clone()))
+    }
+
+    fn list_processes(&self, kind: Kind) -> Result<Vec<Process>> {
+        let entries = self.half.list(kind)?.into_iter();
+        Ok(entries.map(|(group, member)| Process::new(group, member)).collect())
     }
 
     /// The members of a group, joined or not, however many there are; none if there is no such group.
     ///
-    /// They are read one by one, as [`processes_of`](Self::processes_of) does it. `cpg_membership_get` asks once, but a group of
-    /// more than 384 then ends the daemon, whose reply has room for no more (`exec/cpg.c`); it is used where a group is
-    /// known to be small, by [`Link::members`](crate::Link::members).
+    /// They are read one by one, as [`processes_of`](Self::processes_of) does it, and at the same cost. `cpg_membership_get` asks
+    /// once, but a group of more than 384 then ends the daemon, whose reply has room for no more (`exec/cpg.c`); it is used where
+    /// a group is known to be small, by [`Link::members`](crate::Link::members).
     ///
     /// # Errors
-    /// As [`processes_of`](Self::processes_of).
+    /// As [`groups`](Self::groups).
     #[doc(alias = "cpg_membership_get")]
     pub fn members_of(&self, group: &GroupName) -> Result<Vec<Member>> {
-        self.half.first_members(group, usize::MAX)
+        self.half.all_members(group)
     }
 }

@@ -13,6 +13,8 @@ use crate::event::ring::Ring;
 use crate::ffi::connection::connect;
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::ConnectOptions;
+use crate::ffi::requests::Counted;
+use crate::group_name::GroupName;
 use crate::handle::backoff::{PATIENCE, Pauses, retry};
 use crate::handle::daemon::Daemon;
 use crate::member::{Member, NodeId};
@@ -38,7 +40,6 @@ use crate::member::{Member, NodeId};
 /// println!("node {}, {} bytes at once", handle.local_node()?, handle.max_atomic_message_size());
 /// println!("flow control: {:?}", handle.flow_control()?);
 /// for group in handle.groups()? {
-///     let group = group?;
 ///     println!("{group}: {:?}", handle.members_of(&group)?);
 /// }
 /// handle.close()?;
@@ -55,6 +56,20 @@ impl Handle {
     /// Takes the handle apart.
     pub(crate) fn into_halves(self) -> (Daemon, EventHalf) {
         (self.daemon, self.events)
+    }
+
+    /// Counts up to 128 members of a group that is to be joined. The handle is taken, and given back unless its daemon
+    /// has gone.
+    ///
+    /// The deadline is for other threads of the process that list; the daemon is waited for without one (B16).
+    pub(crate) fn count_before_join(
+        self,
+        group: &GroupName,
+        deadline: Instant,
+    ) -> Result<(Self, Result<Counted>)> {
+        let Self { daemon: Daemon { half }, events } = self;
+        let (half, counted) = half.count_before_join(&events, group, deadline)?;
+        Ok((Self { daemon: Daemon { half }, events }, counted))
     }
 
     /// Connects to the corosync daemon of this machine, also to one that is just starting; [`ConnectOptions`] has the options.

@@ -3,5 +3,5 @@
 pub(crate) mod backoff;
 pub(crate) mod daemon;
 pub(crate) mod handle;
-pub(crate) mod listing;
 pub(crate) mod members;
+pub(crate) mod process;

@@ -19,14 +19,32 @@ pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
         libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
     });
+    wait(deadline, &mut fds)
+}
+
+/// Waits until `fd` is readable, or the peer of `socket` has closed its end; true if `fd` is. What else there is in the
+/// socket does not count.
+pub(crate) fn wait_readable_or_hung_up(fd: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<bool> {
+    let mut fds = [(fd, libc::POLLIN), (socket, 0)].map(|(fd, events)| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events,
+        revents: 0,
+    });
+    wait(None, &mut fds)?;
+    Ok(fds[0].revents != 0)
+}
+
+/// Waits until there is something to say of one of these; false when the deadline passed.
+#[inline]
+fn wait<const N: usize>(deadline: Option<Instant>, fds: &mut [libc::pollfd; N]) -> Result<bool> {
     loop {
         let timeout = deadline.map_or(-1, |deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
             libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
         });
-        // SAFETY: the array has three entries, as the call is told.
-        let ready = unsafe { libc::poll(fds.as_mut_ptr(), 3, timeout) };
+        // SAFETY: the array has so many entries, as the call is told.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), N as libc::nfds_t, timeout) };
         match ready {
             0 if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
             0 => {}
@@ -37,6 +55,11 @@ pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'
             },
         }
     }
+}
+
+/// Waits until the peer has closed its end of a socket; false when the deadline passed.
+pub(crate) fn wait_hung_up(fd: RawFd, deadline: Instant) -> Result<bool> {
+    wait(Some(deadline), &mut [libc::pollfd { fd, events: 0, revents: 0 }])
 }
 
 /// True if the peer has closed its end of a socket. Nobody is asked, so a paused daemon does not matter (B16).

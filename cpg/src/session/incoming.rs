@@ -122,6 +122,7 @@ impl Incoming {
         shared.outbox().readiness().remove(events.as_fd());
         shared.outbox().lose(error);
         let untold = (!back).then(|| Lost { generation: shared.outbox().generation(), error: error.clone() });
+        let seen = events.small();
         let (connect, pauses, bell) = (comeback.connect, comeback.policy.pauses, comeback.bell.clone());
         let none = Membership::Over { error: error.clone(), told: false, searched: true };
         let before = (std::mem::replace(&mut self.membership, none), shared.try_take());
@@ -131,7 +132,7 @@ impl Incoming {
             // If another had it: whoever waits for the daemon with it hears of its death now.
             drop(old.take());
         };
-        match Rejoin::start(connect, shared.name().clone(), pauses, bell, close_old) {
+        match Rejoin::start(connect, shared.name().clone(), seen, pauses, bell, close_old) {
             Ok(rejoin) => self.membership = Membership::Away { rejoin, untold },
             Err(no_thread) => {
                 // Messages are handed back for the loss, which is why they were not sent.

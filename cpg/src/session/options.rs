@@ -142,7 +142,7 @@ impl SessionOptions {
         name: impl IntoGroupName,
         deadline: Instant,
     ) -> Result<Session, JoinError> {
-        let (name, (handle, me)) = handle.into_member(name, deadline)?;
+        let (name, (handle, me)) = handle.into_member(name, deadline, None)?;
         self.begin(handle, name, me).map_err(JoinError::without_handle)
     }
 

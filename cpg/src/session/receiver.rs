@@ -165,11 +165,15 @@ impl Receiver {
         result
     }
 
-    /// Returns what lets the next event of a full group be taken; an error that a count has met can end the membership.
+    /// Returns what lets the next event of a full group be taken. A count finds out that the membership has ended; another error
+    /// is of the connection that it was made on.
     pub(crate) fn counted(&mut self, counted: Result<Counted>) -> Result<Option<Counted>> {
         match counted {
             Ok(counted) => Ok(Some(counted)),
-            Err(error) => self.incoming.failed(self.sender.shared(), error).map(|()| None),
+            Err(error) if error.is_connection_lost() => {
+                self.incoming.failed(self.sender.shared(), error).map(|()| None)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::dispatch::waker::Waker;
 use crate::error::{Error, Result};
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::ConnectOptions;
+use crate::ffi::requests::Small;
 use crate::group_name::GroupName;
 use crate::handle::backoff::{PATIENCE, Pauses};
 use crate::handle::daemon::Daemon;
@@ -39,10 +40,12 @@ struct State {
 
 impl Rejoin {
     /// Starts the thread: it closes what is left of the old connection, then connects and joins until that succeeds, and rings
-    /// the bell when it has.
+    /// the bell when it has. `seen` is what the last membership has seen of the group: no iteration is needed then, so that no
+    /// daemon that dies again while it is joined can keep a connection (A19).
     pub(super) fn start(
         connect: ConnectOptions,
         name: GroupName,
+        seen: Option<Small>,
         pauses: Pauses,
         bell: Waker,
         close_old: impl FnOnce() + Send + 'static,
@@ -51,7 +54,7 @@ impl Rejoin {
         let search = Arc::clone(&inner);
         let work = move || {
             close_old();
-            search.work(connect, &name, pauses, &bell);
+            search.work(connect, &name, seen, pauses, &bell);
         };
         thread::spawn(work)?;
         Ok(Self(inner))
@@ -76,14 +79,21 @@ impl Drop for Rejoin {
 }
 
 impl Inner {
-    fn work(&self, connect: ConnectOptions, name: &GroupName, pauses: Pauses, bell: &Waker) {
+    fn work(
+        &self,
+        connect: ConnectOptions,
+        name: &GroupName,
+        seen: Option<Small>,
+        pauses: Pauses,
+        bell: &Waker,
+    ) {
         let mut pause = pauses.first;
         let found = loop {
             if !self.rest(jittered(pause)) {
                 return;
             }
             pause = pauses.after(pause);
-            match join(connect, name) {
+            match join(connect, name, seen) {
                 Err(error) if passes(&error) => {}
                 found => break found,
             }
@@ -105,9 +115,9 @@ impl Inner {
     }
 }
 
-fn join(connect: ConnectOptions, name: &GroupName) -> Result<Found> {
+fn join(connect: ConnectOptions, name: &GroupName, seen: Option<Small>) -> Result<Found> {
     let deadline = Instant::now() + PATIENCE;
-    let (_, (handle, me)) = connect.open_by(None)?.into_member(name, deadline)?;
+    let (_, (handle, me)) = connect.open_by(None)?.into_member(name, deadline, seen)?;
     let (daemon, events) = handle.into_halves();
     Ok((daemon, events, me))
 }
@@ -125,10 +135,7 @@ fn jittered(pause: Duration) -> Duration {
 /// Not so of the daemon of another user ([`Error::UntrustedDaemon`]), though it may go: whose socket that is must not stay unsaid.
 fn passes(error: &Error) -> bool {
     match error {
-        Error::TimedOut { .. }
-        | Error::NoDescriptors(_)
-        | Error::TooManyHandles { .. }
-        | Error::TooManyIterations { .. } => true,
+        Error::TimedOut { .. } | Error::NoDescriptors(_) | Error::TooManyHandles { .. } => true,
         error => error.outlook().is_some_and(|outlook| outlook != Outlook::Nothing),
     }
 }
@@ -155,9 +162,15 @@ mod tests {
         let bell = Waker::new().unwrap();
         let (say, thread) = std::sync::mpsc::channel();
         let tell = move || say.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
-        let search =
-            Rejoin::start(ConnectOptions::new(), name, Pauses { first: pause, longest: pause }, bell, tell)
-                .unwrap();
+        let search = Rejoin::start(
+            ConnectOptions::new(),
+            name,
+            None,
+            Pauses { first: pause, longest: pause },
+            bell,
+            tell,
+        )
+        .unwrap();
         let stat = Path::new("/proc").join(thread.recv().unwrap()).join("stat");
         let mut asleep = 0;
         wait_for("the thread to rest", || {

@@ -90,7 +90,9 @@ impl Sender {
         self.0.max_atomic_message_size()
     }
 
-    /// The members of the group as the daemon knows them now.
+    /// The members of the group as the daemon knows them now, at the cost of [`Link::members`](crate::Link::members).
+    ///
+    /// It waits for the daemon (B16); the senders go on meanwhile.
     ///
     /// # Errors
     /// As [`Link::members`](crate::Link::members).

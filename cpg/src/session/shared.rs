@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::ffi::iteration::Beside;
 use crate::ffi::requests::{Counted, RequestHalf};
 use crate::group_name::GroupName;
 use crate::guarantee::Guarantee;
 use crate::handle::backoff::{Pauses, retry_interrupted};
 use crate::handle::daemon::Daemon;
-use crate::handle::members::own_members;
+use crate::handle::members::members_if_small;
 use crate::member::{Member, NodeId};
 use crate::os::fork::Owner;
 use crate::os::lock::Lock;
@@ -234,14 +235,22 @@ impl Shared {
         result.unwrap_or_else(|| Err(self.absence()))
     }
 
+    /// Makes an iteration, on a connection of its own and without the lock: senders go on meanwhile.
+    fn iterate<R>(&self, call: impl FnOnce(Beside, &GroupName) -> Result<R>) -> Result<R> {
+        let beside = self.request(RequestHalf::beside)?;
+        let listed = call(beside, &self.name);
+        self.request(|half| half.judge(listed))
+    }
+
     /// Asks for the members of the group.
     pub(crate) fn members(&self) -> Result<Vec<Member>> {
-        self.request(|half| own_members(half, &self.name))
+        let small = self.request(|half| members_if_small(half, &self.name))?;
+        small.map_or_else(|| self.iterate(|beside, name| beside.first_members(name, usize::MAX)), Ok)
     }
 
     /// Counts the members of a full group (A8).
     pub(crate) fn count(&self) -> Result<Counted> {
-        self.request(|half| half.count(&self.name))
+        self.iterate(Beside::count)
     }
 
     /// Leaves; no send follows it.

@@ -7,7 +7,7 @@ use cpg::{CsError, Daemon, Error, GroupName, Handle, Member, NameError, NodeId, 
 use testcluster::Cluster;
 
 fn names(daemon: &Daemon) -> BTreeSet<GroupName> {
-    daemon.groups().unwrap().map(Result::unwrap).collect()
+    daemon.groups().unwrap().into_iter().collect()
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn a10_a_name_of_128_bytes_is_read_whole_and_not_joined() {
         assert_eq!(full, full.clone());
 
         // A name that was read can be asked about as any other.
-        let processes: Vec<_> = handle.processes_of(&full).unwrap().map(Result::unwrap).collect();
+        let processes = handle.processes_of(&full).unwrap();
         assert_eq!(processes.len(), 2);
         assert!(processes.iter().all(|process| *process.group() == full));
         let asked: Vec<Member> = handle.members_of(&full).unwrap();
@@ -53,7 +53,7 @@ fn a10_an_empty_name_is_read_and_not_joined() {
     cluster.on(1, || {
         let _members = Members::start_named(&cluster, 1, "", 2);
         let handle = Handle::connect().unwrap();
-        let processes: Vec<_> = handle.processes().unwrap().map(Result::unwrap).collect();
+        let processes = handle.processes().unwrap();
         let [first, _] = &processes[..] else { panic!("{processes:?}") };
         assert!(first.group().is_empty() && first.group().as_bytes() == b"");
         let error = handle.join_until(first.group(), deadline()).unwrap_err();

@@ -6,9 +6,8 @@ use std::thread;
 
 use crate::support::{deadline, join, messages, payloads, pump};
 use cpg::{
-    Callbacks, CsError, Daemon, Error, Event, Group, GroupName, Groups, Handle, JoinError, Limits, Link,
-    OwnedEvent, OwnedMessage, OwnedRing, OwnedView, Processes, Receiver, Sender, Session, TotemEvents, Waker,
-    ZeroCopyBuffer,
+    Callbacks, CsError, Daemon, Error, Event, Group, GroupName, Handle, JoinError, Limits, Link, OwnedEvent,
+    OwnedMessage, OwnedRing, OwnedView, Receiver, Sender, Session, TotemEvents, Waker, ZeroCopyBuffer,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use testcluster::Cluster;
@@ -84,8 +83,6 @@ fn a5_the_compiler_knows_what_threads_may_do() {
     assert_not_impl_any!(&Handle: Send);
     assert_not_impl_any!(&Daemon: Send);
     assert_not_impl_any!(&Link: Send);
-    assert_not_impl_any!(Groups<'static>: Send, Sync);
-    assert_not_impl_any!(Processes<'static>: Send, Sync);
     assert_not_impl_any!(ZeroCopyBuffer<'static>: Send, Sync);
     #[cfg(feature = "tokio")]
     {

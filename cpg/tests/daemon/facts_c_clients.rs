@@ -161,7 +161,7 @@ fn c_names_are_a_length_and_bytes() {
             GroupName::new([0xff, 0x80, b'\n']).unwrap(),
         ];
         let groups = names.each_ref().map(|name| Handle::connect().unwrap().join(name).unwrap());
-        let mut read: Vec<_> = groups[0].daemon().groups().unwrap().map(Result::unwrap).collect();
+        let mut read: Vec<_> = groups[0].daemon().groups().unwrap();
         let mut names = names.to_vec();
         names.sort();
         read.sort();

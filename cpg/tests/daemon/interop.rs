@@ -47,7 +47,7 @@ fn names_with_and_without_nul_are_two_groups() {
         let _c = Members::start(&cluster, 1, &GroupName::with_nul("both").unwrap(), 1);
         let mut group = join("both");
         assert_eq!(group.members().unwrap(), [group.me()]);
-        let names: Vec<_> = group.daemon().groups().unwrap().map(|name| name.unwrap().to_string()).collect();
+        let names: Vec<_> = group.daemon().groups().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names.len(), 2);
         assert!(names.contains(&"both".to_owned()) && names.contains(&r"both\0".to_owned()), "{names:?}");
         assert_eq!(views(&pump(&mut group, |events| !events.is_empty())).next().unwrap().members().len(), 1);

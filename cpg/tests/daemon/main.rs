@@ -5,6 +5,7 @@ mod batches;
 mod encrypted;
 mod facts_a_descriptors;
 mod facts_a_limits;
+mod facts_a_lists;
 mod facts_a_memory;
 mod facts_a_names;
 mod facts_a_one_at_a_time;

@@ -562,7 +562,7 @@ fn it_can_be_stopped_at_any_time() {
         }
         cluster.restart(1).unwrap();
         let handle = Handle::connect().unwrap();
-        wait_for("the groups to be gone", || handle.processes().unwrap().next().is_none().then_some(()));
+        wait_for("the groups to be gone", || handle.processes().unwrap().is_empty().then_some(()));
     });
 }
 

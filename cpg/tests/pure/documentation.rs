@@ -176,7 +176,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
         Error::Forked { owner: 4711 },
         Error::StackTooSmall { needed: 1_179_648, remaining: 65_536 },
         Error::TooManyHandles { open: 47 },
-        Error::TooManyIterations { open: 47 },
+        Error::NoList(Box::new(Error::Cs { call: "cpg_model_initialize", code: CsError::Library })),
         Error::InvalidName(GroupName::new([b'n'; 200]).unwrap_err()),
         Error::InvalidName(GroupName::new("").unwrap_err()),
         Error::InvalidName(GroupName::new("ledger\0").unwrap_err()),

@@ -9,7 +9,7 @@ use cpg_sys::{CS_OK, cpg_address};
 const NONE: List<'static, cpg_address> = List::Of(&[]);
 
 /// A session in a group of 128, of which the view has been handled.
-fn full() -> (Session, Stub) {
+pub fn full() -> (Session, Stub) {
     let mut session = Session::join("full").unwrap();
     let stub = Stub::last();
     stub.plan(|stub| {
@@ -22,7 +22,7 @@ fn full() -> (Session, Stub) {
     (session, stub)
 }
 
-fn deliver(stub: Stub) {
+pub fn deliver(stub: Stub) {
     stub.plan(|stub| {
         stub.deliver(Some(&c_name(b"full", 4)), (NODE, 1), &mut b"x".to_owned());
         CS_OK

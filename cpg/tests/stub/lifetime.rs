@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cpg::{Error, Handle, Session};
 use cpg_sys::{CPG_REASON_LEAVE, CS_ERR_ACCESS, CS_ERR_TRY_AGAIN, CS_OK};
@@ -82,7 +82,7 @@ const WAYS: &[(&str, fn())] = &[
     ("a join that is not delivered", || {
         let handle = Handle::connect().unwrap();
         Stub::last().reply(Replies { members: 0, ..SOUND });
-        let refused = handle.join_until("late", Instant::now()).unwrap_err();
+        let refused = handle.join_until("late", Instant::now() + Duration::from_millis(100)).unwrap_err();
         assert!(matches!(refused.error(), Error::TimedOut { .. }), "{refused}");
         assert!(refused.into_handle().is_none());
     }),

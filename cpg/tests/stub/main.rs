@@ -6,6 +6,7 @@ mod connecting;
 mod context;
 mod full_groups;
 mod lifetime;
+mod lists;
 mod sessions;
 mod stub;
 #[path = "../support/mod.rs"]

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_int, c_uint, c_void};
 use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -30,7 +31,11 @@ struct State {
     on_send: Option<Plan>,
     on_finalize: Option<Plan<()>>,
     on_iteration: Option<Plan>,
+    on_entry: Option<Plan<()>>,
     group: cpg_name,
+    /// The connection that its thread had joined with when this one was made. An iteration on one that is in no group is answered
+    /// as by that.
+    beside: cpg_handle_t,
     replies: Replies,
     /// The first is readable.
     sockets: (UnixStream, UnixStream),
@@ -102,6 +107,7 @@ fn table() -> MutexGuard<'static, Table> {
 
 thread_local! {
     static LAST: Cell<cpg_handle_t> = const { Cell::new(0) };
+    static JOINED: Cell<cpg_handle_t> = const { Cell::new(0) };
     static FIRST_REPLIES: Cell<Replies> = const { Cell::new(SOUND) };
     static ON_OPEN: Cell<Option<fn(Stub)>> = const { Cell::new(None) };
 }
@@ -200,6 +206,34 @@ impl Stub {
         self.with(|state| state.on_iteration = Some(Box::new(plan)));
     }
 
+    /// What happens when the next entry of an iteration is asked for.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn on_entry(self, work: impl FnOnce(Self) + Send + 'static) {
+        self.with(|state| state.on_entry = Some(Box::new(work)));
+    }
+
+    /// Closes the daemon's ends of this connection and of those beside it.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn hang_up(self) {
+        for (&handle, state) in &table().handles {
+            if handle == self.handle || state.beside == self.handle {
+                state.sockets.1.shutdown(Shutdown::Both).unwrap();
+            }
+        }
+    }
+
+    /// True until it is closed.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn is_open(self) -> bool {
+        table().handles.contains_key(&self.handle)
+    }
+
+    /// How many connections there are beside this one.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn beside(self) -> usize {
+        table().handles.values().filter(|state| state.beside == self.handle).count()
+    }
+
     pub fn reply(self, replies: Replies) {
         self.with(|state| state.replies = replies);
     }
@@ -289,6 +323,15 @@ fn carry_out<R>(handle: cpg_handle_t, take: impl FnOnce(&mut State) -> Option<Pl
     plan.map(|plan| plan(stub))
 }
 
+/// Returns the connection that answers an iteration on this one.
+fn asked(handle: cpg_handle_t) -> cpg_handle_t {
+    let table = table();
+    match table.handles.get(&handle) {
+        Some(state) if state.group.length == 0 && table.handles.contains_key(&state.beside) => state.beside,
+        _ => handle,
+    }
+}
+
 /// Writes what is asked for.
 fn put<T>(to: *mut T, value: T) {
     // SAFETY: callers of libcpg give a pointer to room for one.
@@ -313,7 +356,9 @@ fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut
         on_send: None,
         on_finalize: None,
         on_iteration: None,
+        on_entry: None,
         group: c_name(b"", 0),
+        beside: JOINED.get(),
         replies: FIRST_REPLIES.get(),
         sockets,
     };
@@ -391,6 +436,7 @@ pub unsafe extern "C" fn cpg_dispatch(handle: cpg_handle_t, flags: cs_dispatch_f
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_join(handle: cpg_handle_t, group: *const cpg_name) -> cs_error_t {
+    JOINED.set(handle);
     let name = get(group);
     let code = request(handle, |state| state.group = name);
     let bytes: Vec<u8> =
@@ -452,6 +498,7 @@ pub unsafe extern "C" fn cpg_iteration_initialize(
     _group: *const cpg_name,
     iteration: *mut cpg_iteration_handle_t,
 ) -> cs_error_t {
+    let handle = asked(handle);
     carry_out(handle, |state| state.on_iteration.take());
     let mut left = 0;
     let code = request(handle, |state| {
@@ -470,6 +517,17 @@ pub unsafe extern "C" fn cpg_iteration_next(
     iteration: cpg_iteration_handle_t,
     description: *mut cpg_iteration_description_t,
 ) -> cs_error_t {
+    let on_entry = {
+        let mut table = table();
+        let handle = table.iterations.get(&iteration).map(|&(handle, _)| handle);
+        handle.and_then(|handle| {
+            let state = table.handles.get_mut(&handle)?;
+            Some((Stub { handle, callbacks: state.callbacks }, state.on_entry.take()?))
+        })
+    };
+    if let Some((stub, work)) = on_entry {
+        work(stub);
+    }
     let mut table = table();
     let Some((handle, left)) = table.iterations.get_mut(&iteration) else { return CS_ERR_BAD_HANDLE };
     if *left <= 0 {

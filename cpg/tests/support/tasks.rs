@@ -40,8 +40,10 @@ where
         wait_for("the runtime", || thread.is_finished().then_some(()));
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         if cluster.state(1) == State::Running {
-            let handle = cluster.on(1, || Handle::connect().unwrap());
-            wait_for("the memberships to end", || (handle.groups().unwrap().count() == 0).then_some(()));
+            cluster.on(1, || {
+                let handle = Handle::connect().unwrap();
+                wait_for("the memberships to end", || handle.groups().unwrap().is_empty().then_some(()));
+            });
         }
     }
 }

@@ -307,7 +307,7 @@ fn leaving_hands_over_nothing_after_the_own_leave() {
             // The daemon has been told of the leave, and tells of what the others do as well.
             if others.take().is_some() {
                 let handle = Handle::connect().unwrap();
-                wait_for("all to be gone", || handle.processes().unwrap().next().is_none().then_some(()));
+                wait_for("all to be gone", || handle.processes().unwrap().is_empty().then_some(()));
             }
             events.push(event.into_owned());
         });

@@ -149,7 +149,7 @@ fn dropping_a_session_its_halves_and_futures_half_way() {
         }
         cluster.resume(1).unwrap();
         eventually("the memberships to end", || async {
-            let asking = tokio::task::spawn_blocking(|| Handle::connect().unwrap().groups().unwrap().count());
+            let asking = tokio::task::spawn_blocking(|| Handle::connect().unwrap().groups().unwrap().len());
             (asking.await.unwrap() == 0).then_some(())
         })
         .await;

@@ -14,10 +14,10 @@ const PAUSE: u64 = 30;
 
 /// All processes of all groups, asked for in both ways.
 fn list(handle: &Handle) -> Result<BTreeSet<Member>> {
-    let all = handle.processes()?.collect::<Result<Vec<Process>>>()?;
+    let all = handle.processes()?;
     let once: BTreeSet<&Process> = all.iter().collect();
     assert_eq!(once.len(), all.len(), "a process is listed twice: {all:?}");
-    for name in handle.groups()?.collect::<Result<Vec<_>>>()? {
+    for name in handle.groups()? {
         handle.members_of(&name)?;
     }
     Ok(all.into_iter().map(|process| process.member()).collect())
