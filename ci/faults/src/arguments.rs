@@ -17,7 +17,8 @@ Usage: ci/torture [OPTIONS]
       --seconds S      how long things break [60]
       --seed X         what breaks and when is a function of it [chosen, and printed]
       --clients N      clients on each node [5]
-      --listers N      programs on each node that list groups all the while [0]
+      --listers N      programs on each node that list groups all the while [1]
+      --encrypted      the nodes encrypt what they tell each other
       --json FILE      writes the report there, too
       --keep DIR       leaves records and logs there, which else are left only when something is wrong
       --plan           prints what would break, and when
@@ -36,6 +37,7 @@ pub struct Options {
     pub seed: u64,
     pub clients: usize,
     pub listers: usize,
+    pub encrypted: bool,
     pub json: Option<PathBuf>,
     pub keep: Option<PathBuf>,
     pub verbose: bool,
@@ -49,7 +51,8 @@ impl Default for Options {
             length: Duration::from_secs(60),
             seed: u64::from(chosen.subsec_nanos()) ^ chosen.as_secs(),
             clients: 5,
-            listers: 0,
+            listers: 1,
+            encrypted: false,
             json: None,
             keep: None,
             verbose: false,
@@ -79,6 +82,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Mode, lexopt::Error> {
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("clients") => options.clients = parser.value()?.parse()?,
             Long("listers") => options.listers = parser.value()?.parse()?,
+            Long("encrypted") => options.encrypted = true,
             Long("json") => options.json = Some(parser.value()?.into()),
             Long("keep") => options.keep = Some(parser.value()?.into()),
             Long("check") => check = Some(parser.value()?.into()),

@@ -93,7 +93,8 @@ pub fn run(options: Options) -> Result<Verdict> {
 }
 
 fn start(options: &Options) -> Result<Cluster> {
-    Ok(Cluster::builder().nodes(options.nodes).token(TOKEN).start()?)
+    let cluster = Cluster::builder().nodes(options.nodes).token(TOKEN);
+    Ok(if options.encrypted { cluster.encrypted() } else { cluster }.start()?)
 }
 
 /// The clients of all nodes: the styles one after the other, so that few nodes have them all between them.
