@@ -37,7 +37,7 @@ fn killed_while(asks: Asks, times: usize) {
                 });
             }
             // At another moment in each round.
-            wait_for("answers", || (answers.load(Ordering::Relaxed) > 40 + 7 * round).then_some(()));
+            wait_for("answers", || (answers.load(Ordering::Relaxed) > 10 + round).then_some(()));
             cluster.kill(1).unwrap();
             for number in 0..THREADS {
                 match came_back.recv_timeout(PATIENCE) {
