@@ -58,24 +58,26 @@ impl fmt::Display for RingId {
 /// had agreed stays in the member lists of all the others, for ever (B26). [`ghosts`](Self::ghosts) tells them.
 ///
 /// ```no_run
-/// use cpg::{ConnectOptions, Event, Limits, Member, TotemEvents};
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use cpg::{ConnectOptions, Event, Limits, Member, OwnedRing, TotemEvents};
 ///
 /// let mut group = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
-/// let (mut members, mut alive): (Vec<Member>, Vec<Member>) = Default::default();
-/// group.run(Limits::forever(), |_, event| {
-///     match event {
-///         Event::ConfChg(view) => members = view.members().to_vec(),
-///         Event::TotemConfChg(ring) => {
-///             ring.ghosts(&members).for_each(|ghost| eprintln!("{ghost} is in the group, and its node is not there"));
-///             // The same of a ring that is kept.
-///             let ring = ring.into_owned();
-///             let ghosts: Vec<Member> = ring.ghosts(&members).collect();
-///             alive = members.iter().copied().filter(|member| !ghosts.contains(member)).collect();
-///         }
-///         _ => {}
+/// let mut members: Vec<Member> = Vec::new();
+/// let ended = group.run(Limits::forever(), |_, event| match event {
+///     Event::ConfChg(view) => {
+///         members = view.members().to_vec();
+///         Continue(())
 ///     }
-///     std::ops::ControlFlow::<()>::Continue(())
+///     Event::TotemConfChg(ring) => {
+///         ring.ghosts(&members).for_each(|ghost| eprintln!("{ghost} is in the group, and its node is not there"));
+///         Break(ring.into_owned())
+///     }
+///     _ => Continue(()),
 /// })?;
+/// // The same of a ring that is kept.
+/// let ring: OwnedRing = ended.broke().unwrap();
+/// let ghosts: Vec<Member> = ring.ghosts(&members).collect();
+/// members.retain(|member| !ghosts.contains(member));
 /// # Ok::<(), cpg::Error>(())
 /// ```
 ///
