@@ -58,7 +58,7 @@ impl Event<'_> {
     }
 }
 
-/// An [`Event`](crate::Event) that owns what it says.
+/// An [`Event`] that owns what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedEvent {

@@ -54,7 +54,7 @@ impl fmt::Debug for MalformedPacket<'_> {
     }
 }
 
-/// A [`MalformedPacket`](crate::MalformedPacket) that owns its bytes.
+/// A [`MalformedPacket`] that owns its bytes.
 ///
 /// ```
 /// use cpg::{MalformedPacket, OwnedEvent, OwnedMalformedPacket};

@@ -90,7 +90,7 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
-/// A [`Message`](crate::Message) that owns its bytes.
+/// A [`Message`] that owns its bytes.
 ///
 /// ```no_run
 /// use cpg::{Group, OwnedEvent, OwnedMessage};

@@ -13,10 +13,10 @@ pub(crate) unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
     unsafe { std::slice::from_raw_parts(start, len) }
 }
 
-/// As [`slice`], to be written.
+/// As [`slice()`], to be written.
 ///
 /// # Safety
-/// As [`slice`], and nothing else may use the values for `'a`.
+/// As [`slice()`], and nothing else may use the values for `'a`.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) unsafe fn slice_mut<'a, T>(start: *mut T, len: usize) -> &'a mut [T] {
     if len == 0 || start.is_null() {

@@ -110,8 +110,8 @@ impl Link {
     ///
     /// # Errors
     /// The message was not sent. [`Error::is_retryable`](crate::Error::is_retryable) for flow control (B7), and for a long
-    /// message that a membership change has stopped (B8); [`Error::MessageTooLong`](crate::Error::MessageTooLong) above 2 GiB;
-    /// [`Error::Left`](crate::Error::Left) after leaving.
+    /// message that a membership change has stopped (B8); [`Error::MessageTooLong`] above 2 GiB;
+    /// [`Error::Left`] after leaving.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send(&self, message: &[u8]) -> Result<()> {

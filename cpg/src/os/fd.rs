@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+#[cfg(miri)]
+use crate::os::miri as libc;
 
 /// Returns the error of the system call that has just failed.
 fn refused(call: &'static str) -> Error {

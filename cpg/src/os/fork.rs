@@ -5,6 +5,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use crate::error::{Error, Result};
+#[cfg(miri)]
+use crate::os::miri as libc;
 
 /// The page that tells forks apart, in which one value is kept; null before the first owner.
 static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());

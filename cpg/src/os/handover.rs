@@ -33,6 +33,10 @@ pub(crate) fn hand_over<const BYTES: usize, T: Send>(
     make: impl FnOnce(StackLeft<BYTES>) -> Result<(RawFd, T)> + Send,
     undo: impl FnOnce(T) + Send,
 ) -> Result<Handed<T>> {
+    // Miri has neither datagrams nor a thread apart.
+    if cfg!(miri) {
+        return Ok(Handed::Not);
+    }
     let refused = |error: io::Error| Error::NoDescriptors(error.into());
     // It keeps the number until the descriptor comes; the lowest, so that as many as can be are free above it.
     let place = UnixDatagram::unbound().map_err(refused)?;

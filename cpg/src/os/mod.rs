@@ -7,6 +7,8 @@ pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod handover;
 pub(crate) mod lock;
+#[cfg(miri)]
+mod miri;
 pub(crate) mod outstanding;
 pub(crate) mod readiness;
 pub(crate) mod shared_memory;

@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use crate::error::{Error, Result};
+#[cfg(miri)]
+use crate::os::miri as libc;
 
 thread_local! {
     /// The deepest stack pointer from which [`StackLeft::used`] has been reached, and the end of that stack.
@@ -82,17 +84,17 @@ impl<const BYTES: usize> StackLeft<BYTES> {
 #[inline]
 fn stack_pointer() -> usize {
     let here: usize;
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: it reads a register.
     unsafe {
         std::arch::asm!("mov {}, rsp", out(reg) here, options(nomem, nostack, preserves_flags));
     }
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
     // SAFETY: it reads a register.
     unsafe {
         std::arch::asm!("mov {}, sp", out(reg) here, options(nomem, nostack, preserves_flags));
     }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     {
         let local = std::hint::black_box(0_u8);
         here = std::ptr::from_ref(&local).addr();
@@ -119,10 +121,10 @@ fn process_stack(here: usize) -> Option<(usize, usize)> {
 fn process_stack_end() -> Option<usize> {
     // SAFETY: it has no precondition.
     let name = unsafe { libc::getauxval(libc::AT_EXECFN) };
-    let name = std::ptr::with_exposed_provenance::<libc::c_char>(usize::try_from(name).ok()?);
-    if name.is_null() {
+    if name == 0 {
         return None;
     }
+    let name = std::ptr::with_exposed_provenance::<libc::c_char>(usize::try_from(name).ok()?);
     // SAFETY: not null, and so the string that the kernel has put there for as long as the process runs.
     let length = unsafe { CStr::from_ptr(name) }.count_bytes();
     let end = name.addr().checked_add(length + 1 + size_of::<usize>())?;

@@ -1,5 +1,7 @@
 //! Threads of this crate, and what is done by one because it needs a stack or tables that the caller's thread has not.
 
+#[cfg(miri)]
+use crate::os::miri as libc;
 use std::fs::OpenOptions;
 use std::io;
 use std::mem::MaybeUninit;
@@ -69,7 +71,7 @@ pub(crate) fn with_stack<const BYTES: usize, T: Send>(
     }
 }
 
-/// What a call [apart](apart) finds.
+/// What a call [apart] finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tables {
     /// The thread's own: nobody else opens or closes a descriptor, or changes the umask, in them.

@@ -233,7 +233,11 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+    #![proptest_config({
+        let default = ProptestConfig::default();
+        // Quick ones. The default heeds PROPTEST_CASES.
+        ProptestConfig { failure_persistence: None, cases: 4 * default.cases, ..default }
+    })]
 
     #[test]
     fn what_is_written_is_read(messages in messages()) {

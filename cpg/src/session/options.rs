@@ -20,7 +20,7 @@ use crate::session::sender::Sender;
 use crate::session::session::Session;
 use crate::session::shared::Shared;
 
-/// The options of a [`Session`](crate::Session), from [`Session::options`](crate::Session::options).
+/// The options of a [`Session`], from [`Session::options`](crate::Session::options).
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};

@@ -28,7 +28,7 @@ use crate::session::turn::{Dispatching, Turn};
 ///
 /// Its dispatch clocks the queue of the [`Sender`]s, and hands back what was not delivered. Handlers get a `&Sender`, the same
 /// type that other threads use; in a handler, a send that would have to wait is refused with
-/// [`Error::WouldWait`](crate::Error::WouldWait).
+/// [`Error::WouldWait`].
 ///
 /// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent.
 ///

@@ -26,7 +26,7 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// The sending half of a session, from [`Session::split`](super::Session::split): for any number of tasks.
 ///
 /// The membership ends when the [`Receiver`](super::Receiver) and all senders are gone, or when the receiver leaves: then
-/// every call here is refused with [`Error::Left`](crate::Error::Left).
+/// every call here is refused with [`Error::Left`].
 ///
 /// ```no_run
 /// use std::io::IoSlice;

@@ -8,9 +8,10 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_int, c_uint, c_void};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -256,7 +257,9 @@ impl Stub {
     /// Has the descriptor say that no event waits.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn quiet(self) {
-        self.with(|state| (&state.sockets.0).read_exact(&mut [0]).unwrap());
+        // By read(2), which Miri has for every socket.
+        let socket = self.with(|state| OwnedFd::from(state.sockets.0.try_clone().unwrap()));
+        File::from(socket).read_exact(&mut [0]).unwrap();
     }
 
     /// Calls the deliver callback.
@@ -348,7 +351,7 @@ fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut
     // test's own thread.
     let (peer, ours) = UnixStream::pair().unwrap();
     let sockets = (ours, peer);
-    (&sockets.1).write_all(b"x").unwrap();
+    File::from(OwnedFd::from(sockets.1.try_clone().unwrap())).write_all(b"x").unwrap();
     let state = State {
         callbacks,
         context: AtomicPtr::new(context),
