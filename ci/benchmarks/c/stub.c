@@ -38,7 +38,8 @@ static enum { NOTHING, JOIN, LEAVE } change;
 static struct cpg_name group;
 static cpg_model_v1_data_t callbacks;
 static void *context;
-/* Readable while something is there. */
+/* The second is readable while something is there. It is the program's: one that connects on a thread with descriptors of its own takes
+ * no more than the first from there, sees that this is another, and connects anew on its own thread. */
 static int sockets[2] = { -1, -1 };
 static int is_readable;
 /* That the iteration has not come to; there is one member, after the join. */
@@ -56,7 +57,7 @@ static void update_readable(void)
 	if (is_pending() == is_readable)
 		return;
 	is_readable = !is_readable;
-	if (is_readable ? write(sockets[1], &byte, 1) != 1 : read(sockets[0], &byte, 1) != 1)
+	if (is_readable ? write(sockets[0], &byte, 1) != 1 : read(sockets[1], &byte, 1) != 1)
 		abort();
 }
 
@@ -124,7 +125,7 @@ cs_error_t cpg_context_get(cpg_handle_t handle, void **to)
 cs_error_t cpg_fd_get(cpg_handle_t handle, int *fd)
 {
 	(void)handle;
-	*fd = sockets[0];
+	*fd = sockets[1];
 	return CS_OK;
 }
 
