@@ -34,7 +34,8 @@ use crate::session::shared::Shared;
 /// session.leave()?;
 ///
 /// // The same options for many sessions, each with a deadline of its own.
-/// let options = SessionOptions::new().flow(Flow::coalesced().window_size(256 << 10));
+/// let options = SessionOptions::new().coalesce().flow(Flow::new().window_size(256 << 10));
+/// assert_eq!(options, SessionOptions::new().flow(Flow::coalesced().window_size(256 << 10)));
 /// let deadline = Instant::now() + Duration::from_secs(60);
 /// let first = options.join_until("first", deadline)?;
 /// // On handles that are connected, and that are given back when a join fails.
@@ -77,13 +78,14 @@ impl SessionOptions {
         Self { connect, ..self }
     }
 
-    /// How much may be under way, and whether messages travel in packets.
+    /// Sets how much may be under way. A [`Flow::coalesced`] also has the messages travel in packets, as [`coalesce`](Self::coalesce)
+    /// does.
     pub fn flow(self, flow: Flow) -> Self {
-        Self { flow, ..self }
+        Self { flow: self.flow.replaced_by(flow), ..self }
     }
 
-    /// Small messages that wait together travel together, in [packets](crate::packet): as
-    /// [`flow`](Self::flow)`(`[`Flow::coalesced`]`())`.
+    /// Has small messages that wait together travel together, in [packets](crate::packet). Sizes that [`flow`](Self::flow) sets hold
+    /// in any order of the two; those that it does not set are the defaults for packets.
     ///
     /// **All sessions of a group coalesce, or none does.** One that does not gets each packet of the others as
     /// [`Event::Malformed`](crate::Event::Malformed), with the error
@@ -95,7 +97,7 @@ impl SessionOptions {
     /// [`MalformedPacket::bytes`](crate::MalformedPacket::bytes) for the message where the error is `Unexpected`; one that
     /// coalesces can send anything.
     pub fn coalesce(self) -> Self {
-        self.flow(Flow::coalesced())
+        Self { flow: self.flow.with_packets(), ..self }
     }
 
     /// Has the session come back by itself when it has lost the daemon.

@@ -78,6 +78,15 @@ fn options_are_equal_when_they_say_the_same() {
 }
 
 #[test]
+fn options_of_a_session_say_the_same_in_any_order() {
+    let (options, sizes) = (SessionOptions::new(), Flow::new().window_size(1));
+    assert_eq!(options.coalesce().flow(sizes), options.flow(sizes).coalesce());
+    assert_eq!(options.coalesce().flow(sizes), options.flow(Flow::coalesced().window_size(1)));
+    assert_ne!(options.coalesce().flow(sizes), options.flow(sizes));
+    assert_ne!(options.coalesce().flow(sizes), options.coalesce());
+}
+
+#[test]
 fn limits_are_equal_when_the_same_things_end_them() {
     let (waker, other) = (Waker::new().unwrap(), Waker::new().unwrap());
     let clone = waker.clone();
