@@ -60,7 +60,7 @@ impl ConnectOptions {
     /// other threads read it without a lock.
     ///
     /// # Safety
-    /// No other thread of the process may be in any function of libcpg while [`open`](Self::open) runs on the result:
+    /// No other thread of the process may be in any function of libcpg while [`connect`](Self::connect) runs on the result:
     /// neither through this crate (a send, a dispatch, a request of any handle) nor through other code.
     ///
     /// ```no_run
@@ -69,7 +69,7 @@ impl ConnectOptions {
     /// let handles = (0..47).map(|_| Handle::connect()).collect::<cpg::Result<Vec<_>>>()?;
     /// assert!(matches!(Handle::connect(), Err(cpg::Error::TooManyHandles { open: 47 })));
     /// // SAFETY: this is the only thread that uses libcpg.
-    /// let one_more = unsafe { ConnectOptions::new().more_handles() }.open()?;
+    /// let one_more = unsafe { ConnectOptions::new().more_handles() }.connect()?;
     /// # drop((handles, one_more));
     /// # Ok::<(), cpg::Error>(())
     /// ```

@@ -110,11 +110,11 @@ impl ConnectOptions {
     /// As [`join`](Self::join), with another deadline. A daemon that is just starting is waited for.
     ///
     /// # Errors
-    /// Those of making the name, of [`open`](Self::open) and of [`Handle::join_until`].
+    /// Those of making the name, of [`connect`](Self::connect) and of [`Handle::join_until`].
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group> {
         let name = name.into_group_name()?;
-        Ok(self.open_until(deadline)?.join_until(&name, deadline)?)
+        Ok(self.connect_until(deadline)?.join_until(&name, deadline)?)
     }
 }
 

@@ -85,7 +85,7 @@ impl Daemon {
     /// The connection is made by the calling thread: to the daemon of its network namespace.
     ///
     /// # Errors
-    /// Those of a request and of [connecting](crate::ConnectOptions::open); for the 48th connection that is
+    /// Those of a request and of [connecting](crate::ConnectOptions::connect); for the 48th connection that is
     /// [`Error::TooManyHandles`](crate::Error::TooManyHandles). [`Error::NoList`](crate::Error::NoList) if the connection for the
     /// list is lost and this one stands, and [`Error::Io`](crate::Error::Io). Flow control refuses a list at its beginning,
     /// and holds it up for 10 seconds at most after that.

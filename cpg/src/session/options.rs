@@ -27,7 +27,7 @@ use crate::session::shared::Shared;
 /// use cpg::{ConnectOptions, Flow, Handle, Reconnect, Session, SessionOptions, TotemEvents};
 ///
 /// let session = Session::options()
-///     .connect(ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges))
+///     .connect_options(ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges))
 ///     .coalesce()
 ///     .reconnect(Reconnect::new())
 ///     .join("ledger")?;
@@ -74,7 +74,7 @@ impl SessionOptions {
     }
 
     /// The options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect).
-    pub fn connect(self, connect: ConnectOptions) -> Self {
+    pub fn connect_options(self, connect: ConnectOptions) -> Self {
         Self { connect, ..self }
     }
 
@@ -121,7 +121,7 @@ impl SessionOptions {
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Session> {
         let name = name.into_group_name()?;
-        Ok(self.join_on_until(self.connect.open_until(deadline)?, &name, deadline)?)
+        Ok(self.join_on_until(self.connect.connect_until(deadline)?, &name, deadline)?)
     }
 
     /// Joins on a handle that is connected, for up to 10 seconds.

@@ -26,7 +26,7 @@ use crate::tokio::thread::{self, DropOff};
 ///
 /// // The same options for many sessions.
 /// let connect = ConnectOptions::new().totem_events(TotemEvents::None);
-/// let options = SessionOptions::new().connect(connect).flow(Flow::new().window_size(256 << 10));
+/// let options = SessionOptions::new().connect_options(connect).flow(Flow::new().window_size(256 << 10));
 /// let first = options.join_until("first", Instant::now() + Duration::from_secs(60)).await?;
 /// # Ok(())
 /// # }
@@ -66,9 +66,9 @@ impl SessionOptions {
         Self::default()
     }
 
-    /// As [`cpg::SessionOptions::connect`](crate::SessionOptions::connect).
-    pub fn connect(self, connect: ConnectOptions) -> Self {
-        Self(self.0.connect(connect))
+    /// As [`cpg::SessionOptions::connect_options`](crate::SessionOptions::connect_options).
+    pub fn connect_options(self, connect: ConnectOptions) -> Self {
+        Self(self.0.connect_options(connect))
     }
 
     /// As [`cpg::SessionOptions::flow`](crate::SessionOptions::flow).

@@ -107,7 +107,7 @@ fn b15_both_sides_of_a_partition_go_on_and_come_together() {
 fn b15_the_ring_comes_after_the_view_of_the_group() {
     let cluster = Cluster::start(2).unwrap();
     let mut group = cluster.on(1, || {
-        let handle = ConnectOptions::new().totem_events(TotemEvents::Changes).open().unwrap();
+        let handle = ConnectOptions::new().totem_events(TotemEvents::Changes).connect().unwrap();
         handle.join_until(name("b15 ring"), deadline()).unwrap()
     });
     let other = cluster.on(2, || join("b15 ring"));

@@ -57,7 +57,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         lost("a dispatch that waited", blocked.join().unwrap());
 
         for totem in [TotemEvents::None, TotemEvents::Changes, TotemEvents::InitialAndChanges] {
-            let error = ConnectOptions::new().totem_events(totem).open().unwrap_err();
+            let error = ConnectOptions::new().totem_events(totem).connect().unwrap_err();
             assert!(error.is_connection_lost(), "{error}");
             assert!(error.to_string().contains("is corosync running?"), "{error}");
         }
