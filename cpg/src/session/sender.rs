@@ -43,6 +43,7 @@ use crate::session::ticket::Ticket;
 /// // Without waiting, or not for long.
 /// let deadline = Instant::now() + Duration::from_secs(5);
 /// sender.try_send(b"now")?;
+/// sender.try_send_vectored(&[IoSlice::new(b"no"), IoSlice::new(b"w")])?;
 /// let sent = sender.send_until(b"soon", deadline)?;
 /// // All of them have been delivered when the last one has.
 /// sender.ticket(sent).wait_until(deadline)?;
@@ -149,7 +150,17 @@ impl Sender {
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn try_send(&self, message: &[u8]) -> Result<Sent> {
-        self.0.queue(&[IoSlice::new(message)])
+        self.try_send_vectored(&[IoSlice::new(message)])
+    }
+
+    /// Sends one message made of many slices, as [`try_send`](Self::try_send) does.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    #[doc(alias = "cpg_mcast_joined")]
+    #[inline]
+    pub fn try_send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
+        self.0.queue(slices)
     }
 
     /// Makes a ticket of a message that this session has accepted, which says when it has been delivered: at any time, as often

@@ -138,13 +138,13 @@ impl Session {
         self.sender().try_send(message)
     }
 
-    /// As [`send`](Self::send), of one message made of many slices.
+    /// Queues one message made of many slices, without waiting: as [`Sender::try_send_vectored`].
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// As [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
-        self.sender().shared().queue(slices)
+        self.sender().try_send_vectored(slices)
     }
 
     /// As [`Sender::ticket`]. Nobody else dispatches here: between dispatches, look at its

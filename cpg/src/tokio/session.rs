@@ -32,7 +32,7 @@ use crate::tokio::sender::Sender;
 /// # async fn main() -> cpg::Result<()> {
 /// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger").await?;
 /// println!("{} in {}, generation {}", session.me(), session.name(), session.generation());
-/// println!("{:?}", session.members().await?);
+/// println!("{:?}, {} bytes at once", session.members().await?, session.max_atomic_message_size());
 /// session.send(b"one")?;
 /// session.send_vectored(&[IoSlice::new(b"t"), IoSlice::new(b"wo")])?;
 /// let tickets = [b"three", b"after"].map(|message| session.send(message).map(|sent| session.ticket(sent)));
@@ -128,6 +128,12 @@ impl Session {
         self.sender.members()
     }
 
+    /// As [`cpg::Sender::max_atomic_message_size`](crate::Sender::max_atomic_message_size).
+    #[doc(alias = "cpg_max_atomic_msgsize_get")]
+    pub fn max_atomic_message_size(&self) -> usize {
+        self.sender.max_atomic_message_size()
+    }
+
     /// Queues a message, without waiting: as [`Sender::try_send`]. When the queue is full, take events and send again: while a
     /// task waited here for room, it could not take the events that make it. Sends that wait are those of a [`Sender`], for
     /// other tasks: [`split`](Self::split) the session.
@@ -139,13 +145,13 @@ impl Session {
         self.sender.try_send(message)
     }
 
-    /// As [`send`](Self::send), of one message made of many slices.
+    /// Queues one message made of many slices, without waiting: as [`Sender::try_send_vectored`].
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// As [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
-        self.sender.shared().queue(slices)
+        self.sender.try_send_vectored(slices)
     }
 
     /// As [`Sender::ticket`]. Await the ticket in another task, or take events until it has an
