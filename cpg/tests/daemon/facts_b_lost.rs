@@ -37,8 +37,8 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         lost("members", group.members());
         lost("groups", handle.groups());
         lost("processes", handle.processes());
-        lost("processes_of", handle.processes_of(&name("b9")));
-        lost("members_of", handle.members_of(&name("b9")));
+        lost("processes_of", handle.processes_of(name("b9")));
+        lost("members_of", handle.members_of(name("b9")));
         lost("local_node", handle.local_node());
         lost("dispatch of a handle", handle.dispatch(Limits::available(), |_, _| ()));
         lost("join", joining.join(name("b9 new")).map_err(Error::from));

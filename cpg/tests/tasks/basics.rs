@@ -299,7 +299,7 @@ fn a_session_for_threads_becomes_one_for_tasks() {
         assert_eq!(message(&mut session).await, b"before");
         drop(session);
         eventually("the membership to end", || async {
-            let asking = tokio::task::spawn_blocking(|| Handle::connect()?.members_of(&name("made")));
+            let asking = tokio::task::spawn_blocking(|| Handle::connect()?.members_of(name("made")));
             asking.await.unwrap().unwrap().is_empty().then_some(())
         })
         .await;
@@ -314,7 +314,7 @@ fn without_a_runtime_the_session_is_dropped_by_the_panic() {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Session::new(session))).unwrap_err();
         let handle = Handle::connect().unwrap();
         wait_for("the membership to end", || {
-            handle.members_of(&name("nowhere")).unwrap().is_empty().then_some(())
+            handle.members_of(name("nowhere")).unwrap().is_empty().then_some(())
         });
     });
 }
