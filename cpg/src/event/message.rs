@@ -32,6 +32,7 @@ use crate::member::Member;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_deliver_fn_t")]
+#[derive(PartialEq, Eq)]
 pub struct Message<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) sender: Member,
@@ -116,6 +117,11 @@ pub struct OwnedMessage {
 }
 
 impl OwnedMessage {
+    /// Makes a message that came by itself and not in a packet, for [tests](crate::OwnedEvent#tests-without-a-cluster).
+    pub fn new(group: GroupName, sender: Member, payload: impl Into<Vec<u8>>) -> Self {
+        Self { group, sender, payload: payload.into(), packed: false }
+    }
+
     /// Borrows the message, mutably since [`Message::payload_mut`](crate::Message::payload_mut) changes it in place.
     pub fn as_message(&mut self) -> Message<'_> {
         Message { group: &self.group, sender: self.sender, payload: &mut self.payload, packed: self.packed }
