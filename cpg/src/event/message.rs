@@ -62,9 +62,9 @@ impl Message<'_> {
         self.payload
     }
 
-    /// True if it came in a [packet](crate::packet). In a session that [coalesces](crate::SessionOptions::coalesce) a message that did not
-    /// is from a member that does not coalesce, and is handed over whole. In a [`Group`](crate::Group) and in other sessions
-    /// no message does.
+    /// True if it came in a [packet](crate::packet). In a session that [coalesces](crate::SessionOptions::coalesce) a message
+    /// that did not is from a member that does not coalesce, and is handed over whole. In a [`Group`](crate::Group) and in other
+    /// sessions no message does.
     pub fn is_packed(&self) -> bool {
         self.packed
     }

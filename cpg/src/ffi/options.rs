@@ -20,12 +20,13 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// The options of [`Handle::connect`](crate::Handle::connect): an event for each new ring, and 47 handles in a process at most.
+    /// Makes the options of [`Handle::connect`](crate::Handle::connect): an event for each new ring, and 47 handles in a process
+    /// at most.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Which events about the ring the handle gets.
+    /// Sets the events about the ring that the handle gets.
     pub fn totem_events(self, totem: TotemEvents) -> Self {
         Self { totem, ..self }
     }

@@ -46,8 +46,8 @@ impl JoinError {
         &self.error
     }
 
-    /// Returns the handle, if it can still join. `None` if the daemon had already accepted the join: a handle is good for one membership
-    /// (B2), so it has been closed; or if the daemon has died while it was asked.
+    /// Returns the handle, if it can still join. `None` if the daemon had already accepted the join: a handle is good for one
+    /// membership (B2), so it has been closed; or if the daemon has died while it was asked.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
     }
@@ -97,8 +97,8 @@ impl From<JoinError> for io::Error {
 }
 
 impl Group {
-    /// Connects and joins in one step, for up to 10 seconds, also to a daemon that is just starting. [`ConnectOptions::join`] does it
-    /// with options, and [`ConnectOptions::join_until`] with another deadline.
+    /// Connects and joins in one step, for up to 10 seconds, also to a daemon that is just starting. [`ConnectOptions::join`]
+    /// does it with options, and [`ConnectOptions::join_until`] with another deadline.
     ///
     /// # Errors
     /// As [`ConnectOptions::join_until`].

@@ -31,7 +31,8 @@ use crate::member::{Member, NodeId};
 /// shared::<cpg::Handle>();
 /// ```
 ///
-/// Dropping it closes it. In a child of the process that connected, every call is refused and dropping does nothing (A7).
+/// Dropping it closes it, and waits for the daemon as a request does. In a child of the process that connected, every call is
+/// refused and dropping does nothing (A7).
 ///
 /// ```no_run
 /// use cpg::{GroupName, Handle};
@@ -72,10 +73,13 @@ impl Handle {
         Ok((Self { daemon: Daemon { half }, events }, counted))
     }
 
-    /// Connects to the corosync daemon of this machine, also to one that is just starting; [`ConnectOptions`] has the options.
+    /// Connects to the corosync daemon of this machine, and waits for up to 10 seconds for one that is just starting.
+    /// [`ConnectOptions`] has the options, and [`connect_until`](ConnectOptions::connect_until) another deadline.
     ///
     /// # Errors
-    /// Those of [`ConnectOptions::connect`].
+    /// As [`ConnectOptions::connect_until`].
+    #[doc(alias = "cpg_initialize")]
+    #[doc(alias = "cpg_model_initialize")]
     pub fn connect() -> Result<Self> {
         ConnectOptions::new().connect()
     }
@@ -108,10 +112,11 @@ impl Handle {
         Ok(progress.handled())
     }
 
-    /// Closes the connection, as dropping it does, and says how that went.
+    /// Closes the connection, as dropping it does, and says how that went. It waits for the daemon's answer without a limit
+    /// (B16).
     ///
     /// # Errors
-    /// What the daemon answered; the handle is gone in any case.
+    /// The daemon's answer, if it is one; the handle is gone in any case.
     #[doc(alias = "cpg_finalize")]
     pub fn close(self) -> Result<()> {
         drop(self.events);
@@ -127,6 +132,8 @@ impl ConnectOptions {
     /// As [`connect_until`](Self::connect_until).
     #[doc(alias = "cpg_initialize")]
     #[doc(alias = "cpg_model_initialize")]
+    #[doc(alias = "cpg_model_t")]
+    #[doc(alias = "cpg_model_data_t")]
     #[doc(alias = "CPG_MODEL_V1")]
     pub fn connect(self) -> Result<Handle> {
         self.connect_until(Instant::now() + PATIENCE)

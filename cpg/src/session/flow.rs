@@ -16,8 +16,8 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 ///
 /// # Packets
 ///
-/// In a session that [coalesces](crate::SessionOptions::coalesce) messages that wait together travel together, in [packets](crate::packet). All
-/// members of the group must be able to read these.
+/// In a session that [coalesces](crate::SessionOptions::coalesce) messages that wait together travel together, in
+/// [packets](crate::packet). All members of the group must be able to read these.
 ///
 /// # How the defaults were found
 ///

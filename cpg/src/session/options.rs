@@ -52,7 +52,8 @@ pub struct SessionOptions {
 }
 
 impl Session {
-    /// Connects and joins in one step, also to a daemon that is just starting. [`options`](Self::options) has more.
+    /// Connects and joins in one step, for up to 10 seconds, also to a daemon that is just starting. [`options`](Self::options)
+    /// has more, and [`SessionOptions::join_until`] another deadline.
     ///
     /// # Errors
     /// As [`SessionOptions::join`].
@@ -61,31 +62,31 @@ impl Session {
         Self::options().join(name)
     }
 
-    /// The options of a session, which then joins.
+    /// Makes the options of a session, which then joins.
     pub fn options() -> SessionOptions {
         SessionOptions::new()
     }
 }
 
 impl SessionOptions {
-    /// A session without packets that does not reconnect.
+    /// Makes the options of a session without packets that does not reconnect.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect).
+    /// Sets the options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect).
     pub fn connect_options(self, connect: ConnectOptions) -> Self {
         Self { connect, ..self }
     }
 
-    /// Sets how much may be under way. A [`Flow::coalesced`] also has the messages travel in packets, as [`coalesce`](Self::coalesce)
-    /// does.
+    /// Sets how much may be under way. A [`Flow::coalesced`] also has the messages travel in packets, as
+    /// [`coalesce`](Self::coalesce) does.
     pub fn flow(self, flow: Flow) -> Self {
         Self { flow: self.flow.replaced_by(flow), ..self }
     }
 
-    /// Has small messages that wait together travel together, in [packets](crate::packet). Sizes that [`flow`](Self::flow) sets hold
-    /// in any order of the two; those that it does not set are the defaults for packets.
+    /// Has small messages that wait together travel together, in [packets](crate::packet). Sizes that [`flow`](Self::flow) sets
+    /// hold in any order of the two; those that it does not set are the defaults for packets.
     ///
     /// **All sessions of a group coalesce, or none does.** One that does not gets each packet of the others as
     /// [`Event::Malformed`](crate::Event::Malformed), with the error

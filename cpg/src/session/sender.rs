@@ -73,13 +73,13 @@ impl Sender {
         self.0.me()
     }
 
-    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the session is
-    /// away it is still the one that was lost. A child of the process gets that of the time at which it was forked.
+    /// Returns the number of the membership: 1 for the first, and one more for each that [follows](crate::Reconnect). While the
+    /// session is away it is still the one that was lost. A child of the process gets that of the time at which it was forked.
     pub fn generation(&self) -> u64 {
         self.0.outbox().generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// Returns how far this member is behind what it has sent.
     pub fn lag(&self) -> Lag {
         self.0.outbox().lag()
     }

@@ -107,7 +107,7 @@ impl Session {
         self.receiver.generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// As [`Sender::lag`].
     pub fn lag(&self) -> Lag {
         self.receiver.lag()
     }
@@ -200,6 +200,7 @@ impl Session {
     }
 
     /// As [`Receiver::events`].
+    #[doc(alias = "cpg_dispatch")]
     pub fn events(&mut self) -> Events<'_> {
         self.receiver.events()
     }
@@ -209,6 +210,7 @@ impl Session {
     /// # Errors
     /// As [`Receiver::leave_until`].
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
         self.receiver.leave()
     }
@@ -221,6 +223,7 @@ impl Session {
     /// # Errors
     /// As [`Receiver::leave_until`].
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub fn leave_until(self, deadline: Instant, handler: impl FnMut(&Sender, Event<'_>)) -> Result<()> {
         self.receiver.leave_until(deadline, handler)
     }

@@ -42,7 +42,8 @@ impl From<session::options::SessionOptions> for SessionOptions {
 }
 
 impl Session {
-    /// Connects and joins, for up to 10 seconds. [`options`](Self::options) has more.
+    /// Connects and joins, for up to 10 seconds. [`options`](Self::options) has more, and [`SessionOptions::join_until`] another
+    /// deadline.
     ///
     /// # Errors
     /// As [`SessionOptions::join`].
@@ -54,14 +55,14 @@ impl Session {
         Self::options().join(name).await
     }
 
-    /// The options of a session, which then joins.
+    /// Makes the options of a session, which then joins.
     pub fn options() -> SessionOptions {
         SessionOptions::new()
     }
 }
 
 impl SessionOptions {
-    /// A session without packets that does not reconnect.
+    /// Makes the options of a session without packets that does not reconnect.
     pub fn new() -> Self {
         Self::default()
     }

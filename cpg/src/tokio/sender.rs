@@ -82,7 +82,7 @@ impl Sender {
         self.0.generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// As [`cpg::Sender::lag`](crate::Sender::lag).
     pub fn lag(&self) -> Lag {
         self.0.lag()
     }

@@ -75,7 +75,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for tasks of a session for threads.
+    /// Makes a session for tasks of a session for threads, as of one that was [joined on a
+    /// handle](crate::SessionOptions::join_on).
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if the reactor refuses the descriptor; the session is dropped.
@@ -114,7 +115,7 @@ impl Session {
         self.sender.generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// As [`cpg::Sender::lag`](crate::Sender::lag).
     pub fn lag(&self) -> Lag {
         self.sender.lag()
     }
@@ -186,6 +187,7 @@ impl Session {
     /// # Errors
     /// As [`Receiver::leave`].
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub async fn leave(self) -> Result<()> {
         self.receiver.leave().await
     }
@@ -198,6 +200,7 @@ impl Session {
     /// # Errors
     /// As [`Receiver::leave`].
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub async fn leave_until(self, deadline: Instant, handler: impl FnMut(&Sender, Event<'_>)) -> Result<()> {
         self.receiver.leave_until(deadline, handler).await
     }
