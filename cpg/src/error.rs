@@ -12,6 +12,7 @@ use crate::remedy;
 use crate::system_error::SystemError;
 
 /// The result of everything in this crate that can fail.
+#[doc(alias = "CS_OK")]
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of libcpg, with the function that gave it, or a call that this crate refused to make.
@@ -106,6 +107,7 @@ pub enum Error {
     /// `cpg_dispatch` copies member lists into arrays of 128 (`CPG_MEMBERS_MAX`) and writes past their
     /// ends when there are more (A8). Joining such a group is refused; a group that grows past the limit
     /// later is not dispatched any more, and the handle is of no further use.
+    #[doc(alias = "CPG_MEMBERS_MAX")]
     #[error(
         "the group has {members} members, and cpg_dispatch has room for {limit}: join or stay with fewer"
     )]

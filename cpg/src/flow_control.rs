@@ -1,6 +1,6 @@
 //! The state of flow control, as libcpg reports it.
 
-/// What libcpg says of flow control: always [`Disabled`](Self::Disabled), also when sends are refused.
+/// The state of flow control, as libcpg reports it: always [`Disabled`](Self::Disabled), also when sends are refused.
 ///
 /// A send that answers `CS_ERR_TRY_AGAIN` is the only sign of flow control that there is.
 ///

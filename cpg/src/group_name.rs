@@ -39,7 +39,7 @@ pub struct GroupName {
     value: [u8; CAPACITY],
 }
 
-/// Why bytes are not a name that can be joined.
+/// The reason why bytes are not a name that can be joined.
 ///
 /// ```
 /// use cpg::{GroupName, NameError};
@@ -48,7 +48,7 @@ pub struct GroupName {
 /// assert_eq!(GroupName::new("a\0b"), Err(NameError::Nul { position: 1 }));
 /// assert_eq!(GroupName::with_nul("n".repeat(127)), Err(NameError::TooLong { len: 128 }));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum NameError {
     /// No bytes. corosync would let an empty name join, and keep the member for ever after its process
@@ -136,7 +136,7 @@ impl GroupName {
         (self.length as usize).min(CAPACITY)
     }
 
-    /// Whether the name has no bytes; such a name can be read, not made.
+    /// True if the name has no bytes; such a name can be read, not made.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -181,7 +181,7 @@ impl AsRef<[u8]> for GroupName {
     }
 }
 
-/// What a group can be joined by: text, bytes, or a [`GroupName`].
+/// Text, bytes, or a [`GroupName`]: groups are joined and asked for by any of these.
 ///
 /// ```no_run
 /// use cpg::{Group, GroupName, IntoGroupName, Session};

@@ -15,6 +15,7 @@
 /// ```
 #[doc(alias = "cpg_guarantee_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
 pub enum Guarantee {
     /// No order.
     #[doc(alias = "CPG_TYPE_UNORDERED")]

@@ -76,6 +76,8 @@ impl fmt::Debug for NodeId {
 /// assert_eq!((member.node().get(), member.pid(), member.reason()), (2, 4711, Reason::Undefined));
 /// assert_eq!((member.to_string(), "2:4711".parse()), ("2:4711".to_owned(), Ok(member)));
 /// assert!(member < Member::new(NodeId::new(3), 1));
+/// let gone = member.with_reason(Reason::ProcDown);
+/// assert_eq!((gone, gone.reason()), (member, Reason::ProcDown));
 /// ```
 #[doc(alias = "cpg_address")]
 #[derive(Clone, Copy)]
@@ -90,6 +92,12 @@ impl Member {
     /// The process `pid` on `node`.
     pub const fn new(node: NodeId, pid: u32) -> Self {
         Self { node, pid, reason: cpg_sys::CPG_REASON_UNDEFINED }
+    }
+
+    /// Returns the same member with this reason, as the lists of those who joined and left have it.
+    #[must_use]
+    pub const fn with_reason(self, reason: Reason) -> Self {
+        Self { reason: reason.code(), ..self }
     }
 
     /// The node that it runs on.
@@ -170,7 +178,7 @@ fn number(digits: &str) -> Option<u32> {
 /// let error: ParseError = "2".parse::<Member>().unwrap_err();
 /// assert_eq!(error.to_string(), r#""2" is not a member: the numbers of its node and process, as 2:4711"#);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 #[error("{text:?} is not {expected}")]
 pub struct ParseError {
     text: String,
@@ -239,6 +247,18 @@ impl Reason {
             other => Self::Unknown(other),
         }
     }
+
+    const fn code(self) -> u32 {
+        match self {
+            Self::Undefined => cpg_sys::CPG_REASON_UNDEFINED,
+            Self::Join => cpg_sys::CPG_REASON_JOIN,
+            Self::Leave => cpg_sys::CPG_REASON_LEAVE,
+            Self::NodeDown => cpg_sys::CPG_REASON_NODEDOWN,
+            Self::NodeUp => cpg_sys::CPG_REASON_NODEUP,
+            Self::ProcDown => cpg_sys::CPG_REASON_PROCDOWN,
+            Self::Unknown(code) => code,
+        }
+    }
 }
 
 /// The reason that C gives this number.
@@ -251,15 +271,7 @@ impl From<u32> for Reason {
 /// The number that C gives the reason.
 impl From<Reason> for u32 {
     fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Undefined => cpg_sys::CPG_REASON_UNDEFINED,
-            Reason::Join => cpg_sys::CPG_REASON_JOIN,
-            Reason::Leave => cpg_sys::CPG_REASON_LEAVE,
-            Reason::NodeDown => cpg_sys::CPG_REASON_NODEDOWN,
-            Reason::NodeUp => cpg_sys::CPG_REASON_NODEUP,
-            Reason::ProcDown => cpg_sys::CPG_REASON_PROCDOWN,
-            Reason::Unknown(code) => code,
-        }
+        reason.code()
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) trait Receive {
 /// println!("{:?}", events.next().unwrap()?);
 /// # Ok::<(), cpg::Error>(())
 /// ```
+#[must_use = "no event is taken before it is asked for"]
 pub struct Events<'r>(Option<&'r mut (dyn Receive + Send)>);
 
 impl<'r> Events<'r> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::dispatch::waker::Waker;
 
-/// How long a dispatch goes on: how many events it handles, and how long it waits for them.
+/// The limits of a dispatch: how many events it handles, and how long it waits for them.
 ///
 /// Waiting is `poll` on the [descriptor](crate::Group#impl-AsFd-for-Group), never a wait in libcpg, which nothing could stop
 /// (B6). A signal does not end it (B11). Between two events all limits are looked at, so that a stream of events keeps none of
@@ -60,7 +60,7 @@ impl<'w> Limits<'w> {
         Self { waits: true, ..Self::available() }
     }
 
-    /// Handles so many events at most.
+    /// Handles so many events at most: none with 0, and then it does not wait either.
     pub const fn at_most(self, events: usize) -> Self {
         Self { most: events, ..self }
     }
@@ -94,7 +94,7 @@ impl<'w> Limits<'w> {
 /// }
 /// # Ok::<(), cpg::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ended<T> {
     /// The handler broke with this value.

@@ -49,7 +49,7 @@ struct Inner {
 }
 
 impl Waker {
-    /// A new one: one descriptor, an `eventfd`, however many clones there are.
+    /// Makes a waker: one descriptor, an `eventfd`, however many clones there are.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if there are no descriptors left.
@@ -79,7 +79,7 @@ impl Waker {
             && self.take()
     }
 
-    /// Whether there was a wake, which there is no longer.
+    /// Takes the wake, and returns true if there was one.
     ///
     /// For loops that wait on the [descriptor](#impl-AsFd-for-Waker) themselves; a run does it by itself.
     ///

@@ -22,7 +22,7 @@ use crate::event::view::{OwnedView, View};
 /// assert!(matches!(&kept[..], [OwnedEvent::ConfChg(view)] if view.is_first()));
 /// # Ok::<(), cpg::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A message was delivered, own ones included.
@@ -59,6 +59,62 @@ impl Event<'_> {
 }
 
 /// An [`Event`] that owns what it says.
+///
+/// # Tests without a cluster
+///
+/// Owned events can be made, and [borrowed](Self::as_event) for what handles events:
+///
+/// ```
+/// use cpg::{CsError, Error, Event, GroupName, Lost, Member, NodeId, Reason, RingId, Undelivered};
+/// use cpg::{OwnedEvent, OwnedMalformedPacket, OwnedMessage, OwnedRejoined, OwnedRing, OwnedView, packet};
+///
+/// #[derive(Debug, Default, PartialEq)]
+/// struct Ledger {
+///     entries: Vec<Vec<u8>>,
+///     leads: bool,
+///     crashed: usize,
+/// }
+///
+/// impl Ledger {
+///     fn hear(&mut self, me: Member, event: Event<'_>) {
+///         match event {
+///             Event::Deliver(message) => self.entries.push(message.payload().to_vec()),
+///             Event::ConfChg(view) => {
+///                 self.leads = view.lowest() == Some(me);
+///                 self.crashed += view.left().iter().filter(|member| member.reason() == Reason::ProcDown).count();
+///             }
+///             Event::Rejoined(_) => self.entries.clear(),
+///             _ => {}
+///         }
+///     }
+/// }
+///
+/// let group = || GroupName::new("ledger").unwrap();
+/// let [first, me] = [1, 2].map(|node| Member::new(NodeId::new(node), 4711));
+/// let both = OwnedView::new(group(), me, [first, me]).with_joined([me.with_reason(Reason::Join)]);
+/// let alone = OwnedView::new(group(), me, [me]).with_left([first.with_reason(Reason::ProcDown)]);
+/// let gone = Error::Cs { call: "cpg_dispatch", code: CsError::Library };
+///
+/// let mut ledger = Ledger::default();
+/// for mut event in [
+///     OwnedEvent::ConfChg(both),
+///     OwnedEvent::Deliver(OwnedMessage::new(group(), first, "+5 alice")),
+///     OwnedEvent::Malformed(OwnedMalformedPacket::new(group(), first, "+7 bob", packet::Error::Magic)),
+///     OwnedEvent::TotemConfChg(OwnedRing::new(RingId::new(9, me.node()), [me.node()])),
+///     OwnedEvent::ConfChg(alone.clone()),
+/// ] {
+///     ledger.hear(me, event.as_event());
+/// }
+/// assert_eq!(ledger, Ledger { entries: vec![b"+5 alice".to_vec()], leads: true, crashed: 1 });
+/// for mut event in [
+///     OwnedEvent::Undelivered(Undelivered::new("-5 alice", true, gone.clone())),
+///     OwnedEvent::Lost(Lost::new(1, gone)),
+///     OwnedEvent::Rejoined(OwnedRejoined::new(2, alone)),
+/// ] {
+///     ledger.hear(me, event.as_event());
+/// }
+/// assert!(ledger.entries.is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedEvent {

@@ -10,6 +10,11 @@ pub struct Lost {
 }
 
 impl Lost {
+    /// Makes the end of the membership with this number, for [tests](crate::OwnedEvent#tests-without-a-cluster).
+    pub fn new(generation: u64, error: Error) -> Self {
+        Self { generation, error }
+    }
+
     /// The number of the membership that has ended: 1 for the first, and one more for each that follows.
     pub fn generation(&self) -> u64 {
         self.generation

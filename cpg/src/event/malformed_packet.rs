@@ -8,7 +8,7 @@ use crate::packet::format;
 
 /// A packet, or the rest of one, that is not as [`packet`](crate::packet) says; or a packet that came to a session which does not
 /// coalesce.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MalformedPacket<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) sender: Member,
@@ -90,6 +90,11 @@ pub struct OwnedMalformedPacket {
 }
 
 impl OwnedMalformedPacket {
+    /// Makes a packet that cannot be read for this reason, for [tests](crate::OwnedEvent#tests-without-a-cluster).
+    pub fn new(group: GroupName, sender: Member, bytes: impl Into<Vec<u8>>, error: format::Error) -> Self {
+        Self { group, sender, bytes: bytes.into(), error }
+    }
+
     /// Borrows the packet.
     pub fn as_malformed_packet(&self) -> MalformedPacket<'_> {
         MalformedPacket { group: &self.group, sender: self.sender, bytes: &self.bytes, error: self.error }

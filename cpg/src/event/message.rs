@@ -32,6 +32,7 @@ use crate::member::Member;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_deliver_fn_t")]
+#[derive(PartialEq, Eq)]
 pub struct Message<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) sender: Member,
@@ -61,9 +62,9 @@ impl Message<'_> {
         self.payload
     }
 
-    /// True if it came in a [packet](crate::packet). In a [coalesced](crate::Flow::coalesced) session a message that did not
-    /// is from a member that does not coalesce, and is handed over whole. In a [`Group`](crate::Group) and in other sessions
-    /// no message does.
+    /// True if it came in a [packet](crate::packet). In a session that [coalesces](crate::SessionOptions::coalesce) a message
+    /// that did not is from a member that does not coalesce, and is handed over whole. In a [`Group`](crate::Group) and in other
+    /// sessions no message does.
     pub fn is_packed(&self) -> bool {
         self.packed
     }
@@ -116,6 +117,11 @@ pub struct OwnedMessage {
 }
 
 impl OwnedMessage {
+    /// Makes a message that came by itself and not in a packet, for [tests](crate::OwnedEvent#tests-without-a-cluster).
+    pub fn new(group: GroupName, sender: Member, payload: impl Into<Vec<u8>>) -> Self {
+        Self { group, sender, payload: payload.into(), packed: false }
+    }
+
     /// Borrows the message, mutably since [`Message::payload_mut`](crate::Message::payload_mut) changes it in place.
     pub fn as_message(&mut self) -> Message<'_> {
         Message { group: &self.group, sender: self.sender, payload: &mut self.payload, packed: self.packed }

@@ -4,7 +4,7 @@ use crate::event::view::{OwnedView, View};
 
 /// A session has come back: the first event of its new membership, in place of the first view's
 /// [`ConfChg`](crate::Event::ConfChg).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejoined<'a> {
     pub(crate) generation: u64,
     pub(crate) view: View<'a>,
@@ -58,6 +58,11 @@ pub struct OwnedRejoined {
 }
 
 impl OwnedRejoined {
+    /// Makes the beginning of the membership with this number, for [tests](crate::OwnedEvent#tests-without-a-cluster).
+    pub fn new(generation: u64, view: OwnedView) -> Self {
+        Self { generation, view }
+    }
+
     /// Borrows the view, and says which membership begins with it.
     pub fn as_rejoined(&self) -> Rejoined<'_> {
         Rejoined { generation: self.generation, view: self.view.as_view() }

@@ -104,7 +104,7 @@ impl fmt::Display for RingId {
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_totem_confchg_fn_t")]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ring<'a> {
     pub(crate) id: RingId,
     pub(crate) members: &'a [NodeId],
@@ -149,6 +149,11 @@ pub struct OwnedRing {
 }
 
 impl OwnedRing {
+    /// Makes a ring of these nodes, for [tests](crate::OwnedEvent#tests-without-a-cluster).
+    pub fn new(id: RingId, members: impl Into<Vec<NodeId>>) -> Self {
+        Self { id, members: members.into() }
+    }
+
     /// Borrows the ring.
     pub fn as_ring(&self) -> Ring<'_> {
         Ring { id: self.id, members: &self.members }

@@ -36,8 +36,10 @@ struct Inner {
 }
 
 impl Undelivered {
-    pub(crate) fn new(payload: Vec<u8>, sent: bool, error: Error) -> Self {
-        Self(Box::new(Inner { payload, sent, error }))
+    /// Makes a message that was not delivered for this reason, for [tests](crate::OwnedEvent#tests-without-a-cluster). `sent` is
+    /// what [`was_sent`](Self::was_sent) says.
+    pub fn new(payload: impl Into<Vec<u8>>, sent: bool, error: Error) -> Self {
+        Self(Box::new(Inner { payload: payload.into(), sent, error }))
     }
 
     /// The bytes of the message.

@@ -35,7 +35,7 @@ use crate::member::{Member, NodeId};
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[doc(alias = "cpg_confchg_fn_t")]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View<'a> {
     pub(crate) group: &'a GroupName,
     pub(crate) members: &'a [Member],
@@ -133,6 +133,24 @@ pub struct OwnedView {
 }
 
 impl OwnedView {
+    /// Makes the view of the member `me` in which nobody has left or joined, for
+    /// [tests](crate::OwnedEvent#tests-without-a-cluster).
+    pub fn new(group: GroupName, me: Member, members: impl Into<Vec<Member>>) -> Self {
+        Self { group, members: members.into(), left: Vec::new(), joined: Vec::new(), me }
+    }
+
+    /// Returns the view with these as those that left; `members` is as it was.
+    #[must_use]
+    pub fn with_left(self, left: impl Into<Vec<Member>>) -> Self {
+        Self { left: left.into(), ..self }
+    }
+
+    /// Returns the view with these as those that joined; `members` is as it was.
+    #[must_use]
+    pub fn with_joined(self, joined: impl Into<Vec<Member>>) -> Self {
+        Self { joined: joined.into(), ..self }
+    }
+
     /// Borrows the view.
     pub fn as_view(&self) -> View<'_> {
         View {

@@ -20,12 +20,13 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// The options of [`Handle::connect`](crate::Handle::connect): an event for each new ring, and 47 handles in a process at most.
+    /// Makes the options of [`Handle::connect`](crate::Handle::connect): an event for each new ring, and 47 handles in a process
+    /// at most.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Which events about the ring the handle gets.
+    /// Sets the events about the ring that the handle gets.
     pub fn totem_events(self, totem: TotemEvents) -> Self {
         Self { totem, ..self }
     }
@@ -60,7 +61,7 @@ impl ConnectOptions {
     /// other threads read it without a lock.
     ///
     /// # Safety
-    /// No other thread of the process may be in any function of libcpg while [`open`](Self::open) runs on the result:
+    /// No other thread of the process may be in any function of libcpg while [`connect`](Self::connect) runs on the result:
     /// neither through this crate (a send, a dispatch, a request of any handle) nor through other code.
     ///
     /// ```no_run
@@ -69,7 +70,7 @@ impl ConnectOptions {
     /// let handles = (0..47).map(|_| Handle::connect()).collect::<cpg::Result<Vec<_>>>()?;
     /// assert!(matches!(Handle::connect(), Err(cpg::Error::TooManyHandles { open: 47 })));
     /// // SAFETY: this is the only thread that uses libcpg.
-    /// let one_more = unsafe { ConnectOptions::new().more_handles() }.open()?;
+    /// let one_more = unsafe { ConnectOptions::new().more_handles() }.connect()?;
     /// # drop((handles, one_more));
     /// # Ok::<(), cpg::Error>(())
     /// ```

@@ -10,7 +10,8 @@ use crate::group::link::Link;
 /// `cpg_callbacks_t`.
 ///
 /// [`handle`](Self::handle) is the handler; events of a kind that has no closure are passed over. One
-/// closure that matches on the [`Event`] is shorter, and lets its arms share what they change.
+/// closure that matches on the [`Event`] is shorter, and lets its arms share what they change. It is for a
+/// [`Group`](crate::Group), and is made on the thread that dispatches; handlers of sessions match.
 ///
 /// ```no_run
 /// use cpg::{Callbacks, Group, Limits};

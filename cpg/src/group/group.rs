@@ -57,7 +57,7 @@ use crate::member::Member;
 ///
 /// # Dropping it
 ///
-/// That closes the handle, and the others see this member leave with
+/// That closes the handle, which waits for the daemon (B16), and the others see this member leave with
 /// [`Reason::ProcDown`](crate::Reason::ProcDown).
 #[derive(Debug)]
 pub struct Group {
@@ -211,7 +211,7 @@ impl Group {
         Ok(self.run(limits, |_, event| ControlFlow::Break(event.into_owned()))?.broke())
     }
 
-    /// The events, one [`recv`](Self::recv) after the other, until an error, which is the last item.
+    /// Returns the events as an iterator: one [`recv`](Self::recv) after the other, until an error, which is the last item.
     ///
     /// No event is taken before it is asked for, so none is lost when the iterator is dropped.
     ///
@@ -228,6 +228,7 @@ impl Group {
     /// }
     /// # Ok::<(), cpg::Error>(())
     /// ```
+    #[doc(alias = "cpg_dispatch")]
     pub fn events(&mut self) -> Events<'_> {
         Events::new(self)
     }
@@ -239,6 +240,7 @@ impl Group {
     /// # Errors
     /// As [`leave_until`](Self::leave_until).
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
         self.leave_until(Instant::now() + PATIENCE, |_, _| {})
     }
@@ -246,7 +248,8 @@ impl Group {
     /// Leaves the group, hands events to `handler` until the own leave has been delivered, and closes the handle.
     ///
     /// What happened in the group before the leave is thus seen to the end. The handler cannot send
-    /// ([`Error::Left`](crate::Error::Left)).
+    /// ([`Error::Left`](crate::Error::Left)). The deadline is for the events; the daemon's answers are waited for without one
+    /// (B16).
     ///
     /// # Panics
     /// As [`dispatch`](Self::dispatch); the handle is closed.

@@ -35,24 +35,34 @@ use crate::os::fd;
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
-#[derive(thiserror::Error)]
-#[error("{error}")]
 pub struct JoinError {
-    #[source]
     error: Error,
     handle: Option<Box<Handle>>,
 }
 
 impl JoinError {
-    /// What went wrong.
+    /// Returns why the join failed.
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// The handle, if it can still join. `None` if the daemon had already accepted the join: a handle is good for one membership
-    /// (B2), so it has been closed; or if the daemon has died while it was asked.
+    /// Returns the handle, if it can still join. `None` if the daemon had already accepted the join: a handle is good for one
+    /// membership (B2), so it has been closed; or if the daemon has died while it was asked.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
+    }
+}
+
+/// The text of the [`Error`], whose source is the source here too: a chain of errors prints it once.
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
     }
 }
 
@@ -87,10 +97,11 @@ impl From<JoinError> for io::Error {
 }
 
 impl Group {
-    /// Connects and joins in one step, also to a daemon that is just starting. [`ConnectOptions::join`] does it with options.
+    /// Connects and joins in one step, for up to 10 seconds, also to a daemon that is just starting. [`ConnectOptions::join`]
+    /// does it with options, and [`ConnectOptions::join_until`] with another deadline.
     ///
     /// # Errors
-    /// As [`ConnectOptions::join`].
+    /// As [`ConnectOptions::join_until`].
     #[doc(alias = "cpg_join")]
     pub fn join(name: impl IntoGroupName) -> Result<Self> {
         ConnectOptions::new().join(name)
@@ -110,11 +121,11 @@ impl ConnectOptions {
     /// As [`join`](Self::join), with another deadline. A daemon that is just starting is waited for.
     ///
     /// # Errors
-    /// Those of making the name, of [`open`](Self::open) and of [`Handle::join_until`].
+    /// Those of making the name, of [`connect_until`](Self::connect_until) and of [`Handle::join_until`].
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group> {
         let name = name.into_group_name()?;
-        Ok(self.open_until(deadline)?.join_until(&name, deadline)?)
+        Ok(self.connect_until(deadline)?.join_until(&name, deadline)?)
     }
 }
 
@@ -237,5 +248,20 @@ impl Handle {
             std::thread::sleep(pause.min(left));
             pause = Pauses::REQUEST.after(pause);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_of_errors_prints_a_failed_join_once() {
+        let refused = JoinError::without_handle(Error::GroupTooLarge { members: 128, limit: MEMBERS_MAX });
+        assert!(refused.to_string().starts_with("the group has 128 members") && refused.source().is_none());
+        let refused = JoinError::without_handle(Error::NoList(Box::new(Error::Left)));
+        assert_eq!(refused.source().unwrap().to_string(), Error::Left.to_string());
     }
 }

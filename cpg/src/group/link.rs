@@ -74,6 +74,7 @@ impl Link {
     }
 
     /// This member: this node and this process.
+    #[doc(alias = "cpg_local_get")]
     #[inline]
     pub fn me(&self) -> Member {
         self.me
@@ -87,8 +88,8 @@ impl Link {
 
     /// The members of the group as the daemon knows them now, which can be ahead of the events dispatched so far.
     ///
-    /// This is one request. While events wait to be dispatched, and in a group of 128, it is a list and costs as much as
-    /// [`Daemon::members_of`].
+    /// This is one request, and waits for the daemon's answer without a limit (B16). While events wait to be dispatched, and in a
+    /// group of 128, it is a list and costs as much as [`Daemon::members_of`].
     ///
     /// # Errors
     /// As [`Daemon::members_of`].

@@ -9,7 +9,7 @@ use crate::guarantee::Guarantee;
 
 /// A buffer from [`Link::zero_copy`](crate::Link::zero_copy): bytes to fill in, all zero at first, and to send as often as wanted.
 ///
-/// Dropping it gives the memory back.
+/// Dropping it gives the memory back, which waits for the daemon up to corosync 3.1 (B16).
 ///
 /// ```no_run
 /// use cpg::{Group, Guarantee, ZeroCopyBuffer};
@@ -31,7 +31,8 @@ pub struct ZeroCopyBuffer<'l> {
 }
 
 impl Link {
-    /// Memory shared with the daemon for a message of `len` bytes, which is then sent without a copy.
+    /// Makes memory shared with the daemon for a message of `len` bytes, which is then sent without a copy. It waits for the
+    /// daemon up to corosync 3.1 (B16).
     ///
     /// Up to corosync 3.1 it is worth its cost for large messages only, as each buffer is a file that both sides map; after
     /// that it is ordinary memory and a plain send (B12).

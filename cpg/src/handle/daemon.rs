@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::ffi::iteration::Kind;
 use crate::ffi::requests::RequestHalf;
 use crate::flow_control::FlowControl;
-use crate::group_name::GroupName;
+use crate::group_name::{GroupName, IntoGroupName};
 use crate::handle::process::Process;
 use crate::member::{Member, NodeId};
 
@@ -20,7 +20,7 @@ use crate::member::{Member, NodeId};
 ///
 /// let group = Group::join("ledger")?;
 /// let daemon: &Daemon = group.daemon();
-/// println!("node {}: {:?}", daemon.local_node()?, daemon.members_of(group.name())?);
+/// println!("node {}: {:?}", daemon.local_node()?, daemon.members_of("chat")?);
 /// println!("{} bytes at once, flow control {:?}", daemon.max_atomic_message_size(), daemon.flow_control()?);
 /// for name in daemon.groups()? {
 ///     println!("{name}: {} processes", daemon.processes_of(&name)?.len());
@@ -47,7 +47,7 @@ impl Daemon {
         self.half.close()
     }
 
-    /// The node that this machine is.
+    /// Asks for the node that this machine is.
     ///
     /// # Errors
     /// Those of a request: the connection is lost, or flow control refuses it for now.
@@ -64,7 +64,7 @@ impl Daemon {
         self.half.max_atomic()
     }
 
-    /// What libcpg says of flow control, which is always [`FlowControl::Disabled`] (B12).
+    /// Returns libcpg's state of flow control, which is always [`FlowControl::Disabled`] (B12). It does not ask the daemon.
     ///
     /// # Errors
     /// If the handle belongs to the parent of this process.
@@ -85,13 +85,15 @@ impl Daemon {
     /// The connection is made by the calling thread: to the daemon of its network namespace.
     ///
     /// # Errors
-    /// Those of a request and of [connecting](crate::ConnectOptions::open); for the 48th connection that is
+    /// Those of a request and of [connecting](crate::ConnectOptions::connect); for the 48th connection that is
     /// [`Error::TooManyHandles`](crate::Error::TooManyHandles). [`Error::NoList`](crate::Error::NoList) if the connection for the
     /// list is lost and this one stands, and [`Error::Io`](crate::Error::Io). Flow control refuses a list at its beginning,
     /// and holds it up for 10 seconds at most after that.
     #[doc(alias = "cpg_iteration_initialize")]
     #[doc(alias = "cpg_iteration_next")]
     #[doc(alias = "cpg_iteration_finalize")]
+    #[doc(alias = "cpg_iteration_handle_t")]
+    #[doc(alias = "cpg_iteration_type_t")]
     #[doc(alias = "CPG_ITERATION_NAME_ONLY")]
     pub fn groups(&self) -> Result<Vec<GroupName>> {
         Ok(self.half.list(Kind::Names)?.into_iter().map(|(group, _)| group).collect())
@@ -104,6 +106,8 @@ impl Daemon {
     /// # Errors
     /// As [`groups`](Self::groups).
     #[doc(alias = "cpg_iteration_initialize")]
+    #[doc(alias = "cpg_iteration_next")]
+    #[doc(alias = "cpg_iteration_finalize")]
     #[doc(alias = "CPG_ITERATION_ALL")]
     pub fn processes(&self) -> Result<Vec<Process>> {
         self.list_processes(Kind::All)
@@ -114,11 +118,13 @@ impl Daemon {
     /// It costs and waits as [`groups`](Self::groups) does.
     ///
     /// # Errors
-    /// As [`groups`](Self::groups).
+    /// As [`groups`](Self::groups), and [`Error::InvalidName`](crate::Error::InvalidName) for what is no name.
     #[doc(alias = "cpg_iteration_initialize")]
+    #[doc(alias = "cpg_iteration_next")]
+    #[doc(alias = "cpg_iteration_finalize")]
     #[doc(alias = "CPG_ITERATION_ONE_GROUP")]
-    pub fn processes_of(&self, group: &GroupName) -> Result<Vec<Process>> {
-        self.list_processes(Kind::OneGroup(group.clone()))
+    pub fn processes_of(&self, group: impl IntoGroupName) -> Result<Vec<Process>> {
+        self.list_processes(Kind::OneGroup(group.into_group_name()?))
     }
 
     fn list_processes(&self, kind: Kind) -> Result<Vec<Process>> {
@@ -133,9 +139,9 @@ impl Daemon {
     /// a group is known to be small, by [`Link::members`](crate::Link::members).
     ///
     /// # Errors
-    /// As [`groups`](Self::groups).
+    /// As [`processes_of`](Self::processes_of).
     #[doc(alias = "cpg_membership_get")]
-    pub fn members_of(&self, group: &GroupName) -> Result<Vec<Member>> {
-        self.half.all_members(group)
+    pub fn members_of(&self, group: impl IntoGroupName) -> Result<Vec<Member>> {
+        self.half.all_members(&group.into_group_name()?)
     }
 }

@@ -31,7 +31,8 @@ use crate::member::{Member, NodeId};
 /// shared::<cpg::Handle>();
 /// ```
 ///
-/// Dropping it closes it. In a child of the process that connected, every call is refused and dropping does nothing (A7).
+/// Dropping it closes it, and waits for the daemon as a request does. In a child of the process that connected, every call is
+/// refused and dropping does nothing (A7).
 ///
 /// ```no_run
 /// use cpg::{GroupName, Handle};
@@ -72,12 +73,15 @@ impl Handle {
         Ok((Self { daemon: Daemon { half }, events }, counted))
     }
 
-    /// Connects to the corosync daemon of this machine, also to one that is just starting; [`ConnectOptions`] has the options.
+    /// Connects to the corosync daemon of this machine, and waits for up to 10 seconds for one that is just starting.
+    /// [`ConnectOptions`] has the options, and [`connect_until`](ConnectOptions::connect_until) another deadline.
     ///
     /// # Errors
-    /// Those of [`ConnectOptions::open`].
+    /// As [`ConnectOptions::connect_until`].
+    #[doc(alias = "cpg_initialize")]
+    #[doc(alias = "cpg_model_initialize")]
     pub fn connect() -> Result<Self> {
-        ConnectOptions::new().open()
+        ConnectOptions::new().connect()
     }
 
     /// Handles the events of a handle that is in no group: changes of the ring.
@@ -108,10 +112,11 @@ impl Handle {
         Ok(progress.handled())
     }
 
-    /// Closes the connection, as dropping it does, and says how that went.
+    /// Closes the connection, as dropping it does, and says how that went. It waits for the daemon's answer without a limit
+    /// (B16).
     ///
     /// # Errors
-    /// What the daemon answered; the handle is gone in any case.
+    /// The daemon's answer, if it is one; the handle is gone in any case.
     #[doc(alias = "cpg_finalize")]
     pub fn close(self) -> Result<()> {
         drop(self.events);
@@ -121,18 +126,20 @@ impl Handle {
 
 impl ConnectOptions {
     /// Connects to the corosync daemon of this machine, and waits for up to 10 seconds for one that is just starting.
-    /// [`open_until`](Self::open_until) takes another deadline.
+    /// [`connect_until`](Self::connect_until) takes another deadline.
     ///
     /// # Errors
-    /// As [`open_until`](Self::open_until).
+    /// As [`connect_until`](Self::connect_until).
     #[doc(alias = "cpg_initialize")]
     #[doc(alias = "cpg_model_initialize")]
+    #[doc(alias = "cpg_model_t")]
+    #[doc(alias = "cpg_model_data_t")]
     #[doc(alias = "CPG_MODEL_V1")]
-    pub fn open(self) -> Result<Handle> {
-        self.open_until(Instant::now() + PATIENCE)
+    pub fn connect(self) -> Result<Handle> {
+        self.connect_until(Instant::now() + PATIENCE)
     }
 
-    /// As [`open`](Self::open), with another deadline. One that has passed makes a single attempt.
+    /// As [`connect`](Self::connect), with another deadline. One that has passed makes a single attempt.
     ///
     /// What passes is tried again until the deadline: a daemon that is not ready yet, and an attempt that a signal has interrupted
     /// (B20). A paused daemon makes this wait until it goes on, whatever the deadline (B16), and the making and closing of other
@@ -143,7 +150,7 @@ impl ConnectOptions {
     /// use cpg::{ConnectOptions, Handle};
     ///
     /// let soon = Instant::now() + Duration::from_millis(200);
-    /// match ConnectOptions::new().open_until(soon) {
+    /// match ConnectOptions::new().connect_until(soon) {
     ///     Ok(handle) => println!("node {}", handle.local_node()?),
     ///     Err(error) if error.is_retryable() => eprintln!("corosync is still starting"),
     ///     Err(error) => return Err(error),
@@ -164,7 +171,7 @@ impl ConnectOptions {
     /// that connect or close do not come to an end.
     #[doc(alias = "cpg_initialize")]
     #[doc(alias = "cpg_model_initialize")]
-    pub fn open_until(self, deadline: Instant) -> Result<Handle> {
+    pub fn connect_until(self, deadline: Instant) -> Result<Handle> {
         retry(deadline, Pauses::REQUEST, || self.open_by(Some(deadline)))
     }
 

@@ -4,7 +4,8 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 
 /// The sizes of a session's sending queue, and the choice of packets for its messages.
 ///
-/// Part of [`SessionOptions`](crate::SessionOptions). All sizes are in bytes.
+/// Part of [`SessionOptions`](crate::SessionOptions). All sizes are in bytes. A size that is not set has a default, which packets
+/// change.
 ///
 /// # The queue
 ///
@@ -15,8 +16,8 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 ///
 /// # Packets
 ///
-/// In a [coalesced](Self::coalesced) session messages that wait together travel together, in [packets](crate::packet). All
-/// members of the group must be able to read these.
+/// In a session that [coalesces](crate::SessionOptions::coalesce) messages that wait together travel together, in
+/// [packets](crate::packet). All members of the group must be able to read these.
 ///
 /// # How the defaults were found
 ///
@@ -41,14 +42,25 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 /// use cpg::{Flow, Session};
 ///
 /// // Less under way, so that a new message is not behind many old ones.
-/// let flow = Flow::coalesced().window_size(256 << 10).packet_size(64 << 10).queue_size(1 << 20);
-/// let session = Session::options().flow(flow).join("ledger")?;
+/// let flow = Flow::new().window_size(256 << 10).packet_size(64 << 10).queue_size(1 << 20);
+/// let session = Session::options().coalesce().flow(flow).join("ledger")?;
 /// session.leave()?;
+/// // Packets, also where the options are made elsewhere.
+/// assert_ne!(Flow::new(), Flow::coalesced());
 /// # Ok::<(), cpg::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[must_use = "it has no effect before it is given to SessionOptions::flow"]
 pub struct Flow {
+    pub(super) coalesce: bool,
+    window: Option<usize>,
+    packet: Option<usize>,
+    queue: Option<usize>,
+}
+
+/// The sizes that hold for a session: those that were set, and the defaults that go with packets or without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
     pub(crate) coalesce: bool,
     pub(crate) window: usize,
     pub(crate) packet: usize,
@@ -59,48 +71,86 @@ pub struct Flow {
 pub(crate) const LEAST: usize = 128;
 
 impl Flow {
-    /// One message, one delivery, as C programs send them.
+    /// Makes the default sizes. One message is one delivery, as C programs send them, unless the session
+    /// [coalesces](crate::SessionOptions::coalesce).
     pub fn new() -> Self {
-        Self { coalesce: false, window: 3 << 20, packet: 256 << 10, queue: 512 << 10 }
+        Self::default()
     }
 
-    /// Messages that wait together travel in one [packet](crate::packet).
+    /// Makes the default sizes for messages that travel in [packets](crate::packet), as those of a session that
+    /// [coalesces](crate::SessionOptions::coalesce) do.
     pub fn coalesced() -> Self {
-        Self { coalesce: true, window: 1 << 20, queue: 4 << 20, ..Self::new() }
+        Self { coalesce: true, ..Self::new() }
     }
 
-    /// The bytes that may be in flight: 3 MiB if this is not called, in a coalesced session 1 MiB.
+    /// Sets the bytes that may be in flight: 3 MiB if this is not called, 1 MiB with packets.
     ///
     /// A message may be sent while less than that is. A packet counts as one of full size, other messages as 128 bytes at least,
     /// so that the defaults come to 24576 small messages or 4 packets.
     pub fn window_size(self, bytes: usize) -> Self {
-        Self { window: bytes, ..self }
+        Self { window: Some(bytes), ..self }
     }
 
-    /// The size up to which a packet grows: 256 KiB if this is not called. A message that is larger travels alone.
+    /// Sets the bytes up to which a packet grows: 256 KiB if this is not called. A message that is larger travels alone.
     pub fn packet_size(self, bytes: usize) -> Self {
-        Self { packet: bytes, ..self }
+        Self { packet: Some(bytes), ..self }
     }
 
-    /// The bytes that may wait to be sent: 512 KiB if this is not called, in a coalesced session 4 MiB. One message may always
-    /// wait, however large.
+    /// Sets the bytes that may wait to be sent: 512 KiB if this is not called, 4 MiB with packets. One message may always wait,
+    /// however large.
     pub fn queue_size(self, bytes: usize) -> Self {
-        Self { queue: bytes, ..self }
+        Self { queue: Some(bytes), ..self }
     }
 
-    /// The bytes that go with a message that travels alone, at most.
+    /// Adds packets.
+    pub(super) fn with_packets(self) -> Self {
+        Self { coalesce: true, ..self }
+    }
+
+    /// Takes the sizes of `later`, which does not take packets away: the order of the options says nothing.
+    pub(super) fn replaced_by(self, later: Self) -> Self {
+        Self { coalesce: self.coalesce || later.coalesce, ..later }
+    }
+
+    /// Returns the sizes that hold.
+    pub(crate) fn sizes(self) -> Sizes {
+        let Self { coalesce, window, packet, queue } = self;
+        let (default_window, default_queue) =
+            if coalesce { (1 << 20, 4 << 20) } else { (3 << 20, 512 << 10) };
+        Sizes {
+            coalesce,
+            window: window.unwrap_or(default_window),
+            packet: packet.unwrap_or(256 << 10),
+            queue: queue.unwrap_or(default_queue),
+        }
+    }
+}
+
+impl Sizes {
+    /// Returns the bytes that go with a message that travels alone, at most.
     pub(crate) fn overhead(self) -> usize {
         if self.coalesce { HEADER_LEN + MAX_PREFIX } else { 0 }
     }
 
-    /// The bytes that a message, or a packet, of this length counts for in flight.
+    /// Returns the bytes that a message, or a packet, of this length counts for in flight.
     pub(crate) fn cost(self, len: usize) -> usize {
         len.max(if self.coalesce { self.packet } else { LEAST })
     }
 }
 
-impl Default for Flow {
-    fn default() -> Self {
-        Self::new()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_are_not_set_are_those_that_go_with_packets_or_without() {
+        let sizes = |flow: Flow| {
+            let Sizes { coalesce, window, packet, queue } = flow.sizes();
+            (coalesce, window >> 10, packet >> 10, queue >> 10)
+        };
+        assert_eq!(sizes(Flow::new()), (false, 3072, 256, 512));
+        assert_eq!(sizes(Flow::coalesced()), (true, 1024, 256, 4096));
+        assert_eq!(sizes(Flow::new().window_size(8 << 10).with_packets()), (true, 8, 256, 4096));
+        assert_eq!(sizes(Flow::coalesced().queue_size(8 << 10)), (true, 1024, 256, 8));
     }
 }

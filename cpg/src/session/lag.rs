@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How far a member is behind: from [`Sender::lag`](crate::Sender::lag) and [`Receiver::lag`](crate::Receiver::lag).
+/// The distance of a member behind what it has sent: from [`Sender::lag`](crate::Sender::lag) and
+/// [`Receiver::lag`](crate::Receiver::lag).
 ///
 /// A member that does not dispatch has the daemon of its node keep its events in memory, without a limit (B14). libcpg cannot
 /// say how many there are. Own messages can: each comes back in its place in the order, so [`oldest`](Self::oldest) says how old

@@ -27,14 +27,15 @@ use crate::session::shared::Shared;
 /// use cpg::{ConnectOptions, Flow, Handle, Reconnect, Session, SessionOptions, TotemEvents};
 ///
 /// let session = Session::options()
-///     .connect(ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges))
+///     .connect_options(ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges))
 ///     .coalesce()
 ///     .reconnect(Reconnect::new())
 ///     .join("ledger")?;
 /// session.leave()?;
 ///
 /// // The same options for many sessions, each with a deadline of its own.
-/// let options = SessionOptions::new().flow(Flow::coalesced().window_size(256 << 10));
+/// let options = SessionOptions::new().coalesce().flow(Flow::new().window_size(256 << 10));
+/// assert_eq!(options, SessionOptions::new().flow(Flow::coalesced().window_size(256 << 10)));
 /// let deadline = Instant::now() + Duration::from_secs(60);
 /// let first = options.join_until("first", deadline)?;
 /// // On handles that are connected, and that are given back when a join fails.
@@ -51,7 +52,8 @@ pub struct SessionOptions {
 }
 
 impl Session {
-    /// Connects and joins in one step, also to a daemon that is just starting. [`options`](Self::options) has more.
+    /// Connects and joins in one step, for up to 10 seconds, also to a daemon that is just starting. [`options`](Self::options)
+    /// has more, and [`SessionOptions::join_until`] another deadline.
     ///
     /// # Errors
     /// As [`SessionOptions::join`].
@@ -60,30 +62,31 @@ impl Session {
         Self::options().join(name)
     }
 
-    /// The options of a session, which then joins.
+    /// Makes the options of a session, which then joins.
     pub fn options() -> SessionOptions {
         SessionOptions::new()
     }
 }
 
 impl SessionOptions {
-    /// A session without packets that does not reconnect.
+    /// Makes the options of a session without packets that does not reconnect.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect).
-    pub fn connect(self, connect: ConnectOptions) -> Self {
+    /// Sets the options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect).
+    pub fn connect_options(self, connect: ConnectOptions) -> Self {
         Self { connect, ..self }
     }
 
-    /// How much may be under way, and whether messages travel in packets.
+    /// Sets how much may be under way. A [`Flow::coalesced`] also has the messages travel in packets, as
+    /// [`coalesce`](Self::coalesce) does.
     pub fn flow(self, flow: Flow) -> Self {
-        Self { flow, ..self }
+        Self { flow: self.flow.replaced_by(flow), ..self }
     }
 
-    /// Small messages that wait together travel together, in [packets](crate::packet): as
-    /// [`flow`](Self::flow)`(`[`Flow::coalesced`]`())`.
+    /// Has small messages that wait together travel together, in [packets](crate::packet). Sizes that [`flow`](Self::flow) sets
+    /// hold in any order of the two; those that it does not set are the defaults for packets.
     ///
     /// **All sessions of a group coalesce, or none does.** One that does not gets each packet of the others as
     /// [`Event::Malformed`](crate::Event::Malformed), with the error
@@ -95,7 +98,7 @@ impl SessionOptions {
     /// [`MalformedPacket::bytes`](crate::MalformedPacket::bytes) for the message where the error is `Unexpected`; one that
     /// coalesces can send anything.
     pub fn coalesce(self) -> Self {
-        self.flow(Flow::coalesced())
+        Self { flow: self.flow.with_packets(), ..self }
     }
 
     /// Has the session come back by itself when it has lost the daemon.
@@ -119,7 +122,7 @@ impl SessionOptions {
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Session> {
         let name = name.into_group_name()?;
-        Ok(self.join_on_until(self.connect.open_until(deadline)?, &name, deadline)?)
+        Ok(self.join_on_until(self.connect.connect_until(deadline)?, &name, deadline)?)
     }
 
     /// Joins on a handle that is connected, for up to 10 seconds.

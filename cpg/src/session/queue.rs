@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::event::undelivered::Undelivered;
 use crate::packet::{read, write};
-use crate::session::flow::Flow;
+use crate::session::flow::{Flow, Sizes};
 use crate::session::losses::Losses;
 use crate::session::pipeline::{Bytes, Load, Packet, Pipeline};
 use crate::session::sent::{QueueId, Sent};
@@ -22,7 +22,7 @@ const SPARE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Queue {
     id: QueueId,
-    flow: Flow,
+    sizes: Sizes,
     pipeline: Pipeline,
     /// The number of the next message.
     next: u64,
@@ -45,7 +45,7 @@ impl Queue {
     pub(crate) fn new(flow: Flow) -> Self {
         Self {
             id: QueueId::next(),
-            flow,
+            sizes: flow.sizes(),
             pipeline: Pipeline::default(),
             next: 0,
             arrived: 0,
@@ -76,12 +76,12 @@ impl Queue {
     #[inline]
     pub(crate) fn push(&mut self, slices: &[IoSlice<'_>], len: usize) -> Result<u64, Full> {
         let weight = self.weight(len);
-        if self.pipeline.waiting().weight + weight > self.flow.queue && self.is_waiting() {
+        if self.pipeline.waiting().weight + weight > self.sizes.queue && self.is_waiting() {
             return Err(Full);
         }
-        let (number, packet_size) = (self.next, self.flow.packet);
+        let (number, packet_size) = (self.next, self.sizes.packet);
         self.next += 1;
-        if self.flow.coalesce {
+        if self.sizes.coalesce {
             let room = |bytes: &[u8]| bytes.len() + write::frame_len(len) <= packet_size;
             let write = |bytes: &mut Vec<u8>| write::push_slices(bytes, slices, len);
             if self.pipeline.extend(number, weight, room, write) {
@@ -91,7 +91,7 @@ impl Queue {
         // The last one's memory is warm.
         let mut bytes = self.spare.pop().unwrap_or_default();
         self.spare_bytes -= bytes.capacity();
-        if self.flow.coalesce {
+        if self.sizes.coalesce {
             write::begin(&mut bytes);
             write::push_slices(&mut bytes, slices, len);
         } else {
@@ -108,7 +108,7 @@ impl Queue {
     /// What a message of `len` bytes counts for while it waits. The memory of a packet is shared by its messages.
     #[inline]
     fn weight(&self, len: usize) -> usize {
-        if self.flow.coalesce { len + 1 } else { len + size_of::<Packet>() }
+        if self.sizes.coalesce { len + 1 } else { len + size_of::<Packet>() }
     }
 
     /// Puts a long message at the end, which its sender takes in its turn.
@@ -123,7 +123,7 @@ impl Queue {
     pub(crate) fn retract(&mut self, number: u64, len: usize) -> bool {
         // From among others, or with the packet that it has for itself.
         let in_a_packet =
-            self.flow.coalesce && self.pipeline.shorten(number, write::frame_len(len), self.weight(len));
+            self.sizes.coalesce && self.pipeline.shorten(number, write::frame_len(len), self.weight(len));
         if in_a_packet {
             self.unnumber(number..number + 1);
         }
@@ -160,14 +160,14 @@ impl Queue {
 
     /// Whether the window is open.
     pub(crate) fn is_open(&self) -> bool {
-        self.pipeline.in_flight().weight < self.flow.window || !self.is_flying()
+        self.pipeline.in_flight().weight < self.sizes.window || !self.is_flying()
     }
 
     /// Whether the window is to be filled again after an arrival. With packets that is when half of it is free: one at a time
     /// they would be small, and the daemon would wake up for each.
     pub(crate) fn is_wide_open(&self) -> bool {
-        if self.flow.coalesce {
-            self.pipeline.in_flight().weight <= self.flow.window / 2
+        if self.sizes.coalesce {
+            self.pipeline.in_flight().weight <= self.sizes.window / 2
         } else {
             self.is_open()
         }
@@ -188,13 +188,13 @@ impl Queue {
 
     /// Whether there is room enough to wake those who wait for some.
     pub(crate) fn is_half_empty(&self) -> bool {
-        self.pipeline.waiting().weight <= self.flow.queue / 2
+        self.pipeline.waiting().weight <= self.sizes.queue / 2
     }
 
     /// The front is in flight.
     pub(crate) fn sent(&mut self) {
-        let flow = self.flow;
-        self.pipeline.launch(|len| flow.cost(len));
+        let sizes = self.sizes;
+        self.pipeline.launch(|len| sizes.cost(len));
     }
 
     /// Returns what is in flight.
@@ -320,7 +320,7 @@ impl Queue {
         match packet.bytes {
             // Its sender has it.
             Bytes::Held(_) => {}
-            bytes if self.flow.coalesce => {
+            bytes if self.sizes.coalesce => {
                 let payloads = read::messages(&bytes).map_while(Result::ok);
                 (number..).zip(payloads).for_each(|(number, payload)| give(number, payload.to_vec()));
             }

@@ -31,6 +31,7 @@ use crate::session::turn::{Dispatching, Turn};
 /// [`Error::WouldWait`].
 ///
 /// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent.
+/// The last half to be dropped closes the handle, which waits for the daemon (B16).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
@@ -108,7 +109,7 @@ impl Receiver {
         self.sender.generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// As [`Sender::lag`].
     pub fn lag(&self) -> Lag {
         self.sender.lag()
     }
@@ -220,6 +221,7 @@ impl Receiver {
     }
 
     /// As [`Group::events`](crate::Group::events).
+    #[doc(alias = "cpg_dispatch")]
     pub fn events(&mut self) -> Events<'_> {
         Events::new(self)
     }
@@ -230,6 +232,7 @@ impl Receiver {
     /// # Errors
     /// As [`leave_until`](Self::leave_until).
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
         self.leave_until(Instant::now() + PATIENCE, |_, _| {})
     }
@@ -244,6 +247,7 @@ impl Receiver {
     /// As [`Group::leave_until`](crate::Group::leave_until). A session that is on its way [back](crate::Reconnect), or has not
     /// found it, has no membership to end, which is none.
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub fn leave_until(
         mut self,
         deadline: Instant,

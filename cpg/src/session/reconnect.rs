@@ -68,14 +68,14 @@ pub struct Reconnect {
 }
 
 impl Reconnect {
-    /// Pauses from 20 to 500 milliseconds, and messages that wait to be sent are handed back.
+    /// Makes a policy with pauses from 20 to 500 milliseconds, which hands back the messages that wait to be sent.
     pub fn new() -> Self {
         let (first, longest) = (Duration::from_millis(20), Duration::from_millis(500));
         Self { keep: false, pauses: Pauses { first, longest } }
     }
 
-    /// Messages of a [`Sender`](crate::Sender) that wait to be sent are kept, and sent when the session has come back; until then
-    /// the queue takes more. Their tickets stay good.
+    /// Keeps the messages that wait to be sent, and sends them when the session has come back; until then the queue takes more.
+    /// Their tickets stay good.
     ///
     /// Those that the daemon had taken are handed back all the same: nobody can tell whether they were delivered.
     ///
@@ -91,7 +91,7 @@ impl Reconnect {
         Self { keep: true, ..self }
     }
 
-    /// The pause before the first attempt, and the longest between two. Each is double the one before, less a random part of
+    /// Sets the pause before the first attempt, and the longest between two. Each is double the one before, less a random part of
     /// up to half of it, so that the programs of a node do not come all at once.
     pub fn pauses(self, first: Duration, longest: Duration) -> Self {
         Self { pauses: Pauses { first, longest: longest.max(first) }, ..self }

@@ -43,6 +43,7 @@ use crate::session::ticket::Ticket;
 /// // Without waiting, or not for long.
 /// let deadline = Instant::now() + Duration::from_secs(5);
 /// sender.try_send(b"now")?;
+/// sender.try_send_vectored(&[IoSlice::new(b"no"), IoSlice::new(b"w")])?;
 /// let sent = sender.send_until(b"soon", deadline)?;
 /// // All of them have been delivered when the last one has.
 /// sender.ticket(sent).wait_until(deadline)?;
@@ -72,13 +73,13 @@ impl Sender {
         self.0.me()
     }
 
-    /// Which membership this is: 1 for the first, and one more for each that [follows](crate::Reconnect). While the session is
-    /// away it is still the one that was lost. A child of the process gets that of the time at which it was forked.
+    /// Returns the number of the membership: 1 for the first, and one more for each that [follows](crate::Reconnect). While the
+    /// session is away it is still the one that was lost. A child of the process gets that of the time at which it was forked.
     pub fn generation(&self) -> u64 {
         self.0.outbox().generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// Returns how far this member is behind what it has sent.
     pub fn lag(&self) -> Lag {
         self.0.outbox().lag()
     }
@@ -149,7 +150,17 @@ impl Sender {
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn try_send(&self, message: &[u8]) -> Result<Sent> {
-        self.0.queue(&[IoSlice::new(message)])
+        self.try_send_vectored(&[IoSlice::new(message)])
+    }
+
+    /// Sends one message made of many slices, as [`try_send`](Self::try_send) does.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    #[doc(alias = "cpg_mcast_joined")]
+    #[inline]
+    pub fn try_send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
+        self.0.queue(slices)
     }
 
     /// Makes a ticket of a message that this session has accepted, which says when it has been delivered: at any time, as often

@@ -107,7 +107,7 @@ impl Session {
         self.receiver.generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// As [`Sender::lag`].
     pub fn lag(&self) -> Lag {
         self.receiver.lag()
     }
@@ -138,13 +138,13 @@ impl Session {
         self.sender().try_send(message)
     }
 
-    /// As [`send`](Self::send), of one message made of many slices.
+    /// Queues one message made of many slices, without waiting: as [`Sender::try_send_vectored`].
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// As [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
-        self.sender().shared().queue(slices)
+        self.sender().try_send_vectored(slices)
     }
 
     /// As [`Sender::ticket`]. Nobody else dispatches here: between dispatches, look at its
@@ -200,6 +200,7 @@ impl Session {
     }
 
     /// As [`Receiver::events`].
+    #[doc(alias = "cpg_dispatch")]
     pub fn events(&mut self) -> Events<'_> {
         self.receiver.events()
     }
@@ -209,6 +210,7 @@ impl Session {
     /// # Errors
     /// As [`Receiver::leave_until`].
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
         self.receiver.leave()
     }
@@ -221,6 +223,7 @@ impl Session {
     /// # Errors
     /// As [`Receiver::leave_until`].
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub fn leave_until(self, deadline: Instant, handler: impl FnMut(&Sender, Event<'_>)) -> Result<()> {
         self.receiver.leave_until(deadline, handler)
     }

@@ -19,7 +19,7 @@ use crate::os::lock::Lock;
 use crate::os::readiness::Readiness;
 use crate::packet::format::MAX_MESSAGE;
 use crate::packet::write;
-use crate::session::flow::Flow;
+use crate::session::flow::{Flow, Sizes};
 use crate::session::outbox::Outbox;
 use crate::session::sent::Sent;
 
@@ -30,7 +30,7 @@ const RESTARTS: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Shared {
     name: GroupName,
-    flow: Flow,
+    sizes: Sizes,
     max_atomic: usize,
     /// The process that joined.
     owner: Owner,
@@ -81,11 +81,11 @@ impl Shared {
         readiness: Readiness,
     ) -> Self {
         let max_atomic = daemon.max_atomic_message_size();
-        let flow = flow.packet_size(flow.packet.min(max_atomic));
+        let flow = flow.packet_size(flow.sizes().packet.min(max_atomic));
         let outbox = Outbox::new(flow, comeback, readiness);
         Self {
             name,
-            flow,
+            sizes: flow.sizes(),
             max_atomic,
             owner: Owner::this_process(),
             pid: me.pid(),
@@ -106,8 +106,8 @@ impl Shared {
     }
 
     #[inline]
-    pub(crate) fn flow(&self) -> Flow {
-        self.flow
+    pub(crate) fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     /// Returns the member that this is.
@@ -118,7 +118,7 @@ impl Shared {
     /// Returns the longest message that goes out in one piece.
     #[inline]
     pub(crate) fn max_atomic_message_size(&self) -> usize {
-        self.max_atomic.saturating_sub(self.flow.overhead())
+        self.max_atomic.saturating_sub(self.sizes.overhead())
     }
 
     #[inline]
@@ -179,14 +179,14 @@ impl Shared {
         if len <= self.max_atomic_message_size() {
             return Ok((len, false));
         }
-        let limit = MAX_MESSAGE - self.flow.overhead();
+        let limit = MAX_MESSAGE - self.sizes.overhead();
         if len > limit { Err(Error::MessageTooLong { len, limit }) } else { Ok((len, true)) }
     }
 
     /// Returns a long message as it is sent.
     pub(crate) fn gather(&self, slices: &[IoSlice<'_>], len: usize) -> Arc<[u8]> {
-        let mut bytes = Vec::with_capacity(len + self.flow.overhead());
-        if self.flow.coalesce {
+        let mut bytes = Vec::with_capacity(len + self.sizes.overhead());
+        if self.sizes.coalesce {
             write::begin(&mut bytes);
             write::push_slices(&mut bytes, slices, len);
         } else {

@@ -59,7 +59,7 @@ impl Ticket {
         Self { outbox, sent, task: None }
     }
 
-    /// What has become of the message, if that is known: an error is why it was not delivered.
+    /// Returns the fate of the message, if it is known: `Ok` when it was delivered, else the reason why it was not.
     /// [`Error::ForeignToken`](crate::Error::ForeignToken) if another session has accepted it.
     pub fn outcome(&self) -> Option<Result<()>> {
         self.outbox.outcome(self.sent)
@@ -71,12 +71,12 @@ impl Ticket {
     /// # Errors
     /// As [`outcome`](Self::outcome). [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can
     /// end the wait.
-    pub fn wait(self) -> Result<()> {
+    pub fn wait(&self) -> Result<()> {
         self.outbox.wait_outcome(self.sent, None)
     }
 
-    /// Waits until the message has been delivered, or the deadline has passed; the ticket is still good after that. Another
-    /// thread must dispatch meanwhile, as for [`wait`](Self::wait).
+    /// Waits until the message has been delivered, or the deadline has passed. Another thread must dispatch meanwhile, as for
+    /// [`wait`](Self::wait).
     ///
     /// # Errors
     /// As [`wait`](Self::wait), and [`Error::TimedOut`](crate::Error::TimedOut).

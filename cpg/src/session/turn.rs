@@ -151,7 +151,7 @@ fn deliver<H: FnMut(&Sender, Event<'_>)>(
     let numbers: Option<Range<u64>> =
         if message.sender == me { shared.outbox().arrived(message.payload, &shared.wire()) } else { None };
     let packet = is_packet(message.payload);
-    if packet && shared.flow().coalesce {
+    if packet && shared.sizes().coalesce {
         return stash.packet(message, numbers, sender, settled, progress, handler);
     }
     if let Some(numbers) = numbers {

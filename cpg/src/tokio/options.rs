@@ -26,7 +26,7 @@ use crate::tokio::thread::{self, DropOff};
 ///
 /// // The same options for many sessions.
 /// let connect = ConnectOptions::new().totem_events(TotemEvents::None);
-/// let options = SessionOptions::new().connect(connect).flow(Flow::new().window_size(256 << 10));
+/// let options = SessionOptions::new().connect_options(connect).flow(Flow::new().window_size(256 << 10));
 /// let first = options.join_until("first", Instant::now() + Duration::from_secs(60)).await?;
 /// # Ok(())
 /// # }
@@ -42,7 +42,8 @@ impl From<session::options::SessionOptions> for SessionOptions {
 }
 
 impl Session {
-    /// Connects and joins, for up to 10 seconds. [`options`](Self::options) has more.
+    /// Connects and joins, for up to 10 seconds. [`options`](Self::options) has more, and [`SessionOptions::join_until`] another
+    /// deadline.
     ///
     /// # Errors
     /// As [`SessionOptions::join`].
@@ -54,21 +55,21 @@ impl Session {
         Self::options().join(name).await
     }
 
-    /// The options of a session, which then joins.
+    /// Makes the options of a session, which then joins.
     pub fn options() -> SessionOptions {
         SessionOptions::new()
     }
 }
 
 impl SessionOptions {
-    /// A session without packets that does not reconnect.
+    /// Makes the options of a session without packets that does not reconnect.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// As [`cpg::SessionOptions::connect`](crate::SessionOptions::connect).
-    pub fn connect(self, connect: ConnectOptions) -> Self {
-        Self(self.0.connect(connect))
+    /// As [`cpg::SessionOptions::connect_options`](crate::SessionOptions::connect_options).
+    pub fn connect_options(self, connect: ConnectOptions) -> Self {
+        Self(self.0.connect_options(connect))
     }
 
     /// As [`cpg::SessionOptions::flow`](crate::SessionOptions::flow).

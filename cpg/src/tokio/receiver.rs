@@ -167,7 +167,8 @@ impl Receiver {
         }
     }
 
-    /// Waits for events, hands those that are there to `handler`, and returns how many it has handled: at least one.
+    /// Waits for events, hands those that are there to `handler`, and returns how many it has handled: at least one, and at most
+    /// 256, so that other tasks have their turn.
     ///
     /// The handler is that of [`cpg::Receiver::dispatch`](crate::Receiver::dispatch): it borrows what it likes, the event's data is where
     /// libcpg has it, and it can send by [`Sender::try_send`]: a handler runs on the executor, and
@@ -222,7 +223,7 @@ impl Receiver {
         self.sender.generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// As [`cpg::Sender::lag`](crate::Sender::lag).
     pub fn lag(&self) -> Lag {
         self.sender.lag()
     }
@@ -236,6 +237,7 @@ impl Receiver {
     /// # Errors
     /// As [`cpg::Receiver::leave_until`](crate::Receiver::leave_until).
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub async fn leave(self) -> Result<()> {
         self.leave_until(Instant::now() + PATIENCE, |_, _| {}).await
     }

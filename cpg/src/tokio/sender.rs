@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::tokio::time::{sleep, timeout};
 
@@ -30,6 +30,7 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 ///
 /// ```no_run
 /// use std::io::IoSlice;
+/// use std::time::{Duration, Instant};
 /// use cpg::tokio::{Sender, Session};
 ///
 /// # #[tokio::main]
@@ -41,6 +42,9 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// println!("{} in {}: {:?}", sender.me(), sender.name(), sender.members().await?);
 /// sender.send(&vec![0; sender.max_atomic_message_size()]).await?;
 /// sender.send_vectored(&[IoSlice::new(b"in "), IoSlice::new(b"pieces")]).await?;
+/// // Not for long, and not at all.
+/// sender.send_until(b"soon", Instant::now() + Duration::from_secs(5)).await?;
+/// sender.try_send_vectored(&[IoSlice::new(b"no"), IoSlice::new(b"w")])?;
 /// let sent = sender.try_send(b"at once, or an error")?;
 /// // Two at once; both have been delivered when both are done.
 /// let other = async { sender.ticket(sender.send(b"and this").await?).await };
@@ -78,12 +82,13 @@ impl Sender {
         self.0.generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// As [`cpg::Sender::lag`](crate::Sender::lag).
     pub fn lag(&self) -> Lag {
         self.0.lag()
     }
 
-    /// The longest message, in bytes, that is sent in one piece.
+    /// As [`cpg::Sender::max_atomic_message_size`](crate::Sender::max_atomic_message_size).
+    #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.0.max_atomic_message_size()
     }
@@ -107,6 +112,15 @@ impl Sender {
     #[doc(alias = "cpg_mcast_joined")]
     pub fn try_send(&self, message: &[u8]) -> Result<Sent> {
         self.0.try_send(message)
+    }
+
+    /// Sends one message made of many slices, as [`try_send`](Self::try_send) does.
+    ///
+    /// # Errors
+    /// As [`cpg::Sender::try_send`](crate::Sender::try_send).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub fn try_send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
+        self.0.try_send_vectored(slices)
     }
 
     /// Sends a message; see [`cpg::Sender`](crate::Sender) for the queue. While that is full it waits, and **another task must
@@ -134,29 +148,50 @@ impl Sender {
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     pub async fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
+        self.queue_waiting(slices, None).await
+    }
+
+    /// Sends a message as [`send`](Self::send) does, but waits no longer for room than until the deadline.
+    ///
+    /// Cancelling it: as [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`cpg::Sender::send_until`](crate::Sender::send_until).
+    #[doc(alias = "cpg_mcast_joined")]
+    pub async fn send_until(&self, message: &[u8], deadline: Instant) -> Result<Sent> {
+        self.queue_waiting(&[IoSlice::new(message)], Some(deadline)).await
+    }
+
+    /// Queues a message, or has a thread send it if it is long, and waits for that until the deadline.
+    async fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<Sent> {
         let shared = self.shared();
         let (len, long) = shared.len(slices)?;
         if long {
             let (shared, bytes) = (Arc::clone(shared), shared.gather(slices, len));
-            return thread::run(move || shared.send_long(&bytes, None)).await;
+            return thread::run(move || shared.send_long(&bytes, deadline)).await;
         }
         let mut pause = PAUSES.first;
         let mut space = Space { outbox: shared.outbox(), task: None };
         loop {
             let send = shared.wire();
-            match shared.outbox().push(slices, len, &send) {
-                Err(Error::QueueFull) => {}
-                // Only without a receiver.
-                Err(error) if error.is_retryable() => {
-                    sleep(pause).await;
-                    pause = PAUSES.after(pause);
-                    continue;
-                }
+            let error = match shared.outbox().push(slices, len, &send) {
+                Err(error) if error.is_retryable() => error,
                 result => return result,
+            };
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(error);
+            }
+            let at_most = |wait: Duration| left.map_or(wait, |left| left.min(wait));
+            if !matches!(error, Error::QueueFull) {
+                // Only without a receiver.
+                sleep(at_most(pause)).await;
+                pause = PAUSES.after(pause);
+                continue;
             }
             // When nothing has come back for so long, trying again helps the queue on.
             let push = poll_fn(|cx| space.outbox.poll_push(cx, &mut space.task, slices, len, &send));
-            match timeout(STALL, push).await {
+            match timeout(at_most(STALL), push).await {
                 Err(_) => {}
                 Ok(Err(error)) if error.is_retryable() => {}
                 Ok(result) => return result,

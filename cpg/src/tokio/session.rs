@@ -32,7 +32,7 @@ use crate::tokio::sender::Sender;
 /// # async fn main() -> cpg::Result<()> {
 /// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger").await?;
 /// println!("{} in {}, generation {}", session.me(), session.name(), session.generation());
-/// println!("{:?}", session.members().await?);
+/// println!("{:?}, {} bytes at once", session.members().await?, session.max_atomic_message_size());
 /// session.send(b"one")?;
 /// session.send_vectored(&[IoSlice::new(b"t"), IoSlice::new(b"wo")])?;
 /// let tickets = [b"three", b"after"].map(|message| session.send(message).map(|sent| session.ticket(sent)));
@@ -75,7 +75,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for tasks of a session for threads.
+    /// Makes a session for tasks of a session for threads, as of one that was [joined on a
+    /// handle](crate::SessionOptions::join_on).
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if the reactor refuses the descriptor; the session is dropped.
@@ -114,7 +115,7 @@ impl Session {
         self.sender.generation()
     }
 
-    /// How far this member is behind what it has sent.
+    /// As [`cpg::Sender::lag`](crate::Sender::lag).
     pub fn lag(&self) -> Lag {
         self.sender.lag()
     }
@@ -128,6 +129,12 @@ impl Session {
         self.sender.members()
     }
 
+    /// As [`cpg::Sender::max_atomic_message_size`](crate::Sender::max_atomic_message_size).
+    #[doc(alias = "cpg_max_atomic_msgsize_get")]
+    pub fn max_atomic_message_size(&self) -> usize {
+        self.sender.max_atomic_message_size()
+    }
+
     /// Queues a message, without waiting: as [`Sender::try_send`]. When the queue is full, take events and send again: while a
     /// task waited here for room, it could not take the events that make it. Sends that wait are those of a [`Sender`], for
     /// other tasks: [`split`](Self::split) the session.
@@ -139,13 +146,13 @@ impl Session {
         self.sender.try_send(message)
     }
 
-    /// As [`send`](Self::send), of one message made of many slices.
+    /// Queues one message made of many slices, without waiting: as [`Sender::try_send_vectored`].
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// As [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
-        self.sender.shared().queue(slices)
+        self.sender.try_send_vectored(slices)
     }
 
     /// As [`Sender::ticket`]. Await the ticket in another task, or take events until it has an
@@ -180,6 +187,7 @@ impl Session {
     /// # Errors
     /// As [`Receiver::leave`].
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub async fn leave(self) -> Result<()> {
         self.receiver.leave().await
     }
@@ -192,6 +200,7 @@ impl Session {
     /// # Errors
     /// As [`Receiver::leave`].
     #[doc(alias = "cpg_leave")]
+    #[doc(alias = "cpg_finalize")]
     pub async fn leave_until(self, deadline: Instant, handler: impl FnMut(&Sender, Event<'_>)) -> Result<()> {
         self.receiver.leave_until(deadline, handler).await
     }

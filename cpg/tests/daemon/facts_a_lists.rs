@@ -65,7 +65,7 @@ fn ask(asks: Asks, own: &str, answers: &AtomicUsize) -> Error {
     loop {
         let result = match asks {
             Asks::Lists => handle.groups().map(drop),
-            Asks::Members => handle.members_of(&name("a19 1")).map(drop),
+            Asks::Members => handle.members_of(name("a19 1")).map(drop),
             Asks::Joins => {
                 Handle::connect().and_then(|handle| Ok(handle.join_until(own, deadline())?)).map(drop)
             }

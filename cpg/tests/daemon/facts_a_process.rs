@@ -58,7 +58,7 @@ fn a7_every_call_of_a_child_is_refused() {
         reap(pid);
         assert_stands(&mut group, &mut others);
         assert_eq!(handle.local_node().unwrap(), group.me().node());
-        assert!(handle.members_of(&name("child")).unwrap().is_empty());
+        assert!(handle.members_of(name("child")).unwrap().is_empty());
         other.join_until("parent", deadline()).unwrap().leave().unwrap();
         handle.close().unwrap();
         group.leave().unwrap();

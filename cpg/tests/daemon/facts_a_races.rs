@@ -83,7 +83,8 @@ fn a12_events_reach_the_handle_that_they_are_for() {
     at_once(&cluster, |number| {
         for round in 0..25 {
             let own = format!("{number} in round {round}");
-            let handle = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
+            let handle =
+                ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).connect().unwrap();
             let mut group = handle.join_until(own.as_str(), deadline()).unwrap();
             let me = group.me();
             let events = pump(&mut group, |events| events.len() == 2);

@@ -71,7 +71,7 @@ fn a13_more_handles_can_be_had_by_those_who_keep_still() {
         for _ in 0..2 * TABLE {
             // SAFETY: this test has a process of its own, and no other thread in libcpg.
             let more = unsafe { ConnectOptions::new().more_handles() };
-            handles.push(more.open().unwrap());
+            handles.push(more.connect().unwrap());
         }
         assert!(handles.iter().all(|handle| handle.local_node().unwrap().get() == 1));
         group.send(b"through all moves").unwrap();

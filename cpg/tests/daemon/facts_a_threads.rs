@@ -111,7 +111,8 @@ fn panic_of<T: std::fmt::Debug>(work: impl FnOnce() -> T) -> &'static str {
 fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        let handle = cpg::ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).open().unwrap();
+        let handle =
+            cpg::ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).connect().unwrap();
         let mut group = handle.join_until("panics", deadline()).unwrap();
         group.send(b"first").unwrap();
         // In parts, so that libcpg has a buffer to free when the closure has ended.

@@ -85,7 +85,7 @@ fn b20_a_signal_neither_fails_a_connect_nor_keeps_it_from_its_deadline() {
     let soon = start + Duration::from_millis(300);
     let connecting = cluster.spawn_on(1, move || {
         forbid_unshare();
-        ConnectOptions::new().open_until(soon).map(drop)
+        ConnectOptions::new().connect_until(soon).map(drop)
     });
     while !connecting.is_finished() {
         interrupt(&connecting, 1);

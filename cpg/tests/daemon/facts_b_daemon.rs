@@ -79,7 +79,7 @@ fn b19_who_listens_as_another_user_is_not_the_daemon() {
         for refused in [
             Handle::connect().map(drop),
             Group::join("b19").map(drop),
-            ConnectOptions::new().allow_daemon_uid(1000).open().map(drop),
+            ConnectOptions::new().allow_daemon_uid(1000).connect().map(drop),
         ] {
             let refused = refused.unwrap_err();
             assert!(untrusted(&refused), "{refused}");
@@ -140,7 +140,7 @@ fn b19_a_daemon_of_another_user_is_trusted_by_name() {
         pump(&mut group, |events| messages(events).next().is_some());
 
         // A session asks each time that it connects.
-        let options = Session::options().connect(trusting).reconnect(Reconnect::new());
+        let options = Session::options().connect_options(trusting).reconnect(Reconnect::new());
         let mut session = join_with(options, "b19 back");
         drop(group);
         daemon.kill().unwrap();
@@ -160,7 +160,7 @@ fn child_in_a_user_namespace() {
     let refused = Handle::connect().unwrap_err();
     assert!(matches!(refused, Error::UntrustedDaemon { uid: NOBODY, is_overflow: true }), "{refused}");
     assert!(refused.to_string().contains("no number in this user namespace"), "{refused}");
-    ConnectOptions::new().allow_daemon_uid(NOBODY).open().unwrap().close().unwrap();
+    ConnectOptions::new().allow_daemon_uid(NOBODY).connect().unwrap().close().unwrap();
 }
 
 /// Daemon and client are one user there, and have the same number. So has everybody else.

@@ -28,7 +28,7 @@ fn b13_groups_and_processes_of_the_whole_cluster() {
 
         let of = |group| -> Vec<Member> {
             let mut members: Vec<_> = handle
-                .processes_of(&name(group))
+                .processes_of(name(group))
                 .unwrap()
                 .into_iter()
                 .map(|process| process.member())
@@ -37,11 +37,11 @@ fn b13_groups_and_processes_of_the_whole_cluster() {
             members
         };
         assert_eq!(of("b13"), [near.me(), far.me()]);
-        assert_eq!(of("b13"), handle.members_of(&name("b13")).unwrap());
+        assert_eq!(of("b13"), handle.members_of(name("b13")).unwrap());
         assert_eq!(of("b13 many").len(), 5);
         assert!(of("b13 many").iter().all(|member| member.node() == NodeId::new(2)));
         assert_eq!(of("b13 none"), []);
-        assert_eq!(handle.members_of(&name("b13 none")).unwrap(), []);
+        assert_eq!(handle.members_of(name("b13 none")).unwrap(), []);
         drop(many);
     });
 }
@@ -107,7 +107,7 @@ fn b15_both_sides_of_a_partition_go_on_and_come_together() {
 fn b15_the_ring_comes_after_the_view_of_the_group() {
     let cluster = Cluster::start(2).unwrap();
     let mut group = cluster.on(1, || {
-        let handle = ConnectOptions::new().totem_events(TotemEvents::Changes).open().unwrap();
+        let handle = ConnectOptions::new().totem_events(TotemEvents::Changes).connect().unwrap();
         handle.join_until(name("b15 ring"), deadline()).unwrap()
     });
     let other = cluster.on(2, || join("b15 ring"));

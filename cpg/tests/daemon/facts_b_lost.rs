@@ -37,8 +37,8 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         lost("members", group.members());
         lost("groups", handle.groups());
         lost("processes", handle.processes());
-        lost("processes_of", handle.processes_of(&name("b9")));
-        lost("members_of", handle.members_of(&name("b9")));
+        lost("processes_of", handle.processes_of(name("b9")));
+        lost("members_of", handle.members_of(name("b9")));
         lost("local_node", handle.local_node());
         lost("dispatch of a handle", handle.dispatch(Limits::available(), |_, _| ()));
         lost("join", joining.join(name("b9 new")).map_err(Error::from));
@@ -57,7 +57,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         lost("a dispatch that waited", blocked.join().unwrap());
 
         for totem in [TotemEvents::None, TotemEvents::Changes, TotemEvents::InitialAndChanges] {
-            let error = ConnectOptions::new().totem_events(totem).open().unwrap_err();
+            let error = ConnectOptions::new().totem_events(totem).connect().unwrap_err();
             assert!(error.is_connection_lost(), "{error}");
             assert!(error.to_string().contains("is corosync running?"), "{error}");
         }

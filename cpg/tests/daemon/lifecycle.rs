@@ -42,7 +42,7 @@ fn the_short_way_in_and_out_of_a_session() -> Result<(), Error> {
         assert_eq!(messages(&events).map(cpg::OwnedMessage::payload).collect::<Vec<_>>(), [b"hello"]);
         session.leave()?;
         let handle = Handle::connect()?;
-        assert!(handle.members_of(&name("short"))?.is_empty());
+        assert!(handle.members_of(name("short"))?.is_empty());
         // Another one joins on a handle that is there, or gives it back.
         let _first = Session::options().join_on(handle, "short")?;
         let again = Session::options().join_on(Handle::connect()?, "short").unwrap_err();
@@ -155,7 +155,7 @@ fn a_leave_that_comes_too_late_is_an_error_and_ends_the_membership_all_the_same(
         let handle = Handle::connect().unwrap();
         for group in ["late", "late session"] {
             wait_for("the membership to end", || {
-                handle.members_of(&name(group)).unwrap().is_empty().then_some(())
+                handle.members_of(name(group)).unwrap().is_empty().then_some(())
             });
         }
     });
@@ -256,7 +256,7 @@ fn what_is_dropped_takes_its_membership_along() {
             drop(Handle::connect().unwrap());
         }
         let handle = Handle::connect().unwrap();
-        assert_eq!(handle.members_of(&name("dropped")).unwrap().len(), 1);
+        assert_eq!(handle.members_of(name("dropped")).unwrap().len(), 1);
     });
 }
 

@@ -22,7 +22,7 @@ fn nodes(ids: &[u32]) -> Vec<NodeId> {
 }
 
 fn join_with(totem: TotemEvents, group: &str) -> Group {
-    ConnectOptions::new().totem_events(totem).open().unwrap().join_until(group, deadline()).unwrap()
+    ConnectOptions::new().totem_events(totem).connect().unwrap().join_until(group, deadline()).unwrap()
 }
 
 /// The kinds of the next `count` events, and the rings among them.

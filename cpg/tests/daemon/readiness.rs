@@ -68,7 +68,7 @@ fn a_receiver_is_readable_while_an_event_waits() {
 fn a_handle_is_readable_while_a_ring_waits() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
-        let open = |totem| cpg::ConnectOptions::new().totem_events(totem).open().unwrap();
+        let open = |totem| cpg::ConnectOptions::new().totem_events(totem).connect().unwrap();
         let (mut handle, deaf) = (open(TotemEvents::Changes), open(TotemEvents::None));
         assert_eq!(handle.as_fd().as_raw_fd(), handle.as_raw_fd());
         assert!(!readable(handle.as_fd()));

@@ -169,7 +169,7 @@ fn a_dispatch_has_the_same_limits() {
 
 /// Returns a session that a packet with messages 0 to 9 has come to, and the packet's sender.
 fn with_a_packet(cluster: &Cluster) -> (Session, Group) {
-    let mut session = join_with(Session::options().connect(without_rings()).coalesce(), "packet");
+    let mut session = join_with(Session::options().connect_options(without_rings()).coalesce(), "packet");
     let other = cluster.on(2, || join("packet"));
     let me = other.me();
     session

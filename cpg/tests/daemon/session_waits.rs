@@ -193,7 +193,7 @@ const CASES: &[Case] = &[
 ];
 
 fn options() -> SessionOptions {
-    Session::options().connect(quiet()).flow(Flow::new().queue_size(10_000).window_size(10_000))
+    Session::options().connect_options(quiet()).flow(Flow::new().queue_size(10_000).window_size(10_000))
 }
 
 /// A session whose first view has been handled.

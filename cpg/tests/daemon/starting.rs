@@ -32,7 +32,7 @@ fn while_it_starts<T: Send>(
 fn connecting_and_joining_wait_for_a_daemon_that_is_starting() {
     let cluster = Cluster::start(1).unwrap();
     // Most starts have such a moment; which one has it is a matter of luck.
-    let once = || ConnectOptions::new().open_until(Instant::now()).map(drop);
+    let once = || ConnectOptions::new().connect_until(Instant::now()).map(drop);
     let refused = (0..50).find_map(|_| while_it_starts(&cluster, once).err());
     let refused = refused.expect("a start with such a moment");
     assert_eq!(refused.code(), Some(CsError::TryAgain));

@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
     }),
     waits("Handle::dispatch", |gate| {
         // Rings are its only events, of which there is none in a cluster of one node but the first.
-        let mut handle = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).open()?;
+        let mut handle = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).connect()?;
         gate.call();
         // To be sure of an answer: a request, and what is there then.
         handle.local_node()?;

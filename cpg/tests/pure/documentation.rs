@@ -149,6 +149,22 @@ fn every_public_item_is_in_an_example() {
     assert!(missing.is_empty(), "{} of {seen} are in no example:\n{}", missing.len(), missing.join("\n"));
 }
 
+/// Whoever searches the documentation for a name of C's finds what it has become.
+#[test]
+fn every_function_of_libcpg_is_an_alias_of_what_it_has_become() {
+    let mut paths = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut paths);
+    let source: String = paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let api = file("../ci/api/cpg-sys.txt");
+    let functions = api.lines().filter_map(|line| {
+        let (_, name) = line.strip_prefix("pub unsafe c fn ")?.split_once("::")?;
+        name.split('(').next()
+    });
+    let (found, missing): (Vec<_>, Vec<_>) =
+        functions.partition(|name| source.contains(&format!("#[doc(alias = \"{name}\")]")));
+    assert!(found.len() >= 20 && missing.is_empty(), "{} have an alias, not {missing:?}", found.len());
+}
+
 /// The lines of a page as one, without the marks of quotations.
 fn page() -> String {
     let text = file("src/guide/troubleshooting.md");

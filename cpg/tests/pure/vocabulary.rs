@@ -72,9 +72,18 @@ fn options_are_equal_when_they_say_the_same() {
     assert_ne!(Flow::new().window_size(1), Flow::new().window_size(2));
     assert_ne!(Flow::new().queue_size(1), Flow::new());
     assert_ne!(Reconnect::new(), Reconnect::new().keep_queue());
-    let session = || SessionOptions::new().connect(connect()).coalesce().reconnect(Reconnect::new());
+    let session = || SessionOptions::new().connect_options(connect()).coalesce().reconnect(Reconnect::new());
     assert_eq!(session(), session());
-    assert_ne!(session(), session().connect(ConnectOptions::new()));
+    assert_ne!(session(), session().connect_options(ConnectOptions::new()));
+}
+
+#[test]
+fn options_of_a_session_say_the_same_in_any_order() {
+    let (options, sizes) = (SessionOptions::new(), Flow::new().window_size(1));
+    assert_eq!(options.coalesce().flow(sizes), options.flow(sizes).coalesce());
+    assert_eq!(options.coalesce().flow(sizes), options.flow(Flow::coalesced().window_size(1)));
+    assert_ne!(options.coalesce().flow(sizes), options.flow(sizes));
+    assert_ne!(options.coalesce().flow(sizes), options.coalesce());
 }
 
 #[test]

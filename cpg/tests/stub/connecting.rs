@@ -63,7 +63,7 @@ fn b19_a_connection_to_another_user_is_refused() {
     let refused = Handle::connect().unwrap_err();
     assert!(matches!(refused, Error::UntrustedDaemon { uid: 65534, is_overflow: false }), "{refused}");
     stub::on_open(of_nobody);
-    ConnectOptions::new().allow_daemon_uid(65534).open().unwrap();
+    ConnectOptions::new().allow_daemon_uid(65534).connect().unwrap();
 }
 
 /// The codes of a connect on the page about codes, with what mends them.

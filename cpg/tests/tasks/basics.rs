@@ -4,11 +4,12 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::support::tasks::{eventually, message, on_each_runtime, soon};
 use crate::support::{Members, deadline, join_with, name, packets_program, wait_for};
 use cpg::tokio::{Receiver, Sender, Session};
-use cpg::{CsError, Error, Event, Handle, OwnedEvent, OwnedMessage, Result, packet};
+use cpg::{CsError, Error, Event, Flow, Handle, OwnedEvent, OwnedMessage, Result, packet};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -35,6 +36,7 @@ fn futures_are_send(mut session: Session, sender: &Sender, other: Session) {
     _ = assert_send(session.leave_until(deadline(), |_, _| ()));
     _ = assert_send(other.leave());
     _ = assert_send(sender.send(b"x"));
+    _ = assert_send(sender.send_until(b"x", deadline()));
     _ = assert_send(sender.members());
 }
 
@@ -69,6 +71,32 @@ fn a_task_joins_sends_receives_and_leaves() {
         assert_eq!((heard, refused), (vec![b"last".to_vec()], true));
         // It was a leave, and is over: the process can join again.
         soon(soon(Session::join("tasks")).await.unwrap().leave()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_send_with_a_deadline_waits_for_room_until_then() {
+    on_each_runtime(1, |_| async {
+        let flow = Flow::new().window_size(1).queue_size(10_000);
+        let (sender, mut receiver) = soon(Session::options().flow(flow).join("room")).await.unwrap().split();
+        let (slices, mut sent) = ([IoSlice::new(b"in "), IoSlice::new(b"pieces")], 0);
+        while sender.try_send_vectored(&slices).is_ok() {
+            sent += 1;
+        }
+        // Nobody dispatches.
+        for (len, wait) in [(9, 0), (9, 20), (2_000_000, 20)] {
+            let until = Instant::now() + Duration::from_millis(wait);
+            let late = soon(sender.send_until(&vec![0; len], until)).await.unwrap_err();
+            assert!(matches!(late, Error::QueueFull) && Instant::now() >= until, "{late}");
+        }
+        let hearing = async {
+            for _ in 0..sent {
+                assert_eq!(message(&mut receiver).await, b"in pieces");
+            }
+            message(&mut receiver).await
+        };
+        let (last, heard) = tokio::join!(soon(sender.send_until(b"last", deadline())), hearing);
+        assert_eq!((last.map(drop), heard), (Ok(()), b"last".to_vec()));
     });
 }
 
@@ -271,7 +299,7 @@ fn a_session_for_threads_becomes_one_for_tasks() {
         assert_eq!(message(&mut session).await, b"before");
         drop(session);
         eventually("the membership to end", || async {
-            let asking = tokio::task::spawn_blocking(|| Handle::connect()?.members_of(&name("made")));
+            let asking = tokio::task::spawn_blocking(|| Handle::connect()?.members_of(name("made")));
             asking.await.unwrap().unwrap().is_empty().then_some(())
         })
         .await;
@@ -286,7 +314,7 @@ fn without_a_runtime_the_session_is_dropped_by_the_panic() {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Session::new(session))).unwrap_err();
         let handle = Handle::connect().unwrap();
         wait_for("the membership to end", || {
-            handle.members_of(&name("nowhere")).unwrap().is_empty().then_some(())
+            handle.members_of(name("nowhere")).unwrap().is_empty().then_some(())
         });
     });
 }

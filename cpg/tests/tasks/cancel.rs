@@ -209,7 +209,7 @@ fn a_cancelled_long_send_is_sent_once_or_not_at_all() {
 }
 
 async fn is_empty(group: &'static str) -> Option<()> {
-    let asking = tokio::task::spawn_blocking(move || Handle::connect()?.members_of(&name(group)));
+    let asking = tokio::task::spawn_blocking(move || Handle::connect()?.members_of(name(group)));
     asking.await.unwrap().unwrap().is_empty().then_some(())
 }
 

@@ -15,7 +15,7 @@ async fn full(cluster: &Cluster, group: &'static str) -> (Vec<Members>, Session,
     let members = [32, 32, 32, 31].map(|count| Members::start(cluster, 1, &name(group), count));
     let joining = tokio::task::spawn_blocking(move || {
         let connect = ConnectOptions::new().totem_events(TotemEvents::None);
-        join_with(cpg::Session::options().connect(connect), group)
+        join_with(cpg::Session::options().connect_options(connect), group)
     });
     let session = joining.await.unwrap();
     let fd = session.as_raw_fd();

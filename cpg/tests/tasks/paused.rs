@@ -166,7 +166,7 @@ fn a_join_that_is_dropped_when_it_is_done() {
         eventually("the membership", || async {
             let asking = tokio::task::spawn_blocking(|| {
                 let handle = Handle::connect().unwrap();
-                handle.members_of(&name("done")).unwrap().len()
+                handle.members_of(name("done")).unwrap().len()
             });
             (asking.await.unwrap() == 1).then_some(())
         })

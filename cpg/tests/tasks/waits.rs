@@ -156,7 +156,7 @@ fn run(case: impl Future<Output = Result<(), End>>) -> Result<(), End> {
 async fn joined(gate: &Gate) -> Session {
     // Without the rings of a daemon that has just been started.
     let connect = ConnectOptions::new().totem_events(TotemEvents::None);
-    let joining = Session::options().connect(connect).join_until(gate.name(), deadline());
+    let joining = Session::options().connect_options(connect).join_until(gate.name(), deadline());
     let mut session = joining.await.unwrap();
     assert!(matches!(session.recv().await.unwrap(), OwnedEvent::ConfChg(_)));
     session

@@ -46,7 +46,7 @@ pub struct Task {
 
 impl Task {
     fn options(&self) -> SessionOptions {
-        let options = SessionOptions::new().connect(connect());
+        let options = SessionOptions::new().connect_options(connect());
         let options = if self.style.packed { options.coalesce() } else { options };
         match self.style.back {
             Back::Anew => options,
