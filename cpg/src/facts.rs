@@ -30,6 +30,7 @@
 //! | A20 | libqb closes its socket twice when the first send of a connect fails: by then the number can be another thread's file | it closes numbers of a table that only the connecting thread has (not tested: it takes a daemon that goes between two system calls) |
 //! | A22 | libqb 2.0.9 and 2.0.10 can call a connect that failed half-way a success (`qb_ipcc_setup_connect_continue` returns the length of what it received where `setsockopt` fails): the handle is none | the descriptor of a new handle must be a socket: an error that says so |
 //! | A23 | libqb opens the socket and the files of a connection without close-on-exec: programs that another thread starts meanwhile get them, and with the socket keep the connection open | they are opened in that table, and the socket comes into the process's with close-on-exec |
+//! | A24 | libcpg prints to descriptor 2 when flow control holds up a long message (B8): where a program has closed its standard error, that can be the connection | no connection gets the number of a standard descriptor |
 //!
 //! **What remains of A8.** No client can know of an event before libcpg has copied it. A group of 128 is checked before each
 //! event, but a member that joins and goes between two checks is not seen; and when two parts of a cluster merge, all members

@@ -17,6 +17,14 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct SystemError(Arc<io::Error>);
 
+impl SystemError {
+    /// True if the system was short of threads, descriptors or memory, which others may give back.
+    pub(crate) fn is_shortage(&self) -> bool {
+        let shortages = [libc::EAGAIN, libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+        self.0.raw_os_error().is_some_and(|code| shortages.contains(&code))
+    }
+}
+
 impl From<io::Error> for SystemError {
     fn from(error: io::Error) -> Self {
         Self(Arc::new(error))

@@ -42,6 +42,8 @@ pub(crate) fn connect(
     if open >= Tables::CAPACITY && !options.more_handles {
         return Err(Error::TooManyHandles { open });
     }
+    // libcpg prints to standard error, and a long send silences that: neither may be the connection (A24).
+    let _standard = fd::take_standard().map_err(|error| Error::NoDescriptors(error.into()))?;
     let context = Arc::new(Context::default());
     // Apart, so that nobody sees what libqb does to descriptors meanwhile (A14, A20, A23).
     let make = |left| initialize(left, options, &context, DESCRIPTORS);

@@ -1,6 +1,5 @@
 //! File descriptors: waiting for them, and making those that event loops wait for.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -80,17 +79,35 @@ pub(crate) fn unread_by_peer(fd: RawFd) -> io::Result<libc::c_int> {
     if code == 0 { Ok(queued) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Takes `count` descriptors, and gives them back.
+/// Takes `count` descriptors, and gives them back. It opens no file, which a program in a `chroot` may not have.
 pub(crate) fn check_free(count: usize) -> io::Result<()> {
-    (0..count).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<_>>>().map(drop)
+    (0..count).map(|_| new_eventfd()).collect::<io::Result<Vec<_>>>().map(drop)
+}
+
+/// Takes those of the standard descriptors that the program has closed, so that nothing gets their numbers while the result lives.
+///
+/// What is written to standard error goes to the file with that number, whatever it is.
+pub(crate) fn take_standard() -> io::Result<Vec<OwnedFd>> {
+    let mut taken = Vec::new();
+    loop {
+        let lowest = new_eventfd()?;
+        if lowest.as_raw_fd() > libc::STDERR_FILENO {
+            return Ok(taken);
+        }
+        taken.push(lowest);
+    }
 }
 
 /// A new eventfd, non-blocking and close-on-exec.
 pub(crate) fn eventfd() -> Result<OwnedFd> {
+    new_eventfd().map_err(Error::io("eventfd"))
+}
+
+fn new_eventfd() -> io::Result<OwnedFd> {
     // SAFETY: it has no precondition.
     let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
     if fd < 0 {
-        return Err(refused("eventfd"));
+        return Err(io::Error::last_os_error());
     }
     // SAFETY: the descriptor is new, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

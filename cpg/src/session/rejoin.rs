@@ -136,6 +136,8 @@ fn jittered(pause: Duration) -> Duration {
 fn passes(error: &Error) -> bool {
     match error {
         Error::TimedOut { .. } | Error::NoDescriptors(_) | Error::TooManyHandles { .. } => true,
+        // A connection takes threads of its own (A14, A19).
+        Error::Io { source, .. } => source.is_shortage(),
         error => error.outlook().is_some_and(|outlook| outlook != Outlook::Nothing),
     }
 }
@@ -210,5 +212,10 @@ mod tests {
             assert!(passes(&Error::cs("cpg_model_initialize", code)), "{code}");
         }
         assert!(passes(&Error::TooManyHandles { open: 47 }));
+        let io = |code| Error::io("starting a thread")(std::io::Error::from_raw_os_error(code));
+        for code in [libc::EAGAIN, libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            assert!(passes(&io(code)), "{code}");
+        }
+        assert!(!passes(&io(libc::EPERM)));
     }
 }

@@ -1,4 +1,4 @@
-//! What libcpg and libqb do to the descriptors and the umask of a process, which other threads of it use meanwhile: A14, A15, A23.
+//! What libcpg and libqb do to the descriptors and the umask of a process, which other threads of it use meanwhile: A14, A15, A23, A24.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::join;
-use crate::support::mounts::limit_shared_memory;
+use crate::support::mounts::{keep_shared_memory_alone, limit_shared_memory};
 use crate::support::process::own_process;
 use cpg::{Error, Group, Handle};
 use testcluster::Cluster;
@@ -104,6 +104,51 @@ fn a14_connects_at_the_limit_of_descriptors_close_none_of_the_process() {
             }
         });
         assert!(connected + refused > 0);
+    });
+}
+
+/// Runs `work` with standard error closed, as in a program that closes what it does not use.
+fn without_standard_error<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: it copies a descriptor.
+    let kept = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, 100) };
+    assert!(kept >= 100);
+    // SAFETY: this process has a copy of it, and nothing writes to it meanwhile.
+    unsafe { libc::close(libc::STDERR_FILENO) };
+    let done = work();
+    // SAFETY: the first number is of the copy.
+    assert_eq!(unsafe { libc::dup2(kept, libc::STDERR_FILENO) }, libc::STDERR_FILENO);
+    done
+}
+
+#[test]
+fn a24_a_connection_is_no_standard_descriptor() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (group, sent) = without_standard_error(|| {
+            let group = join("closed");
+            let sent = group.send(&vec![24; 3 << 20]);
+            (group, sent)
+        });
+        assert!(group.as_raw_fd() > libc::STDERR_FILENO, "{}", group.as_raw_fd());
+        sent.unwrap();
+        group.leave().unwrap();
+    });
+}
+
+#[test]
+fn a14_a_program_that_has_no_devices_has_descriptors() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        thread::scope(|scope| {
+            let connect = || {
+                keep_shared_memory_alone();
+                assert!(File::open("/dev/null").is_err());
+                Handle::connect().unwrap().close().unwrap();
+            };
+            scope.spawn(connect).join().unwrap();
+        });
     });
 }
 

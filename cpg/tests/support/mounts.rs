@@ -38,3 +38,21 @@ pub fn limit_shared_memory(free: u64) {
     let code = unsafe { libc::mount(none, path, none, libc::MS_REMOUNT, size.as_ptr().cast()) };
     assert_eq!(code, 0, "{}", io::Error::last_os_error());
 }
+
+/// Gives the calling thread a root directory in which there is `/dev/shm` and nothing else, as after `chroot(2)`.
+#[allow(dead_code, reason = "each layer uses a part")]
+pub fn keep_shared_memory_alone() {
+    let done = |code| assert_eq!(code, 0, "{}", io::Error::last_os_error());
+    // SAFETY: it has no precondition: this thread has its own root and mounts from here on.
+    done(unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_NEWNS) });
+    let root = std::env::temp_dir().join(format!("cpg-root-{}", std::process::id()));
+    let shm = root.join("dev/shm");
+    std::fs::create_dir_all(&shm).unwrap();
+    let [root, shm] =
+        [root, shm].map(|path| CString::new(path.into_os_string().into_encoded_bytes()).unwrap());
+    let (none, from) = (ptr::null(), c"/dev/shm".as_ptr());
+    // SAFETY: the strings end with a NUL and outlive the call, which takes null for the others.
+    done(unsafe { libc::mount(from, shm.as_ptr(), none, libc::MS_BIND, none.cast()) });
+    // SAFETY: the string ends with a NUL.
+    done(unsafe { libc::chroot(root.as_ptr()) });
+}
