@@ -1,6 +1,7 @@
 //! The daemon at the other end of a connection: who it is, and how it is reached.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use cpg_sys as sys;
@@ -25,9 +26,15 @@ pub(super) fn check_listener(options: ConnectOptions) -> Result<()> {
     if fs::exists(FILESYSTEM_SOCKETS).is_ok_and(|there| there) {
         return Ok(());
     }
-    // libcpg says best why nobody can be reached.
-    let Ok(listener) = socket::connect_abstract(SERVICE) else { return Ok(()) };
-    check_user(listener.as_raw_fd(), options)
+    match socket::connect_abstract(SERVICE) {
+        Ok(listener) => check_user(listener.as_raw_fd(), options),
+        // So many wait for the listener that its user cannot be asked for: libcpg would wait too, and then talk to it.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(Error::cs("cpg_model_initialize", sys::CS_ERR_TRY_AGAIN))
+        }
+        // libcpg says best why nobody can be reached.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Refuses a connection that is none (A22), that is made of datagrams (B18), or that leads to the daemon of another user (B19):

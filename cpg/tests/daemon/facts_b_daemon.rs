@@ -3,9 +3,11 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::process::{Child, Stdio};
+use std::time::Instant;
 
 use crate::support::fake_daemon::FakeDaemon;
 use crate::support::other_user::real_root;
+use crate::support::process::own_process;
 use crate::support::{deadline, join, join_with, messages, pump, pump_session, wait_for};
 use cpg::{ConnectOptions, Error, Group, Handle, Limits, OwnedEvent, Reconnect, Session};
 use testcluster::child::succeed;
@@ -92,6 +94,29 @@ fn b19_who_listens_as_another_user_is_not_the_daemon() {
         drop(fake);
         cluster.restart(1).unwrap();
         join("b19").leave().unwrap();
+    });
+}
+
+#[test]
+fn b19_a_listener_that_has_room_for_nobody_is_not_talked_to_when_it_has() {
+    own_process!();
+    if !real_root() {
+        println!("passed over: there is one user in this namespace");
+        return;
+    }
+    let cluster = Cluster::start(1).unwrap();
+    cluster.kill(1).unwrap();
+    let _fake = FakeDaemon::start_full(&cluster, 1, "/run/precious");
+    cluster.on(1, || {
+        fs::write("/run/precious-header", "precious").unwrap();
+        let mut tries = [0, 0];
+        for _ in 0..2000 {
+            let refused = ConnectOptions::new().open_until(Instant::now()).unwrap_err();
+            assert!(untrusted(&refused) || refused.is_retryable(), "{refused}");
+            tries[usize::from(untrusted(&refused))] += 1;
+        }
+        println!("no room for {}, refused {}", tries[0], tries[1]);
+        assert_eq!(fs::read("/run/precious-header").unwrap(), b"precious", "libqb has opened it");
     });
 }
 

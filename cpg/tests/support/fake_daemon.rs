@@ -3,9 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use testcluster::Cluster;
@@ -27,17 +26,24 @@ pub struct FakeDaemon {
 }
 
 impl FakeDaemon {
-    /// Listens on a node without a daemon, as the user nobody. The buffers begin with `file`.
+    /// Listens and serves on a node without a daemon, as the user nobody. The buffers begin with `file`.
     pub fn start(cluster: &Cluster, node: u32, file: &'static str) -> Self {
-        let (say, listening) = mpsc::channel();
-        let thread = cluster.spawn_on(node, move || {
-            become_nobody();
-            // libqb pads the name with zeros.
-            let mut name = [0; 107];
-            name[..3].copy_from_slice(b"cpg");
-            let address = SocketAddr::from_abstract_name(name).unwrap();
-            let listener = Arc::new(UnixListener::bind_addr(&address).unwrap());
-            say.send(Arc::clone(&listener)).unwrap();
+        let mut fake = Self { listener: Arc::new(listen(cluster, node, 128)), thread: None };
+        fake.serve(file);
+        fake
+    }
+
+    /// As [`start`](Self::start), with so many of its own clients waiting that there is hardly ever room for another one.
+    pub fn start_full(cluster: &Cluster, node: u32, file: &'static str) -> Self {
+        let mut fake = Self { listener: Arc::new(listen(cluster, node, 0)), thread: None };
+        cluster.spawn_on(node, || while UnixStream::connect_addr(&address()).is_ok() {});
+        fake.serve(file);
+        fake
+    }
+
+    fn serve(&mut self, file: &'static str) {
+        let listener = Arc::clone(&self.listener);
+        self.thread = Some(std::thread::spawn(move || {
             let mut clients = Vec::new();
             while let Ok((mut client, _)) = listener.accept() {
                 if client.read_exact(&mut [0; REQUEST]).is_ok() {
@@ -46,9 +52,27 @@ impl FakeDaemon {
                     clients.push(client);
                 }
             }
-        });
-        Self { listener: listening.recv().unwrap(), thread: Some(thread) }
+        }));
     }
+}
+
+fn address() -> SocketAddr {
+    // libqb pads the name with zeros.
+    let mut name = [0; 107];
+    name[..3].copy_from_slice(b"cpg");
+    SocketAddr::from_abstract_name(name).unwrap()
+}
+
+/// Listens as the user nobody, with a queue that holds so many clients and one more.
+fn listen(cluster: &Cluster, node: u32, queue: libc::c_int) -> UnixListener {
+    let nobody = cluster.spawn_on(node, move || {
+        become_nobody();
+        let listener = UnixListener::bind_addr(&address()).unwrap();
+        // SAFETY: it has no precondition.
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), queue) }, 0);
+        listener
+    });
+    nobody.join().unwrap()
 }
 
 fn answer(file: &str) -> Vec<u8> {
