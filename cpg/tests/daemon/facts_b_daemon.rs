@@ -111,7 +111,7 @@ fn b19_a_listener_that_has_room_for_nobody_is_not_talked_to_when_it_has() {
         fs::write("/run/precious-header", "precious").unwrap();
         let mut tries = [0, 0];
         for _ in 0..2000 {
-            let refused = ConnectOptions::new().open_until(Instant::now()).unwrap_err();
+            let refused = ConnectOptions::new().connect_until(Instant::now()).unwrap_err();
             assert!(untrusted(&refused) || refused.is_retryable(), "{refused}");
             tries[usize::from(untrusted(&refused))] += 1;
         }
