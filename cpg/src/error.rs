@@ -176,7 +176,7 @@ pub enum Error {
 
     /// The session has lost its connection, and has not [come back](crate::Reconnect) yet.
     ///
-    /// It has when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching.
+    /// It has come back when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching.
     #[error(
         "the session has lost its connection to corosync and is not back in the group yet: dispatch until it has rejoined"
     )]
@@ -266,10 +266,10 @@ impl Error {
 
     /// True if the same call may succeed in a moment.
     ///
-    /// So it is for a [queue](Self::QueueFull) that is full, for `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming (B7), and for
-    /// `CS_ERR_INTERRUPT`, which says that a membership change stopped a message above the atomic size: all
-    /// of it must be sent again (B8). The message has not been sent; nothing tells when to try again, and
-    /// trying without a pause takes from the daemon the time that it needs.
+    /// These are a full [queue](Self::QueueFull); `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming (B7); and
+    /// `CS_ERR_INTERRUPT`, which says that a membership change stopped a message above the atomic size: all of it must be sent
+    /// again (B8). The message has not been sent; nothing tells when to try again, and trying without a pause takes from the daemon
+    /// the time that it needs.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::QueueFull) || matches!(self.outlook(), Some(Outlook::Again))
     }

@@ -73,8 +73,9 @@
 //! times on three. All members of its group must speak [packets](packet), which is a page of bytes; those that do not are heard
 //! whole, and marked ([`Message::is_packed`]).
 //!
-//! Nothing waits for ever that was not asked to, except requests to a daemon that is stopped and not dead: the answer has no
-//! limit (B16).
+//! No call blocks indefinitely unless you ask it to, with one exception: a request to a paused daemon waits until the daemon
+//! resumes (B16). Deadlines are given to the methods that end in `_until`, and to a dispatch by [`Limits::until`]. Connecting,
+//! joining and leaving without one wait for up to 10 seconds.
 //!
 //! # More
 //!
