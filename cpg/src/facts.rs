@@ -52,10 +52,11 @@
 //! each entry it is asked something that notices its death.
 //!
 //! **What remains of A14, A15, A20, A23.** A thread gets tables of its own by `unshare`, which needs no rights, but which the filter
-//! of system calls that container engines install by default refuses to who may not administer the system. There connections
-//! and buffers are made in the process's own tables: other threads can take the last descriptor between the test of it and the call,
-//! programs that they start can get a file of a connection, and files that they make while a buffer is allocated are made
-//! without the rights of group and others. The umask stays as it was in any case. And another process can fill `/dev/shm` between the
+//! of system calls that container engines install by default refuses to who may not administer the system. There it gets
+//! descriptors of its own by `close_range` (from Linux 5.9 on), and the umask is the process's: files that other threads make
+//! while a buffer is allocated are made without the rights of group and others. It stays as it was in any case. Where both are refused,
+//! connections and buffers are made among the process's own descriptors: other threads can take the last one between the test of it and
+//! the call, and programs that they start can get a file of a connection. And another process can fill `/dev/shm` between the
 //! test of it and the call, which ends this one with an assertion or SIGBUS: use plain messages where that can be.
 //!
 //! # B. What silently loses data, or hangs

@@ -152,3 +152,8 @@ pub(super) unsafe fn pthread_sigmask(_how: c_int, _new: *const sigset_t, _old: *
 pub(super) unsafe fn unshare(_flags: c_int) -> c_int {
     -1
 }
+
+/// As `syscall(2)` of `close_range(2)`, which is all that is called so.
+pub(super) unsafe fn syscall(_close_range: c_long, _first: c_uint, _last: c_uint, _flags: c_uint) -> c_long {
+    -1
+}

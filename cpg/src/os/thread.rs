@@ -74,9 +74,10 @@ pub(crate) fn with_stack<const BYTES: usize, T: Send>(
 /// What a call [apart] finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tables {
-    /// The thread's own: nobody else opens or closes a descriptor, or changes the umask, in them.
+    /// The thread's own: nobody else opens or closes a descriptor in them. The umask and the working directory are its own too,
+    /// but in a container that filters `unshare`.
     Own,
-    /// The process's: the system did not let the thread have its own, as in a container that filters `unshare`.
+    /// The process's: the system did not let the thread have its own.
     Shared,
 }
 
@@ -110,10 +111,16 @@ pub(super) fn apart_while<const BYTES: usize, T: Send>(
     elsewhere_while(work, meanwhile)
 }
 
-/// Gives the calling thread its own tables.
+/// Gives the calling thread its own table of descriptors, and its own umask and directories where that can be.
 fn own_tables() -> io::Result<()> {
     // SAFETY: it has no precondition: no other thread sees a change of this one's tables from here on.
-    let code = unsafe { libc::unshare(libc::CLONE_FILES | libc::CLONE_FS) };
+    if unsafe { libc::unshare(libc::CLONE_FILES | libc::CLONE_FS) } == 0 {
+        return Ok(());
+    }
+    // Containers filter that, and not this, which Linux has from 5.9 on.
+    let none = u32::MAX;
+    // SAFETY: as above, and no descriptor has that number, so that none is closed.
+    let code = unsafe { libc::syscall(libc::SYS_close_range, none, none, libc::CLOSE_RANGE_UNSHARE) };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::filter::forbid;
 use crate::support::join;
 use crate::support::mounts::{keep_shared_memory_alone, limit_shared_memory};
 use crate::support::process::own_process;
@@ -76,6 +77,20 @@ fn a23_nothing_of_a_connection_that_is_being_made_can_be_inherited() {
             || (0..300).for_each(|_| Handle::connect().unwrap().close().unwrap()),
         );
     });
+}
+
+#[test]
+fn a23_nor_in_a_container_that_filters_unshare() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    let connecting = cluster.spawn_on(1, || {
+        forbid(&[libc::SYS_unshare]);
+        beside(
+            || assert_eq!(inheritable(), None),
+            || (0..300).for_each(|_| Handle::connect().unwrap().close().unwrap()),
+        );
+    });
+    connecting.join().unwrap();
 }
 
 #[test]

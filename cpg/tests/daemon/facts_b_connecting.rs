@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::support::filter::forbid;
 use crate::support::mounts::{limit_shared_memory, mount_memory, used_shared_memory};
 use crate::support::other_user::{become_nobody, real_root};
 use crate::support::process::own_process;
@@ -41,26 +42,10 @@ fn interrupt<T>(thread: &JoinHandle<T>, times: usize) {
     }
 }
 
-/// Has `unshare` fail on this thread and those that it starts, as a container may: connecting is then done by this thread itself,
-/// where signals are not blocked.
-fn forbid_unshare() {
-    let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code.try_into().unwrap(), jt, jf, k };
-    let number = u32::try_from(std::mem::offset_of!(libc::seccomp_data, nr)).unwrap();
-    let unshare = u32::try_from(libc::SYS_unshare).unwrap();
-    let refused = u32::try_from(libc::EPERM).unwrap();
-    let mut filter = [
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, number),
-        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, unshare),
-        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | refused),
-        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let len = filter.len().try_into().unwrap();
-    let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
-    // SAFETY: it takes numbers, and concerns this thread alone.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
-    // SAFETY: the program and its four statements live for the length of the call, which copies them.
-    let code = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
-    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
+/// Keeps this thread and those that it starts from tables of their own: connecting is then done by this thread itself, where
+/// signals are not blocked.
+fn forbid_tables() {
+    forbid(&[libc::SYS_unshare, libc::SYS_close_range]);
 }
 
 #[test]
@@ -68,7 +53,7 @@ fn b20_a_signal_neither_fails_a_connect_nor_keeps_it_from_its_deadline() {
     own_process!();
     handle_signals();
     let cluster = Cluster::start(1).unwrap();
-    for prepare in [|| {}, forbid_unshare] {
+    for prepare in [|| {}, forbid_tables] {
         cluster.pause(1).unwrap();
         let connecting = cluster.spawn_on(1, move || {
             prepare();
@@ -84,7 +69,7 @@ fn b20_a_signal_neither_fails_a_connect_nor_keeps_it_from_its_deadline() {
     let start = Instant::now();
     let soon = start + Duration::from_millis(300);
     let connecting = cluster.spawn_on(1, move || {
-        forbid_unshare();
+        forbid_tables();
         ConnectOptions::new().connect_until(soon).map(drop)
     });
     while !connecting.is_finished() {

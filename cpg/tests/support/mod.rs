@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod fake_daemon;
+pub mod filter;
 pub mod fork;
 pub mod mounts;
 pub mod other_user;
