@@ -45,14 +45,12 @@ pub fn keep_shared_memory_alone() {
     let done = |code| assert_eq!(code, 0, "{}", io::Error::last_os_error());
     // SAFETY: it has no precondition: this thread has its own root and mounts from here on.
     done(unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_NEWNS) });
-    let root = std::env::temp_dir().join(format!("cpg-root-{}", std::process::id()));
-    let shm = root.join("dev/shm");
-    std::fs::create_dir_all(&shm).unwrap();
-    let [root, shm] =
-        [root, shm].map(|path| CString::new(path.into_os_string().into_encoded_bytes()).unwrap());
-    let (none, from) = (ptr::null(), c"/dev/shm".as_ptr());
+    // In memory, so that nothing stays of it.
+    mount_memory("/tmp");
+    std::fs::create_dir_all("/tmp/dev/shm").unwrap();
+    let (none, from, to) = (ptr::null(), c"/dev/shm".as_ptr(), c"/tmp/dev/shm".as_ptr());
     // SAFETY: the strings end with a NUL and outlive the call, which takes null for the others.
-    done(unsafe { libc::mount(from, shm.as_ptr(), none, libc::MS_BIND, none.cast()) });
+    done(unsafe { libc::mount(from, to, none, libc::MS_BIND, none.cast()) });
     // SAFETY: the string ends with a NUL.
-    done(unsafe { libc::chroot(root.as_ptr()) });
+    done(unsafe { libc::chroot(c"/tmp".as_ptr()) });
 }
