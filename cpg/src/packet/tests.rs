@@ -240,6 +240,7 @@ proptest! {
     })]
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes for a few cases")]
     fn what_is_written_is_read(messages in messages()) {
         let contents = read(&packet(&messages));
         prop_assert_eq!(contents.messages, messages);
@@ -247,6 +248,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes for a few cases")]
     fn pieces_are_one_message(messages in messages(), piece in 1_usize..50) {
         let mut pieces = packet(&[]);
         for message in &messages {
@@ -257,12 +259,14 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes for a few cases")]
     fn any_bytes(bytes in bytes()) {
         read(&bytes);
         read(&framed(&bytes));
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes for a few cases")]
     fn a_cut_packet(messages in messages(), cut in any::<Index>()) {
         let bytes = packet(&messages);
         let whole = read(&bytes);
@@ -275,6 +279,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes for a few cases")]
     fn a_flipped_bit(messages in messages(), at in any::<Index>(), bit in 0..8) {
         let mut bytes = packet(&messages);
         let whole = read(&bytes);
@@ -288,6 +293,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes for a few cases")]
     fn reading_goes_on_from_any_boundary(frames in bytes(), messages in messages()) {
         for bytes in [framed(&frames), packet(&messages)] {
             let whole = read(&bytes);

@@ -220,6 +220,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes for a few cases")]
     fn the_sums_are_those_of_the_packets(coalesce in any::<bool>(), steps in steps()) {
         let flow = if coalesce { Flow::coalesced().packet_size(600) } else { Flow::new() };
         let mut queue = Queue::new(flow.window_size(2_000).queue_size(2_000));
