@@ -88,6 +88,11 @@ fn b21_a_session_waits_for_room_in_the_shared_memory() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
+        wait_for("the room of the tools that have asked the daemon", || {
+            // libqb has a directory for each connection.
+            let mut entries = fs::read_dir("/dev/shm").unwrap();
+            entries.all(|entry| !entry.unwrap().path().is_dir()).then_some(())
+        });
         let of_daemon = used_shared_memory();
         let mut session = join_with(Session::options().reconnect(Reconnect::new()), "b21");
         let of_connection = used_shared_memory() - of_daemon;
