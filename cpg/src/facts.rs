@@ -1,7 +1,7 @@
 //! What libcpg and the corosync daemon do that their manual pages do not say, and what this crate makes of it.
 //!
 //! Each was read in the source of corosync (`lib/cpg.c`, `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and
-//! libqb, and has a test of its name against a real daemon (but B17 and B28, which cannot be had at will, B24 and B27, which take another word
+//! libqb, and has a test of its name against a real daemon (but B17, B28 and B29, which cannot be had at will, B24 and B27, which take another word
 //! size or another version, and A22, which a stub of libcpg plays). The comments of the code refer to them by letter and number.
 //!
 //! # A. What breaks memory safety or kills the process
@@ -90,6 +90,7 @@
 //! | B26 | a member whose daemon joins the ring and dies before its services have agreed stays in the member list of all others for ever ([corosync 828](https://github.com/corosync/corosync/issues/828): all releases up to 3.1.10, mended upstream in July 2026) | [`Ring::ghosts`](crate::Ring::ghosts): members whose node is not in the ring |
 //! | B27 | with libcpg 3.1 and a daemon without zero copy an allocation gives a buffer that the daemon has not taken | is refused, and the error says to send a plain message |
 //! | B28 | agreed order is not safe delivery: a message can have come back to its sender, in a view with others, and reach none of them | not mended: said at [`Ticket`](crate::Ticket); who must not lose an acknowledged change [waits for a majority](crate::guide::promises#what-delivered-means) |
+//! | B29 | while two parts of a cluster merge, daemons that did not hear the beginning of a message drop its end, and what travels in one packet with that ([`exec/totempg.c`](https://github.com/corosync/corosync/blob/v3.1.10/exec/totempg.c), `throw_away_mode`): messages, and the news that a process joined or left. The view says that all are together; a process that has left stays in the lists of some until the next ring | not mended: said at [`View`](crate::View) |
 //!
 //! # C. Found while this crate was built
 //!

@@ -24,7 +24,7 @@ impl Compare<'_> {
             };
             let known = joiner.start == Start::Join
                 && other.me.node != joiner.me.node
-                && self.gave_up_before(joiner)
+                && (self.gave_up_before(joiner) || self.astray.has_missed(other, joiner.me))
                 && other.members.contains(&joiner.me)
                 && others.whole().iter().all(untold)
                 && others.whole().ends_with(seen.whole());

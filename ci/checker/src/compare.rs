@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 
 use crate::History;
+use crate::astray::Astray;
 use crate::messages::LONG;
 use crate::record::{Fate, MessageId, Record, Ring};
 use crate::report::{Known, Property, Report};
@@ -34,6 +35,7 @@ pub(crate) struct Compare<'a> {
     pub(crate) mates: &'a HashMap<(u32, u8, Ring), Vec<&'a Stretch>>,
     /// The long messages that each membership of a process has missed of each sender.
     pub(crate) missed: RefCell<HashMap<Whose, BTreeSet<u32>>>,
+    pub(crate) astray: Astray,
 }
 
 impl Compare<'_> {
@@ -147,6 +149,19 @@ impl Compare<'_> {
                     });
                     (i, j) = (i + 1, j + 1);
                 }
+                (Some(Seen::View(left)), Some(Seen::View(right)))
+                    if self.astray.explains((one, left), (other, right)) =>
+                {
+                    (i, j) = (i + 1, j + 1);
+                }
+                (Some(left), _) if self.misses_change(other, left, &had[1]) => {
+                    report.known(Known::UnderWay, || format!("{} was not told {left:?}", self.name(other)));
+                    i += 1;
+                }
+                (_, Some(right)) if self.misses_change(one, right, &had[0]) => {
+                    report.known(Known::UnderWay, || format!("{} was not told {right:?}", self.name(one)));
+                    j += 1;
+                }
                 (Some(left), _) if self.may_miss(other, left, &had[1]) && !others[j..].contains(left) => {
                     self.note(left, &mut had[0]);
                     self.miss(other, left, part);
@@ -227,6 +242,18 @@ impl Compare<'_> {
             return again || (fewer && !had.long.contains(&of));
         }
         met && !had.daemon.contains(id) && !nodes().any(|node| had.nodes.contains(&node))
+    }
+
+    /// Whether the client's daemon misses that a process joined or left: because it had not met the process's node before, or
+    /// because it has missed that the process left earlier. It is noted.
+    fn misses_change(&self, stretch: &Stretch, seen: &Seen, had: &Had) -> bool {
+        let Some(single) = seen.single() else { return false };
+        let node = single.member.node;
+        let under_way = stretch.met_nodes.contains(&node) && !had.nodes.contains(&node);
+        if under_way {
+            self.astray.miss(stretch, single.member);
+        }
+        under_way || self.astray.knows_already(stretch, single)
     }
 
     pub(crate) fn complain(

@@ -6,6 +6,7 @@ use crate::History;
 use crate::record::{Member, MessageId, Ring, View};
 use crate::report::{Known, Property, Report};
 use crate::scan::Scan;
+use crate::sight;
 use crate::stretch::Stretch;
 
 /// A message that came while its sender was no member, up to the end of its ring.
@@ -48,13 +49,10 @@ impl Gone {
         (one, view): (&Stretch, &View),
         (other, others): (&Stretch, &View),
     ) -> bool {
-        let members = |view: &View| view.members.iter().copied().collect::<BTreeSet<Member>>();
-        let (mine, its) = (members(view), members(others));
-        let mut differ = mine.symmetric_difference(&its);
-        let (Some(&member), None) = (differ.next(), differ.next()) else { return false };
-        let (lacks, has) = if mine.contains(&member) { (other, one) } else { (one, other) };
-        (&view.left, &view.joined) == (&others.left, &others.joined)
-            && lacks.me.node == member.node
+        let Some(differ) = sight::astray(view, others) else { return false };
+        let (Some(&member), 1) = (differ.first(), differ.len()) else { return false };
+        let (lacks, has) = if view.members.contains(&member) { (other, one) } else { (one, other) };
+        lacks.me.node == member.node
             && has.me.node != member.node
             && self.back(has.group, has.ring, member).is_some_and(|nodes| !nodes.is_empty())
     }

@@ -54,7 +54,10 @@
 //!   the messages before the first one that is heard of it, and one message above the atomic size of each sender for each time
 //!   that it and the client met. The logs of the daemons say which nodes came with a ring: a client that joins right after
 //!   the merge has not seen it, and no client is told of a ring that ends before services have agreed. A message that another
-//!   client of the same daemon was delivered is not excused, nor one of that node after it.
+//!   client of the same daemon was delivered is not excused, nor one of that node after it. Joinings and leaves are small messages of
+//!   daemons, and are lost in the same way: a process that has left stays in the views of those who did not hear it, until the next
+//!   ring, and they are not told that it joins again (`exec/cpg.c`, `do_proc_join`). Excused is one of a node that came with the
+//!   ring before the first message that is heard of it, and then that views on that ring differ in that process.
 //! - [`PartedUnseen`](Known::PartedUnseen). Nodes went from one ring to another on two ways, and no view says so, because services
 //!   had not agreed in between (`exec/sync.c`): the list of those who left is made from the last step alone (`exec/cpg.c`,
 //!   `cpg_sync_init`).
@@ -78,6 +81,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+mod astray;
 mod compare;
 mod fates;
 mod gone;

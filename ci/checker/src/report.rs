@@ -51,7 +51,7 @@ pub enum Known {
     PartedUnseen,
     /// A message that was under way when two parts merged, or a long one when a member joined: those who had not heard its first
     /// piece do not get it, nor what came in one frame with the pieces, although they are in the view in which the others
-    /// deliver it.
+    /// deliver it. That can be the news that a process joined or left, too.
     UnderWay,
     /// A message of a member that the next view says has joined.
     BeforeJoining,

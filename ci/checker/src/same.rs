@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
 use crate::History;
+use crate::astray::Astray;
 use crate::compare::Compare;
 use crate::record::Ring;
 use crate::report::{Known, Report};
@@ -43,7 +44,14 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::
             mates.entry((stretch.me.node, stretch.group, ring)).or_default().push(stretch);
         }
     }
-    let compare = Compare { history, scan, rings: &rings, mates: &mates, missed: RefCell::default() };
+    let compare = Compare {
+        history,
+        scan,
+        rings: &rings,
+        mates: &mates,
+        missed: RefCell::default(),
+        astray: Astray::default(),
+    };
     for (key, stretches) in &together {
         compare.together(*key, stretches, report)?;
     }
@@ -134,11 +142,15 @@ impl Compare<'_> {
                 way.iter().max_by_key(|stretch| (stretch.start == Start::Ring, stretch.to - stretch.from));
             let Some(leader) = leader else { continue };
             let seen = self.load(leader)?;
-            for other in way.iter().filter(|other| !std::ptr::eq(**other, *leader)) {
-                let others = self.load(other)?;
+            // Those first who have seen the ring begin: they tell what daemons have missed then.
+            let mut others: Vec<&Stretch> =
+                way.iter().copied().filter(|other| !std::ptr::eq(*other, *leader)).collect();
+            others.sort_by_key(|other| other.start == Start::Join);
+            for other in others {
+                let sight = self.load(other)?;
                 report.counts.compared += 1;
-                report.counts.compared_events += others.count as u64;
-                self.pair((leader, &seen), (other, &others), way, report)?;
+                report.counts.compared_events += sight.count as u64;
+                self.pair((leader, &seen), (other, &sight), way, report)?;
             }
             leaders.push((*leader, seen));
         }

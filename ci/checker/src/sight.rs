@@ -1,6 +1,8 @@
 //! What a client saw on a stretch.
 
-use crate::record::{Member, MessageId, NODE_UP, View};
+use std::collections::BTreeSet;
+
+use crate::record::{Member, MessageId, NODE_DOWN, NODE_UP, View};
 
 /// A thing that all see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,30 @@ impl Seen {
             Self::View(_) => None,
         }
     }
+
+    /// The process that joined or left by itself, if this is a view of that. Daemons tell each other so in a small message.
+    pub(crate) fn single(&self) -> Option<Single> {
+        let Self::View(view) = self else { return None };
+        match (&view.left[..], &view.joined[..]) {
+            (&[(member, reason)], []) if reason != NODE_DOWN => Some(Single { member, joins: false }),
+            (&[], &[(member, reason)]) if reason != NODE_UP => Some(Single { member, joins: true }),
+            _ => None,
+        }
+    }
+}
+
+/// A process that joined or left by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Single {
+    pub(crate) member: Member,
+    pub(crate) joins: bool,
+}
+
+/// Of two views of the same change, the members that one of them has and the other one lacks.
+pub(crate) fn astray(one: &View, other: &View) -> Option<BTreeSet<Member>> {
+    let members = |view: &View| view.members.iter().copied().collect::<BTreeSet<Member>>();
+    let same = (&one.left, &one.joined) == (&other.left, &other.joined);
+    same.then(|| &members(one) ^ &members(other))
 }
 
 /// What a client saw on a stretch.

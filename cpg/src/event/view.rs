@@ -8,7 +8,8 @@ use crate::member::{Member, NodeId};
 /// The member list counts, and the lists of those who left and joined say what led to it. Without quorum both
 /// sides of a partition go on, each with a view of its own, and after they merge a node can stand in the left
 /// and in the joined list of neighbouring views (B15). Of nodes that are not there any more the list can keep members:
-/// [`Ring::ghosts`](crate::Ring::ghosts) tells them (B26).
+/// [`Ring::ghosts`](crate::Ring::ghosts) tells them (B26). While a cluster merges, the news that a process has left can miss the other
+/// part, which then lists the process until the next ring (B29).
 ///
 /// ```no_run
 /// use cpg::{Event, Group, Limits, OwnedView, View};

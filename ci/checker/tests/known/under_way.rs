@@ -2,7 +2,7 @@
 
 use crate::report;
 use crate::story::{JOIN, LEAVE, NODE_UP, PROC_DOWN, Story, ring};
-use cpg_checker::record::Ring;
+use cpg_checker::record::{Ending, Ring};
 use cpg_checker::{Known, Property, Report};
 
 fn is_only(report: &Report, known: Known, times: u64) -> bool {
@@ -155,5 +155,60 @@ fn what_was_not_under_way_is_no_excuse() {
     for (why, story) in cases.into_iter().chain(ended) {
         let found = report(&story);
         assert!(found.violations.contains_key(&Property::Views), "{why}: {found:#?}");
+    }
+}
+
+/// The leave of client 2 on node 2 is lost on node 1, that of client 0, and so is its joining after that.
+fn left_unheard(alone: Ring, before: usize, again: bool) -> Story {
+    let mut story = Story::new(&[1, 2, 2, 1]);
+    story.rings = [(1, vec![ring(4), ring(12)]), (2, vec![alone, ring(12)])].into();
+    story.join(0, &[0], 4);
+    story.join(1, &[1], alone.seq);
+    story.join(2, &[1, 2], alone.seq);
+    story.view(&[1], &[], &[(2, JOIN)]);
+    story.view(&[0], &[], &[(1, NODE_UP), (2, NODE_UP)]);
+    story.view(&[1, 2], &[], &[(0, NODE_UP)]);
+    let all = [0, 1, 2];
+    story.totem(&all, 12);
+    for _ in 0..before {
+        story.message(1, &all);
+    }
+    story.view(&[1, 2], &[(2, LEAVE)], &[]);
+    story.end(2, Ending::Left);
+    story.message(1, &[0, 1]);
+    if again {
+        // Node 1 has it in its list, and tells nobody.
+        story.join(2, &[0, 1, 2], 12);
+        story.view(&[1], &[], &[(2, JOIN)]);
+        story.message(2, &all);
+        story.settle(&all);
+    } else {
+        // To those of node 1 it is there, until the next ring.
+        story.join(3, &[0, 1, 2, 3], 12);
+        story.view(&[0, 1], &[], &[(3, JOIN)]);
+        story.message(0, &[0, 1, 3]);
+        story.settle(&[0, 1, 3]);
+    }
+    story
+}
+
+#[test]
+fn a_leave_that_was_under_way_when_the_node_came_is_known() {
+    let gone = report(&left_unheard(ring(8), 0, false));
+    assert!(is_only(&gone, Known::UnderWay, 1), "{gone:#?}");
+    let back = report(&left_unheard(ring(8), 0, true));
+    assert!(back.is_good(), "{back:#?}");
+    assert_eq!(back.known[&Known::UnderWay].count, 2, "{back:#?}");
+}
+
+#[test]
+fn a_leave_that_was_not_under_way_is_no_excuse() {
+    for again in [false, true] {
+        for (why, alone, before) in
+            [("the nodes came together", ring(4), 0), ("a message was heard before", ring(8), 1)]
+        {
+            let found = report(&left_unheard(alone, before, again));
+            assert!(found.violations.contains_key(&Property::Views), "{why}: {found:#?}");
+        }
     }
 }
