@@ -20,11 +20,11 @@ use std::time::Duration;
 /// std::thread::spawn(move || receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())));
 /// for reading in 0..1000_u32 {
 ///     // Readings are worth something while they are new.
-///     if sender.lag().oldest().is_none_or(|age| age < Duration::from_secs(1)) {
+///     if sender.lag()?.oldest().is_none_or(|age| age < Duration::from_secs(1)) {
 ///         sender.send(&reading.to_le_bytes())?;
 ///     }
 /// }
-/// let lag: Lag = sender.lag();
+/// let lag: Lag = sender.lag()?;
 /// println!("{} of {} bytes under way", lag.in_flight(), lag.in_flight_bytes());
 /// println!("{} of {} bytes in the queue", lag.waiting(), lag.waiting_bytes());
 /// println!("dispatched {:?} ago", lag.since_dispatch());

@@ -201,18 +201,17 @@ impl Outbox {
     }
 
     /// How far this member is behind.
-    pub(crate) fn lag(&self) -> Lag {
-        // A child of the process is behind nothing.
-        let Ok(state) = self.lock() else { return Lag::default() };
+    pub(crate) fn lag(&self) -> Result<Lag> {
+        let state = self.lock()?;
         let (in_flight, waiting) = (state.queue.in_flight(), state.queue.waiting());
-        Lag {
+        Ok(Lag {
             in_flight: in_flight.messages,
             in_flight_bytes: in_flight.bytes,
             oldest: state.queue.oldest().map(|sent| sent.elapsed()),
             waiting: waiting.messages,
             waiting_bytes: waiting.bytes,
             since_dispatch: state.last_look.elapsed(),
-        }
+        })
     }
 
     /// Which membership this is, or was the last.

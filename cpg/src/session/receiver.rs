@@ -47,7 +47,7 @@ use crate::session::turn::{Dispatching, Turn};
 /// }
 /// let limits = Limits::forever().until(soon());
 /// let ended = receiver.run(limits, |_, _| ControlFlow::<()>::Continue(()))?;
-/// assert_eq!((ended, receiver.lag().in_flight()), (Ended::TimedOut, 0));
+/// assert_eq!((ended, receiver.lag()?.in_flight()), (Ended::TimedOut, 0));
 /// // What was accepted is sent before it leaves, and heard.
 /// sender.send(b"-5 alice")?;
 /// let mut last = Vec::new();
@@ -110,7 +110,10 @@ impl Receiver {
     }
 
     /// As [`Sender::lag`].
-    pub fn lag(&self) -> Lag {
+    ///
+    /// # Errors
+    /// As [`Sender::lag`].
+    pub fn lag(&self) -> Result<Lag> {
         self.sender.lag()
     }
 

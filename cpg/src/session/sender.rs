@@ -47,7 +47,7 @@ use crate::session::ticket::Ticket;
 /// let sent = sender.send_until(b"soon", deadline)?;
 /// // All of them have been delivered when the last one has.
 /// sender.ticket(sent).wait_until(deadline)?;
-/// assert_eq!((sender.generation(), sender.lag().waiting()), (1, 0));
+/// assert_eq!((sender.generation(), sender.lag()?.waiting()), (1, 0));
 /// # Ok::<(), cpg::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -80,7 +80,10 @@ impl Sender {
     }
 
     /// Returns how far this member is behind what it has sent.
-    pub fn lag(&self) -> Lag {
+    ///
+    /// # Errors
+    /// [`Error::Forked`](crate::Error::Forked): a child of the process cannot know it.
+    pub fn lag(&self) -> Result<Lag> {
         self.0.outbox().lag()
     }
 

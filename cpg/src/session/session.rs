@@ -108,7 +108,10 @@ impl Session {
     }
 
     /// As [`Sender::lag`].
-    pub fn lag(&self) -> Lag {
+    ///
+    /// # Errors
+    /// As [`Sender::lag`].
+    pub fn lag(&self) -> Result<Lag> {
         self.receiver.lag()
     }
 

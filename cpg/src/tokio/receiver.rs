@@ -56,7 +56,7 @@ const BATCH: usize = 256;
 /// sender.send(b"-5 alice").await?;
 /// receiver.dispatch(|sender, event| println!("{}: {event:?}", sender.me())).await?;
 /// println!("{} in {}, membership {}", receiver.me(), receiver.name(), receiver.generation());
-/// println!("dispatched {:?} ago", receiver.lag().since_dispatch());
+/// println!("dispatched {:?} ago", receiver.lag()?.since_dispatch());
 /// receiver.leave_until(Instant::now() + Duration::from_secs(10), |_, _| {}).await?;
 ///
 /// let (_, receiver) = Session::join("ledger").await?.split();
@@ -224,7 +224,10 @@ impl Receiver {
     }
 
     /// As [`cpg::Sender::lag`](crate::Sender::lag).
-    pub fn lag(&self) -> Lag {
+    ///
+    /// # Errors
+    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    pub fn lag(&self) -> Result<Lag> {
         self.sender.lag()
     }
 

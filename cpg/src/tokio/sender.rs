@@ -50,7 +50,7 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// let other = async { sender.ticket(sender.send(b"and this").await?).await };
 /// let (first, second) = tokio::join!(sender.ticket(sent), other);
 /// first.and(second)?;
-/// assert_eq!((sender.generation(), sender.lag().waiting()), (1, 0));
+/// assert_eq!((sender.generation(), sender.lag()?.waiting()), (1, 0));
 /// # receiving.abort();
 /// # Ok(())
 /// # }
@@ -83,7 +83,10 @@ impl Sender {
     }
 
     /// As [`cpg::Sender::lag`](crate::Sender::lag).
-    pub fn lag(&self) -> Lag {
+    ///
+    /// # Errors
+    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    pub fn lag(&self) -> Result<Lag> {
         self.0.lag()
     }
 

@@ -44,7 +44,7 @@ use crate::tokio::sender::Sender;
 /// for ticket in tickets {
 ///     ticket?.await?;
 /// }
-/// assert_eq!(session.lag().in_flight(), 0);
+/// assert_eq!(session.lag()?.in_flight(), 0);
 /// let deadline = Instant::now() + Duration::from_secs(10);
 /// session.leave_until(deadline, |_, event| println!("{event:?}")).await?;
 ///
@@ -116,7 +116,10 @@ impl Session {
     }
 
     /// As [`cpg::Sender::lag`](crate::Sender::lag).
-    pub fn lag(&self) -> Lag {
+    ///
+    /// # Errors
+    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    pub fn lag(&self) -> Result<Lag> {
         self.sender.lag()
     }
 

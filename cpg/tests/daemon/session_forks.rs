@@ -74,6 +74,8 @@ fn nothing_more(receiver: &mut Receiver) -> u32 {
     ensure!(refused(receiver.run(Limits::forever(), |_, _| Continue::<()>(()))));
     ensure!(taken == 0);
     ensure!(refused(receiver.sender().try_send(b"of the child")));
+    // Nor how far behind its parent is.
+    ensure!(refused(receiver.lag()));
     0
 }
 
