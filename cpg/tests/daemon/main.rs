@@ -34,6 +34,8 @@ mod pull;
 mod queue;
 mod readiness;
 mod reconnect;
+mod reconnect_ends;
+mod reconnect_senders;
 mod restarts;
 mod run;
 mod session_forks;

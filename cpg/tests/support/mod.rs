@@ -7,6 +7,7 @@ pub mod fork;
 pub mod mounts;
 pub mod other_user;
 pub mod process;
+pub mod returns;
 pub mod stack;
 #[cfg(feature = "tokio")]
 pub mod tasks;

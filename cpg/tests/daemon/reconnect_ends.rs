@@ -1,0 +1,227 @@
+//! What ends a session that comes back.
+
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use crate::support::fork::{child, ensure, fork, reap, refused};
+use crate::support::other_user::{become_nobody, real_root};
+use crate::support::process::own_process;
+use crate::support::returns::{returning, told};
+use crate::support::{deadline, join_with, pump_session, readable, wait_for};
+use cpg::{CsError, Error, Event, Flow, Handle, Limits, OwnedEvent, Reconnect};
+use testcluster::Cluster;
+
+#[test]
+fn an_error_that_waiting_does_not_mend_ends_it() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let pauses = Reconnect::new().keep_queue().pauses(Duration::from_secs(2), Duration::from_secs(2));
+        let (sender, mut receiver) = join_with(returning(pauses), "twice").split();
+        let (ticket, other) = loop {
+            cluster.kill(1).unwrap();
+            while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+            let ticket = sender.ticket(sender.send(b"kept").unwrap());
+            cluster.restart(1).unwrap();
+            // The process is in the group before the session is.
+            match Handle::connect().unwrap().join_until("twice", deadline()) {
+                Ok(other) => break (ticket, other),
+                // Or after it, on a busy machine: once more.
+                Err(error) => assert_eq!(error.error().code(), Some(CsError::Exist)),
+            }
+            assert_eq!(crate::support::receive(&mut receiver, 1), [b"kept"]);
+        };
+        let event = receiver.recv().unwrap();
+        let OwnedEvent::Undelivered(message) = event else { panic!("{event:?}") };
+        assert_eq!((message.payload(), message.was_sent()), (&b"kept"[..], false));
+        for error in [
+            message.error().clone(),
+            receiver.recv().unwrap_err(),
+            receiver.dispatch(Limits::available(), |_, _| ()).unwrap_err(),
+            sender.try_send(b"x").unwrap_err(),
+            sender.send(&vec![0; 3 << 20]).unwrap_err(),
+            sender.members().unwrap_err(),
+            ticket.wait().unwrap_err(),
+        ] {
+            assert_eq!(error.code(), Some(CsError::Exist), "{error}");
+        }
+        receiver.leave().unwrap();
+        assert!(matches!(sender.try_send(b"x"), Err(Error::Left)));
+        drop(other);
+    });
+}
+
+#[test]
+fn a_user_who_is_refused_is_not_kept_waiting() {
+    if !real_root() {
+        println!("passed over: there is one user in this namespace");
+        return;
+    }
+    // No other test limits threads meanwhile.
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    let (lost, told) = std::sync::mpsc::channel();
+    let refused = cluster.spawn_on(1, move || {
+        let mut session = join_with(returning(Reconnect::new()), "refused");
+        // Root may talk to any daemon; this thread, and the one that looks for the next membership, are root's no longer.
+        become_nobody();
+        lost.send(()).unwrap();
+        loop {
+            if let Err(error) = session.dispatch(Limits::one().until(deadline()), |_, _| ()) {
+                return (error, session.recv().unwrap_err(), session.leave());
+            }
+        }
+    });
+    told.recv().unwrap();
+    cluster.kill(1).unwrap();
+    cluster.restart(1).unwrap();
+    let (error, again, left) = refused.join().unwrap();
+    assert_eq!((error.code(), again.code()), (Some(CsError::Access), Some(CsError::Access)));
+    assert!(error.to_string().contains("cannot connect to corosync"), "{error}");
+    left.unwrap();
+}
+
+/// Sets how many threads a user who is not root may have.
+fn limit_threads(soft: libc::rlim_t) -> libc::rlim_t {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it writes one struct.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);
+    let before = std::mem::replace(&mut limit.rlim_cur, soft);
+    // SAFETY: it reads one struct.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
+    before
+}
+
+#[test]
+fn without_a_thread_to_come_back_by_the_loss_is_still_why_messages_come_back() {
+    if !real_root() {
+        println!("passed over: there is one user in this namespace");
+        return;
+    }
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().window_size(1));
+        let (sender, mut receiver) = join_with(how, "no thread").split();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+        cluster.pause(1).unwrap();
+        let tickets = [b"1", b"2"].map(|message| sender.ticket(sender.send(message).unwrap()));
+        cluster.kill(1).unwrap();
+        // This thread is root's no longer, and may not start another one.
+        become_nobody();
+        let before = limit_threads(0);
+        let (mut events, mut errors) = (Vec::new(), Vec::new());
+        while errors.len() < 2 {
+            match receiver.recv() {
+                Ok(event) => events.push(event),
+                Err(error) => errors.push(error),
+            }
+        }
+        limit_threads(before);
+        assert_eq!(told(&events), ["sent 1", "unsent 2"]);
+        assert!(
+            errors.iter().all(|error| matches!(error, Error::Io { call, .. } if call.contains("thread"))),
+            "{errors:?}"
+        );
+        for error in
+            tickets.map(|ticket| ticket.wait().unwrap_err()).iter().chain([&sender.send(b"x").unwrap_err()])
+        {
+            assert!(error.is_connection_lost() && !matches!(error, Error::NoMembership), "{error}");
+        }
+        // There is no membership to end.
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
+fn it_can_be_stopped_at_any_time() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let short = Duration::from_millis(1);
+        let groups = ["leaves", "drops", "drops before it knows"];
+        let mut halves: Vec<_> = groups
+            .map(|group| {
+                join_with(returning(Reconnect::new().keep_queue().pauses(short, short)), group).split()
+            })
+            .into();
+        cluster.kill(1).unwrap();
+        for (_, receiver) in &mut halves[..2] {
+            while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        }
+        let mut handed_back = Vec::new();
+        let (sender, receiver) = halves.remove(0);
+        sender.send(b"waits").unwrap();
+        receiver.leave_until(deadline(), |_, event| handed_back.push(event.into_owned())).unwrap();
+        let [OwnedEvent::Undelivered(message)] = &handed_back[..] else { panic!("{handed_back:?}") };
+        assert_eq!((message.payload(), message.was_sent()), (&b"waits"[..], false));
+        assert!(matches!(message.error(), Error::Left));
+        assert!(matches!(sender.send(b"x"), Err(Error::Left)));
+        // Those that are dropped while they look for the daemon do not join when it is back.
+        for (sender, receiver) in halves {
+            drop(receiver);
+            let error = sender.send(b"x").unwrap_err();
+            assert!(matches!(error, Error::ReceiverDropped) || error.is_connection_lost(), "{error}");
+        }
+        cluster.restart(1).unwrap();
+        let handle = Handle::connect().unwrap();
+        wait_for("the groups to be gone", || handle.processes().unwrap().is_empty().then_some(()));
+    });
+}
+
+#[test]
+fn who_hears_of_the_return_while_leaving_cannot_send() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(returning(Reconnect::new()), "leaves late");
+        cluster.kill(1).unwrap();
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        cluster.restart(1).unwrap();
+        wait_for("the session", || readable(session.as_fd()).then_some(()));
+        // It takes the new membership, and has no stack for its first view.
+        std::thread::scope(|scope| {
+            let dispatch = || session.dispatch(Limits::available(), |_, _| ()).unwrap_err();
+            let small = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, dispatch);
+            let error = small.unwrap().join().unwrap();
+            assert!(matches!(error, Error::StackTooSmall { .. }), "{error}");
+        });
+        let mut sent = Vec::new();
+        session
+            .leave_until(deadline(), |sender, event| {
+                if matches!(event, Event::Rejoined(_)) {
+                    sent.push(sender.try_send(b"would be lost"));
+                }
+            })
+            .unwrap();
+        assert!(matches!(sent[..], [Err(Error::Left)]), "{sent:?}");
+    });
+}
+
+#[test]
+fn a7_a_child_is_refused_a_session_that_is_away() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        // The thread that looks for the daemon rests.
+        let pause = Duration::from_secs(20);
+        let how = returning(Reconnect::new().pauses(pause, pause));
+        let mut session = join_with(how, "forked");
+        let (sender, mut receiver) = join_with(how, "forked and split").split();
+        cluster.kill(1).unwrap();
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        assert_eq!((session.generation(), sender.generation(), receiver.generation()), (1, 1, 1));
+        let pid = fork();
+        if pid == 0 {
+            child(|| {
+                ensure!(refused(session.dispatch(Limits::available(), |_, _| ())));
+                ensure!(refused(receiver.recv()));
+                ensure!(sender.generation() == 1);
+                ensure!(refused(session.leave()));
+                ensure!(refused(receiver.leave()));
+                0
+            });
+        }
+        reap(pid);
+        session.leave().unwrap();
+        receiver.leave().unwrap();
+    });
+}

@@ -1,0 +1,168 @@
+//! What becomes of messages, and of those who send them, when a session loses the daemon and comes back.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use crate::support::returns::{returning, told, until_back, until_lost, until_received_back};
+use crate::support::{deadline, join_with, pump_session, readable, wait_for};
+use cpg::{Error, Event, Flow, Limits, OwnedEvent, Reconnect};
+use testcluster::Cluster;
+
+#[test]
+fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        // One message at a time is in flight.
+        let flow = Flow::new().window_size(1);
+        let how = returning(Reconnect::new()).flow(flow);
+        let (sender, mut receiver) = join_with(how, "handed back").split();
+        cluster.pause(1).unwrap();
+        let tickets = [b"1", b"2", b"3"].map(|message| sender.ticket(sender.send(message).unwrap()));
+        cluster.kill(1).unwrap();
+        cluster.restart(1).unwrap();
+        let events = until_received_back(&mut receiver);
+        assert_eq!(told(&events), ["sent 1", "unsent 2", "unsent 3", "lost 1", "rejoined 2"]);
+        for ticket in tickets {
+            let error = ticket.outcome().expect("it is known").unwrap_err();
+            assert!(error.is_connection_lost() && !matches!(error, Error::NoMembership), "{error}");
+            assert!(ticket.wait_until(deadline()).is_err());
+        }
+        assert_eq!(sender.generation(), 2);
+        let ticket = sender.ticket(sender.send(b"4").unwrap());
+        assert_eq!(crate::support::receive(&mut receiver, 1), [b"4"]);
+        ticket.wait_until(deadline()).unwrap();
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
+fn what_waits_is_kept_if_that_was_asked_for() {
+    for flow in [Flow::new().window_size(1), Flow::coalesced().window_size(1).packet_size(1)] {
+        let cluster = Cluster::start(1).unwrap();
+        cluster.on(1, || {
+            let how = returning(Reconnect::new().keep_queue()).flow(flow);
+            let (sender, mut receiver) = join_with(how, "kept").split();
+            cluster.pause(1).unwrap();
+            let tickets = [b"1", b"2", b"3"].map(|message| sender.ticket(sender.send(message).unwrap()));
+            cluster.kill(1).unwrap();
+            let mut events = Vec::new();
+            while !matches!(events.last(), Some(OwnedEvent::Lost(_))) {
+                events.extend(receiver.recv_until(deadline()).unwrap());
+            }
+            // More can be queued, until the queue is full.
+            let late = sender.ticket(sender.send(b"4").unwrap());
+            cluster.restart(1).unwrap();
+            events.append(&mut until_received_back(&mut receiver));
+            assert_eq!(told(&events), ["sent 1", "lost 1", "rejoined 2"]);
+            assert_eq!(crate::support::receive(&mut receiver, 3), [b"2", b"3", b"4"]);
+            let fates = tickets.map(|ticket| ticket.wait_until(deadline()).is_ok());
+            assert_eq!(fates, [false, true, true]);
+            late.wait_until(deadline()).unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_membership_that_is_lost_leaves_nothing_to_its_senders() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = join_with(returning(Reconnect::new()), "closed").split();
+        cluster.kill(1).unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        // A thread closes the old handle, and not whoever dispatches when there is another one.
+        wait_for("the old handle to be closed", || {
+            matches!(sender.members(), Err(Error::NoMembership)).then_some(())
+        });
+        cluster.restart(1).unwrap();
+        until_received_back(&mut receiver);
+        assert_eq!(sender.members().unwrap(), [sender.me()]);
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
+fn messages_that_are_lost_are_no_longer_in_flight() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let mut session = join_with(returning(Reconnect::new()), "in flight");
+        pump_session(&mut session, |events| crate::support::views(events).next().is_some());
+        cluster.pause(1).unwrap();
+        for _ in 0..3 {
+            session.send(b"lost").unwrap();
+        }
+        assert_eq!(session.lag().unwrap().in_flight(), 3);
+        cluster.kill(1).unwrap();
+        pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
+        assert_eq!(session.lag().unwrap().in_flight(), 0);
+        cluster.restart(1).unwrap();
+        until_back(&mut session);
+        session.send(b"first").unwrap();
+        assert_eq!(session.lag().unwrap().in_flight(), 1);
+        // A queue would take as many for those that were lost.
+        let (sender, mut receiver) = session.split();
+        let ticket = sender.ticket(sender.send(b"second").unwrap());
+        assert_eq!(crate::support::receive(&mut receiver, 2), [b"first".as_slice(), b"second"]);
+        ticket.wait_until(deadline()).unwrap();
+        receiver.leave().unwrap();
+    });
+}
+
+#[test]
+fn a_queue_that_is_full_has_room_again_when_the_group_is_back() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().queue_size(100));
+        let (sender, mut receiver) = join_with(how, "room").split();
+        cluster.kill(1).unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        sender.try_send(&[0; 1000]).unwrap();
+        assert!(matches!(sender.try_send(b"x"), Err(Error::QueueFull)));
+        assert!(
+            sender.send_until(b"x", Instant::now() + Duration::from_millis(20)).unwrap_err().is_retryable()
+        );
+        std::thread::scope(|scope| {
+            let short = scope.spawn(|| sender.send_until(b"waited", deadline()));
+            let long = scope.spawn(|| sender.send_until(&vec![1; 3 << 20], deadline()));
+            cluster.restart(1).unwrap();
+            let mut lengths: Vec<_> =
+                crate::support::receive(&mut receiver, 3).iter().map(Vec::len).collect();
+            lengths.sort_unstable();
+            assert_eq!(lengths, [6, 1000, 3 << 20]);
+            short.join().unwrap().unwrap();
+            long.join().unwrap().unwrap();
+        });
+    });
+}
+
+#[test]
+fn nothing_is_sent_in_a_membership_that_the_handler_has_not_heard_of() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = join_with(returning(Reconnect::new()), "stale").split();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+        cluster.kill(1).unwrap();
+        // A sender that finds out first has its message back, and the receiver hears of the loss.
+        let error = wait_for("the loss", || sender.try_send(b"x").err());
+        assert!(error.is_connection_lost(), "{error}");
+        assert!(matches!(sender.try_send(b"x"), Err(Error::NoMembership)));
+        assert!(matches!(sender.send(&vec![0; 3 << 20]), Err(Error::NoMembership)));
+        cluster.restart(1).unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        // It is joined by now or will be: until the handler has heard of it, what is sent could be stale.
+        wait_for("the session", || readable(receiver.as_fd()).then_some(()));
+        assert!(matches!(sender.try_send(b"x"), Err(Error::NoMembership)));
+        let (error, inside) = receiver
+            .run(Limits::forever(), |own, event| match event {
+                Event::Rejoined(_) => {
+                    Break((sender.try_send(b"by the sender").err(), own.try_send(b"by its own").err()))
+                }
+                _ => Continue(()),
+            })
+            .unwrap()
+            .broke()
+            .unwrap();
+        assert!(error.is_none() && inside.is_none());
+        assert_eq!(crate::support::receive(&mut receiver, 2), [&b"by the sender"[..], b"by its own"]);
+    });
+}
