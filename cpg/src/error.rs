@@ -177,8 +177,10 @@ pub enum Error {
     /// The session has lost its connection, and has not [come back](crate::Reconnect) yet.
     ///
     /// It has come back when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching.
+    /// [`Sender::wait_joined`](crate::Sender::wait_joined) waits for it in a thread, or task, that does not dispatch.
     #[error(
-        "the session has lost its connection to corosync and is not back in the group yet: dispatch until it has rejoined"
+        "the session has lost its connection to corosync and is not back in the group yet: it comes back while somebody \
+         dispatches its receiver; whoever only sends waits for that with Sender::wait_joined"
     )]
     NoMembership,
 

@@ -85,6 +85,7 @@ impl Outbox {
         self.generation.fetch_add(1, Ordering::Relaxed);
         state.last_arrival = Instant::now();
         self.flush(&mut state, send);
+        self.wake_all(&mut state);
     }
 
     /// Refuses messages from now on, and does not go on with another membership.

@@ -1,5 +1,6 @@
 //! A membership with a queue, for programs with traffic: tickets, packets, long messages, reconnecting.
 
+pub(crate) mod absence;
 pub(crate) mod early;
 pub(crate) mod end;
 pub(crate) mod flow;

@@ -6,7 +6,7 @@
 //!
 //! The files beside this one are parts of it: [`state`](super::state) for what is under the lock, [`push`](super::push) for
 //! messages and those who wait for space, [`outcome`](super::outcome) for those who wait to know what became of a message,
-//! [`end`](super::end) for the end of a membership or of the queue, [`long`](super::long) for messages above the atomic size.
+//! [`end`](super::end) for the end of a membership or of the queue, [`absence`](super::absence) for those who wait for the next one, [`long`](super::long) for messages above the atomic size.
 
 use std::ops::Range;
 use std::sync::Condvar;
@@ -34,7 +34,7 @@ pub(crate) type SendNow<'s> = &'s dyn Fn(&[u8]) -> Option<Result<()>>;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Lock<State>,
-    /// There is space in the queue, or a long message has its turn.
+    /// There is space in the queue, or a long message has its turn, or the session is away or back.
     pub(super) space: Condvar,
     /// Messages were settled.
     pub(super) settled: Condvar,

@@ -1,13 +1,12 @@
 //! What has become of messages, and who waits to know.
 
-use std::sync::PoisonError;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::session::outbox::Outbox;
 use crate::session::sent::Sent;
-use crate::session::state::{Dispatcher, LOCKED, Locked, Stage, State};
+use crate::session::state::{Dispatcher, Stage, State};
 
 impl Outbox {
     /// All messages below `number` have been handled.
@@ -46,8 +45,7 @@ impl Outbox {
             if let Some(outcome) = state.outcome(number) {
                 return outcome;
             }
-            let now = Instant::now();
-            if deadline.is_some_and(|deadline| now >= deadline) {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 // Before that it is no error: another thread may be about to.
                 let waiting_for = if state.dispatching == Dispatcher::Never {
                     "the own delivery to be dispatched, and nobody has dispatched in this session"
@@ -58,14 +56,7 @@ impl Outbox {
             }
             state.may_wait("cpg_dispatch")?;
             state.settled_waiters += 1;
-            let guard = state.0.take().expect(LOCKED);
-            let guard = match deadline {
-                Some(deadline) => {
-                    self.settled.wait_timeout(guard, deadline - now).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.settled.wait(guard).unwrap_or_else(PoisonError::into_inner),
-            };
-            state = Locked(Some(guard));
+            state = state.wait_at(&self.settled, deadline);
             state.settled_waiters -= 1;
         }
     }

@@ -1,7 +1,6 @@
 //! Messages into the queue, and who waits for space in it.
 
 use std::io::IoSlice;
-use std::sync::PoisonError;
 #[cfg(feature = "tokio")]
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -10,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::session::outbox::{Outbox, PAUSES, SendNow};
 use crate::session::queue::Full;
 use crate::session::sent::Sent;
-use crate::session::state::{LOCKED, Locked, STALL, Stage, State};
+use crate::session::state::{Locked, STALL, Stage, State};
 
 impl Outbox {
     /// Queues a message that is not long, and sends what may be sent.
@@ -119,11 +118,9 @@ impl Outbox {
             return self.lock();
         }
         state.space_waiters += 1;
-        let left = until.saturating_duration_since(Instant::now());
-        let guard = state.0.take().expect(LOCKED);
-        let (mut guard, _) = self.space.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
-        guard.space_waiters -= 1;
-        Ok(Locked(Some(guard)))
+        let mut state = state.wait_at(&self.space, Some(until));
+        state.space_waiters -= 1;
+        Ok(state)
     }
 
     /// As [`push`](Self::push), and has the task woken when there is space: the one that `task` then numbers, until
@@ -137,22 +134,35 @@ impl Outbox {
         len: usize,
         send: SendNow<'_>,
     ) -> Poll<Result<Sent>> {
+        self.poll_space(cx, task, |state| match self.push_to(state, slices, len, send) {
+            Err(Error::QueueFull) => None,
+            result => Some(result),
+        })
+    }
+
+    /// Takes a look, and if that gives nothing has the task woken when another one may: when there is space, or the queue has
+    /// ended, or the session is away or is back.
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll_space<T>(
+        &self,
+        cx: &Context<'_>,
+        task: &mut Option<u64>,
+        look: impl FnOnce(&mut State) -> Option<Result<T>>,
+    ) -> Poll<Result<T>> {
         // The code of a waker is not run under the lock: this one is cloned before, and goes after it.
         let waker = cx.waker().clone();
         let mut state = self.lock()?;
-        match self.push_to(&mut state, slices, len, send) {
-            Err(Error::QueueFull) => {
-                let task = state.task(task);
-                let before = state.space_wakers.insert(task, waker);
-                drop(state);
-                drop(before);
-                Poll::Pending
-            }
-            result => Poll::Ready(result),
+        if let Some(result) = look(&mut state) {
+            return Poll::Ready(result);
         }
+        let task = state.task(task);
+        let before = state.space_wakers.insert(task, waker);
+        drop(state);
+        drop(before);
+        Poll::Pending
     }
 
-    /// That task waits for space no more.
+    /// That task waits for space, or for a membership, no more.
     #[cfg(feature = "tokio")]
     pub(crate) fn forget_task(&self, task: u64) {
         // The waker is dropped without the lock.

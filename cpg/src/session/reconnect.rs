@@ -18,7 +18,8 @@ use crate::handle::backoff::Pauses;
 ///    of the group is stale**: others went on without it.
 ///
 /// From the loss until the handler gets `Rejoined`, nothing can be sent: [`Error::NoMembership`](crate::Error::NoMembership)
-/// says so. (A [`Sender`](crate::Sender) may be told to [keep](Self::keep_queue) messages.) Tickets of messages that were under
+/// says so, and [`Sender::wait_joined`](crate::Sender::wait_joined) waits for the return. (A [`Sender`](crate::Sender) may be told to
+/// [keep](Self::keep_queue) messages.) Tickets of messages that were under
 /// way fail.
 ///
 /// The [descriptor](crate::Session#impl-AsFd-for-Session) of the session stays the same, so that event loops need not hear of it.

@@ -166,6 +166,44 @@ impl Sender {
         self.0.queue(slices)
     }
 
+    /// Waits until the session is back in its group, if it has lost its membership and [comes back](crate::Reconnect); returns at
+    /// once while it is in the group. **Somebody else must dispatch**, or this never returns: the
+    /// [`Receiver`](crate::Receiver) takes the loss and the return.
+    ///
+    /// It is for threads that send, and get [`Error::NoMembership`](crate::Error::NoMembership) or another error with
+    /// [`is_connection_lost`](crate::Error::is_connection_lost). It returns just before the handler gets
+    /// [`Event::Rejoined`](crate::Event::Rejoined), and the session can be lost again right after: send, and wait again if that says
+    /// so. That something was lost tells the [`generation`](Self::generation).
+    ///
+    /// ```no_run
+    /// # use cpg::{Limits, Reconnect, Session};
+    /// # let (sender, mut receiver) = Session::options().reconnect(Reconnect::new()).join("ledger")?.split();
+    /// # std::thread::spawn(move || receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())));
+    /// while let Err(error) = sender.send(b"+5 alice") {
+    ///     if !error.is_connection_lost() {
+    ///         return Err(error);
+    ///     }
+    ///     sender.wait_joined()?;
+    /// }
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The session does not come back: the error that has ended it, [`Error::Left`](crate::Error::Left), or
+    /// [`Error::ReceiverDropped`](crate::Error::ReceiverDropped). [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only
+    /// further dispatching can end the wait.
+    pub fn wait_joined(&self) -> Result<()> {
+        self.0.outbox().wait_joined(None)
+    }
+
+    /// Waits until the session is back in its group, as [`wait_joined`](Self::wait_joined) does, or the deadline has passed.
+    ///
+    /// # Errors
+    /// As [`wait_joined`](Self::wait_joined), and [`Error::TimedOut`](crate::Error::TimedOut).
+    pub fn wait_joined_until(&self, deadline: Instant) -> Result<()> {
+        self.0.outbox().wait_joined(Some(deadline))
+    }
+
     /// Makes a ticket of a message that this session has accepted, which says when it has been delivered: at any time, as often
     /// as one likes. It costs a reference count.
     ///

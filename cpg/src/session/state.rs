@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::MutexGuard;
+use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ pub(super) struct State {
     pub(super) last_look: Instant,
     pub(super) space_waiters: usize,
     pub(super) settled_waiters: usize,
-    /// Tasks that wait for space, by numbers of their own.
+    /// Tasks that wait for space or for a membership, by numbers of their own.
     pub(super) space_wakers: BTreeMap<u64, Waker>,
     /// Tasks that wait for the fate of a message, by its number and then by their own: one message can have many tickets.
     pub(super) settled_wakers: BTreeMap<(u64, u64), Waker>,
@@ -101,6 +101,21 @@ impl Drop for Locked<'_> {
 }
 
 impl Locked<'_> {
+    /// Gives the lock back until there is news at a condition, or a time if there is one, and takes it again.
+    ///
+    /// Nobody must be to be woken: it would not be.
+    pub(super) fn wait_at(mut self, condition: &Condvar, until: Option<Instant>) -> Self {
+        let guard = self.0.take().expect(LOCKED);
+        let guard = match until {
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                condition.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => condition.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        };
+        Self(Some(guard))
+    }
+
     /// Gives the lock back, and wakes those who are to be woken.
     #[cold]
     fn wake(&mut self) {

@@ -5,13 +5,14 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::tokio::time::{sleep, timeout};
+use ::tokio::time::{sleep, timeout, timeout_at};
 
 use crate::error::{Error, Result};
 use crate::group_name::GroupName;
 use crate::handle::backoff::Pauses;
 use crate::member::Member;
 use crate::session;
+use crate::session::absence::BACK;
 use crate::session::lag::Lag;
 use crate::session::outbox::Outbox;
 use crate::session::sent::Sent;
@@ -174,7 +175,7 @@ impl Sender {
             return thread::run(move || shared.send_long(&bytes, deadline)).await;
         }
         let mut pause = PAUSES.first;
-        let mut space = Space { outbox: shared.outbox(), task: None };
+        let mut space = Waiting { outbox: shared.outbox(), task: None };
         loop {
             let send = shared.wire();
             let error = match shared.outbox().push(slices, len, &send) {
@@ -202,19 +203,54 @@ impl Sender {
         }
     }
 
+    /// Waits until the session is back in its group, if it has lost its membership and [comes back](crate::Reconnect), as
+    /// [`cpg::Sender::wait_joined`](crate::Sender::wait_joined) does. **Another task must dispatch**, or this never ends.
+    ///
+    /// Cancelling it loses nothing.
+    ///
+    /// ```no_run
+    /// # async fn send(sender: cpg::tokio::Sender) -> cpg::Result<()> {
+    /// while let Err(error) = sender.send(b"+5 alice").await {
+    ///     if !error.is_connection_lost() {
+    ///         return Err(error);
+    ///     }
+    ///     sender.wait_joined().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`cpg::Sender::wait_joined`](crate::Sender::wait_joined).
+    pub async fn wait_joined(&self) -> Result<()> {
+        let mut waiting = Waiting { outbox: self.shared().outbox(), task: None };
+        poll_fn(|cx| waiting.outbox.poll_joined(cx, &mut waiting.task)).await
+    }
+
+    /// Waits until the session is back in its group, as [`wait_joined`](Self::wait_joined) does, or the deadline has passed.
+    ///
+    /// Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// As [`cpg::Sender::wait_joined_until`](crate::Sender::wait_joined_until).
+    pub async fn wait_joined_until(&self, deadline: Instant) -> Result<()> {
+        let joined = timeout_at(deadline.into(), self.wait_joined()).await;
+        joined.unwrap_or(Err(Error::TimedOut { waiting_for: BACK }))
+    }
+
     /// As [`cpg::Sender::ticket`](crate::Sender::ticket); await the ticket in a task that does not dispatch, or drop it.
     pub fn ticket(&self, sent: Sent) -> Ticket {
         self.0.ticket(sent)
     }
 }
 
-/// A task that may be waiting for space, until this goes.
-struct Space<'o> {
+/// A task that may be waiting for space or for a membership, until this goes.
+struct Waiting<'o> {
     outbox: &'o Outbox,
     task: Option<u64>,
 }
 
-impl Drop for Space<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(task) = self.task {
             self.outbox.forget_task(task);

@@ -5,8 +5,8 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use crate::support::returns::{returning, told, until_back, until_lost, until_received_back};
-use crate::support::{deadline, join_with, pump_session, readable, wait_for};
-use cpg::{Error, Event, Flow, Limits, OwnedEvent, Reconnect};
+use crate::support::{asleep_after, deadline, join_with, pump_session, readable, wait_for};
+use cpg::{Error, Event, Flow, Limits, OwnedEvent, Reconnect, Sender, Session};
 use testcluster::Cluster;
 
 #[test]
@@ -164,5 +164,97 @@ fn nothing_is_sent_in_a_membership_that_the_handler_has_not_heard_of() {
             .unwrap();
         assert!(error.is_none() && inside.is_none());
         assert_eq!(crate::support::receive(&mut receiver, 2), [&b"by the sender"[..], b"by its own"]);
+    });
+}
+
+/// What a thread gets that waits until a session is back, once it is asleep: the wait, and the thread.
+fn waiting<'s, T: Send + 'static>(
+    scope: &'s std::thread::Scope<'s, '_>,
+    wait: impl FnOnce() -> T + Send + 's,
+) -> std::thread::ScopedJoinHandle<'s, T> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let waiting = scope.spawn(move || {
+        // SAFETY: it has no precondition.
+        tell.send(unsafe { libc::gettid() }).unwrap();
+        wait()
+    });
+    let thread = told.recv().unwrap();
+    wait_for("the wait", || asleep_after(thread));
+    waiting
+}
+
+#[test]
+fn a_thread_that_sends_waits_until_the_session_is_back() {
+    for reconnect in [Reconnect::new(), Reconnect::new().keep_queue()] {
+        let cluster = Cluster::start(1).unwrap();
+        cluster.on(1, || {
+            let (sender, mut receiver) = join_with(returning(reconnect), "waits for").split();
+            let soon = || Instant::now() + Duration::from_millis(20);
+            sender.wait_joined().unwrap();
+            sender.wait_joined_until(Instant::now()).unwrap();
+            while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+            cluster.kill(1).unwrap();
+            std::thread::scope(|scope| {
+                // It finds out first, and nobody has heard of the loss yet.
+                wait_for("the loss", || {
+                    sender.try_send(b"lost").err().or_else(|| sender.wait_joined_until(soon()).err())
+                });
+                let early = waiting(scope, || sender.wait_joined_until(deadline()));
+                until_lost(&mut receiver);
+                let late = waiting(scope, || sender.wait_joined_until(deadline()));
+                let error = sender.wait_joined_until(soon()).unwrap_err();
+                assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+                cluster.restart(1).unwrap();
+                // It is joined by now or will be: until the handler has heard of it, nothing is sent.
+                wait_for("the session", || readable(receiver.as_fd()).then_some(()));
+                assert!(matches!(sender.wait_joined_until(soon()), Err(Error::TimedOut { .. })));
+                until_received_back(&mut receiver);
+                early.join().unwrap().unwrap();
+                late.join().unwrap().unwrap();
+            });
+            assert_eq!(sender.generation(), 2);
+            sender.wait_joined().unwrap();
+            sender.send(b"back").unwrap();
+            receiver.leave().unwrap();
+        });
+    }
+}
+
+#[test]
+fn who_waits_for_a_session_that_does_not_come_back_hears_why() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let split = |options, group: &str| join_with(options, group).split();
+        let (leaves, mut leaving) = split(returning(Reconnect::new()), "leaves");
+        let (drops, mut dropping) = split(returning(Reconnect::new()), "drops");
+        let (stays, mut staying) = split(Session::options(), "has no return");
+        let inside = |receiver: &mut cpg::Receiver| {
+            let handler = |sender: &Sender, event: Event<'_>| {
+                let joined = sender.wait_joined();
+                assert_eq!(joined.is_err(), matches!(event, Event::Lost(_)), "{joined:?}");
+                joined.err().map_or(Continue(()), Break)
+            };
+            receiver.run(Limits::forever().until(deadline()), handler).unwrap().broke().unwrap()
+        };
+        cluster.kill(1).unwrap();
+        for receiver in [&mut leaving, &mut dropping] {
+            let error = inside(receiver);
+            assert!(matches!(error, Error::WouldWait { .. }), "{error}");
+        }
+        std::thread::scope(|scope| {
+            let left = waiting(scope, || leaves.wait_joined_until(deadline()));
+            let dropped = waiting(scope, || drops.wait_joined_until(deadline()));
+            leaving.leave().unwrap();
+            drop(dropping);
+            assert!(matches!(left.join().unwrap(), Err(Error::Left)));
+            assert!(matches!(dropped.join().unwrap(), Err(Error::ReceiverDropped)));
+        });
+        let ended = loop {
+            if let Err(error) = staying.recv() {
+                break error;
+            }
+        };
+        assert_eq!(stays.wait_joined().unwrap_err(), ended);
+        assert!(ended.is_connection_lost() && !matches!(ended, Error::NoMembership), "{ended}");
     });
 }

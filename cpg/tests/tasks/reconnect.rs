@@ -2,7 +2,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::deadline;
 use crate::support::tasks::{message, on_each_runtime, polled, soon, ticks};
@@ -169,5 +169,39 @@ fn leaving_holds_up_no_other_task_when_the_group_is_about_to_come_back() {
         }
         cluster.resume(1).unwrap();
         soon(leaving).await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_sends_waits_until_the_session_is_back() {
+    on_each_runtime(1, |cluster| async move {
+        let (sender, mut receiver) = join("waits for", Reconnect::new()).await.split();
+        soon(sender.wait_joined()).await.unwrap();
+        change(&cluster, |cluster| cluster.kill(1).unwrap()).await;
+        until_lost(&mut receiver).await;
+        // One that is cancelled, one that is late, and those that are woken.
+        assert!(polled(1, sender.wait_joined()).await.is_none());
+        let late = soon(sender.wait_joined_until(Instant::now() + Duration::from_millis(20))).await;
+        assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
+        let waiting = [(); 2].map(|()| {
+            let sender = sender.clone();
+            tokio::spawn(async move { sender.wait_joined().await })
+        });
+        ticks().await;
+        change(&cluster, |cluster| cluster.restart(1).unwrap()).await;
+        while !matches!(soon(receiver.recv()).await.unwrap(), OwnedEvent::Rejoined(_)) {}
+        for waiting in waiting {
+            soon(waiting).await.unwrap().unwrap();
+        }
+        soon(sender.send(b"back")).await.unwrap();
+        assert_eq!(message(&mut receiver).await, b"back");
+        // One that does not come back.
+        change(&cluster, |cluster| cluster.kill(1).unwrap()).await;
+        until_lost(&mut receiver).await;
+        let waiting = tokio::spawn(async move { sender.wait_joined_until(deadline()).await });
+        ticks().await;
+        drop(receiver);
+        assert!(matches!(soon(waiting).await.unwrap(), Err(Error::ReceiverDropped)));
+        change(&cluster, |cluster| cluster.restart(1).unwrap()).await;
     });
 }
