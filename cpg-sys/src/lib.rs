@@ -205,9 +205,13 @@
 //! [`facts`]: https://docs.rs/corosync-cpg/latest/cpg/facts/
 //! [`pkg-config`]: https://docs.rs/pkg-config
 
+#[cfg(test)]
+mod fork;
 mod tables;
+mod turn;
 
-pub use tables::{Tables, TablesGuard};
+pub use tables::{LockError, Tables, TablesGuard};
+pub use turn::{InTurn, Turn};
 
 /// The oldest libcpg that this crate can be built with.
 pub const MINIMUM_VERSION: &str = env!("CPG_SYS_MINIMUM_VERSION");

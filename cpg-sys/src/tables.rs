@@ -1,7 +1,10 @@
 //! The lock on libcpg's tables of handles, and the count of what they hold.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Instant;
+
+use crate::turn::{InTurn, Turn};
 
 /// The entries of libcpg's tables that this process has in use, and the one lock of the process on these tables.
 ///
@@ -31,64 +34,84 @@ use std::time::Instant;
 /// }
 /// ```
 ///
-/// A child that is forked while another thread holds the lock has a copy that nobody gives back.
+/// Threads get it in the order in which they ask. A child that is forked while another thread holds the lock does not get it, and is
+/// told so: that thread may have been in the middle of a change of the tables, which the child has a copy of.
 #[derive(Debug)]
-pub struct Tables {
-    handles: usize,
-    iterations: usize,
-}
+pub struct Tables(());
 
 /// The [`Tables`], which nobody else has until this is dropped.
 #[derive(Debug)]
-pub struct TablesGuard(Tables);
-
-struct State {
-    held: bool,
-    tables: Tables,
+pub struct TablesGuard {
+    _in_turn: InTurn<'static>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { held: false, tables: Tables { handles: 0, iterations: 0 } });
-static RELEASED: Condvar = Condvar::new();
-
-/// The inner lock is held for a moment only, so that waiting for it needs no deadline.
-fn state() -> MutexGuard<'static, State> {
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+/// The reason why the [lock](Tables::lock) was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LockError {
+    /// The deadline passed first.
+    TimedOut,
+    /// This process was forked from another one while a thread of that one held the lock, which that thread does not give back
+    /// here. The tables may be half-changed: nothing but `exec` makes libcpg usable.
+    Forked {
+        /// The process of that thread.
+        parent: u32,
+    },
 }
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => {
+                f.write_str("the deadline passed while waiting for the lock on libcpg's tables")
+            }
+            Self::Forked { parent } => write!(
+                f,
+                "a thread of process {parent} held the lock on libcpg's tables when this process was forked from it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LockError {}
+
+static TURN: Turn = Turn::new();
+static HANDLES: AtomicUsize = AtomicUsize::new(0);
+static ITERATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// The process of the thread that has the lock; 0 if none has it.
+static HOLDER: AtomicU32 = AtomicU32::new(0);
 
 impl Tables {
     /// The entries that each table can hold without moving: it moves as the 48th is taken.
     pub const CAPACITY: usize = 47;
 
-    /// Waits for the lock, and takes it; `None` if the deadline passed first.
+    /// Waits for the lock, and takes it.
     ///
     /// Whoever has it can be waiting for the daemon: a connect to a paused one does.
-    pub fn lock(deadline: Option<Instant>) -> Option<TablesGuard> {
-        let mut state = state();
-        while state.held {
-            state = match deadline {
-                None => RELEASED.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left =
-                        deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-                    RELEASED.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+    ///
+    /// # Errors
+    /// The deadline passed first, or another thread held the lock when this process was forked: see [`LockError`].
+    pub fn lock(deadline: Option<Instant>) -> Result<TablesGuard, LockError> {
+        let in_turn = TURN.take(deadline).ok_or(LockError::TimedOut)?;
+        let process = std::process::id();
+        // Of this process the last holder has set it to 0.
+        match HOLDER.compare_exchange(0, process, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => Ok(TablesGuard { _in_turn: in_turn }),
+            Err(parent) => Err(LockError::Forked { parent }),
         }
-        state.held = true;
-        let Tables { handles, iterations } = state.tables;
-        Some(TablesGuard(Self { handles, iterations }))
     }
 }
 
 impl TablesGuard {
     /// Returns the number of open handles.
     pub fn handles(&self) -> usize {
-        self.0.handles
+        HANDLES.load(Ordering::Relaxed)
     }
 
     /// Returns the number of open iterations, and of those that the daemon has refused and libcpg keeps all the same.
     pub fn iterations(&self) -> usize {
-        self.0.iterations
+        ITERATIONS.load(Ordering::Relaxed)
     }
 
     /// Counts the handles and iterations that were made, or with a number below zero ended, under this lock.
@@ -96,20 +119,15 @@ impl TablesGuard {
     /// # Safety
     /// Others rely on the counts to keep the tables from moving: they must be those of the calls that were made.
     pub unsafe fn count(&mut self, handles: isize, iterations: isize) {
-        let Tables { handles: open, iterations: running } = &mut self.0;
-        *open = open.saturating_add_signed(handles);
-        *running = running.saturating_add_signed(iterations);
+        HANDLES.store(self.handles().saturating_add_signed(handles), Ordering::Relaxed);
+        ITERATIONS.store(self.iterations().saturating_add_signed(iterations), Ordering::Relaxed);
     }
 }
 
 impl Drop for TablesGuard {
     fn drop(&mut self) {
-        let mut state = state();
-        let Tables { handles, iterations } = self.0;
-        state.tables = Tables { handles, iterations };
-        state.held = false;
-        drop(state);
-        RELEASED.notify_one();
+        // The turn is given back after this.
+        HOLDER.store(0, Ordering::Relaxed);
     }
 }
 
@@ -127,8 +145,8 @@ mod tests {
         unsafe { tables.count(0, 1) };
         thread::scope(|scope| {
             scope.spawn(|| {
-                assert!(Tables::lock(Some(Instant::now())).is_none());
-                assert!(Tables::lock(Some(Instant::now() + Duration::from_millis(20))).is_none());
+                assert_eq!(Tables::lock(Some(Instant::now())).unwrap_err(), LockError::TimedOut);
+                assert!(Tables::lock(Some(Instant::now() + Duration::from_millis(20))).is_err());
             });
         });
         let others: Vec<_> = (0..4)
@@ -148,5 +166,25 @@ mod tests {
         assert_eq!((tables.handles(), tables.iterations()), (0, 5), "what each holder has counted");
         // SAFETY: nothing here uses libcpg.
         unsafe { tables.count(0, -5) };
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it forks")]
+    fn a_child_is_told_that_another_thread_held_the_lock_and_may_take_one_that_it_held_itself() {
+        let (parent, tables) = (std::process::id(), Tables::lock(None).unwrap());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                crate::fork::in_a_child(|| {
+                    let refused =
+                        |deadline| Tables::lock(deadline).err() == Some(LockError::Forked { parent });
+                    refused(None) && refused(Some(Instant::now()))
+                });
+            });
+        });
+        let mut tables = Some(tables);
+        crate::fork::in_a_child(|| {
+            tables = None;
+            Tables::lock(None).is_ok()
+        });
     }
 }

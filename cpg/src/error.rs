@@ -53,14 +53,26 @@ pub enum Error {
     /// (A7). Connect anew in the child.
     ///
     /// Not if another thread of the parent was connecting or closing when it forked, as that of a session that
-    /// [searches](crate::Reconnect) for its daemon does at any time: it may have held a lock of libqb's or of this crate's, and the
-    /// child has a copy that nobody gives back (A7, A12). Such a child must not connect before it has called `exec`.
+    /// [searches](crate::Reconnect) for its daemon does at any time: see [`ForkedWhileConnecting`](Self::ForkedWhileConnecting).
     #[error(
         "this handle belongs to process {owner}, and a child of it may not use it: connect anew after the fork"
     )]
     Forked {
         /// The process that connected.
         owner: u32,
+    },
+
+    /// Another thread was in the middle of connecting, or of closing a handle, when this process was forked from its parent.
+    ///
+    /// This process has a copy of libqb's tables that may be half-changed, and of a lock that nobody gives back (A7, A12): it
+    /// cannot connect before it has called `exec`.
+    #[error(
+        "cannot connect to corosync: a thread of process {parent} was connecting or closing a connection when this process was \
+         forked from it, and libqb's tables may be half-changed here: call exec first, or fork while no thread connects or closes"
+    )]
+    ForkedWhileConnecting {
+        /// The process of that thread.
+        parent: u32,
     },
 
     /// The thread has too little stack left for `cpg_dispatch`.
@@ -308,9 +320,10 @@ impl Error {
             Self::DroppedByDaemon | Self::Io { .. } => io::ErrorKind::Other,
             Self::TimedOut { .. } => io::ErrorKind::TimedOut,
             Self::Forked { .. } | Self::UntrustedDaemon { .. } => io::ErrorKind::PermissionDenied,
-            Self::DatagramIpc | Self::GroupTooLarge { .. } | Self::WouldWait { .. } => {
-                io::ErrorKind::Unsupported
-            }
+            Self::DatagramIpc
+            | Self::ForkedWhileConnecting { .. }
+            | Self::GroupTooLarge { .. }
+            | Self::WouldWait { .. } => io::ErrorKind::Unsupported,
             Self::NoSharedMemory { .. } => io::ErrorKind::StorageFull,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use cpg_sys as sys;
-use cpg_sys::Tables;
+use cpg_sys::{LockError, Tables};
 
 use crate::error::{Error, Result};
 use crate::ffi::context::Context;
@@ -36,8 +36,10 @@ pub(crate) fn connect(
     options: ConnectOptions,
     deadline: Option<Instant>,
 ) -> Result<(RequestHalf, EventHalf)> {
-    let waiting_for = "another thread of this process to connect or close";
-    let mut tables = Tables::lock(deadline).ok_or(Error::TimedOut { waiting_for })?;
+    let mut tables = Tables::lock(deadline).map_err(|error| match error {
+        LockError::Forked { parent } => Error::ForkedWhileConnecting { parent },
+        _ => Error::TimedOut { waiting_for: "another thread of this process to connect or close" },
+    })?;
     let open = tables.handles();
     if open >= Tables::CAPACITY && !options.more_handles {
         return Err(Error::TooManyHandles { open });

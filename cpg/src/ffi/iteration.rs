@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cpg_sys as sys;
-use cpg_sys::Tables;
+use cpg_sys::{InTurn, Tables, Turn};
 
 use crate::error::{Error, Result};
 use crate::ffi::call;
@@ -21,7 +21,6 @@ use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
 use crate::os::fd;
-use crate::os::turn::{InTurn, Turn};
 
 /// An iteration is under way.
 static TURN: Turn = Turn::new();

@@ -46,9 +46,10 @@ pub(super) fn check(call: &'static str, code: sys::cs_error_t) -> Result<()> {
     if code == sys::CS_OK { Ok(()) } else { Err(Error::cs(call, code)) }
 }
 
-/// Waits for the lock on libcpg's tables (A12).
+/// Waits for the lock on libcpg's tables (A12), for a handle of this process.
 pub(super) fn tables() -> cpg_sys::TablesGuard {
-    Tables::lock(None).expect("without a deadline the wait ends with the lock")
+    Tables::lock(None)
+        .expect("without a deadline, and in the process that connected, the wait ends with the lock")
 }
 
 impl OpenHandle {

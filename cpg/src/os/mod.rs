@@ -15,4 +15,3 @@ pub(crate) mod shared_memory;
 pub(crate) mod socket;
 pub(crate) mod stack;
 pub(crate) mod thread;
-pub(crate) mod turn;

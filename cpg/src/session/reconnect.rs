@@ -33,9 +33,9 @@ use crate::handle::backoff::Pauses;
 /// thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
 /// anew (B5).
 ///
-/// That thread connects at times that the program does not know, and may hold a lock of libqb's or of this crate's (A12) when
-/// another thread forks: the child has a copy of it that nobody gives back (A7). A program that forks while a session is away must
-/// not connect in the child before it has called `exec`, or it may wait for ever; see [`Error::Forked`](crate::Error::Forked).
+/// That thread connects at times that the program does not know, and may be in the middle of it when another thread forks. The
+/// child of such a fork cannot connect before it has called `exec`:
+/// [`Error::ForkedWhileConnecting`](crate::Error::ForkedWhileConnecting).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};

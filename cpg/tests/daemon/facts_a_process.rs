@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
+use std::time::Instant;
 
 use crate::support::fork::{child, ensure, fork, reap, refused};
 use crate::support::process::own_process;
@@ -136,6 +137,33 @@ fn a7_a_child_can_connect_anew() {
         reap(pid);
         assert_eq!(payloads(&mut group, 1), [b"from the child"]);
         assert_stands(&mut group, &mut others);
+    });
+}
+
+#[test]
+fn a7_a_child_that_is_forked_while_a_thread_connects_is_told_so() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        cluster.pause(1).unwrap();
+        std::thread::scope(|scope| {
+            let connecting = scope.spawn(|| cluster.on(1, || Handle::connect().unwrap()));
+            wait_for("the lock to be held", || cpg_sys::Tables::lock(Some(Instant::now())).err());
+            let parent = std::process::id();
+            let pid = fork();
+            if pid == 0 {
+                child(|| {
+                    let told =
+                        |error| matches!(error, Error::ForkedWhileConnecting { parent: of } if of == parent);
+                    ensure!(Handle::connect().is_err_and(told));
+                    ensure!(Group::join("child").is_err_and(told));
+                    0
+                });
+            }
+            reap(pid);
+            cluster.resume(1).unwrap();
+            connecting.join().unwrap();
+        });
     });
 }
 

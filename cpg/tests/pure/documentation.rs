@@ -190,6 +190,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
     let errors = named![
         Error::Cs { call: "cpg_model_initialize", code: CsError::Library },
         Error::Forked { owner: 4711 },
+        Error::ForkedWhileConnecting { parent: 4711 },
         Error::StackTooSmall { needed: 1_179_648, remaining: 65_536 },
         Error::TooManyHandles { open: 47 },
         Error::NoList(Box::new(Error::Cs { call: "cpg_model_initialize", code: CsError::Library })),
