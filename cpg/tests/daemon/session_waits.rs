@@ -4,33 +4,13 @@ use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::support::process::own_process;
-use crate::support::waits::{
-    Case, End, Gate, ends, late, quiet, returns, soon, waits, with_a_daemon_that_is_killed_meanwhile,
-    with_a_dead_daemon, with_a_paused_daemon,
-};
+use crate::support::waits::{Case, End, Gate, ends, late, quiet, returns, soon, waits, with_each_daemon};
 use crate::support::{Members, deadline, join, join_with, name, wait_for};
 use cpg::{
     Ended, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Sender, Session, SessionOptions, Waker,
 };
 
-#[test]
-fn nothing_is_lost_to_a_paused_daemon() {
-    own_process!();
-    with_a_paused_daemon(CASES);
-}
-
-#[test]
-fn nothing_waits_for_a_daemon_that_is_killed() {
-    own_process!();
-    with_a_daemon_that_is_killed_meanwhile(CASES);
-}
-
-#[test]
-fn nothing_waits_for_a_dead_daemon() {
-    own_process!();
-    with_a_dead_daemon(CASES);
-}
+with_each_daemon!(CASES);
 
 const CASES: &[Case] = &[
     waits("SessionOptions::join_until", join_a_session),

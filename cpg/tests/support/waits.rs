@@ -261,3 +261,29 @@ pub fn with_a_dead_daemon(cases: &'static [Case]) {
         cluster.restart(1).unwrap();
     }
 }
+
+/// The three tests of the cases of a file, each in a process of its own.
+#[allow(unused_macros, reason = "each layer uses a part")]
+macro_rules! with_each_daemon {
+    ($cases:expr) => {
+        #[test]
+        fn nothing_is_lost_to_a_paused_daemon() {
+            crate::support::process::own_process!();
+            crate::support::waits::with_a_paused_daemon($cases);
+        }
+
+        #[test]
+        fn nothing_waits_for_a_daemon_that_is_killed() {
+            crate::support::process::own_process!();
+            crate::support::waits::with_a_daemon_that_is_killed_meanwhile($cases);
+        }
+
+        #[test]
+        fn nothing_waits_for_a_dead_daemon() {
+            crate::support::process::own_process!();
+            crate::support::waits::with_a_dead_daemon($cases);
+        }
+    };
+}
+#[allow(unused_imports, reason = "each layer uses a part")]
+pub(crate) use with_each_daemon;

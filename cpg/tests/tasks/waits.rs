@@ -2,32 +2,12 @@
 use std::future::Future;
 
 use crate::support::deadline;
-use crate::support::process::own_process;
 use crate::support::tasks::{current, message, soon};
-use crate::support::waits::{
-    Case, Dead, End, Gate, Paused, returns, waits, with_a_daemon_that_is_killed_meanwhile,
-    with_a_dead_daemon, with_a_paused_daemon,
-};
+use crate::support::waits::{Case, Dead, End, Gate, Paused, returns, waits, with_each_daemon};
 use cpg::tokio::{Receiver, Sender, Session};
 use cpg::{ConnectOptions, Error, OwnedEvent, TotemEvents};
 
-#[test]
-fn nothing_is_lost_to_a_paused_daemon() {
-    own_process!();
-    with_a_paused_daemon(CASES);
-}
-
-#[test]
-fn nothing_waits_for_a_daemon_that_is_killed() {
-    own_process!();
-    with_a_daemon_that_is_killed_meanwhile(CASES);
-}
-
-#[test]
-fn nothing_waits_for_a_dead_daemon() {
-    own_process!();
-    with_a_dead_daemon(CASES);
-}
+with_each_daemon!(CASES);
 
 const CASES: &[Case] = &[
     waits("tokio::SessionOptions::join_until", |gate| {
