@@ -102,40 +102,40 @@ pub(super) fn apart_while<const BYTES: usize, T: Send>(
     meanwhile: impl FnOnce(),
 ) -> Result<T> {
     let work = || {
-        let tables = if own_tables().is_ok() { Tables::Own } else { Tables::Shared };
-        if tables == Tables::Own {
-            close_but(keep);
-        }
+        let tables = if own_tables(keep).is_ok() { Tables::Own } else { Tables::Shared };
         call(tables, StackLeft::at_the_beginning::<STACK>())
     };
     elsewhere_while(work, meanwhile)
 }
 
-/// Gives the calling thread its own table of descriptors, and its own umask and directories where that can be.
-fn own_tables() -> io::Result<()> {
-    // SAFETY: it has no precondition: no other thread sees a change of this one's tables from here on.
-    if unsafe { libc::unshare(libc::CLONE_FILES | libc::CLONE_FS) } == 0 {
-        return Ok(());
+/// Gives the calling thread its own table of descriptors, with the standard ones and one other, and its own umask and directories
+/// where that can be.
+///
+/// To copy and close a descriptor takes microseconds, so what comes after the one that is kept is not even copied.
+fn own_tables(keep: RawFd) -> io::Result<()> {
+    // SAFETY: it has no precondition: no other thread sees a change of this one's umask from here on. Containers filter it.
+    let _ = unsafe { libc::unshare(libc::CLONE_FS) };
+    let keep = u32::try_from(keep).unwrap_or(0);
+    // Containers do not filter that, which Linux has from 5.9 on.
+    if close_range(keep.max(2) + 1, u32::MAX, libc::CLOSE_RANGE_UNSHARE).is_err() {
+        // SAFETY: as above, of its descriptors.
+        if unsafe { libc::unshare(libc::CLONE_FILES) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // Without such a call the descriptors stay until the thread ends.
+        let _ = close_range(keep.max(2) + 1, u32::MAX, 0);
     }
-    // Containers filter that, and not this, which Linux has from 5.9 on.
-    let none = u32::MAX;
-    // SAFETY: as above, and no descriptor has that number, so that none is closed.
-    let code = unsafe { libc::syscall(libc::SYS_close_range, none, none, libc::CLOSE_RANGE_UNSHARE) };
-    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if keep > 3 {
+        let _ = close_range(3, keep - 1, 0);
+    }
+    Ok(())
 }
 
-/// Closes all descriptors but the standard ones and one other, on a thread that has a table of its own.
-fn close_but(keep: RawFd) {
-    let keep = u32::try_from(keep).unwrap_or(0);
-    let close = |first: u32, last: u32| {
-        if first <= last {
-            // SAFETY: the table is this thread's own, and nothing on this thread has a descriptor yet. Linux before 5.9 has no
-            // such call; the descriptors then stay until the thread ends.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-        }
-    };
-    close(3, keep.saturating_sub(1));
-    close(keep.max(2) + 1, u32::MAX);
+/// Closes a range of descriptors, on a thread that has a table of its own or gets it by this.
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: the table is this thread's own, and nothing on this thread has a descriptor yet.
+    let code = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Runs `call` where what libcpg writes to standard error under flow control (B8) goes nowhere; `keep` is the descriptor that
