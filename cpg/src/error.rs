@@ -97,8 +97,8 @@ pub enum Error {
     /// handle of its own, and so needs one more; a daemon that is killed while it is read keeps that one for good (A19).
     /// `ConnectOptions::more_handles` lifts the limit for programs that keep their other threads out of libcpg.
     #[error(
-        "{open} handles are open or were lost with their daemon, and libcpg's table moves under other threads with the next: \
-         close one first"
+        "{open} handles are open or were lost with their daemon, and libcpg's table moves under other threads with the next, also \
+         with that of a list of groups, processes or members: close one first"
     )]
     TooManyHandles {
         /// Handles that this process has open, and those that were lost.
@@ -170,8 +170,9 @@ pub enum Error {
     /// No memory can be shared with the daemon for a zero-copy buffer.
     ///
     /// libcpg and the daemon end the process with an assertion where they run out of it, so it is tried
-    /// first (A15). The same goes for the descriptor of its file.
-    #[error("no shared memory for a zero-copy buffer of {len} bytes: {source}")]
+    /// first (A15). The same goes for the descriptor of its file. With libcpg up to 3.1.10 it takes `/proc` too, which alone tells
+    /// that the daemon has taken a buffer (B27).
+    #[error("no zero-copy buffer of {len} bytes in /dev/shm: {source}")]
     NoSharedMemory {
         /// Bytes asked for.
         len: usize,
@@ -242,7 +243,7 @@ pub enum Error {
     },
 
     /// The operating system refused what waiting takes: a descriptor, a wait, or a thread to wait for the daemon.
-    #[error("{call}: {source}")]
+    #[error("{call}: {source}{}", remedy::of_the_system(call, source))]
     Io {
         /// The system call, or what was tried.
         call: &'static str,

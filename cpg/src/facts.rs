@@ -51,13 +51,35 @@
 //! [comes back](crate::Reconnect) iterates nothing. For a daemon that is paused first and then killed it takes more luck still: before
 //! each entry it is asked something that notices its death.
 //!
-//! **What remains of A14, A15, A20, A23.** A thread gets tables of its own by `unshare`, which needs no rights, but which the filter
-//! of system calls that container engines install by default refuses to who may not administer the system. There it gets
-//! descriptors of its own by `close_range` (from Linux 5.9 on), and the umask is the process's: files that other threads make
+//! **What remains of A14, A15, A20, A23.** A thread gets descriptors of its own by `close_range` (from Linux 5.9 on; before that by
+//! `unshare`), and a umask of its own by `unshare`, which needs no rights, but which the filter of system calls that container engines
+//! install by default refuses to who may not administer the system. There the umask is the process's: files that other threads make
 //! while a buffer is allocated are made without the rights of group and others. It stays as it was in any case. Where both are refused,
 //! connections and buffers are made among the process's own descriptors: other threads can take the last one between the test of it and
 //! the call, and programs that they start can get a file of a connection. And another process can fill `/dev/shm` between the
 //! test of it and the call, which ends this one with an assertion or SIGBUS: use plain messages where that can be.
+//!
+//! What such a thread gets is a copy of the process's table, of which it closes all but what it needs. That takes about 2 microseconds
+//! for each descriptor that the process has open below the lowest free number, while other threads that connect or close wait. And
+//! closing even a copy of a descriptor has the kernel flush a file on FUSE or NFS: connecting, a zero-copy buffer and a message
+//! above the atomic size then wait for that server, and an error of writing that the program would get from its own `close` can be
+//! reported there, to nobody. Write such files by `fsync`, or from another process. (Before Linux 5.9 the copies stay open until
+//! that thread ends, so that what the process closes meanwhile is not closed.)
+//!
+//! # Threads of this crate
+//!
+//! Whatever may wait for the daemon where the caller must not, or needs tables or a stack of its own, is done by a thread with the
+//! name `cpg`, which blocks all signals, has a stack of 512 KiB and ends with its work:
+//!
+//! - each connect, zero-copy buffer, and message above the atomic size (descriptors of its own, A14, A15, B8);
+//! - each list of groups, processes or members, the count before a first join, and the members of a group while events wait (A19);
+//! - connecting, closing and the members of a group, where the caller has too little stack left (A16);
+//! - the way back of a session that has lost its daemon, from the loss to the return;
+//! - with `cpg::tokio`: joining, leaving, closing, asking for members, and a message above the atomic size.
+//!
+//! Where no thread can be had the call is [`Error::Io`](crate::Error::Io). But **a thread that starts and finds no memory ends the
+//! process**: Rust's standard library aborts there, as at any allocation that fails, and no caller can prevent it. A program
+//! under a limit of its address space (`ulimit -v`, `LimitAS`) connects before memory is short, and leaves room for such a thread.
 //!
 //! # B. What silently loses data, or hangs
 //!
@@ -91,6 +113,7 @@
 //! | B27 | with libcpg 3.1 and a daemon without zero copy an allocation gives a buffer that the daemon has not taken | is refused, and the error says to send a plain message |
 //! | B28 | agreed order is not safe delivery: a message can have come back to its sender, in a view with others, and reach none of them | not mended: said at [`Ticket`](crate::Ticket); who must not lose an acknowledged change [waits for a majority](crate::guide::promises#what-delivered-means) |
 //! | B29 | while two parts of a cluster merge, daemons that did not hear the beginning of a message drop its end, and what travels in one packet with that ([`exec/totempg.c`](https://github.com/corosync/corosync/blob/v3.1.10/exec/totempg.c), `throw_away_mode`): messages, and the news that a process joined or left. The view says that all are together; a process that has left stays in the lists of some until the next ring | not mended: said at [`View`](crate::View) |
+//! | B30 | with `RLIMIT_NOFILE` below 2 the system refuses libqb's waits, and requests and dispatches are `CS_ERR_INVALID_PARAM` | [`Error::Io`](crate::Error::Io), which names the limit, and ends nothing |
 //!
 //! # C. Found while this crate was built
 //!

@@ -1,6 +1,7 @@
 //! The text of an error of libcpg: what failed, in which call, and what to do about it.
 
 use std::fs;
+use std::io;
 
 use crate::cs_error::CsError;
 
@@ -111,6 +112,17 @@ fn outside(map: &str) -> Option<u32> {
         let mut numbers = line.split_whitespace();
         (numbers.next()? == "0").then(|| numbers.next()?.parse().ok())?
     })
+}
+
+/// The remedy for what the operating system refuses, with the punctuation that joins it to the error.
+pub(crate) fn of_the_system(call: &str, error: &io::Error) -> &'static str {
+    match (call, error.raw_os_error()) {
+        ("poll", Some(libc::EINVAL)) => {
+            ": this process may have fewer descriptors open than it waits for; raise ulimit -n (RLIMIT_NOFILE, LimitNOFILE), and \
+             go on: nothing is lost"
+        }
+        _ => "",
+    }
 }
 
 /// The remedy for a request on a connection, with the punctuation that joins it to the error.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::event::Event;
 use crate::ffi::context::Frame;
 use crate::ffi::frames;
-use crate::ffi::open::OpenHandle;
+use crate::ffi::open::{OpenHandle, failure};
 use crate::ffi::requests::{Counted, Small};
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::member::Member;
@@ -112,7 +112,7 @@ impl EventHalf {
 
     #[cold]
     fn failed(code: sys::cs_error_t) -> Error {
-        Error::cs("cpg_dispatch", code)
+        failure("cpg_dispatch", code)
     }
 
     #[cold]

@@ -12,7 +12,7 @@ use crate::ffi::context::Context;
 use crate::ffi::frames;
 use crate::ffi::options::ConnectOptions;
 use crate::os::fork::Owner;
-use crate::os::thread;
+use crate::os::{fd, thread};
 
 /// An open `cpg_handle_t`, which is closed when this goes.
 ///
@@ -43,7 +43,15 @@ pub(super) struct OpenHandle {
 /// Makes an error of any code but `CS_OK`.
 #[inline]
 pub(super) fn check(call: &'static str, code: sys::cs_error_t) -> Result<()> {
-    if code == sys::CS_OK { Ok(()) } else { Err(Error::cs(call, code)) }
+    if code == sys::CS_OK { Ok(()) } else { Err(failure(call, code)) }
+}
+
+/// The error of any code but `CS_OK`.
+#[cold]
+pub(super) fn failure(call: &'static str, code: sys::cs_error_t) -> Error {
+    // libqb hands on what its polls say, which is not the daemon's word, and ends nothing (B30).
+    let refused = if code == sys::CS_ERR_INVALID_PARAM { fd::poll_refused() } else { None };
+    refused.map_or(Error::cs(call, code), Error::io(fd::POLL))
 }
 
 /// Waits for the lock on libcpg's tables (A12), for a handle of this process.

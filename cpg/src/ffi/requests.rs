@@ -9,7 +9,7 @@ use cpg_sys as sys;
 
 use crate::error::{Error, Result};
 use crate::ffi::frames;
-use crate::ffi::open::{OpenHandle, check};
+use crate::ffi::open::{OpenHandle, check, failure};
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::flow_control::FlowControl;
 use crate::group_name::GroupName;
@@ -94,7 +94,7 @@ impl RequestHalf {
     #[cold]
     fn failed(&self, call: &'static str, code: sys::cs_error_t) -> Error {
         let gone = code == sys::CS_ERR_TRY_AGAIN && fd::hung_up(self.open.fd);
-        Error::cs(call, if gone { sys::CS_ERR_LIBRARY } else { code })
+        failure(call, if gone { sys::CS_ERR_LIBRARY } else { code })
     }
 
     /// Closes the handle and says how that went, unless the other half keeps it open.

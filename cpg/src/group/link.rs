@@ -89,7 +89,9 @@ impl Link {
     /// The members of the group as the daemon knows them now, which can be ahead of the events dispatched so far.
     ///
     /// This is one request, and waits for the daemon's answer without a limit (B16). While events wait to be dispatched, and in a
-    /// group of 128, it is a list and costs as much as [`Daemon::members_of`].
+    /// group of 128, it is a list and costs as much as [`Daemon::members_of`]: a connection each time, which a program that asks
+    /// again and again under traffic has its daemon make and close all the while. The members of the last view cost nothing:
+    /// keep them, as [`View`](crate::View) shows, and ask where that is not enough.
     ///
     /// # Errors
     /// As [`Daemon::members_of`].

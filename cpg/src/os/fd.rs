@@ -35,6 +35,17 @@ pub(crate) fn wait_readable_or_hung_up(fd: BorrowedFd<'_>, socket: BorrowedFd<'_
     Ok(fds[0].revents != 0)
 }
 
+/// The system call that waits.
+pub(crate) const POLL: &str = "poll";
+
+/// The error of a poll like libqb's, of two descriptors at most, where the system refuses it: to a process that may have fewer open.
+pub(crate) fn poll_refused() -> Option<io::Error> {
+    let mut fds = [libc::pollfd { fd: -1, events: 0, revents: 0 }; 2];
+    // SAFETY: the array has so many entries, as the call is told.
+    let code = unsafe { libc::poll(fds.as_mut_ptr(), 2, 0) };
+    (code < 0).then(io::Error::last_os_error).filter(|error| error.kind() == io::ErrorKind::InvalidInput)
+}
+
 /// Waits until there is something to say of one of these; false when the deadline passed.
 #[inline]
 fn wait<const N: usize>(deadline: Option<Instant>, fds: &mut [libc::pollfd; N]) -> Result<bool> {
@@ -52,7 +63,7 @@ fn wait<const N: usize>(deadline: Option<Instant>, fds: &mut [libc::pollfd; N]) 
             1.. => return Ok(true),
             _ => match io::Error::last_os_error() {
                 error if error.kind() == io::ErrorKind::Interrupted => {}
-                error => return Err(Error::io("poll")(error)),
+                error => return Err(Error::io(POLL)(error)),
             },
         }
     }

@@ -39,7 +39,14 @@ pub(crate) fn check_shared_memory(len: usize) -> io::Result<(File, usize)> {
 /// # Errors
 /// Without `/proc` nobody can tell.
 pub(crate) fn untaken_file(address: usize) -> io::Result<Option<PathBuf>> {
-    Ok(untaken_in(&fs::read_to_string("/proc/self/maps")?, address))
+    let unknown = |error: io::Error| {
+        let text = "/proc/self/maps cannot be read, which alone tells that corosync has taken the buffer";
+        io::Error::new(
+            error.kind(),
+            format!("{text} ({error}): mount /proc, or send the bytes as a plain message"),
+        )
+    };
+    Ok(untaken_in(&fs::read_to_string("/proc/self/maps").map_err(unknown)?, address))
 }
 
 fn untaken_in(maps: &str, address: usize) -> Option<PathBuf> {

@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use crate::support::mounts::limit_shared_memory;
+use crate::support::mounts::{keep_shared_memory_alone, limit_shared_memory};
 use crate::support::{deadline, join, messages, payloads, pump, wait_for};
 use cpg::{Error, FlowControl, Group, Guarantee};
 use testcluster::Cluster;
@@ -146,6 +146,22 @@ fn b12_buffers_without_end_are_refused_before_libcpg_aborts() {
         buffers.pop();
         group.zero_copy(1).unwrap().send().unwrap();
     });
+}
+
+#[test]
+fn b27_without_proc_the_refusal_says_so() {
+    let cluster = Cluster::start(1).unwrap();
+    let refused = cluster.spawn_on(1, || {
+        let mut group = join("no proc");
+        keep_shared_memory_alone();
+        let refused = group.zero_copy(1000).map(drop);
+        group.send(b"plain").unwrap();
+        assert_eq!(payloads(&mut group, 1), [b"plain"]);
+        refused
+    });
+    if let Err(refused) = refused.join().unwrap() {
+        assert!(refused.to_string().contains("in /dev/shm: /proc/self/maps cannot be read"), "{refused}");
+    }
 }
 
 #[test]

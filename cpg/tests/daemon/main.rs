@@ -15,6 +15,7 @@ mod facts_a_tables;
 mod facts_a_threads;
 mod facts_b_connecting;
 mod facts_b_daemon;
+mod facts_b_descriptors;
 mod facts_b_groups;
 mod facts_b_lost;
 mod facts_b_membership;

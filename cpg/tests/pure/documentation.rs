@@ -214,6 +214,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
         Error::TimedOut { waiting_for: "the own join to be delivered" },
         Error::Io { call: "starting a thread to wait for the daemon", source: os(libc::EAGAIN) },
         Error::Io { call: "eventfd", source: os(libc::EMFILE) },
+        Error::Io { call: "poll", source: os(libc::EINVAL) },
     ];
     let page = page();
     let missing: Vec<_> =
