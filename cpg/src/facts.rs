@@ -59,7 +59,7 @@
 //! the call, and programs that they start can get a file of a connection. And another process can fill `/dev/shm` between the
 //! test of it and the call, which ends this one with an assertion or SIGBUS: use plain messages where that can be.
 //!
-//! What such a thread gets is a copy of the process's table, of which it closes all but what it needs. That takes about 2 microseconds
+//! What such a thread gets is a copy of the process's table, of which it closes all but what it needs. That takes 0.1 to 2.4 microseconds
 //! for each descriptor that the process has open below the lowest free number, while other threads that connect or close wait. And
 //! closing even a copy of a descriptor has the kernel flush a file on FUSE or NFS: connecting, a zero-copy buffer and a message
 //! above the atomic size then wait for that server, and an error of writing that the program would get from its own `close` can be
