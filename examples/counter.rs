@@ -16,7 +16,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use cpg::{Ended, Event, GroupName, Limits, Member, Receiver, Reconnect, Sender, Session, Waker};
 use program::End;
@@ -27,9 +26,6 @@ Joins GROUP, and adds the numbers that are the lines of standard input to what i
 that changes and 'members N' for each view. When corosync ends, waits for it to come back. Leaves when the input has
 ended and all have what was counted.
 ";
-
-/// The pause before the last sum is sent again, when corosync has ended meanwhile.
-const PAUSE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     program::main("counter", HELP, |mut arguments| {
@@ -80,7 +76,7 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
         if !error.is_connection_lost() {
             return Err(error.into());
         }
-        thread::sleep(PAUSE);
+        sender.wait_joined()?;
     }
     Ok(())
 }
