@@ -11,28 +11,29 @@ use crate::session::queue::Full;
 use crate::session::sent::Sent;
 use crate::session::state::{Locked, STALL, Stage, State};
 
+/// A message that is not long, in parts that have a length together.
+#[derive(Debug, Clone, Copy)]
+struct Message<'m> {
+    slices: &'m [IoSlice<'m>],
+    len: usize,
+}
+
 impl Outbox {
     /// Queues a message that is not long, and sends what may be sent.
     #[inline]
     pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: SendNow<'_>) -> Result<Sent> {
-        self.push_to(&mut *self.lock()?, slices, len, send)
+        self.push_to(&mut *self.lock()?, Message { slices, len }, send)
     }
 
     #[inline]
-    fn push_to(
-        &self,
-        state: &mut State,
-        slices: &[IoSlice<'_>],
-        len: usize,
-        send: SendNow<'_>,
-    ) -> Result<Sent> {
+    fn push_to(&self, state: &mut State, message: Message<'_>, send: SendNow<'_>) -> Result<Sent> {
         if let Some(error) = state.refusal() {
             return Err(error);
         }
         if state.stage == Stage::Unheard {
-            return self.push_unheard(state, slices, len, send);
+            return self.push_unheard(state, message, send);
         }
-        let Ok(number) = state.queue.push(slices, len) else {
+        let Ok(number) = state.queue.push(message.slices, message.len) else {
             if state.is_stalled() {
                 state.last_arrival = Instant::now();
                 self.send_front(state, send);
@@ -42,24 +43,18 @@ impl Outbox {
         // What flow control has refused is tried again when its time has come.
         if state.queue.is_open() && state.retry.is_none() {
             self.flush(state, send);
-            state.accepted(number, len)?;
+            state.accepted(number, message.len)?;
         }
         Ok(state.queue.token(number))
     }
 
     /// Without a receiver nothing clocks the queue, so that a message goes out at once or not at all.
-    fn push_unheard(
-        &self,
-        state: &mut State,
-        slices: &[IoSlice<'_>],
-        len: usize,
-        send: SendNow<'_>,
-    ) -> Result<Sent> {
+    fn push_unheard(&self, state: &mut State, message: Message<'_>, send: SendNow<'_>) -> Result<Sent> {
         self.flush(state, send);
         if !state.queue.is_waiting() {
-            let number = state.queue.push(slices, len).map_err(|Full| Error::QueueFull)?;
+            let number = state.queue.push(message.slices, message.len).map_err(|Full| Error::QueueFull)?;
             self.flush(state, send);
-            state.accepted(number, len)?;
+            state.accepted(number, message.len)?;
             if !state.queue.withdraw(number) {
                 return Ok(state.queue.token(number));
             }
@@ -77,24 +72,18 @@ impl Outbox {
         send: SendNow<'_>,
     ) -> Result<Sent> {
         match self.push(slices, len, send) {
-            Err(error) if error.is_retryable() => self.push_later(slices, len, deadline, send),
+            Err(error) if error.is_retryable() => self.push_later(Message { slices, len }, deadline, send),
             result => result,
         }
     }
 
     /// As [`push`](Self::push), when there is space.
     #[cold]
-    fn push_later(
-        &self,
-        slices: &[IoSlice<'_>],
-        len: usize,
-        deadline: Option<Instant>,
-        send: SendNow<'_>,
-    ) -> Result<Sent> {
+    fn push_later(&self, message: Message<'_>, deadline: Option<Instant>, send: SendNow<'_>) -> Result<Sent> {
         let mut state = self.lock()?;
         let mut pause = PAUSES.first;
         loop {
-            let error = match self.push_to(&mut state, slices, len, send) {
+            let error = match self.push_to(&mut state, message, send) {
                 Err(error) if error.is_retryable() => error,
                 result => return result,
             };
@@ -134,7 +123,7 @@ impl Outbox {
         len: usize,
         send: SendNow<'_>,
     ) -> Poll<Result<Sent>> {
-        self.poll_space(cx, task, |state| match self.push_to(state, slices, len, send) {
+        self.poll_space(cx, task, |state| match self.push_to(state, Message { slices, len }, send) {
             Err(Error::QueueFull) => None,
             result => Some(result),
         })
