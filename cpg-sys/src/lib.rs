@@ -1,39 +1,40 @@
 //! Raw declarations of libcpg, the closed process groups of the [corosync] cluster engine.
 //!
-//! Every function, type and constant of `corosync/cpg.h` is here under its C name, and of
-//! `corosync/corotypes.h` the two enumerations that they use. Nothing is made safe: programs want the crate
-//! [`corosync-cpg`], which is built on this one, and other bindings may want these. What the functions do
-//! beyond their manual pages stands at each; a table of it, with what a safe binding can do about it, is the
-//! page [`facts`] of that crate. The C library's own manual is in `cpg_overview(3)` and in
-//! `cpg_model_initialize(3)` and its neighbours.
+//! This crate has every function, type and constant of `corosync/cpg.h` under its C name, and the two
+//! enumerations of `corosync/corotypes.h` that they use. Nothing is made safe. Programs should use the crate
+//! [`corosync-cpg`], which is built on this one; this crate is for other bindings.
+//!
+//! The documentation of each function has the behaviour that its manual page does not mention. The page
+//! [`facts`] of `corosync-cpg` has a table of this behaviour, with the precautions of a safe binding. The C
+//! library's own manual is in `cpg_overview(3)`, in `cpg_model_initialize(3)` and in its neighbours.
 //!
 //! * C enumerations are integers with constants: the daemon may send values that a header does not know.
 //! * Callbacks are `Option<unsafe extern "C" fn(…)>`, where `None` is C's `NULL`.
 //! * `iovec` is [`libc::iovec`].
-//! * `cs_strerror` is not here, because it is in another library, `libcorosync_common`.
+//! * `cs_strerror` is missing, because it is in another library, `libcorosync_common`.
 //!
-//! # What must not run at once
+//! # Calls that must not run at the same time
 //!
-//! libcpg is thread-safe in parts only. Whoever calls it sees to it that
+//! Only parts of libcpg are thread-safe. Its callers have to make sure of this:
 //!
-//! * **in the whole process** one thread at a time is in [`cpg_initialize`], [`cpg_model_initialize`],
-//!   [`cpg_finalize`], [`cpg_iteration_initialize`] or [`cpg_iteration_finalize`], also of different handles.
-//!   [`Tables`] is the lock for that, which all bindings in a program share; it counts handles and iterations
-//!   too, as libcpg's tables move with the 48th of each;
-//! * **in the whole process** one thread at a time is in [`cpg_zcb_alloc`], up to libcpg 3.1.10;
-//! * **for each handle** one thread at a time makes requests, which are all other functions that wait for the
-//!   daemon, or sends;
-//! * **for each handle** one thread at a time is in [`cpg_dispatch`], which may be another one than that
-//!   which makes requests, and no callback calls it;
-//! * a forked child leaves the handles of its parent alone.
+//! * **In the whole process** only one thread at a time is in [`cpg_initialize`], [`cpg_model_initialize`],
+//!   [`cpg_finalize`], [`cpg_iteration_initialize`] or [`cpg_iteration_finalize`], even with different handles.
+//!   [`Tables`] is the lock for these calls, which all bindings in a program share. It also counts handles and
+//!   iterations, because libcpg's tables move with the 48th of each.
+//! * **In the whole process** only one thread at a time is in [`cpg_zcb_alloc`], up to libcpg 3.1.10.
+//! * **For each handle** only one thread at a time sends or makes requests. Requests are all other functions
+//!   that wait for the daemon.
+//! * **For each handle** only one thread at a time is in [`cpg_dispatch`], and no callback calls it. This may be
+//!   another thread than the one that makes requests.
+//! * A forked child does not use the handles of its parent.
 //!
-//! [`cpg_fd_get`], [`cpg_max_atomic_msgsize_get`], [`cpg_context_get`] and [`cpg_flow_control_state_get`] ask
-//! nobody, and may be called at any time before [`cpg_finalize`].
+//! [`cpg_fd_get`], [`cpg_max_atomic_msgsize_get`], [`cpg_context_get`] and [`cpg_flow_control_state_get`] make
+//! no request, and may be called at any time before [`cpg_finalize`].
 //!
 //! # A program
 //!
-//! It joins a group, sends a message, and dispatches until the message has come back. The callback gets
-//! nothing but the handle, and finds the program's state by the context pointer of the handle.
+//! This program joins a group, sends a message, and dispatches until the message has come back. The callback
+//! gets only the handle, and finds the program's state through the context pointer of the handle.
 //!
 //! ```no_run
 //! use std::cell::RefCell;
@@ -42,10 +43,10 @@
 //!
 //! use cpg_sys::*;
 //!
-//! /// The messages that were delivered. Callbacks and program share it by reference, so it is a cell.
+//! /// The messages that were delivered. Callbacks and program share them by reference, so this is a cell.
 //! type Messages = RefCell<Vec<Vec<u8>>>;
 //!
-//! /// A `cpg_deliver_fn_t`. What it does must not panic, which would abort the process.
+//! /// A `cpg_deliver_fn_t`. It must not panic, because a panic here aborts the process.
 //! unsafe extern "C" fn deliver(
 //!     handle: cpg_handle_t,
 //!     _group: *const cpg_name,
@@ -55,7 +56,7 @@
 //!     msg_len: usize,
 //! ) {
 //!     let mut context = ptr::null_mut();
-//!     // SAFETY: the handle is open, as libcpg is dispatching it, and there is room for one pointer.
+//!     // SAFETY: the handle is open, since libcpg is dispatching it, and there is room for one pointer.
 //!     let error = unsafe { cpg_context_get(handle, &raw mut context) };
 //!     if error != CS_OK {
 //!         return;
@@ -67,7 +68,7 @@
 //!     messages.borrow_mut().push(message.to_vec());
 //! }
 //!
-//! /// A `cpg_confchg_fn_t` that is not interested.
+//! /// A `cpg_confchg_fn_t` that ignores views.
 //! unsafe extern "C" fn confchg(
 //!     _handle: cpg_handle_t,
 //!     _group: *const cpg_name,
@@ -80,9 +81,9 @@
 //! ) {
 //! }
 //!
-//! /// An open handle, and a borrow of what its context points to.
+//! /// An open handle, and a borrow of the value that its context points to.
 //! ///
-//! /// The reference to a cell makes it neither `Send` nor `Sync`: one thread makes requests and dispatches.
+//! /// The reference to a cell makes this type neither `Send` nor `Sync`: one thread makes requests and dispatches.
 //! struct Connection<'a> {
 //!     handle: cpg_handle_t,
 //!     messages: &'a Messages,
@@ -113,7 +114,7 @@
 //!         Ok(Self { handle, messages })
 //!     }
 //!
-//!     /// Joins: once, as a handle is good for one membership.
+//!     /// Joins the group. Call it only once: a handle supports only one membership.
 //!     fn join(&self, group: &cpg_name) -> Result<(), cs_error_t> {
 //!         // SAFETY: the handle is open, and libcpg reads one name.
 //!         check(unsafe { cpg_join(self.handle, group) })
@@ -125,10 +126,10 @@
 //!         check(unsafe { cpg_mcast_joined(self.handle, CPG_TYPE_AGREED, &raw const slice, 1) })
 //!     }
 //!
-//!     /// Waits for an event. `&mut`, so that no callback can come here with a reference of its own.
+//!     /// Waits for an event. It takes `&mut`, so that no callback can call it with another reference.
 //!     fn dispatch(&mut self) -> Result<(), cs_error_t> {
 //!         // SAFETY: the handle is open, and the callbacks find the `Messages` that are borrowed here. The
-//!         // stack is that of the main thread, which is larger than the 1.1 MiB that libcpg takes of it.
+//!         // stack is that of the main thread, which is larger than the 1.1 MiB that libcpg needs.
 //!         check(unsafe { cpg_dispatch(self.handle, CS_DISPATCH_ONE) })
 //!     }
 //! }
@@ -138,7 +139,7 @@
 //!         let mut tables = Tables::lock(None).expect("a wait without a deadline ends with the lock");
 //!         // SAFETY: nothing uses the handle after this, no dispatch is under way, and the lock is held.
 //!         unsafe { cpg_finalize(self.handle) };
-//!         // SAFETY: one handle has ended, whatever libcpg says.
+//!         // SAFETY: one handle has ended, whatever libcpg returned.
 //!         unsafe { tables.count(-1, 0) };
 //!     }
 //! }
@@ -152,7 +153,7 @@
 //!     let messages = Messages::default();
 //!     let mut connection = Connection::open(&messages)?;
 //!     connection.join(&group)?;
-//!     // CS_ERR_TRY_AGAIN would be flow control: dispatch, and send again.
+//!     // CS_ERR_TRY_AGAIN would mean flow control: dispatch, and send again.
 //!     connection.send(b"+5 alice")?;
 //!     while connection.messages.borrow().is_empty() {
 //!         connection.dispatch()?;
@@ -163,42 +164,45 @@
 //! }
 //! ```
 //!
-//! # Where libcpg is found
+//! # The search for libcpg
 //!
-//! The build links to the system's libcpg, [`MINIMUM_VERSION`] or newer, and looks for it in this order:
+//! The build links to the system's libcpg, [`MINIMUM_VERSION`] or newer. It searches in this order:
 //!
-//! 1. With `DOCS_RS` set it looks for nothing and links to nothing.
-//! 2. `CPG_LIB_DIR`, the directory of `libcpg.so`, and `CPG_INCLUDE_DIR`, the one that has `corosync/cpg.h`
-//!    in it: both or neither. With the target before the name they count for that target alone, and more:
-//!    `X86_64_UNKNOWN_LINUX_GNU_CPG_LIB_DIR`.
+//! 1. If `DOCS_RS` is set, it searches for nothing and links to nothing.
+//! 2. `CPG_LIB_DIR`, the directory of `libcpg.so`, and `CPG_INCLUDE_DIR`, the directory that has
+//!    `corosync/cpg.h` in it. Set both or neither. With the target before the name, as in
+//!    `X86_64_UNKNOWN_LINUX_GNU_CPG_LIB_DIR`, they apply only to that target, and take precedence.
 //! 3. `pkg-config libcpg`, with all variables of the [`pkg-config`] crate, such as `PKG_CONFIG_PATH` and, for
 //!    cross builds, `PKG_CONFIG_ALLOW_CROSS` and `PKG_CONFIG_SYSROOT_DIR`.
-//! 4. The same, where `libqb.pc` is missing: `libcpg.pc` requires it, linking does not.
+//! 4. The same without `libqb.pc`, if that file is missing: `libcpg.pc` requires it, but linking does not.
 //!
-//! Where nothing is found, the error lists what was tried, and what to install or to set.
+//! If nothing is found, the error lists the places that were tried, the packages to install, and the variables
+//! to set.
 //!
-//! libcpg is a shared library, so programs must be dynamic. For musl Rust makes static ones unless it is told
-//! otherwise: the build stops there, and says to set `RUSTFLAGS="-C target-feature=-crt-static"`. Program and
-//! daemon share structures in memory: both must be for one word size and one C library, and nothing at build
-//! time can tell.
+//! libcpg is a shared library, so programs must be dynamic. By default Rust makes static programs for musl. The
+//! build stops in that case, and says to set `RUSTFLAGS="-C target-feature=-crt-static"`. Program and daemon share
+//! structures in memory, so both must have the same word size and the same C library. The build cannot check
+//! this.
 //!
 //! # The feature `bindgen`
 //!
-//! With the feature, which is on by default, the declarations are generated from the header that was found.
-//! That takes libclang, which `LIBCLANG_PATH` helps to find; `BINDGEN_EXTRA_CLANG_ARGS` is handed on to it.
+//! With this feature, which is on by default, the declarations are generated from the header that was found.
+//! This needs libclang. `LIBCLANG_PATH` helps to find libclang, and `BINDGEN_EXTRA_CLANG_ARGS` is passed on to it.
 //!
-//! Without the feature they come from a file in this crate. That takes neither libclang nor the header, and a
-//! build takes one second instead of fifteen: for distributions, cross builds and documentation. The two are
-//! the same for every libcpg since [`MINIMUM_VERSION`] and on every architecture, and a test fails where they
-//! are not. The documentation is this crate's own, and put before either.
+//! Without the feature the declarations come from a file in this crate. This needs neither libclang nor the
+//! header, and a build takes one second instead of fifteen. It is meant for distributions, cross builds and
+//! documentation.
+//!
+//! The generated and the committed declarations are the same, for every libcpg since [`MINIMUM_VERSION`] and on every
+//! architecture; a test fails where they are not. This crate has its own documentation for both.
 //!
 //! # For build scripts of dependents
 //!
-//! A crate that depends on this one directly can read in its build script
+//! The build script of a crate that depends directly on this crate can read these variables:
 //!
-//! * `DEP_CPG_INCLUDE`, the directory that has `corosync/cpg.h` in it, where there is one;
-//! * `DEP_CPG_VERSION`, the version of the libcpg that is linked to. With `CPG_LIB_DIR` it is there only if
-//!   that directory has a `pkgconfig/libcpg.pc` in it.
+//! * `DEP_CPG_INCLUDE`: the directory that has `corosync/cpg.h` in it, if there is one.
+//! * `DEP_CPG_VERSION`: the version of the linked libcpg. With `CPG_LIB_DIR` it is set only if that directory
+//!   has a `pkgconfig/libcpg.pc` in it.
 //!
 //! [corosync]: https://corosync.github.io/corosync/
 //! [`corosync-cpg`]: https://docs.rs/corosync-cpg
@@ -213,10 +217,10 @@ mod turn;
 pub use tables::{LockError, Tables, TablesGuard};
 pub use turn::{InTurn, Turn};
 
-/// The oldest libcpg that this crate can be built with.
+/// The oldest version of libcpg with which this crate can be built.
 pub const MINIMUM_VERSION: &str = env!("CPG_SYS_MINIMUM_VERSION");
 
-// The C library's names, bindgen's style.
+// Names of the C library, in the style of bindgen.
 #[allow(
     non_camel_case_types,
     non_snake_case,
@@ -228,7 +232,7 @@ pub const MINIMUM_VERSION: &str = env!("CPG_SYS_MINIMUM_VERSION");
 mod bindings {
     use libc::iovec;
 
-    // Those of bindings.rs or of the installed header, with the documentation of declarations.md.
+    // The declarations of bindings.rs or of the installed header, with the documentation of declarations.md.
     include!(concat!(env!("OUT_DIR"), "/declarations.rs"));
 }
 

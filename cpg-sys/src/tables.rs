@@ -1,4 +1,4 @@
-//! The lock on libcpg's tables of handles, and the count of what they hold.
+//! The lock on libcpg's tables of handles and iterations, and the number of entries in them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use crate::turn::{InTurn, Turn};
 
-/// The entries of libcpg's tables that this process has in use, and the one lock of the process on these tables.
+/// The lock of this process on libcpg's tables, with the number of entries that the process has in use.
 ///
 /// libqb's tables are not thread-safe: `cpg_initialize`, `cpg_model_initialize`, `cpg_finalize`,
 /// `cpg_iteration_initialize` and `cpg_iteration_finalize` of *different* handles must not run at once in one process.
 /// Two threads that connect can otherwise get the same entry, or each other's context (`hdb.c`). Each table has room for
 /// 48 entries and moves as the 48th is taken, while other threads read it without a lock (`array.c`).
 ///
-/// The lock is here, and not in a crate above, because everything in a program that makes handles must share it, and
-/// [`links`](https://doc.rust-lang.org/cargo/reference/build-scripts.html#the-links-manifest-key) lets a program have
-/// this crate once. Hold it for the length of one such call, and count what the call has made or ended:
+/// All code in a program that makes handles must share this lock. So it is in this crate, which a program can have only once
+/// (because of [`links`](https://doc.rust-lang.org/cargo/reference/build-scripts.html#the-links-manifest-key)). Hold the lock for
+/// one such call, and count the entries that the call has made or ended:
 ///
 /// ```no_run
 /// use cpg_sys::{CS_OK, Tables};
@@ -34,12 +34,12 @@ use crate::turn::{InTurn, Turn};
 /// }
 /// ```
 ///
-/// Threads get it in the order in which they ask. A child that is forked while another thread holds the lock does not get it, and is
-/// told so: that thread may have been in the middle of a change of the tables, which the child has a copy of.
+/// Threads get the lock in the order in which they ask. A child that is forked while another thread holds the lock gets
+/// [`LockError::Forked`]: that thread may have been in the middle of a change of the tables, and the child has a copy of them.
 #[derive(Debug)]
 pub struct Tables(());
 
-/// The [`Tables`], which nobody else has until this is dropped.
+/// The lock on the [`Tables`], which no other thread has until this value is dropped.
 #[derive(Debug)]
 pub struct TablesGuard {
     _in_turn: InTurn<'static>,
@@ -49,12 +49,12 @@ pub struct TablesGuard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LockError {
-    /// The deadline passed first.
+    /// The deadline passed before the lock was free.
     TimedOut,
-    /// This process was forked from another one while a thread of that one held the lock, which that thread does not give back
-    /// here. The tables may be half-changed: nothing but `exec` makes libcpg usable.
+    /// This process was forked while a thread of its parent held the lock. That thread does not exist in this process, so the lock
+    /// is never given back. The tables may be half-changed: libcpg cannot be used before the process has called `exec`.
     Forked {
-        /// The process of that thread.
+        /// The parent, to which that thread belongs.
         parent: u32,
     },
 }
@@ -79,23 +79,23 @@ static TURN: Turn = Turn::new();
 static HANDLES: AtomicUsize = AtomicUsize::new(0);
 static ITERATIONS: AtomicUsize = AtomicUsize::new(0);
 
-/// The process of the thread that has the lock; 0 if none has it.
+/// The process of the thread that has the lock; 0 if no thread has it.
 static HOLDER: AtomicU32 = AtomicU32::new(0);
 
 impl Tables {
-    /// The entries that each table can hold without moving: it moves as the 48th is taken.
+    /// The number of entries that each table can hold without moving. It moves when the 48th entry is taken.
     pub const CAPACITY: usize = 47;
 
     /// Waits for the lock, and takes it.
     ///
-    /// Whoever has it can be waiting for the daemon: a connect to a paused one does.
+    /// The wait can be long: the thread that has the lock may be waiting for the daemon, for example in a connect to a paused daemon.
     ///
     /// # Errors
-    /// The deadline passed first, or another thread held the lock when this process was forked: see [`LockError`].
+    /// [`LockError`] if the deadline passes first, or if another thread held the lock when this process was forked.
     pub fn lock(deadline: Option<Instant>) -> Result<TablesGuard, LockError> {
         let in_turn = TURN.take(deadline).ok_or(LockError::TimedOut)?;
         let process = std::process::id();
-        // Of this process the last holder has set it to 0.
+        // The last holder of this process has set it to 0.
         match HOLDER.compare_exchange(0, process, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Ok(TablesGuard { _in_turn: in_turn }),
             Err(parent) => Err(LockError::Forked { parent }),
@@ -109,15 +109,15 @@ impl TablesGuard {
         HANDLES.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of open iterations, and of those that the daemon has refused and libcpg keeps all the same.
+    /// Returns the number of open iterations. It includes those that the daemon has refused, because libcpg keeps their entries.
     pub fn iterations(&self) -> usize {
         ITERATIONS.load(Ordering::Relaxed)
     }
 
-    /// Counts the handles and iterations that were made, or with a number below zero ended, under this lock.
+    /// Counts the handles and iterations that were made under this lock. Negative numbers count those that were ended.
     ///
     /// # Safety
-    /// Others rely on the counts to keep the tables from moving: they must be those of the calls that were made.
+    /// The numbers must be those of the calls that were made: other code relies on them to keep the tables from moving.
     pub unsafe fn count(&mut self, handles: isize, iterations: isize) {
         HANDLES.store(self.handles().saturating_add_signed(handles), Ordering::Relaxed);
         ITERATIONS.store(self.iterations().saturating_add_signed(iterations), Ordering::Relaxed);

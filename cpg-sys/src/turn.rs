@@ -1,4 +1,4 @@
-//! A turn that the threads of a process take one after the other, each waiting for it until a deadline.
+//! A turn that the threads of a process take one after the other, with a deadline for the wait.
 
 use std::collections::VecDeque;
 use std::ptr;
@@ -6,10 +6,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What one thread of a process does at a time, in the order in which they ask for it.
-///
-/// The order is kept, since a thread that asks again at once would come before those that have to wake up first, again and again.
-/// A child of the process begins anew: none of the threads that have the turn or wait for it are in it.
+/// A turn, for work that only one thread of a process may do at a time.
 ///
 /// ```
 /// use std::time::Instant;
@@ -21,13 +18,17 @@ use std::time::Instant;
 /// assert!(LISTING.take(Some(Instant::now())).is_none());
 /// drop(in_turn);
 /// ```
+///
+/// Threads get the turn in the order in which they ask. Without this order a thread that asks again at once would overtake the
+/// waiting threads, which have to wake up first, again and again. In a forked child nobody has the turn or waits for it: the threads
+/// of the parent are not in the child.
 #[derive(Debug)]
 pub struct Turn {
-    /// The line of this process, or of the one that it was forked from; null before the first thread.
+    /// The line of this process, or of the process that it was forked from; null before the first thread has asked.
     line: AtomicPtr<Line>,
 }
 
-/// The threads of one process.
+/// The threads of one process, in line for the turn.
 #[derive(Debug)]
 struct Line {
     process: u32,
@@ -37,13 +38,13 @@ struct Line {
 
 #[derive(Debug)]
 struct Threads {
-    /// The number of the thread that has the turn, and then of those that wait for it.
+    /// The number of the thread that has the turn, then the numbers of the threads that wait.
     numbers: VecDeque<u64>,
     /// The number of the next thread that asks.
     next: u64,
 }
 
-/// The time for which a thread has the turn, after that for which it waits: it leaves the line when this goes.
+/// The turn of a thread, or its place in line while it waits. The thread leaves the line when this value is dropped.
 #[derive(Debug)]
 pub struct InTurn<'t> {
     line: &'t Line,
@@ -56,7 +57,7 @@ impl Turn {
         Self { line: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Waits for the turn; `None` if the deadline passed first.
+    /// Waits for the turn, and takes it. Returns `None` if the deadline passes first.
     pub fn take(&self, deadline: Option<Instant>) -> Option<InTurn<'_>> {
         let line = self.line();
         let mut threads = line.threads();
@@ -81,7 +82,7 @@ impl Turn {
         Some(in_line)
     }
 
-    /// Returns the line of this process. That of a parent is left alone: one of its threads may have had the lock at the fork.
+    /// Returns the line of this process. Never locks the line of a parent, whose lock a thread may have held at the fork.
     fn line(&self) -> &Line {
         let process = std::process::id();
         let mut line = self.line.load(Ordering::Acquire);
@@ -91,7 +92,7 @@ impl Turn {
                 return line;
             }
             let new = Box::into_raw(Box::new(Line::of(process)));
-            // Of threads that come at once the first one's line is taken.
+            // If several threads come at the same time, the line of the first is used.
             line = match self.line.compare_exchange(line, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => new,
                 Err(other) => {
@@ -126,7 +127,7 @@ impl Line {
         Self { process, threads: Mutex::new(threads), moved: Condvar::new() }
     }
 
-    /// Held for a moment only, so that waiting for it needs no deadline.
+    /// Locks the threads. The lock is held only for a moment, so waiting for it needs no deadline.
     fn threads(&self) -> MutexGuard<'_, Threads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
