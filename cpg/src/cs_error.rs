@@ -1,14 +1,11 @@
-//! `cs_error_t`.
+//! The codes of `cs_error_t`.
 
 use std::fmt;
 use std::io::ErrorKind;
 
 macro_rules! codes {
     ($(#[$alias:meta] $variant:ident = $constant:ident, $text:literal, $kind:ident;)*) => {
-        /// The codes of `cs_error_t`, by the names that C has for them.
-        ///
-        /// A code without a name keeps its number as [`Unknown`](Self::Unknown). `Display` gives the C name and what
-        /// it means (libcpg has no function for it: `cs_strerror` is in another library).
+        /// A code of `cs_error_t`, under the name that C has for it.
         ///
         /// ```
         /// use cpg::CsError;
@@ -18,6 +15,9 @@ macro_rules! codes {
         /// assert_eq!(code.to_string(), "CS_ERR_TRY_AGAIN: resource temporarily unavailable");
         /// assert_eq!(CsError::from(77).name(), None);
         /// ```
+        ///
+        /// A code without a name keeps its number, as [`Unknown`](Self::Unknown). `Display` prints the C name and its meaning. (libcpg
+        /// has no function for that: `cs_strerror` is in another library.)
         #[doc(alias = "cs_error_t")]
         #[doc(alias = "cs_strerror")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +28,7 @@ macro_rules! codes {
                 #[$alias]
                 $variant,
             )*
-            /// A code that `corosync/corotypes.h` did not have when this was written, or `CS_OK`.
+            /// `CS_OK`, or a code that `corosync/corotypes.h` did not have when this was written.
             Unknown(u32),
         }
 
@@ -40,7 +40,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The name that C gives it, if it has one.
+            /// Returns the name of the code in C, if it has one.
             pub const fn name(self) -> Option<&'static str> {
                 match self {
                     $(Self::$variant => Some(stringify!($constant)),)*
@@ -63,7 +63,7 @@ macro_rules! codes {
             }
         }
 
-        /// The number that C gives the error.
+        /// Returns the number of the error in C.
         impl From<CsError> for u32 {
             fn from(error: CsError) -> Self {
                 match error {
@@ -75,7 +75,7 @@ macro_rules! codes {
     };
 }
 
-/// The error that C gives this number.
+/// Returns the error with this number in C.
 impl From<u32> for CsError {
     fn from(code: u32) -> Self {
         Self::from_code(code)
@@ -143,7 +143,7 @@ codes! {
     Security = CS_ERR_SECURITY, "a security error", PermissionDenied;
 }
 
-/// `CS_ERR_ACCESS: permission denied`, or `code 77: …` for one without a name.
+/// Prints `CS_ERR_ACCESS: permission denied`, or `code 77: …` for a code without a name.
 impl fmt::Display for CsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {

@@ -1,4 +1,4 @@
-//! Errors: what can go wrong, and what to do about it.
+//! Errors, with the failed call and the remedy.
 
 use std::fmt;
 use std::io;
@@ -11,16 +11,11 @@ use crate::outlook::Outlook;
 use crate::remedy;
 use crate::system_error::SystemError;
 
-/// The result of everything in this crate that can fail.
+/// The result of every call of this crate that can fail.
 #[doc(alias = "CS_OK")]
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of libcpg, with the function that gave it, or a call that this crate refused to make.
-///
-/// Programs branch on [`is_retryable`](Self::is_retryable) and
-/// [`is_connection_lost`](Self::is_connection_lost); people read the text, which ends with the remedy
-/// where there is one. `Debug` prints the same text, so that a `main` that returns an error, `unwrap` and
-/// `expect` show the remedy too.
+/// An error of libcpg with the function that returned it, or a refusal of this crate to make a call.
 ///
 /// ```no_run
 /// use cpg::{CsError, Error, Group};
@@ -35,6 +30,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// Programs branch on [`is_retryable`](Self::is_retryable) and [`is_connection_lost`](Self::is_connection_lost). People read
+/// the text, which ends with the remedy if there is one. `Debug` prints the same text, so `unwrap`, `expect` and a `main` that
+/// returns an error show the remedy too.
 #[derive(Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -49,11 +48,11 @@ pub enum Error {
 
     /// The handle was made by the parent of this process.
     ///
-    /// A child shares the connection of its parent: whatever it sends or ends there is the parent's
-    /// (A7). Connect anew in the child.
+    /// A forked child shares the connection of its parent: a message that it sends there comes from the parent, and a membership that
+    /// it ends is the parent's ([A7](crate::facts#a7)). Connect anew in the child.
     ///
-    /// Not if another thread of the parent was connecting or closing when it forked, as that of a session that
-    /// [searches](crate::Reconnect) for its daemon does at any time: see [`ForkedWhileConnecting`](Self::ForkedWhileConnecting).
+    /// A child cannot connect if another thread of the parent was connecting or closing at the moment of the fork. A session that is
+    /// [coming back](crate::Reconnect) has such a thread at any time: see [`ForkedWhileConnecting`](Self::ForkedWhileConnecting).
     #[error(
         "this handle belongs to process {owner}, and a child of it may not use it: connect anew after the fork"
     )]
@@ -62,9 +61,9 @@ pub enum Error {
         owner: u32,
     },
 
-    /// Another thread was in the middle of connecting, or of closing a handle, when this process was forked from its parent.
+    /// A thread of the parent was in the middle of connecting, or of closing a handle, when this process was forked.
     ///
-    /// This process has a copy of libqb's tables that may be half-changed, and of a lock that nobody gives back (A7, A12): it
+    /// This process has a copy of libqb's tables that may be half-changed, and a copy of a lock that nobody gives back ([A7](crate::facts#a7), [A12](crate::facts#a12)). It
     /// cannot connect before it has called `exec`.
     #[error(
         "cannot connect to corosync: a thread of process {parent} was connecting or closing a connection when this process was \
@@ -77,9 +76,9 @@ pub enum Error {
 
     /// The thread has too little stack left for `cpg_dispatch`.
     ///
-    /// That function needs more than a mebibyte of stack and writes past the guard page of a thread that
-    /// has less (A1). Give the thread more with [`std::thread::Builder::stack_size`]; that of a main thread is what `ulimit -s`
-    /// says at that moment (A18).
+    /// That function needs more than a mebibyte of stack, and writes past the guard page of a thread that has less
+    /// ([A1](crate::facts#a1)). Give the thread more with [`std::thread::Builder::stack_size`]. A main thread has as much as
+    /// `ulimit -s` says at that moment ([A18](crate::facts#a18)).
     #[error(
         "cpg_dispatch needs {needed} bytes of stack and this thread has {remaining} left: start it with \
          std::thread::Builder::stack_size(2 << 20) or more, or raise ulimit -s for a main thread"
@@ -87,26 +86,30 @@ pub enum Error {
     StackTooSmall {
         /// Bytes that a dispatch needs.
         needed: usize,
-        /// Bytes that the thread has left; 0 if it runs on a stack that is not its own, or below a limit that was lowered.
+        /// Bytes that the thread has left. 0 if the thread runs on another stack than its own, or if it is already below a limit
+        /// that was lowered.
         remaining: usize,
     },
 
-    /// As many handles are open as libcpg's table holds without moving.
+    /// The process has as many open handles as libcpg's table holds without moving.
     ///
-    /// The next one would move the table while other threads may read it (A13). A list of groups or processes is read on a
-    /// handle of its own, and so needs one more; a daemon that is killed while it is read keeps that one for good (A19).
-    /// `ConnectOptions::more_handles` lifts the limit for programs that keep their other threads out of libcpg.
+    /// The next handle would move the table while other threads may read it ([A13](crate::facts#a13)). Reading a list of groups or
+    /// processes takes one more handle. If the daemon is killed while a list is read, that handle is never given back
+    /// ([A19](crate::facts#a19)). `ConnectOptions::more_handles` lifts the limit for programs that keep their other threads out of
+    /// libcpg.
     #[error(
         "{open} handles are open or were lost with their daemon, and libcpg's table moves under other threads with the next, also \
          with that of a list of groups, processes or members: close one first"
     )]
     TooManyHandles {
-        /// Handles that this process has open, and those that were lost.
+        /// Handles that this process has open, and those that were lost with their daemon.
         open: usize,
     },
 
-    /// A list of groups, processes or members could not be read: the connection of its own that this takes (A19) could not be made,
-    /// or was lost. The connection that was asked stands.
+    /// A list of groups, processes or members could not be read.
+    ///
+    /// Each list is read on a separate connection ([A19](crate::facts#a19)). That connection could not be made, or was lost. The
+    /// connection of the handle that was asked still works.
     #[error("a list is read on a connection of its own, and that failed: {0}")]
     NoList(#[source] Box<Error>),
 
@@ -116,89 +119,91 @@ pub enum Error {
 
     /// The group has more members than libcpg has room for.
     ///
-    /// `cpg_dispatch` copies member lists into arrays of 128 (`CPG_MEMBERS_MAX`) and writes past their
-    /// ends when there are more (A8). Joining such a group is refused; a group that grows past the limit
-    /// later is not dispatched any more, and the handle is of no further use.
+    /// `cpg_dispatch` copies member lists into arrays of 128 (`CPG_MEMBERS_MAX`), and writes past the end of these arrays when there are
+    /// more members ([A8](crate::facts#a8)). This crate refuses to join such a group. A group that grows past the limit later is not
+    /// dispatched any more, and its handle is of no further use.
     #[doc(alias = "CPG_MEMBERS_MAX")]
     #[error(
         "the group has {members} members, and cpg_dispatch has room for {limit}: join or stay with fewer"
     )]
     GroupTooLarge {
-        /// Members of the group, as far as they were counted.
+        /// Members of the group, as far as this crate has counted them.
         members: usize,
-        /// The most that libcpg can handle.
+        /// The highest number of members that libcpg can handle.
         limit: usize,
     },
 
-    /// The message is longer than any that can be sent.
+    /// The message is too long to be sent.
     #[error("a message of {len} bytes is too long: {limit} is the most{}", if *limit < i32::MAX as usize { " for a zero-copy buffer" } else { "" })]
     MessageTooLong {
         /// Bytes in the message.
         len: usize,
-        /// The most that can be sent this way.
+        /// The highest number of bytes that can be sent this way.
         limit: usize,
     },
 
-    /// There are too few file descriptors left for a connection.
+    /// Too few file descriptors are left for a connection.
     ///
-    /// libqb closes descriptor 0 when it gets none (A14), so they are tried first.
+    /// libqb closes descriptor 0 when it gets no descriptor ([A14](crate::facts#a14)). This crate therefore tries first whether there are
+    /// enough.
     #[error("too few file descriptors are left to connect: {0}")]
     NoDescriptors(#[source] SystemError),
 
-    /// The process that listens as corosync is another user's (B19): neither root's nor that of this process's effective user.
+    /// The process that listens as corosync belongs neither to root nor to the effective user of this process
+    /// ([B19](crate::facts#b19)).
     ///
-    /// Any user can listen at corosync's socket while no daemon does, and a client would take it for the daemon.
-    /// [`ConnectOptions::allow_daemon_uid`](crate::ConnectOptions::allow_daemon_uid) names a user who may.
+    /// While no daemon listens at corosync's socket, any user can, and clients would take that user's process for the daemon.
+    /// [`ConnectOptions::allow_daemon_uid`](crate::ConnectOptions::allow_daemon_uid) accepts one more user.
     #[error("{}", remedy::untrusted(*uid, *is_overflow))]
     UntrustedDaemon {
-        /// The user, by the number that this process's user namespace has for it.
+        /// The number of the user in the user namespace of this process.
         uid: u32,
-        /// True if the number stands for every user without a number in this process's user namespace
-        /// (`user_namespaces(7)`): who it is cannot be told from here.
+        /// True if the number stands for every user without a number in the user namespace of this process
+        /// (`user_namespaces(7)`). This process then cannot tell which user it is.
         is_overflow: bool,
     },
 
-    /// The daemon serves its clients through datagram sockets: `qb_ipc_type: socket` in its configuration (B18).
+    /// The daemon serves its clients through datagram sockets: `qb_ipc_type: socket` in its configuration ([B18](crate::facts#b18)).
     ///
-    /// libcpg then loses messages, delivers others with memory that nobody has written, and does not notice the daemon's death.
+    /// libcpg then loses messages, delivers others with uninitialised memory in them, and does not notice the daemon's death.
     #[error(
         "cannot connect to corosync: it has qb_ipc_type: socket in its configuration, with which libcpg loses and alters \
-         messages; take that line out of the section system of corosync.conf and restart corosync"
+         messages; remove that line from the section system of corosync.conf and restart corosync"
     )]
     DatagramIpc,
 
-    /// No memory can be shared with the daemon for a zero-copy buffer.
+    /// There is no memory to share with the daemon for a zero-copy buffer, or no descriptor for its file.
     ///
-    /// libcpg and the daemon end the process with an assertion where they run out of it, so it is tried
-    /// first (A15). The same goes for the descriptor of its file. With libcpg up to 3.1.10 it takes `/proc` too, which alone tells
-    /// that the daemon has taken a buffer (B27).
+    /// Without either, libcpg and the daemon end the process with an assertion ([A15](crate::facts#a15)). This crate therefore tries
+    /// both first. With libcpg up to 3.1.10 a buffer also needs `/proc`, which is the only way to see that the daemon has accepted
+    /// the buffer ([B27](crate::facts#b27)).
     #[error("no zero-copy buffer of {len} bytes in /dev/shm: {source}")]
     NoSharedMemory {
         /// Bytes asked for.
         len: usize,
-        /// The error of trying it.
+        /// The error of the trial.
         source: SystemError,
     },
 
-    /// The group has been left, or a leave is under way: a handler that sees the rest of its events cannot send any more, nor
-    /// can the senders of a session.
+    /// The group has been left, or a leave is under way.
     ///
-    /// libcpg would answer `CS_OK` and the message would be gone (B1).
+    /// A handler that gets the remaining events cannot send any more, nor can the senders of a session. libcpg would return `CS_OK`, and
+    /// the message would be gone ([B1](crate::facts#b1)).
     #[error("the group has been left or is being left: a message sent now would be lost")]
     Left,
 
     /// The session has lost its connection, and has not [come back](crate::Reconnect) yet.
     ///
-    /// It has come back when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching.
-    /// [`Sender::wait_joined`](crate::Sender::wait_joined) waits for it in a thread, or task, that does not dispatch.
+    /// The session has come back when the handler gets [`Event::Rejoined`](crate::Event::Rejoined), which takes further dispatching. A
+    /// thread or task that does not dispatch waits with [`Sender::wait_joined`](crate::Sender::wait_joined).
     #[error(
         "the session has lost its connection to corosync and is not back in the group yet: it comes back while somebody \
-         dispatches its receiver; whoever only sends waits for that with Sender::wait_joined"
+         dispatches its receiver; a thread or task that only sends can wait with Sender::wait_joined"
     )]
     NoMembership,
 
     /// The call would have to wait where nothing may: in a handler, whose dispatch is what it would wait for or what it would hold
-    /// up (B16); or in a send that never waits, for a message above
+    /// up ([B16](crate::facts#b16)); or in a send that never waits, for a message above
     /// [`max_atomic_message_size`](crate::Sender::max_atomic_message_size).
     #[error(
         "{call} would have to wait, which handlers, try_send and Session::send must not: wait outside of the handler, with a \
@@ -211,54 +216,58 @@ pub enum Error {
 
     /// The token is of a message that another session has accepted.
     ///
-    /// A [`Sent`](crate::Sent) means something in the session that gave it, and its senders, alone.
+    /// A [`Sent`](crate::Sent) is valid only for the session that gave it, and for that session's senders.
     #[error(
         "the token is of a message that another session has accepted: make the ticket with a sender of that session"
     )]
     ForeignToken,
 
     /// The sending queue has no room for the message now.
-    #[error("the sending queue is full: dispatch, so that own deliveries make room, or wait")]
+    #[error("the sending queue is full: dispatch, so that self-deliveries make room, or wait")]
     QueueFull,
 
-    /// The daemon took the message and dropped it, as it can while its ring re-forms (B17): those sent after it were delivered.
+    /// The daemon accepted the message and then dropped it, although messages that were sent later were delivered.
+    ///
+    /// A daemon can do so while its ring re-forms ([B17](crate::facts#b17)).
     #[error(
         "corosync accepted this message and then dropped it, although later ones were delivered: send it again"
     )]
     DroppedByDaemon,
 
-    /// The [`Receiver`](crate::Receiver) was dropped without a leave. Nobody can tell any more whether a message is delivered that
-    /// was under way; a session that had lost its connection does not come back, and accepts no message.
+    /// The [`Receiver`](crate::Receiver) was dropped without a leave.
+    ///
+    /// Nobody can tell any more whether a message that was under way is delivered. A session that had lost its connection does not
+    /// come back, and accepts no message.
     #[error(
-        "the session's receiver was dropped: what was sent before may be delivered, and nothing tells; keep the receiver until \
-         its messages have come back, or leave"
+        "the session's receiver was dropped: messages sent before may or may not be delivered, and nothing can tell; keep the \
+         receiver until its messages have come back, or leave"
     )]
     ReceiverDropped,
 
-    /// The deadline passed first.
+    /// The deadline passed before the awaited event came.
     #[error("the deadline passed while waiting for {waiting_for}")]
     TimedOut {
         /// The event that had not come.
         waiting_for: &'static str,
     },
 
-    /// The operating system refused what waiting takes: a descriptor, a wait, or a thread to wait for the daemon.
+    /// The operating system refused a descriptor, a wait, or a thread to wait for the daemon.
     #[error("{call}: {source}{}", remedy::of_the_system(call, source))]
     Io {
-        /// The system call, or what was tried.
+        /// The system call, or the attempted action.
         call: &'static str,
-        /// Its error.
+        /// The error of the operating system.
         source: SystemError,
     },
 }
 
 impl Error {
-    /// Returns what makes an [`Io`](Self::Io) of the error of this call.
+    /// Returns a function that makes an [`Io`](Self::Io) of this call's error.
     pub(crate) fn io(call: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Io { call, source: error.into() }
     }
 
-    /// True for an error that ends a membership or a queue: it does not pass, and has to do with more than one call.
+    /// True for an error that ends a membership or a queue: it is permanent, and concerns more than one call.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Cs { .. } => !self.is_retryable(),
@@ -271,7 +280,7 @@ impl Error {
         Self::Cs { call, code: CsError::from_code(code) }
     }
 
-    /// The code that libcpg returned, if the error is one of its own.
+    /// Returns the code of libcpg. `None` for an error that is not libcpg's.
     pub const fn code(&self) -> Option<CsError> {
         match self {
             Self::Cs { code, .. } => Some(*code),
@@ -281,24 +290,24 @@ impl Error {
 
     /// True if the same call may succeed in a moment.
     ///
-    /// These are a full [queue](Self::QueueFull); `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming (B7); and
+    /// These are a full [queue](Self::QueueFull); `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming ([B7](crate::facts#b7)); and
     /// `CS_ERR_INTERRUPT`, which says that a membership change stopped a message above the atomic size: all of it must be sent
-    /// again (B8). The message has not been sent; nothing tells when to try again, and trying without a pause takes from the daemon
+    /// again ([B8](crate::facts#b8)). The message has not been sent; nothing tells when to try again, and trying without a pause takes from the daemon
     /// the time that it needs.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::QueueFull) || matches!(self.outlook(), Some(Outlook::Again))
     }
 
-    /// True if the connection is of no further use, or there was no daemon to connect to: a new one can be had
-    /// when the daemon is back (B9). A session that [reconnects](crate::Reconnect) gets it by itself.
+    /// True if the connection is of no further use, or if there was no daemon to connect to ([B9](crate::facts#b9)).
     ///
-    /// [A table](crate::guide::codes) has each function and code. Not among these are refusals that a person has to mend, as of
-    /// [another user](Self::UntrustedDaemon) or [datagrams](Self::DatagramIpc).
+    /// A new connection succeeds when the daemon is back. A session that [reconnects](crate::Reconnect) makes it by itself.
+    /// [A table](crate::guide::codes) has each function and code. False for refusals that a person has to mend, such as a daemon of
+    /// [another user](Self::UntrustedDaemon) or one with [datagrams](Self::DatagramIpc).
     pub const fn is_connection_lost(&self) -> bool {
         matches!(self, Self::NoMembership) || matches!(self.outlook(), Some(Outlook::Reconnect))
     }
 
-    /// What may mend an error of libcpg.
+    /// Returns the possible cure of an error of libcpg.
     pub(crate) const fn outlook(&self) -> Option<Outlook> {
         match self {
             Self::Cs { call, code } => Some(Outlook::of(call, *code)),
@@ -317,7 +326,7 @@ impl Error {
             }
             Self::QueueFull => io::ErrorKind::WouldBlock,
             Self::Left | Self::NoMembership | Self::ReceiverDropped => io::ErrorKind::NotConnected,
-            // Not the kind of its source: no thread to be had is EAGAIN, and `WouldBlock` asks for another try at once.
+            // Not the kind of the source: a missing thread is EAGAIN, and `WouldBlock` would ask for another try at once.
             Self::DroppedByDaemon | Self::Io { .. } => io::ErrorKind::Other,
             Self::TimedOut { .. } => io::ErrorKind::TimedOut,
             Self::Forked { .. } | Self::UntrustedDaemon { .. } => io::ErrorKind::PermissionDenied,
@@ -330,7 +339,7 @@ impl Error {
     }
 }
 
-/// The text of `Display`: `unwrap`, `expect` and a `main` that returns an error print `Debug`, to people.
+/// Prints the text of `Display`, because people see `Debug`: `unwrap`, `expect` and a `main` that returns an error print it.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,34 +1,35 @@
-//! The prospects of an error of libcpg: what may mend it.
+//! The possible cures of an error of libcpg.
 
 use crate::cs_error::CsError;
 
-/// What may mend an error of libcpg. The page [`codes`](crate::guide::codes) has it for each function and code.
+/// The possible cure of an error of libcpg. The page [`codes`](crate::guide::codes) lists it for each function and code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outlook {
     /// The same call, in a moment.
     Again,
     /// A new connection, once there is a daemon.
     Reconnect,
-    /// Others, who give back what is short. A call that fails with it is not retried; a session on its way back waits for them.
+    /// Other programs, which may give back the resource that is short. The failed call is not retried; a session that is coming back
+    /// waits for the resource.
     Others,
     /// A person.
     Nothing,
 }
 
 impl Outlook {
-    /// The prospects of what `call` has returned.
+    /// Returns the possible cure of this code from `call`.
     #[expect(clippy::match_same_arms, reason = "each arm has a reason of its own")]
     pub(crate) const fn of(call: &'static str, code: CsError) -> Self {
         match (call.as_bytes(), code) {
             (_, CsError::TryAgain | CsError::Interrupt) => Self::Again,
-            // A file of a daemon that dies at that moment is not there, nor is the socket of one that does not run where
-            // sockets are files (B22).
+            // The file of a daemon that dies at that moment is not there. Where sockets are files (B22), nor is the socket of a
+            // daemon that does not run.
             (b"cpg_model_initialize", CsError::NotExist) => Self::Reconnect,
-            // The handle is new: nobody has closed it, and another one is made in the same way (A22).
+            // The handle is new, so nobody has closed it; and the next handle would be made in the same way (A22).
             (b"cpg_model_initialize" | b"cpg_fd_get" | b"cpg_max_atomic_msgsize_get", CsError::BadHandle) => {
                 Self::Nothing
             }
-            // The part of a message that found none is gone, and with it the membership's messages are no longer all.
+            // The part of a message for which there was no memory is gone, so the membership has lost a message.
             (b"cpg_dispatch", CsError::NoMemory) => Self::Reconnect,
             (_, CsError::Library | CsError::BadHandle | CsError::MessageError) => Self::Reconnect,
             (b"cpg_model_initialize", CsError::NoSpace) => Self::Others,

@@ -1,11 +1,11 @@
-//! The text of an error of libcpg: what failed, in which call, and what to do about it.
+//! The text of an error of libcpg, with the failed call and the remedy.
 
 use std::fs;
 use std::io;
 
 use crate::cs_error::CsError;
 
-/// The text of [`Error::Cs`](crate::Error::Cs).
+/// Returns the text of [`Error::Cs`](crate::Error::Cs).
 pub(crate) fn text(call: &str, code: CsError) -> String {
     if call == "cpg_model_initialize" {
         format!("cannot connect to corosync ({call}: {code}){}", of_connecting(code, effective_user))
@@ -14,7 +14,7 @@ pub(crate) fn text(call: &str, code: CsError) -> String {
     }
 }
 
-/// The remedy for a connection that was not made, with the punctuation that joins it to the error.
+/// Returns the remedy for a connection that was not made, with the punctuation that joins it to the error.
 fn of_connecting(code: CsError, user: impl FnOnce() -> Option<u32>) -> String {
     let remedy = match code {
         CsError::Library => {
@@ -24,33 +24,33 @@ fn of_connecting(code: CsError, user: impl FnOnce() -> Option<u32>) -> String {
         CsError::Access => return access(user()),
         CsError::NotExist => {
             ": this process does not see the daemon's /dev/shm; a container must share it. If there is a file \
-             /etc/libqb/force-filesystem-sockets here: corosync does not run, or does not see that file. Else a 32-bit program \
-             wants to talk to a 64-bit one"
+             /etc/libqb/force-filesystem-sockets here: corosync does not run, or does not see that file. Otherwise this is a \
+             32-bit program and corosync a 64-bit one"
         }
         CsError::NoMemory => {
             ": a connection maps 10 megabytes, here and in corosync; raise ulimit -v, or LimitAS of a systemd unit"
         }
         CsError::NoSpace => {
-            ": /dev/shm is full; a connection takes 3.1 MiB of it, so that 21 fit into the 64 MiB that containers have; see df -h /dev/shm"
+            ": /dev/shm is full; a connection takes 3.1 MiB of it, so the 64 MiB of a container hold 21; see df -h /dev/shm"
         }
         CsError::TryAgain => {
-            ": corosync is starting, or its ring does not form, or it is paused while this process gets signals; try again, and look \
-             into its log if that lasts"
+            ": corosync is starting, or its ring does not form, or it is paused while this process gets signals; try again, and read \
+             corosync's log if this continues"
         }
         CsError::InvalidParam | CsError::NotSupported => {
-            ": the versions of libqb here and in corosync do not go together"
+            ": libqb here and libqb in corosync are of incompatible versions"
         }
         _ => "",
     };
     remedy.to_owned()
 }
 
-/// The text of [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon).
+/// Returns the text of [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon).
 pub(crate) fn untrusted(uid: u32, is_overflow: bool) -> String {
     let remedy = if is_overflow {
         format!(
-            "a user who has no number in this user namespace, so that nobody can tell from here who that is. If no other user can \
-             listen in this network namespace, ConnectOptions::allow_daemon_uid({uid}) trusts all who have none"
+            "a user without a number in this user namespace, so this process cannot tell which user it is. If no other user can \
+             listen in this network namespace, ConnectOptions::allow_daemon_uid({uid}) trusts all users without a number"
         )
     } else {
         format!(
@@ -61,10 +61,10 @@ pub(crate) fn untrusted(uid: u32, is_overflow: bool) -> String {
     format!("the process that listens as corosync runs as user {uid}: {remedy}")
 }
 
-/// The remedy for a user that is not let in, with lines to copy as they are.
+/// Returns the remedy for a user that corosync does not admit, with lines to copy as they are.
 ///
-/// corosync's parser takes a brace only at the end of a line or on one of its own. It refuses the whole
-/// configuration otherwise, and the daemon does not start again.
+/// corosync's parser accepts a brace only at the end of a line, or alone on a line. Otherwise it refuses the whole
+/// configuration, and the daemon does not start again.
 fn access(user: Option<u32>) -> String {
     let elsewhere =
         "SELinux, AppArmor or the mode of /dev/shm may keep this user from the files /dev/shm/qb-*.";
@@ -91,9 +91,9 @@ fn access(user: Option<u32>) -> String {
     )
 }
 
-/// The number of the user that the daemon sees: the effective one.
+/// Returns the number of the user that the daemon sees: the effective user.
 ///
-/// Root of a user namespace is asked for as the user outside of it. The daemon must be outside as well, because it
+/// For root of a user namespace this is the user outside of the namespace. The daemon must be outside as well, because it
 /// admits root of its own namespace.
 fn effective_user() -> Option<u32> {
     let status = fs::read_to_string("/proc/thread-self/status").ok()?;
@@ -106,7 +106,7 @@ fn effective_user() -> Option<u32> {
     }
 }
 
-/// The user that is root in a user namespace with this `uid_map`.
+/// Returns the user that is root in a user namespace with this `uid_map`.
 fn outside(map: &str) -> Option<u32> {
     map.lines().find_map(|line| {
         let mut numbers = line.split_whitespace();
@@ -114,7 +114,7 @@ fn outside(map: &str) -> Option<u32> {
     })
 }
 
-/// The remedy for what the operating system refuses, with the punctuation that joins it to the error.
+/// Returns the remedy for a refusal of the operating system, with the punctuation that joins it to the error.
 pub(crate) fn of_the_system(call: &str, error: &io::Error) -> &'static str {
     match (call, error.raw_os_error()) {
         ("poll", Some(libc::EINVAL)) => {
@@ -125,53 +125,53 @@ pub(crate) fn of_the_system(call: &str, error: &io::Error) -> &'static str {
     }
 }
 
-/// The remedy for a request on a connection, with the punctuation that joins it to the error.
+/// Returns the remedy for a request on a connection, with the punctuation that joins it to the error.
 fn of_a_connection(call: &str, code: CsError) -> &'static str {
     match (call, code) {
         ("cpg_fd_get" | "cpg_max_atomic_msgsize_get", CsError::BadHandle) => {
-            ": libqb has failed in the middle of connecting and said nothing of it, as where setsockopt(SO_PASSCRED) is refused; \
-             see if the process is confined (seccomp), and the version of libqb"
+            ": libqb has failed in the middle of connecting and reported success, as it can where setsockopt(SO_PASSCRED) is refused; \
+             check whether the process is confined (seccomp), and the version of libqb"
         }
         (_, CsError::Library) => {
-            ": the connection to corosync is lost; a session that reconnects comes back by itself, all else has to connect anew"
+            ": the connection to corosync is lost; a session that reconnects comes back by itself, everything else has to connect anew"
         }
         (_, CsError::BadHandle) => {
-            ": code outside of this crate has closed the handle, so that the connection is lost"
+            ": code outside of this crate has closed the handle, so the connection is lost"
         }
         (_, CsError::MessageError) => {
-            ": the memory that this process shares with corosync is damaged, so that the connection is lost"
+            ": the memory that this process shares with corosync is damaged, so the connection is lost"
         }
         ("cpg_dispatch", CsError::NoMemory) => {
-            ": a message above the atomic size found none and cannot be delivered, so that the connection is lost"
+            ": there was none for a message above the atomic size, which cannot be delivered, so the connection is lost"
         }
-        (_, CsError::NoMemory) => ": it is short here or in corosync",
+        (_, CsError::NoMemory) => ": memory is short in this process or in corosync",
         ("cpg_join", CsError::Exist) => {
-            ": this process is in the group already; one process can join it once"
+            ": this process is in the group already, and a process can join a group only once"
         }
         ("cpg_join", CsError::TryAgain) => {
-            ": an earlier membership of this process has not quite gone, or the ring is re-forming; try again"
+            ": an earlier membership of this process has not ended yet, or the ring is re-forming; try again"
         }
         ("cpg_mcast_joined" | "cpg_zcb_mcast_joined", CsError::TryAgain) => {
-            ": flow control; dispatch, wait a little and send it again"
+            ": flow control; dispatch, wait a little, and send the message again"
         }
         ("cpg_zcb_alloc", CsError::TryAgain) => {
             ": corosync has not taken the buffer; try again, or send the bytes as a plain message"
         }
         (_, CsError::TryAgain) => ": flow control, or the ring is re-forming; try again in a moment",
         ("cpg_mcast_joined", CsError::Interrupt) => {
-            ": members came or went while the parts of this message were sent; none of it is delivered, send it again"
+            ": members came or went while the parts of this message were sent; nothing of the message is delivered, send it again"
         }
         ("cpg_mcast_joined" | "cpg_leave", CsError::NotExist) => {
             ": corosync does not count this process among the members"
         }
         ("cpg_mcast_joined" | "cpg_zcb_mcast_joined", CsError::TooBig) => {
-            ": the connection takes no message of this size; send it in parts"
+            ": the connection takes no message of this size; send the message in parts"
         }
         ("cpg_zcb_mcast_joined" | "cpg_zcb_alloc", CsError::NotSupported) => {
             ": this daemon has no zero-copy; send the bytes as a plain message"
         }
         (_, CsError::InvalidParam) => {
-            ": corosync does not understand the request; compare its version (corosync -v) with that of libcpg"
+            ": corosync does not understand the request; compare the version of corosync (corosync -v) with that of libcpg"
         }
         _ => "",
     }
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(outside(""), None);
     }
 
-    /// Those who search the documentation for what they see find it.
+    /// A search in the documentation for the text of an error finds the page.
     #[test]
     fn the_page_about_troubleshooting_has_every_text() {
         let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/troubleshooting.md"));

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// An error of the operating system, which can be cloned and compared.
+/// An error of the operating system that can be cloned and compared.
 ///
 /// ```
 /// use std::io;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub struct SystemError(Arc<io::Error>);
 
 impl SystemError {
-    /// True if the system was short of threads, descriptors or memory, which others may give back.
+    /// True if the system was short of threads, descriptors or memory, which other programs may give back.
     pub(crate) fn is_shortage(&self) -> bool {
         let shortages = [libc::EAGAIN, libc::EMFILE, libc::ENFILE, libc::ENOMEM];
         self.0.raw_os_error().is_some_and(|code| shortages.contains(&code))

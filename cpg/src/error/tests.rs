@@ -1,4 +1,4 @@
-//! What an error says, and the page about codes.
+//! The text of errors, and the page about codes.
 
 use super::*;
 use crate::outlook::Outlook;
@@ -44,7 +44,7 @@ fn codes() -> impl Iterator<Item = CsError> {
     (0..=200).map(CsError::from_code).filter(|code| code.name().is_some())
 }
 
-/// The rows of the page about codes: each function and code that one is about, and its last column.
+/// Returns the rows of the page about codes: each function and code of a row, and its last column.
 fn rows() -> Vec<(&'static str, CsError, Outlook)> {
     let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/codes.md"));
     let mut rows = Vec::new();
@@ -69,7 +69,7 @@ fn rows() -> Vec<(&'static str, CsError, Outlook)> {
         });
         let code = code.trim_matches('`');
         let wanted = match code {
-            // It is about those that no other row has.
+            // The codes that no other row has.
             "others, also code 0" => Some(CsError::from_code(0)),
             code => codes().find(|known| known.name() == Some(code)),
         };
@@ -98,7 +98,7 @@ fn the_page_about_codes_says_what_mends_each() {
         (error.outlook(), text.strip_prefix(&format!("{function}: {code}")).map(str::to_owned))
     };
     for code in codes() {
-        // What is said of each request, and what is said of one function alone, is on the page.
+        // The page has the rows for every request, and those for one function.
         let of_requests = of(REQUESTS[0], code);
         let nothing = (Some(Outlook::Nothing), Some(String::new()));
         assert!(
@@ -107,7 +107,7 @@ fn the_page_about_codes_says_what_mends_each() {
         );
         for function in REQUESTS.into_iter().chain(OTHERS) {
             let common = of(function, code) == of_requests;
-            // Its texts are others, with a remedy for each row that has one.
+            // The texts of connecting differ, with a remedy for each row that has one.
             let plain =
                 function == "cpg_model_initialize" && Outlook::of(function, code) == of_requests.0.unwrap();
             assert!(common || plain || listed(function, code), "{function}: {code} is not on the page");
@@ -115,11 +115,14 @@ fn the_page_about_codes_says_what_mends_each() {
     }
 }
 
-/// It comes back by itself.
+/// The session comes back by itself.
 #[test]
 fn nobody_is_told_to_connect_anew_whose_session_does_so() {
     for function in REQUESTS.into_iter().chain(["cpg_dispatch"]) {
         let text = remedy::text(function, CsError::Library);
-        assert!(text.contains("a session that reconnects comes back by itself, all else has to"), "{text}");
+        assert!(
+            text.contains("a session that reconnects comes back by itself, everything else has to"),
+            "{text}"
+        );
     }
 }
