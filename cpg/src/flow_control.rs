@@ -1,8 +1,6 @@
 //! The state of flow control, as libcpg reports it.
 
-/// The state of flow control, as libcpg reports it: always [`Disabled`](Self::Disabled), also when sends are refused.
-///
-/// A send that answers `CS_ERR_TRY_AGAIN` is the only sign of flow control that there is.
+/// The state of flow control, as libcpg reports it: always [`Disabled`](Self::Disabled), also while sends are refused.
 ///
 /// ```no_run
 /// use cpg::{FlowControl, Handle};
@@ -10,6 +8,8 @@
 /// assert_eq!(Handle::connect()?.flow_control()?, FlowControl::Disabled);
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// The only sign of flow control is a send that returns `CS_ERR_TRY_AGAIN`.
 #[doc(alias = "cpg_flow_control_state_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -24,7 +24,7 @@ pub enum FlowControl {
     Unknown(u32),
 }
 
-/// The state that C gives this number.
+/// Returns the state with this number in C.
 impl From<u32> for FlowControl {
     fn from(code: u32) -> Self {
         match code {
@@ -35,7 +35,7 @@ impl From<u32> for FlowControl {
     }
 }
 
-/// The number that C gives the state.
+/// Returns the number of the state in C.
 impl From<FlowControl> for u32 {
     fn from(state: FlowControl) -> Self {
         match state {

@@ -11,10 +11,6 @@ const CAPACITY: usize = cpg_sys::CPG_MAX_NAME_LENGTH as usize;
 
 /// The name of a group: 1 to 127 bytes, and not a C string.
 ///
-/// corosync compares names as a length and bytes. Pacemaker, DLM and pmxcfs count the NUL that ends
-/// their string as part of the name, sheepdog, Asterisk and clvmd do not, so `pcmk` with and without
-/// it are two groups. Both can be made, and they compare and print apart:
-///
 /// ```
 /// use cpg::GroupName;
 ///
@@ -28,9 +24,12 @@ const CAPACITY: usize = cpg_sys::CPG_MAX_NAME_LENGTH as usize;
 /// # Ok::<(), cpg::NameError>(())
 /// ```
 ///
-/// A name that was read from the daemon can be anything that another program has joined: empty, 128
-/// bytes long, or with NULs inside. It can be looked at and compared;
-/// [`Handle::join`](crate::Handle::join) refuses those that hurt the daemon.
+/// corosync compares names as a length and bytes. Some programs count the NUL that ends their string as a part of the name, as
+/// Pacemaker, DLM and pmxcfs do. Others, such as sheepdog, Asterisk and clvmd, do not. So `pcmk` with the NUL and `pcmk` without it
+/// are two groups. Here both names can be made, and they differ when compared and when printed.
+///
+/// A name that was read from the daemon can be any name that another program has joined: empty, 128 bytes long, or with NULs in it.
+/// Such a name can be looked at and compared. [`Handle::join`](crate::Handle::join) refuses names that do harm to the daemon.
 #[doc(alias = "cpg_name")]
 #[derive(Clone)]
 #[repr(C)]
@@ -51,18 +50,18 @@ pub struct GroupName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// No bytes. corosync would let an empty name join, and keep the member for ever after its process
-    /// has gone (`exec/cpg.c`, `cpg_lib_exit_fn`).
+    /// The name has no bytes. corosync would accept it, and keep the member for ever after its process has ended (`exec/cpg.c`,
+    /// `cpg_lib_exit_fn`).
     #[error("the group name is empty: 1 to {} bytes are needed", GroupName::MAX_LEN)]
     Empty,
-    /// More than 127 bytes.
+    /// The name has more than 127 bytes.
     #[error("the group name has {len} bytes, the most is {}", GroupName::MAX_LEN)]
     TooLong {
-        /// Bytes in the name, the NUL included where it counts.
+        /// Bytes in the name, including the NUL if the name counts it.
         len: usize,
     },
-    /// A NUL inside. corosync keeps part of its own tables by C string, and mixes up the groups whose
-    /// names are the same up to a NUL when a node goes down.
+    /// The name has a NUL in it. When a node goes down, corosync compares some names as C strings, and mixes up groups whose names
+    /// are the same up to a NUL.
     #[error(
         "the group name has a NUL at byte {position}; GroupName::with_nul makes the name of a program that \
          counts the NUL at the end"
@@ -76,24 +75,24 @@ pub enum NameError {
 impl GroupName {
     /// The longest name that can be joined, in bytes.
     ///
-    /// `struct cpg_name` has room for 128; with all of them used the daemon writes one byte past its
-    /// own buffer when a node goes down (`exec/cpg.c`, `downlist_inform_clients`).
+    /// `struct cpg_name` has room for 128. With a name of 128 bytes the daemon writes one byte past its own buffer when a node goes
+    /// down (`exec/cpg.c`, `downlist_inform_clients`).
     #[doc(alias = "CPG_MAX_NAME_LENGTH")]
     pub const MAX_LEN: usize = CAPACITY - 1;
 
-    /// A name of exactly these bytes, as programs have it that join `strlen(name)` bytes.
+    /// Makes a name of exactly these bytes: the name in C programs that join `strlen(name)` bytes.
     ///
     /// # Errors
-    /// [`NameError`] for no bytes, more than [`MAX_LEN`](Self::MAX_LEN), or a NUL among them.
+    /// [`NameError`] if there are no bytes, more than [`MAX_LEN`](Self::MAX_LEN) bytes, or a NUL among them.
     pub fn new(name: impl AsRef<[u8]>) -> Result<Self, NameError> {
         Self::checked(name.as_ref(), false)
     }
 
-    /// A name of these bytes and a NUL, as programs have it that join `strlen(name) + 1` bytes
-    /// (Pacemaker, DLM, pmxcfs).
+    /// Makes a name of these bytes and a NUL: the name in C programs that join `strlen(name) + 1` bytes, such as Pacemaker, DLM and
+    /// pmxcfs.
     ///
     /// # Errors
-    /// [`NameError`] for no bytes, more than 126, or a NUL among them.
+    /// [`NameError`] if there are no bytes, more than 126 bytes, or a NUL among them.
     pub fn with_nul(name: impl AsRef<[u8]>) -> Result<Self, NameError> {
         Self::checked(name.as_ref(), true)
     }
@@ -116,7 +115,7 @@ impl GroupName {
         Ok(Self { length, value })
     }
 
-    /// Whether joining this name leaves the daemon whole; names that were read may not.
+    /// Refuses a name that does harm to the daemon when it is joined. Only names that were read can be such names.
     pub(crate) fn check_joinable(&self) -> Result<(), NameError> {
         match self.len() {
             0 => Err(NameError::Empty),
@@ -125,18 +124,18 @@ impl GroupName {
         }
     }
 
-    /// The bytes of the name, with the NUL where it counts.
+    /// Returns the bytes of the name, including the NUL if the name counts it.
     pub fn as_bytes(&self) -> &[u8] {
         &self.value[..self.len()]
     }
 
-    /// Bytes in the name.
+    /// Returns the number of bytes in the name.
     pub fn len(&self) -> usize {
         // The length comes from the daemon, which does not check what a client sent.
         (self.length as usize).min(CAPACITY)
     }
 
-    /// True if the name has no bytes; such a name can be read, not made.
+    /// True if the name has no bytes. Such a name can be read from the daemon, but not made.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -168,7 +167,7 @@ impl Hash for GroupName {
     }
 }
 
-/// Its order and hash are those of its bytes, so that maps can be asked by these.
+/// A name has the order and the hash of its bytes, so a map of names can be searched by bytes.
 impl Borrow<[u8]> for GroupName {
     fn borrow(&self) -> &[u8] {
         self.as_bytes()
@@ -181,7 +180,7 @@ impl AsRef<[u8]> for GroupName {
     }
 }
 
-/// Text, bytes, or a [`GroupName`]: groups are joined and asked for by any of these.
+/// Text, bytes or a [`GroupName`]: all functions that need the name of a group take any of these.
 ///
 /// ```no_run
 /// use cpg::{Group, GroupName, IntoGroupName, Session};
@@ -190,7 +189,7 @@ impl AsRef<[u8]> for GroupName {
 /// let groups = [Group::join("ledger")?, Group::join(b"bytes")?, Group::join(&name)?];
 /// let session = Session::join(String::from("chat"))?;
 ///
-/// /// What takes names in the same way can look at one before it joins.
+/// /// Takes names in the same way, and looks at the name before it joins.
 /// fn join_and_say(name: impl IntoGroupName) -> cpg::Result<Group> {
 ///     let name = name.into_group_name()?;
 ///     eprintln!("joining {name}");
@@ -235,7 +234,7 @@ impl<const N: usize> IntoGroupName for &[u8; N] {
     }
 }
 
-/// Each of these is bytes; a blanket implementation would take [`GroupName`] too.
+/// Implements the conversions from types that are bytes. A blanket implementation would include [`GroupName`] too.
 macro_rules! from_bytes {
     ($($bytes:ty),*) => {$(
         impl sealed::Sealed for $bytes {}
@@ -274,8 +273,8 @@ impl std::str::FromStr for GroupName {
     }
 }
 
-/// The name as text, with `\0`, `\n` and the like for control characters, `\xNN` for bytes that are not
-/// UTF-8 and `\\` for a backslash, so that different names always look different.
+/// Prints the name as text, so that different names always look different: `\0`, `\n` and the like for control characters, `\xNN` for
+/// bytes that are not UTF-8, and `\\` for a backslash.
 impl fmt::Display for GroupName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();

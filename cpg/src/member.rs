@@ -1,4 +1,4 @@
-//! Nodes, members, and the reasons why members come and go.
+//! Nodes, members, and the reasons why members join and leave.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -18,12 +18,12 @@ use thiserror::Error;
 pub struct NodeId(u32);
 
 impl NodeId {
-    /// The node with this number.
+    /// Returns the node with this number.
     pub const fn new(id: u32) -> Self {
         Self(id)
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -47,7 +47,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// As `Display` writes it: decimal digits.
+/// Reads the format of `Display`: decimal digits.
 impl FromStr for NodeId {
     type Err = ParseError;
 
@@ -65,10 +65,6 @@ impl fmt::Debug for NodeId {
 
 /// A process in a group: a node and a pid.
 ///
-/// In the lists of those who left and joined it also says why ([`reason`](Self::reason)). The reason is
-/// not part of who a member is: members compare, order and hash by node and pid alone, so that one taken
-/// from a list of joiners is found in a list of members.
-///
 /// ```
 /// use cpg::{Member, NodeId, Reason};
 ///
@@ -79,6 +75,10 @@ impl fmt::Debug for NodeId {
 /// let gone = member.with_reason(Reason::ProcDown);
 /// assert_eq!((gone, gone.reason()), (member, Reason::ProcDown));
 /// ```
+///
+/// A member in the list of those who joined, or of those who left, has a [`reason`](Self::reason) too. The reason is not part of the
+/// member's identity: members are compared, ordered and hashed by node and pid only. So a member from the list of those
+/// who joined is found in the list of members.
 #[doc(alias = "cpg_address")]
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -89,28 +89,28 @@ pub struct Member {
 }
 
 impl Member {
-    /// The process `pid` on `node`.
+    /// Returns the member that is the process `pid` on `node`.
     pub const fn new(node: NodeId, pid: u32) -> Self {
         Self { node, pid, reason: cpg_sys::CPG_REASON_UNDEFINED }
     }
 
-    /// Returns the same member with this reason, as the lists of those who joined and left have it.
+    /// Returns the same member with this reason, as in the lists of those who joined and of those who left.
     #[must_use]
     pub const fn with_reason(self, reason: Reason) -> Self {
         Self { reason: reason.code(), ..self }
     }
 
-    /// The node that it runs on.
+    /// Returns the node on which the member runs.
     pub const fn node(&self) -> NodeId {
         self.node
     }
 
-    /// Its process id on that node.
+    /// Returns the process id of the member on its node.
     pub const fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// The reason why it joined or left; [`Reason::Undefined`] for a member that is neither.
+    /// Returns the reason why the member joined or left; [`Reason::Undefined`] for a member from any other list.
     pub const fn reason(&self) -> Reason {
         Reason::from_code(self.reason)
     }
@@ -146,14 +146,14 @@ impl Hash for Member {
     }
 }
 
-/// `NODE:PID`.
+/// Prints `NODE:PID`.
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{}:{}", self.node, self.pid))
     }
 }
 
-/// As `Display` writes it: the numbers of node and process, with a colon between them. The reason is undefined.
+/// Reads the format of `Display`: the numbers of node and process, with a colon between them. The reason is undefined.
 impl FromStr for Member {
     type Err = ParseError;
 
@@ -165,12 +165,12 @@ impl FromStr for Member {
     }
 }
 
-/// The number of these digits. `u32` would take a sign too.
+/// Reads a number of digits only. `u32` would accept a sign too.
 fn number(digits: &str) -> Option<u32> {
     if digits.starts_with(|first: char| first.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
-/// The text is no [`NodeId`] or no [`Member`].
+/// The error of a text that is not a [`NodeId`] or not a [`Member`].
 ///
 /// ```
 /// use cpg::{Member, ParseError};
@@ -213,22 +213,22 @@ impl fmt::Debug for Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Neither: the entry of a member list, or the sender of a message.
+    /// No reason: an entry of the member list, or the sender of a message.
     #[doc(alias = "CPG_REASON_UNDEFINED")]
     Undefined,
-    /// The process joined.
+    /// The process joined the group.
     #[doc(alias = "CPG_REASON_JOIN")]
     Join,
-    /// The process left.
+    /// The process left the group.
     #[doc(alias = "CPG_REASON_LEAVE")]
     Leave,
-    /// Its node left the cluster, or this part of it.
+    /// The member's node left the cluster, or this part of it.
     #[doc(alias = "CPG_REASON_NODEDOWN")]
     NodeDown,
-    /// Its node joined the cluster, and the process was a member there already.
+    /// The member's node joined the cluster, and the process was a member on that node already.
     #[doc(alias = "CPG_REASON_NODEUP")]
     NodeUp,
-    /// The process ended, or closed its handle, without leaving.
+    /// The process ended or closed its handle, without leaving.
     #[doc(alias = "CPG_REASON_PROCDOWN")]
     ProcDown,
     /// A number that `corosync/cpg.h` did not have when this was written.
@@ -261,21 +261,21 @@ impl Reason {
     }
 }
 
-/// The reason that C gives this number.
+/// Returns the reason with this number in C.
 impl From<u32> for Reason {
     fn from(code: u32) -> Self {
         Self::from_code(code)
     }
 }
 
-/// The number that C gives the reason.
+/// Returns the number of the reason in C.
 impl From<Reason> for u32 {
     fn from(reason: Reason) -> Self {
         reason.code()
     }
 }
 
-/// One word: `join`, `leave`, `nodedown`, `nodeup`, `procdown`, `undefined`, or `reason 42`.
+/// Prints one word: `join`, `leave`, `nodedown`, `nodeup`, `procdown`, `undefined`, or `reason 42`.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

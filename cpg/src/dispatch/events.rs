@@ -6,24 +6,25 @@ use std::iter::FusedIterator;
 use crate::error::Result;
 use crate::event::event::OwnedEvent;
 
-/// What events are received from: a group or a session.
+/// A source of single events: a group or a session.
 pub(crate) trait Receive {
     /// Waits for the next event.
     fn receive(&mut self) -> Result<OwnedEvent>;
 }
 
-/// The events of a group or a session, from [`Group::events`](crate::Group::events) and
-/// [`Receiver::events`](crate::Receiver::events). An error is the last item.
+/// An iterator over the events of a group or a session. The first error is the last item.
 ///
 /// ```no_run
 /// use cpg::{Events, Group};
 ///
 /// let mut group = Group::join("ledger")?;
 /// let mut events: Events<'_> = group.events();
-/// // The first is the view that the group was joined with.
+/// // The first event is the view that this member joined with.
 /// println!("{:?}", events.next().unwrap()?);
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// [`Group::events`](crate::Group::events) and [`Receiver::events`](crate::Receiver::events) make it.
 #[must_use = "no event is taken before it is asked for"]
 pub struct Events<'r>(Option<&'r mut (dyn Receive + Send)>);
 

@@ -1,21 +1,10 @@
-//! How long a dispatch goes on.
+//! The limits of a dispatch, and the reasons why it ends.
 
 use std::time::Instant;
 
 use crate::dispatch::waker::Waker;
 
-/// The limits of a dispatch: how many events it handles, and how long it waits for them.
-///
-/// Waiting is `poll` on the [descriptor](crate::Group#impl-AsFd-for-Group), never a wait in libcpg, which nothing could stop
-/// (B6). A signal does not end it (B11). Between two events all limits are looked at, so that a stream of events keeps none of
-/// them off.
-///
-/// | C | here |
-/// |---|---|
-/// | `CS_DISPATCH_ALL` | [`available()`](Self::available) |
-/// | `CS_DISPATCH_ONE` | [`one()`](Self::one) |
-/// | `CS_DISPATCH_ONE_NONBLOCKING` | [`available()`](Self::available)[`.at_most(1)`](Self::at_most) |
-/// | `CS_DISPATCH_BLOCKING` | [`forever()`](Self::forever), which a [`Waker`] or the handler can stop |
+/// The limits of a dispatch: the number of events that it handles, and the time that it waits for them.
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
@@ -27,6 +16,17 @@ use crate::dispatch::waker::Waker;
 /// group.dispatch(Limits::available().at_most(64), |_, event| println!("{event:?}"))?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// A dispatch waits with `poll` on the [descriptor](crate::Group#impl-AsFd-for-Group), never in libcpg, where nothing could stop
+/// the wait ([B6](crate::facts#b6)). A signal does not end the wait ([B11](crate::facts#b11)). A dispatch checks all limits between two events,
+/// so a stream of events delays none of them.
+///
+/// | C | here |
+/// |---|---|
+/// | `CS_DISPATCH_ALL` | [`available()`](Self::available) |
+/// | `CS_DISPATCH_ONE` | [`one()`](Self::one) |
+/// | `CS_DISPATCH_ONE_NONBLOCKING` | [`available()`](Self::available)[`.at_most(1)`](Self::at_most) |
+/// | `CS_DISPATCH_BLOCKING` | [`forever()`](Self::forever), which a [`Waker`] or the handler can stop |
 #[doc(alias = "cs_dispatch_flags_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -38,9 +38,9 @@ pub struct Limits<'w> {
 }
 
 impl<'w> Limits<'w> {
-    /// Handles events until none is there, without waiting.
+    /// Handles the events that are there, until none is left. Does not wait.
     ///
-    /// A stream of events can keep it for as long as the stream lasts: loops that have other things to do add
+    /// While a stream of events goes on, the dispatch goes on too. Loops that have other things to do add
     /// [`at_most`](Self::at_most) or [`until`](Self::until).
     #[doc(alias = "CS_DISPATCH_ALL")]
     #[doc(alias = "CS_DISPATCH_ONE_NONBLOCKING")]
@@ -48,29 +48,29 @@ impl<'w> Limits<'w> {
         Self { most: usize::MAX, waits: false, deadline: None, waker: None }
     }
 
-    /// Waits for one event, and handles it.
+    /// Waits for one event and handles it.
     #[doc(alias = "CS_DISPATCH_ONE")]
     pub const fn one() -> Self {
         Self { most: 1, ..Self::forever() }
     }
 
-    /// Handles events, and waits for more, until something else ends it.
+    /// Handles events, and waits for more events, until another limit or the handler ends the dispatch.
     #[doc(alias = "CS_DISPATCH_BLOCKING")]
     pub const fn forever() -> Self {
         Self { waits: true, ..Self::available() }
     }
 
-    /// Handles so many events at most: none with 0, and then it does not wait either.
+    /// Handles at most this number of events. With 0 the dispatch handles none and does not wait.
     pub const fn at_most(self, events: usize) -> Self {
         Self { most: events, ..self }
     }
 
-    /// Ends at the deadline. One that has passed already still takes one event that is there.
+    /// Ends the dispatch at the deadline. If the deadline has passed already, one event that is there is still handled.
     pub const fn until(self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self }
     }
 
-    /// Ends when `waker` is woken.
+    /// Ends the dispatch when `waker` is woken.
     pub const fn woken_by(self, waker: &'w Waker) -> Self {
         Self { waker: Some(waker), ..self }
     }
@@ -103,9 +103,9 @@ pub enum Ended<T> {
     Woken,
     /// The deadline passed.
     TimedOut,
-    /// No event was there, and the limits do not wait for one.
+    /// No event was there, and the limits do not wait for events.
     Idle,
-    /// As many events as the limits allow were handled.
+    /// The number of events that the limits allow was handled.
     Enough,
 }
 

@@ -1,4 +1,4 @@
-//! Dispatching: how long it goes on, and what ends it.
+//! Dispatching: the loop, its limits, and the waker that ends it.
 
 pub(crate) mod events;
 pub(crate) mod limits;

@@ -1,4 +1,4 @@
-//! libcpg's events alone: what a handle and a group dispatch.
+//! The events of libcpg, which a handle and a group dispatch.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
@@ -11,12 +11,12 @@ use crate::ffi::requests::Counted;
 use crate::member::Member;
 use crate::os::fd;
 
-/// The events of one handle, each handed to a closure that counts it.
+/// The source of the events of one handle. It hands each event to a closure that counts it.
 pub(crate) struct Plain<'s, F> {
     pub(crate) events: &'s mut EventHalf,
-    /// The member that the handle is.
+    /// The member that this handle belongs to.
     pub(crate) me: Member,
-    /// The count after which one more event of a full group can be taken.
+    /// The count of the members that allows one more event of a full group.
     pub(crate) counted: Option<Counted>,
     pub(crate) take: F,
 }

@@ -1,4 +1,4 @@
-//! The loop that takes events one by one until a limit ends it.
+//! The loop of a dispatch, which takes events one by one until a limit ends it.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -11,33 +11,33 @@ use crate::error::Result;
 use crate::event::event::Event;
 use crate::ffi::events::Taken;
 
-/// Where a dispatch takes its events from.
+/// The source from which a dispatch takes its events.
 pub(crate) trait Source {
-    /// Takes the next thing that there is, and counts the events that it hands to the handler.
+    /// Takes the next item, if there is one, and counts the events that it hands to the handler.
     fn next(&mut self, progress: &Progress<'_>) -> Result<Taken>;
 
-    /// Waits until there may be something, or `waker` is readable; false when the deadline passed.
+    /// Waits until there may be an item, or `waker` is readable. Returns false if the deadline passed first.
     fn wait(&self, deadline: Option<Instant>, waker: Option<BorrowedFd<'_>>) -> Result<bool>;
 }
 
-/// The reason why a loop stopped. All but [`Full`](Self::Full) are the caller's limits.
+/// The reason why a loop stopped. All but [`Full`](Self::Full) are limits of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stopped {
     Woken,
     TimedOut,
     Idle,
     Enough,
-    /// As [`Taken::Full`]; with a count, the loop can go on.
+    /// The same as [`Taken::Full`]: the loop can go on when the members have been counted.
     Full,
 }
 
-/// How far a dispatch has come. It outlives a loop that stops to have members counted.
+/// The progress of a dispatch. It outlives a loop that stops to have the members counted.
 pub(crate) struct Progress<'l> {
     limits: Limits<'l>,
     handled: Cell<usize>,
-    /// The events that may be handled: none more once the handler has broken.
+    /// The number of events that may be handled: 0 once the handler has broken.
     most: Cell<usize>,
-    /// The waker was woken, which is looked at after each message of a packet, and told when the loop stops.
+    /// True once the waker was woken. This is checked after each message of a packet, and reported when the loop stops.
     woken: Cell<bool>,
 }
 
@@ -53,18 +53,18 @@ impl<'l> Progress<'l> {
         self.handled.set(self.handled.get() + 1);
     }
 
-    /// Returns how many events were handled.
+    /// Returns the number of events that were handled.
     #[inline]
     pub(crate) fn handled(&self) -> usize {
         self.handled.get()
     }
 
-    /// The handler has ended it.
+    /// Ends the dispatch, for a handler that has broken.
     pub(crate) fn end(&self) {
         self.most.set(0);
     }
 
-    /// Returns why no further event is to be taken, if none is.
+    /// Returns the reason to take no further event, if there is one.
     #[inline]
     pub(crate) fn stopped(&self) -> Option<Stopped> {
         if self.handled.get() >= self.most.get() {
@@ -86,7 +86,7 @@ impl<'l> Progress<'l> {
         self.is_late().then_some(Stopped::TimedOut)
     }
 
-    /// Waits for `source`; returns why it is not to be waited for any longer.
+    /// Waits for `source`, and returns the reason to stop waiting, if there is one.
     #[inline]
     fn wait(&self, source: &impl Source) -> Result<Option<Stopped>> {
         let Limits { waits, deadline, waker, .. } = self.limits;
@@ -97,7 +97,7 @@ impl<'l> Progress<'l> {
         if waker.is_some_and(Waker::take) {
             return Ok(Some(Stopped::Woken));
         }
-        // A descriptor can be readable with nothing to take, again and again.
+        // A descriptor can be readable again and again, without an event to take.
         Ok((!ready || self.is_late()).then_some(Stopped::TimedOut))
     }
 
@@ -113,7 +113,7 @@ impl<'l> Progress<'l> {
     reason = "a return over a system call is mispredicted, and costs more than the rest"
 )]
 pub(crate) fn run(source: &mut impl Source, progress: &Progress<'_>) -> Result<Stopped> {
-    // All limits but the deadline: one in the past takes what is there.
+    // All limits but the deadline: with a deadline in the past one event that is there is still taken.
     if let Some(stopped) = progress.stopped().filter(|stopped| *stopped != Stopped::TimedOut) {
         return Ok(stopped);
     }
@@ -134,7 +134,7 @@ pub(crate) fn run(source: &mut impl Source, progress: &Progress<'_>) -> Result<S
     }
 }
 
-/// Returns a handler that ends the dispatch when `handler` breaks, and keeps the value.
+/// Returns a handler that ends the dispatch when `handler` breaks, and stores the value of the break.
 pub(crate) fn until_broken<L, T>(
     progress: &Progress<'_>,
     value: &mut Option<T>,
@@ -149,7 +149,7 @@ pub(crate) fn until_broken<L, T>(
 }
 
 impl Stopped {
-    /// Returns it as the caller's word for it, with the value that the handler broke with.
+    /// Converts the reason into the type for callers, with the value that the handler broke with.
     pub(crate) fn into_ended<T>(self, value: Option<T>) -> Ended<T> {
         match (value, self) {
             (Some(value), _) => Ended::Broke(value),

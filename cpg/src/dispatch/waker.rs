@@ -1,4 +1,4 @@
-//! A way to end a wait from elsewhere.
+//! The waker, which ends a wait from another thread or from a signal handler.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -10,10 +10,7 @@ use crate::error::Result;
 use crate::os::fd;
 use crate::os::fork::Owner;
 
-/// Ends a [`run`](crate::Group::run) that is [woken by](crate::Limits::woken_by) it, from any thread or from a signal handler.
-///
-/// A wake stays until a run has seen it: one that comes before the run begins ends it at once, and many before it are one.
-/// Clones wake the same. After a fork its wakes are the parent's; a child makes a waker of its own.
+/// A waker, which ends a [`run`](crate::Group::run) from any thread or from a signal handler.
 ///
 /// ```no_run
 /// use cpg::{Ended, Group, Limits, Waker};
@@ -23,7 +20,7 @@ use crate::os::fork::Owner;
 /// std::thread::spawn({
 ///     let waker = waker.clone();
 ///     move || {
-///         // Something that takes its time, and then:
+///         // Some work, and then:
 ///         waker.wake();
 ///     }
 /// });
@@ -35,43 +32,48 @@ use crate::os::fork::Owner;
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// It ends the run whose [limits](crate::Limits::woken_by) name it. A wake stays until a run has seen it: a wake before the run
+/// begins ends that run at once, and many wakes count as one. Clones wake the same run. A waker belongs to the process that
+/// made it: after a fork its wakes are those of the parent, and a child has to make a waker for itself.
 #[derive(Debug, Clone)]
 pub struct Waker(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Has the truth: readable from a wake to the run that sees it.
+    /// The truth: readable from a wake until a run sees the wake.
     eventfd: File,
-    /// Saves a system call between two events: true from each wake that has written to the look at the eventfd that follows.
+    /// A hint that saves a system call between two events: true from a wake, after its write, until the next look at the eventfd.
     hint: AtomicBool,
-    /// The process that made it.
+    /// The process that made the waker.
     owner: Owner,
 }
 
 impl Waker {
-    /// Makes a waker: one descriptor, an `eventfd`, however many clones there are.
+    /// Makes a waker. A waker and all its clones take one descriptor, an `eventfd`.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if there are no descriptors left.
+    /// [`Error::Io`](crate::Error::Io) if no descriptor is left.
     pub fn new() -> Result<Self> {
         let eventfd = fd::eventfd()?.into();
         Ok(Self(Arc::new(Inner { eventfd, hint: AtomicBool::new(false), owner: Owner::this_process() })))
     }
 
-    /// Ends the wait, or the next one.
+    /// Ends the current run, or the next one.
     ///
-    /// It is async-signal-safe: one `write(2)` of eight bytes and one atomic store, no lock and no memory. In a signal handler
-    /// restore `errno` as usual.
+    /// This call is async-signal-safe: one `write(2)` of eight bytes and one atomic store, without a lock or an allocation. In a
+    /// signal handler restore `errno` as usual.
     pub fn wake(&self) {
-        // It fails only when the counter is full, and then the wake is there already.
+        // The write fails only when the counter is full, and then the wake is there already.
         let _ = (&self.0.eventfd).write(&1_u64.to_ne_bytes());
-        // Not before: whoever takes a hint looks once, and must find the wake.
+        // Not before the write: the thread that takes the hint looks only once, and must find the wake.
         self.0.hint.store(true, Ordering::SeqCst);
     }
 
-    /// Whether there was a wake, which there is no longer. Cheap when there was none.
+    /// Takes the wake, and returns true if there was one. Cheap if there was none.
     ///
-    /// A handler may have forked, and a wake from before that is the parent's: the eventfd is of both (A17).
+    /// A handler may have forked. A wake from before the fork belongs to the parent, since both share the eventfd
+    /// ([A17](crate::facts#a17)).
     pub(crate) fn take_hinted(&self) -> bool {
         self.0.hint.load(Ordering::SeqCst)
             && self.0.owner.check().is_ok()
@@ -81,7 +83,7 @@ impl Waker {
 
     /// Takes the wake, and returns true if there was one.
     ///
-    /// For loops that wait on the [descriptor](#impl-AsFd-for-Waker) themselves; a run does it by itself.
+    /// For loops that wait on the [descriptor](#impl-AsFd-for-Waker) themselves. A run takes the wake by itself.
     ///
     /// ```
     /// let waker = cpg::Waker::new()?;
@@ -96,7 +98,7 @@ impl Waker {
     }
 }
 
-/// Readable while there is a wake that no run has seen.
+/// The descriptor is readable while there is a wake that no run has seen.
 impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.eventfd.as_fd()
@@ -109,7 +111,7 @@ impl AsRawFd for Waker {
     }
 }
 
-/// Two are equal that wake the same: clones of one.
+/// Two wakers are equal if they are clones of one waker, and so wake the same run.
 impl PartialEq for Waker {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -1,4 +1,4 @@
-//! Everything that a group hears.
+//! The events of a group and of a session.
 
 use crate::event::lost::Lost;
 use crate::event::malformed_packet::{MalformedPacket, OwnedMalformedPacket};
@@ -8,10 +8,7 @@ use crate::event::ring::{OwnedRing, Ring};
 use crate::event::undelivered::Undelivered;
 use crate::event::view::{OwnedView, View};
 
-/// Something that happened in a group, in the order that all its members agree on.
-///
-/// The first three are what libcpg has, and all that a [`Group`](crate::Group) gets. The others come to a
-/// [`Session`](crate::Session).
+/// An event of a group, at its place in the order on which all members agree.
 ///
 /// ```no_run
 /// use cpg::{Event, Group, Limits, OwnedEvent};
@@ -22,29 +19,33 @@ use crate::event::view::{OwnedView, View};
 /// assert!(matches!(&kept[..], [OwnedEvent::ConfChg(view)] if view.is_first()));
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// The first three kinds come from libcpg. A [`Group`](crate::Group) gets only these. A [`Session`](crate::Session) gets the others
+/// too.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A message was delivered, own ones included.
+    /// A message was delivered. Messages of this member are delivered too.
     Deliver(Message<'a>),
     /// Members joined or left the group.
     ConfChg(View<'a>),
     /// Nodes joined or left the cluster, or this part of it.
     TotemConfChg(Ring<'a>),
-    /// A [packet](crate::packet) cannot be read from here on, or has come to a session that does not
+    /// The rest of a [packet](crate::packet) cannot be read, or a packet has come to a session that does not
     /// [coalesce](crate::SessionOptions::coalesce). Only in a [`Session`](crate::Session).
     Malformed(MalformedPacket<'a>),
-    /// A message of this member was not delivered, and nothing will deliver it. Only in a [`Session`](crate::Session).
+    /// A message of this member was not delivered and never will be. Only in a [`Session`](crate::Session).
     Undelivered(Undelivered),
-    /// The membership has ended with the connection, and the session is on its way back. Only in a session that
+    /// The connection was lost, which has ended the membership. The session is trying to come back. Only in a session that
     /// [reconnects](crate::SessionOptions::reconnect).
     Lost(Lost),
-    /// The session has come back, with this view as the first. Only in a session that [reconnects](crate::SessionOptions::reconnect).
+    /// The session has come back, and this is its first view. Only in a session that
+    /// [reconnects](crate::SessionOptions::reconnect).
     Rejoined(Rejoined<'a>),
 }
 
 impl Event<'_> {
-    /// Copies the event into one that can be kept.
+    /// Copies the event into an owned event, which can be kept.
     pub fn into_owned(self) -> OwnedEvent {
         match self {
             Self::Deliver(message) => OwnedEvent::Deliver(message.into_owned()),
@@ -58,11 +59,28 @@ impl Event<'_> {
     }
 }
 
-/// An [`Event`] that owns what it says.
+/// An [`Event`] that owns its data.
+///
+/// ```no_run
+/// use cpg::{Group, OwnedEvent};
+///
+/// let mut group = Group::join("ledger")?;
+/// let mut entries = Vec::new();
+/// group.send(b"+5 alice")?;
+/// while entries.is_empty() {
+///     match group.recv()? {
+///         OwnedEvent::Deliver(message) => entries.push(message.into_payload()),
+///         OwnedEvent::ConfChg(view) => println!("members: {:?}", view.members()),
+///         _ => {}
+///     }
+/// }
+/// group.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 ///
 /// # Tests without a cluster
 ///
-/// Owned events can be made, and [borrowed](Self::as_event) for what handles events:
+/// Tests can make owned events, and [borrow](Self::as_event) them for the code that handles events:
 ///
 /// ```
 /// use cpg::{CsError, Error, Event, GroupName, Lost, Member, NodeId, Reason, RingId, Undelivered};
@@ -124,19 +142,21 @@ pub enum OwnedEvent {
     ConfChg(OwnedView),
     /// Nodes joined or left the cluster.
     TotemConfChg(OwnedRing),
-    /// A packet cannot be read, or was not expected.
+    /// A packet cannot be read, or a session that does not coalesce has got one.
     Malformed(OwnedMalformedPacket),
     /// A message of this member was not delivered.
     Undelivered(Undelivered),
-    /// The membership has ended with the connection.
+    /// The connection was lost, which has ended the membership.
     Lost(Lost),
-    /// The session has come back.
+    /// The session has come back, with its first view.
     Rejoined(OwnedRejoined),
 }
 
 impl OwnedEvent {
-    /// Borrows the event, for what handles events as they come. Mutably, since a
-    /// [message](crate::OwnedMessage::as_message) can be changed in place. What has no borrowed form is cloned.
+    /// Borrows the event, for code that handles borrowed events.
+    ///
+    /// The borrow is mutable, because a [message](crate::OwnedMessage::as_message) can be changed in place. Kinds without a borrowed
+    /// form are cloned.
     ///
     /// ```no_run
     /// use cpg::{Event, Group, OwnedEvent};
@@ -173,7 +193,7 @@ mod tests {
     use crate::member::{Member, NodeId};
     use crate::packet::format;
 
-    /// Hands `work` an event of each kind.
+    /// Calls `work` with an event of each kind.
     fn each(work: impl Fn(Event<'_>)) {
         let group = &GroupName::new("ledger").unwrap();
         let [me, other] = [1, 2].map(|node| Member::new(NodeId::new(node), 4711));

@@ -1,8 +1,29 @@
-//! The end of a membership with its connection.
+//! The end of a membership whose connection was lost.
 
 use crate::error::Error;
 
-/// A membership has ended with the connection to its daemon; the session is on its way back.
+/// The end of a membership whose connection was lost. The session is trying to come back.
+///
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use cpg::{Event, Limits, Lost, Reconnect, Session};
+///
+/// fn report(lost: &Lost) {
+///     eprintln!("membership {} has ended: {}", lost.generation(), lost.error());
+/// }
+///
+/// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger")?;
+/// session.run(Limits::forever(), |_, event| match event {
+///     Event::Lost(lost) => {
+///         report(&lost);
+///         Continue(())
+///     }
+///     Event::ConfChg(_) => Break(()),
+///     _ => Continue(()),
+/// })?;
+/// session.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     pub(crate) generation: u64,
@@ -15,12 +36,12 @@ impl Lost {
         Self { generation, error }
     }
 
-    /// The number of the membership that has ended: 1 for the first, and one more for each that follows.
+    /// Returns the number of the membership that has ended: 1 for the first membership, and one more for each that follows.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The error that said so.
+    /// Returns the error that reported the loss.
     pub fn error(&self) -> &Error {
         &self.error
     }

@@ -6,8 +6,31 @@ use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::packet::format;
 
-/// A packet, or the rest of one, that is not as [`packet`](crate::packet) says; or a packet that came to a session which does not
-/// coalesce.
+/// A packet that cannot be read, or a packet in a session that does not coalesce.
+///
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use cpg::{Event, Limits, MalformedPacket, Session};
+///
+/// fn report(packet: MalformedPacket<'_>) {
+///     eprintln!("{} bytes from {}: {}", packet.bytes().len(), packet.sender(), packet.error());
+/// }
+///
+/// let mut session = Session::options().coalesce().join("ledger")?;
+/// session.run(Limits::forever(), |_, event| match event {
+///     Event::Malformed(packet) => {
+///         report(packet);
+///         Continue(())
+///     }
+///     Event::ConfChg(_) => Break(()),
+///     _ => Continue(()),
+/// })?;
+/// session.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+///
+/// A packet of which only the rest cannot be read (see [`packet`](crate::packet) for the format) gives this event after the messages
+/// that can be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MalformedPacket<'a> {
     pub(crate) group: &'a GroupName,
@@ -17,27 +40,27 @@ pub struct MalformedPacket<'a> {
 }
 
 impl<'a> MalformedPacket<'a> {
-    /// The group that it was sent to.
+    /// Returns the group to which the packet was sent.
     pub fn group(&self) -> &'a GroupName {
         self.group
     }
 
-    /// The sender.
+    /// Returns the sender of the packet.
     pub fn sender(&self) -> Member {
         self.sender
     }
 
-    /// The bytes that could not be read: the whole packet, or the rest of it after the messages that could.
+    /// Returns the bytes that cannot be read: the whole packet, or the rest of it after the messages that can be read.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The error that reading it met.
+    /// Returns the error of reading the packet.
     pub fn error(&self) -> format::Error {
         self.error
     }
 
-    /// Copies the packet into one that can be kept.
+    /// Copies the packet into an owned packet, which can be kept.
     pub fn into_owned(self) -> OwnedMalformedPacket {
         OwnedMalformedPacket {
             group: self.group.clone(),
@@ -64,7 +87,7 @@ impl fmt::Debug for MalformedPacket<'_> {
 ///     eprintln!("{sender} in {group}: {error}, in {} bytes", packet.bytes().len());
 /// }
 ///
-/// /// Keeps a packet that cannot be read, to be looked at.
+/// /// Keeps a packet that cannot be read, to look at it later.
 /// fn keep(packet: MalformedPacket<'_>) -> OwnedMalformedPacket {
 ///     packet.into_owned()
 /// }
@@ -75,7 +98,7 @@ impl fmt::Debug for MalformedPacket<'_> {
 ///     }
 /// }
 ///
-/// /// The bytes, for a file.
+/// /// Returns the name and the contents of a file for the packet.
 /// fn dump(packet: OwnedMalformedPacket) -> (String, Vec<u8>) {
 ///     (format!("{}-{}-{}", packet.group(), packet.sender(), packet.error()), packet.into_bytes())
 /// }
@@ -90,7 +113,7 @@ pub struct OwnedMalformedPacket {
 }
 
 impl OwnedMalformedPacket {
-    /// Makes a packet that cannot be read for this reason, for [tests](crate::OwnedEvent#tests-without-a-cluster).
+    /// Makes a packet that cannot be read because of this error, for [tests](crate::OwnedEvent#tests-without-a-cluster).
     pub fn new(group: GroupName, sender: Member, bytes: impl Into<Vec<u8>>, error: format::Error) -> Self {
         Self { group, sender, bytes: bytes.into(), error }
     }
@@ -100,27 +123,27 @@ impl OwnedMalformedPacket {
         MalformedPacket { group: &self.group, sender: self.sender, bytes: &self.bytes, error: self.error }
     }
 
-    /// The group that it was sent to.
+    /// Returns the group to which the packet was sent.
     pub fn group(&self) -> &GroupName {
         &self.group
     }
 
-    /// The sender.
+    /// Returns the sender of the packet.
     pub fn sender(&self) -> Member {
         self.sender
     }
 
-    /// The bytes that could not be read; see [`MalformedPacket::bytes`](crate::MalformedPacket::bytes).
+    /// Returns the bytes that cannot be read; see [`MalformedPacket::bytes`](crate::MalformedPacket::bytes).
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The bytes that could not be read, without a copy.
+    /// Returns the bytes that cannot be read, without a copy.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// The error that reading it met.
+    /// Returns the error of reading the packet.
     pub fn error(&self) -> format::Error {
         self.error
     }

@@ -1,16 +1,16 @@
-//! A message.
+//! A message that was delivered.
 
 use std::fmt;
 
 use crate::group_name::GroupName;
 use crate::member::Member;
 
-/// A message.
+/// A message that was delivered.
 ///
 /// ```no_run
 /// use cpg::{Event, Group, Limits, Message, OwnedMessage};
 ///
-/// /// The number in a message of a node with the other byte order, in place.
+/// /// Converts the number in a message from a node with the other byte order, in place.
 /// fn number(message: &mut Message<'_>) -> Option<u32> {
 ///     message.payload_mut().reverse();
 ///     message.payload().try_into().ok().map(u32::from_ne_bytes)
@@ -41,35 +41,38 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// The group that it was sent to.
+    /// Returns the group to which the message was sent.
     pub fn group(&self) -> &GroupName {
         self.group
     }
 
-    /// The sender; its [`reason`](Member::reason) is undefined.
+    /// Returns the sender, whose [`reason`](Member::reason) is undefined.
     pub fn sender(&self) -> Member {
         self.sender
     }
 
-    /// The bytes of the message.
+    /// Returns the bytes of the message.
     pub fn payload(&self) -> &[u8] {
         self.payload
     }
 
-    /// The bytes of the message, to be changed in place: corosync's header allows it, so that a receiver can
-    /// convert the byte order of its sender. The buffer is this member's own.
+    /// Returns the bytes of the message, which may be changed in place.
+    ///
+    /// corosync's header allows this, so that a receiver can convert the byte order of the sender. No other member sees the
+    /// change.
     pub fn payload_mut(&mut self) -> &mut [u8] {
         self.payload
     }
 
-    /// True if it came in a [packet](crate::packet). In a session that [coalesces](crate::SessionOptions::coalesce) a message
-    /// that did not is from a member that does not coalesce, and is handed over whole. In a [`Group`](crate::Group) and in other
-    /// sessions no message does.
+    /// True if the message came in a [packet](crate::packet).
+    ///
+    /// In a session that [coalesces](crate::SessionOptions::coalesce) false means that the sender does not coalesce; its message is
+    /// delivered whole. In other sessions and in a [`Group`](crate::Group) the result is always false.
     pub fn is_packed(&self) -> bool {
         self.packed
     }
 
-    /// Copies the message into one that can be kept.
+    /// Copies the message into an owned message, which can be kept.
     pub fn into_owned(self) -> OwnedMessage {
         OwnedMessage {
             group: self.group.clone(),
@@ -117,37 +120,38 @@ pub struct OwnedMessage {
 }
 
 impl OwnedMessage {
-    /// Makes a message that came by itself and not in a packet, for [tests](crate::OwnedEvent#tests-without-a-cluster).
+    /// Makes a message that did not come in a packet, for [tests](crate::OwnedEvent#tests-without-a-cluster).
     pub fn new(group: GroupName, sender: Member, payload: impl Into<Vec<u8>>) -> Self {
         Self { group, sender, payload: payload.into(), packed: false }
     }
 
-    /// Borrows the message, mutably since [`Message::payload_mut`](crate::Message::payload_mut) changes it in place.
+    /// Borrows the message. The borrow is mutable, because [`Message::payload_mut`](crate::Message::payload_mut) changes the message
+    /// in place.
     pub fn as_message(&mut self) -> Message<'_> {
         Message { group: &self.group, sender: self.sender, payload: &mut self.payload, packed: self.packed }
     }
 
-    /// The group that it was sent to.
+    /// Returns the group to which the message was sent.
     pub fn group(&self) -> &GroupName {
         &self.group
     }
 
-    /// The sender.
+    /// Returns the sender.
     pub fn sender(&self) -> Member {
         self.sender
     }
 
-    /// The bytes of the message.
+    /// Returns the bytes of the message.
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// True if it came in a packet; see [`Message::is_packed`](crate::Message::is_packed).
+    /// True if the message came in a packet; see [`Message::is_packed`](crate::Message::is_packed).
     pub fn is_packed(&self) -> bool {
         self.packed
     }
 
-    /// The bytes of the message, without a copy.
+    /// Returns the bytes of the message, without a copy.
     pub fn into_payload(self) -> Vec<u8> {
         self.payload
     }

@@ -1,9 +1,28 @@
-//! The beginning of the next membership.
+//! The beginning of the next membership of a session.
 
 use crate::event::view::{OwnedView, View};
 
-/// A session has come back: the first event of its new membership, in place of the first view's
-/// [`ConfChg`](crate::Event::ConfChg).
+/// The beginning of the next membership, after a session has come back.
+///
+/// ```
+/// use cpg::{Event, Rejoined};
+///
+/// /// Returns the number of members who went on while this member was away.
+/// fn others(rejoined: Rejoined<'_>) -> usize {
+///     rejoined.view().members().len() - 1
+/// }
+///
+/// fn handle(event: Event<'_>, state: &mut Option<Vec<u8>>) {
+///     if let Event::Rejoined(rejoined) = event {
+///         // The state is stale: ask the others for it.
+///         *state = None;
+///         println!("membership {}: {} others", rejoined.generation(), others(rejoined));
+///     }
+/// }
+/// # let _: fn(Event<'_>, &mut Option<Vec<u8>>) = handle;
+/// ```
+///
+/// It is the first event of the new membership. It replaces the [`ConfChg`](crate::Event::ConfChg) of the first view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejoined<'a> {
     pub(crate) generation: u64,
@@ -11,17 +30,18 @@ pub struct Rejoined<'a> {
 }
 
 impl<'a> Rejoined<'a> {
-    /// The number of the membership that begins: one more than that which was [lost](crate::Lost::generation).
+    /// Returns the number of the membership that begins: one more than that of the membership that was
+    /// [lost](crate::Lost::generation).
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The view that it begins with.
+    /// Returns the first view of the membership.
     pub fn view(&self) -> View<'a> {
         self.view
     }
 
-    /// Copies the view into one that can be kept.
+    /// Copies the event into an owned form, which can be kept.
     pub fn into_owned(self) -> OwnedRejoined {
         OwnedRejoined { generation: self.generation, view: self.view.into_owned() }
     }
@@ -32,12 +52,12 @@ impl<'a> Rejoined<'a> {
 /// ```
 /// use cpg::{Event, OwnedEvent, OwnedRejoined, Rejoined};
 ///
-/// /// Those who went on while this member was away.
+/// /// Returns the number of members who went on while this member was away.
 /// fn others(rejoined: Rejoined<'_>) -> usize {
 ///     rejoined.view().members().len() - 1
 /// }
 ///
-/// /// What a loop that keeps events for later does with one.
+/// /// Handles an event that a loop has kept for later.
 /// fn later(event: &OwnedEvent) {
 ///     if let OwnedEvent::Rejoined(rejoined) = event {
 ///         let (generation, view) = (rejoined.generation(), rejoined.view());
@@ -45,7 +65,7 @@ impl<'a> Rejoined<'a> {
 ///     }
 /// }
 ///
-/// /// A copy by itself.
+/// /// Copies the event, if it is of this kind.
 /// fn keep(event: Event<'_>) -> Option<OwnedRejoined> {
 ///     if let Event::Rejoined(rejoined) = event { Some(rejoined.into_owned()) } else { None }
 /// }
@@ -63,17 +83,18 @@ impl OwnedRejoined {
         Self { generation, view }
     }
 
-    /// Borrows the view, and says which membership begins with it.
+    /// Borrows the view, together with the number of its membership.
     pub fn as_rejoined(&self) -> Rejoined<'_> {
         Rejoined { generation: self.generation, view: self.view.as_view() }
     }
 
-    /// The number of the membership that begins: one more than that which was [lost](crate::Lost::generation).
+    /// Returns the number of the membership that begins: one more than that of the membership that was
+    /// [lost](crate::Lost::generation).
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The view that it begins with.
+    /// Returns the first view of the membership.
     pub fn view(&self) -> &OwnedView {
         &self.view
     }

@@ -1,13 +1,10 @@
-//! A new ring of nodes.
+//! The ring of nodes under a group.
 
 use std::fmt;
 
 use crate::member::{Member, NodeId};
 
-/// The identity of a ring of totem, the protocol under corosync: a new ring is formed each time that nodes come or go.
-///
-/// Order and equality are those of the pair. The sequence number grows from one ring to the next on a node,
-/// and is the number that quorum and DLM know as the ring sequence.
+/// The identity of a ring of totem, the protocol under corosync. A new ring forms each time that nodes come or go.
 ///
 /// ```
 /// use cpg::{NodeId, RingId};
@@ -16,6 +13,9 @@ use crate::member::{Member, NodeId};
 /// assert_eq!((ring.seq(), ring.node()), (42, NodeId::new(1)));
 /// assert_eq!(ring.to_string(), "1.2a");
 /// ```
+///
+/// Rings are compared and ordered by sequence number, then by node. The sequence number grows on each node from one ring to the next.
+/// Quorum and DLM know it as the ring sequence.
 #[doc(alias = "cpg_ring_id")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RingId {
@@ -24,64 +24,30 @@ pub struct RingId {
 }
 
 impl RingId {
-    /// Makes the id of the ring with this sequence number that this node represents.
+    /// Makes the id of the ring with this sequence number and this representative node.
     pub const fn new(seq: u64, node: NodeId) -> Self {
         Self { seq, node }
     }
 
-    /// The sequence number of the ring.
+    /// Returns the sequence number of the ring.
     pub const fn seq(self) -> u64 {
         self.seq
     }
 
-    /// The node that represents the ring: the lowest of its members.
+    /// Returns the node that represents the ring: the lowest of its members.
     pub const fn node(self) -> NodeId {
         self.node
     }
 }
 
-/// `NODE.SEQ` in hexadecimal, as corosync's own tools print it (`CS_PRI_RING_ID`).
+/// Prints `NODE.SEQ` in hexadecimal, as corosync's own tools do (`CS_PRI_RING_ID`).
 impl fmt::Display for RingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{:x}.{:x}", self.node.get(), self.seq))
     }
 }
 
-/// A new ring: the nodes that corosync runs on now, as far as this one sees.
-///
-/// It comes after the [views](crate::View) of the groups that the same change touched, so that this is the moment at which
-/// ring and view belong together. Before the first view of a group, see [`TotemEvents`].
-///
-/// # Ghosts
-///
-/// The ring is the truth about nodes, and a view is not always: a member whose daemon joined the ring and died before its services
-/// had agreed stays in the member lists of all the others, for ever (B26). [`ghosts`](Self::ghosts) tells them.
-///
-/// ```no_run
-/// use std::ops::ControlFlow::{Break, Continue};
-/// use cpg::{ConnectOptions, Event, Limits, Member, OwnedRing, TotemEvents};
-///
-/// let mut group = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
-/// let mut members: Vec<Member> = Vec::new();
-/// let ended = group.run(Limits::forever(), |_, event| match event {
-///     Event::ConfChg(view) => {
-///         members = view.members().to_vec();
-///         Continue(())
-///     }
-///     Event::TotemConfChg(ring) => {
-///         ring.ghosts(&members).for_each(|ghost| eprintln!("{ghost} is in the group, and its node is not there"));
-///         Break(ring.into_owned())
-///     }
-///     _ => Continue(()),
-/// })?;
-/// // The same of a ring that is kept.
-/// let ring: OwnedRing = ended.broke().unwrap();
-/// let ghosts: Vec<Member> = ring.ghosts(&members).collect();
-/// members.retain(|member| !ghosts.contains(member));
-/// # Ok::<(), cpg::Error>(())
-/// ```
-///
-/// # Example
+/// A new ring: the nodes on which corosync runs now, as far as this node can see.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
@@ -103,6 +69,38 @@ impl fmt::Display for RingId {
 /// println!("{} represents it", ring.id().node());
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// The event comes after the [views](crate::View) of the groups that the same change has touched. At this moment ring and view belong
+/// together. [`TotemEvents`] says what comes before the first view of a group.
+///
+/// # Ghosts
+///
+/// The ring is right about nodes, but a view can be wrong. If a daemon joins the ring and dies before its services have agreed, its
+/// members stay in the member lists of all others for ever ([B26](crate::facts#b26)). [`ghosts`](Self::ghosts) finds them.
+///
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use cpg::{ConnectOptions, Event, Limits, Member, OwnedRing, TotemEvents};
+///
+/// let mut group = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
+/// let mut members: Vec<Member> = Vec::new();
+/// let ended = group.run(Limits::forever(), |_, event| match event {
+///     Event::ConfChg(view) => {
+///         members = view.members().to_vec();
+///         Continue(())
+///     }
+///     Event::TotemConfChg(ring) => {
+///         ring.ghosts(&members).for_each(|ghost| eprintln!("{ghost} is a member, but its node is not there"));
+///         Break(ring.into_owned())
+///     }
+///     _ => Continue(()),
+/// })?;
+/// // The same with a ring that was kept.
+/// let ring: OwnedRing = ended.broke().unwrap();
+/// let ghosts: Vec<Member> = ring.ghosts(&members).collect();
+/// members.retain(|member| !ghosts.contains(member));
+/// # Ok::<(), cpg::Error>(())
+/// ```
 #[doc(alias = "cpg_totem_confchg_fn_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ring<'a> {
@@ -111,37 +109,48 @@ pub struct Ring<'a> {
 }
 
 impl<'a> Ring<'a> {
-    /// The identity of the ring.
+    /// Returns the identity of the ring.
     pub fn id(&self) -> RingId {
         self.id
     }
 
-    /// The nodes of the ring.
+    /// Returns the nodes of the ring.
     pub fn members(&self) -> &'a [NodeId] {
         self.members
     }
 
-    /// The ghosts among `members`, which are those of a view or what the daemon has listed: members whose node is not in this
-    /// ring.
+    /// Returns the ghosts among `members`: the members whose node is not in this ring.
     ///
-    /// Ask with the view that was there when this event came, and with those that follow until a node comes or goes. A view in which
-    /// members [come with their node](crate::Reason::NodeUp) belongs to the ring that is told next.
+    /// `members` is the list of a view, or a list from the daemon. Use the view that was current when this event came, and the views
+    /// that follow until a node comes or goes. A view in which members [come with their node](crate::Reason::NodeUp) belongs to the
+    /// ring that is delivered next.
     ///
-    /// corosync up to 3.1.10 has ghosts
-    /// ([corosync 828](https://github.com/corosync/corosync/issues/828), mended upstream in July 2026, in no release when this was
-    /// written; B26). With a daemon that has none this yields nothing.
+    /// corosync up to 3.1.10 has ghosts ([B26](crate::facts#b26);
+    /// [corosync 828](https://github.com/corosync/corosync/issues/828), mended upstream in July 2026, but in no release when this was
+    /// written). With a daemon that has no ghosts the result is empty.
     pub fn ghosts<'m>(&self, members: &'m [Member]) -> impl Iterator<Item = Member> + use<'a, 'm> {
         let nodes = self.members;
         members.iter().filter(move |member| !nodes.contains(&member.node())).copied()
     }
 
-    /// Copies the ring into one that can be kept.
+    /// Copies the ring into an owned ring, which can be kept.
     pub fn into_owned(self) -> OwnedRing {
         OwnedRing { id: self.id, members: self.members.to_vec() }
     }
 }
 
 /// A [`Ring`] that owns its list.
+///
+/// ```
+/// use cpg::{Member, NodeId, OwnedRing, RingId};
+///
+/// let [one, two] = [1, 2].map(NodeId::new);
+/// let ring = OwnedRing::new(RingId::new(42, one), [one]);
+/// assert_eq!((ring.id().seq(), ring.members()), (42, &[one][..]));
+/// let members = [Member::new(one, 4711), Member::new(two, 4711)];
+/// assert!(ring.ghosts(&members).eq([members[1]]));
+/// assert_eq!(ring.as_ring().into_owned(), ring);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedRing {
     pub(crate) id: RingId,
@@ -159,38 +168,56 @@ impl OwnedRing {
         Ring { id: self.id, members: &self.members }
     }
 
-    /// The identity of the ring.
+    /// Returns the identity of the ring.
     pub fn id(&self) -> RingId {
         self.id
     }
 
-    /// The nodes of the ring.
+    /// Returns the nodes of the ring.
     pub fn members(&self) -> &[NodeId] {
         &self.members
     }
 
-    /// As [`Ring::ghosts`](crate::Ring::ghosts).
+    /// Returns the ghosts among `members`; see [`Ring::ghosts`](crate::Ring::ghosts).
     pub fn ghosts<'r>(&'r self, members: &'r [Member]) -> impl Iterator<Item = Member> + use<'r> {
         self.as_ring().ghosts(members)
     }
 }
 
-/// The [rings](crate::Event::TotemConfChg) that a handle hears of.
+/// The choice of [ring events](crate::Event::TotemConfChg) that a handle gets.
 ///
-/// The daemon sends them to a handle whether it has joined or not. A [`Handle`](crate::Handle) that is connected for a while before it
-/// joins can have a ring in store, and its [`Group`](crate::Group) gets that before the first view, as a C program does. In a
-/// [`Session`](crate::Session) a ring that comes before the first view waits for it, also when the session comes
-/// [back](crate::Reconnect): the first event of a membership is its view. Of several only the last comes, since the others were over
-/// before the membership began.
+/// ```no_run
+/// use cpg::{ConnectOptions, Event, Limits, TotemEvents};
+///
+/// let mut group = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).join("ledger")?;
+/// let mut rings = 0;
+/// while rings == 0 {
+///     group.dispatch(Limits::one(), |_, event| {
+///         if let Event::TotemConfChg(ring) = event {
+///             println!("nodes: {:?}", ring.members());
+///             rings += 1;
+///         }
+///     })?;
+/// }
+/// group.leave()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+///
+/// The daemon sends ring events also to a handle that has not joined. If a [`Handle`](crate::Handle) is connected for a while before it
+/// joins, its [`Group`](crate::Group) can get a ring event before the first view, as a C program can.
+///
+/// In a [`Session`](crate::Session) the first event of a membership is always its view, also when the session
+/// [comes back](crate::Reconnect). A ring event that comes earlier waits for the view. If several come earlier, only the last is
+/// delivered, because the other rings ended before the membership began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum TotemEvents {
-    /// None: the handle of the older `cpg_initialize`.
+    /// No ring events, as with the older `cpg_initialize`.
     None,
-    /// One for each new ring.
+    /// An event for each new ring.
     #[default]
     Changes,
-    /// One for each new ring, and with the own join one for the ring that is there.
+    /// An event for each new ring, and after this member's join one for the current ring.
     #[doc(alias = "CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF")]
     InitialAndChanges,
 }

@@ -4,14 +4,12 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// A message of this member that was accepted and will not be delivered, handed back.
-///
-/// They come in the order in which they were sent, before the dispatch that found out why returns its error.
+/// A message of this member that was accepted but will not be delivered. The session hands it back.
 ///
 /// ```
 /// use cpg::{Event, Undelivered};
 ///
-/// /// Messages that may be sent again; those that others may have got are another matter.
+/// /// Collects the messages that can be sent again safely: no other member can have received them.
 /// fn again(event: Event<'_>, unsent: &mut Vec<Vec<u8>>) {
 ///     let Event::Undelivered(undelivered) = event else { return };
 ///     let undelivered: Undelivered = undelivered;
@@ -22,9 +20,11 @@ use crate::error::Error;
 /// }
 /// # let _: fn(Event<'_>, &mut Vec<Vec<u8>>) = again;
 /// ```
+///
+/// Such messages come in the order in which they were sent, before the dispatch that found the reason returns its error.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered(
-    // An event is moved about for each message, and these are rare.
+    // Boxed to keep events small: an event is moved for each message, and undelivered messages are rare.
     Box<Inner>,
 );
 
@@ -36,29 +36,31 @@ struct Inner {
 }
 
 impl Undelivered {
-    /// Makes a message that was not delivered for this reason, for [tests](crate::OwnedEvent#tests-without-a-cluster). `sent` is
-    /// what [`was_sent`](Self::was_sent) says.
+    /// Makes a message that was not delivered because of this error, for [tests](crate::OwnedEvent#tests-without-a-cluster). `sent` is
+    /// the value for [`was_sent`](Self::was_sent).
     pub fn new(payload: impl Into<Vec<u8>>, sent: bool, error: Error) -> Self {
         Self(Box::new(Inner { payload: payload.into(), sent, error }))
     }
 
-    /// The bytes of the message.
+    /// Returns the bytes of the message.
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
     }
 
-    /// The bytes of the message, without a copy.
+    /// Returns the bytes of the message, without a copy.
     pub fn into_payload(self) -> Vec<u8> {
         self.0.payload
     }
 
-    /// True if the daemon had taken it. Such a message may have reached other members, when the connection was lost before the
-    /// own delivery; one that it had not taken has reached nobody.
+    /// True if the daemon had accepted the message.
+    ///
+    /// If the connection was lost before self-delivery, such a message may have reached other members. A message that the daemon had
+    /// not accepted has reached nobody.
     pub fn was_sent(&self) -> bool {
         self.0.sent
     }
 
-    /// The reason why it was not delivered.
+    /// Returns the reason why the message was not delivered.
     pub fn error(&self) -> &Error {
         &self.0.error
     }

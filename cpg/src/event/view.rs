@@ -3,13 +3,7 @@
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
 
-/// A change of a group's membership, and the membership after it.
-///
-/// The member list counts, and the lists of those who left and joined say what led to it. Without quorum both
-/// sides of a partition go on, each with a view of its own, and after they merge a node can stand in the left
-/// and in the joined list of neighbouring views (B15). Of nodes that are not there any more the list can keep members:
-/// [`Ring::ghosts`](crate::Ring::ghosts) tells them (B26). While a cluster merges, the news that a process has left can miss the other
-/// part, which then lists the process until the next ring (B29).
+/// A view: a change of a group's membership, and the membership after the change.
 ///
 /// ```no_run
 /// use cpg::{Event, Group, Limits, OwnedView, View};
@@ -35,6 +29,15 @@ use crate::member::{Member, NodeId};
 /// println!("{:?} leads", view.lowest());
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// Rely on the member list. The lists of those who left and joined only explain it.
+///
+/// - CPG works without quorum: both sides of a partition go on, each with its own views. After they merge, a member can be in the
+///   list of those who left and, in a neighbouring view, in the list of those who joined ([B15](crate::facts#b15)).
+/// - The member list can keep members of a node that is no longer there ([B26](crate::facts#b26)):
+///   [`Ring::ghosts`](crate::Ring::ghosts) finds them.
+/// - While two parts of a cluster merge, the news that a process has left can miss the other part. That part then lists the process
+///   until the next ring ([B29](crate::facts#b29)).
 #[doc(alias = "cpg_confchg_fn_t")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View<'a> {
@@ -46,53 +49,55 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The group.
+    /// Returns the group.
     pub fn group(&self) -> &'a GroupName {
         self.group
     }
 
-    /// Everybody who is in the group now, by node and pid.
+    /// Returns the members of the group from now on.
     pub fn members(&self) -> &'a [Member] {
         self.members
     }
 
-    /// The members that left, each with a [reason](Member::reason).
+    /// Returns the members that left, each with a [reason](Member::reason).
     pub fn left(&self) -> &'a [Member] {
         self.left
     }
 
-    /// The members that joined, each with a [reason](Member::reason).
+    /// Returns the members that joined, each with a [reason](Member::reason).
     pub fn joined(&self) -> &'a [Member] {
         self.joined
     }
 
-    /// True if this member is in the group now.
+    /// True if this member is in the group from now on.
     pub fn includes_me(&self) -> bool {
         self.contains(self.me)
     }
 
-    /// True for the view that this member joined with: its first.
+    /// True for the first view of this member, in which it joined.
     pub fn is_first(&self) -> bool {
         self.joined.contains(&self.me)
     }
 
-    /// True if `member` is in the group now.
+    /// True if `member` is in the group from now on.
     pub fn contains(&self, member: Member) -> bool {
         self.members.contains(&member)
     }
 
-    /// The member with the lowest node, and on it the lowest pid: the same on all members of one view, and so
-    /// a leader that needs no election. It can be a ghost, which leads nobody: see [`Ring::ghosts`](crate::Ring::ghosts) (B26).
+    /// Returns the member with the lowest node, and on that node with the lowest pid.
+    ///
+    /// All members of one view get the same result, so this is a leader without an election. The lowest member can be a ghost, which
+    /// leads nobody: see [`Ring::ghosts`](crate::Ring::ghosts) ([B26](crate::facts#b26)).
     pub fn lowest(&self) -> Option<Member> {
         self.members.iter().min().copied()
     }
 
-    /// The members on one node.
+    /// Returns the members on one node.
     pub fn on_node(&self, node: NodeId) -> impl Iterator<Item = Member> + use<'a> {
         self.members.iter().filter(move |member| member.node() == node).copied()
     }
 
-    /// Copies the view into one that can be kept.
+    /// Copies the view into an owned view, which can be kept.
     pub fn into_owned(self) -> OwnedView {
         OwnedView {
             group: self.group.clone(),
@@ -134,19 +139,19 @@ pub struct OwnedView {
 }
 
 impl OwnedView {
-    /// Makes the view of the member `me` in which nobody has left or joined, for
+    /// Makes a view for the member `me`, in which nobody has left or joined, for
     /// [tests](crate::OwnedEvent#tests-without-a-cluster).
     pub fn new(group: GroupName, me: Member, members: impl Into<Vec<Member>>) -> Self {
         Self { group, members: members.into(), left: Vec::new(), joined: Vec::new(), me }
     }
 
-    /// Returns the view with these as those that left; `members` is as it was.
+    /// Returns the view with these members as those that left. Does not change the member list.
     #[must_use]
     pub fn with_left(self, left: impl Into<Vec<Member>>) -> Self {
         Self { left: left.into(), ..self }
     }
 
-    /// Returns the view with these as those that joined; `members` is as it was.
+    /// Returns the view with these members as those that joined. Does not change the member list.
     #[must_use]
     pub fn with_joined(self, joined: impl Into<Vec<Member>>) -> Self {
         Self { joined: joined.into(), ..self }
@@ -163,47 +168,47 @@ impl OwnedView {
         }
     }
 
-    /// The group.
+    /// Returns the group.
     pub fn group(&self) -> &GroupName {
         &self.group
     }
 
-    /// Everybody who is in the group, by node and pid.
+    /// Returns the members of the group after the change.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The members that left with the last change.
+    /// Returns the members that left.
     pub fn left(&self) -> &[Member] {
         &self.left
     }
 
-    /// The members that joined with the last change.
+    /// Returns the members that joined.
     pub fn joined(&self) -> &[Member] {
         &self.joined
     }
 
-    /// True if this member is in the group.
+    /// True if this member is in the group after the change.
     pub fn includes_me(&self) -> bool {
         self.as_view().includes_me()
     }
 
-    /// True for the view that this member joined with: its first.
+    /// True for the first view of this member, in which it joined.
     pub fn is_first(&self) -> bool {
         self.as_view().is_first()
     }
 
-    /// True if `member` is in the group.
+    /// True if `member` is in the group after the change.
     pub fn contains(&self, member: Member) -> bool {
         self.as_view().contains(member)
     }
 
-    /// The member with the lowest node, and on it the lowest pid.
+    /// Returns the member with the lowest node, and on that node with the lowest pid.
     pub fn lowest(&self) -> Option<Member> {
         self.as_view().lowest()
     }
 
-    /// The members on one node.
+    /// Returns the members on one node.
     pub fn on_node(&self, node: NodeId) -> impl Iterator<Item = Member> + use<'_> {
         self.as_view().on_node(node)
     }

@@ -1,14 +1,14 @@
-//! The numbers of the format, and what can be wrong with a packet.
+//! The numbers of the format, and the errors of a packet.
 
 use thiserror::Error;
 
 /// The bytes that a packet begins with.
 pub const MAGIC: [u8; 4] = [0xc9, b'P', b'G', 0xb5];
 
-/// The version that is written and read here.
+/// The version that this crate writes and reads.
 pub const VERSION: u8 = 1;
 
-/// The length of what comes before the first frame.
+/// The number of bytes before the first frame.
 pub const HEADER_LEN: usize = 6;
 
 /// The length of the longest varint.
@@ -19,43 +19,51 @@ pub const MAX_MESSAGE: usize = 0x7fff_ffff;
 
 pub(super) const HEADER: [u8; HEADER_LEN] = [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], VERSION, 0];
 
-/// A place where a packet is not as the format has it.
+/// The error of a packet that breaks the format.
+///
+/// ```
+/// use cpg::packet::{self, Error};
+///
+/// let first = |bytes| packet::messages(bytes).next();
+/// assert_eq!(first(b"plain text"), Some(Err(Error::Magic)));
+/// assert_eq!(first(b"\xc9PG\xb5\x02\0"), Some(Err(Error::Version(2))));
+/// assert_eq!(first(b"\xc9PG\xb5\x01\0\x02h"), Some(Err(Error::Message { len: 2, left: 1 })));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It begins with the [magic](MAGIC), and came to a session that does not
-    /// [coalesce](crate::SessionOptions::coalesce).
+    /// The message begins with the [magic](MAGIC), but came to a session that does not [coalesce](crate::SessionOptions::coalesce).
     ///
-    /// Nothing need be wrong with it: [`messages`](super::messages) may read it. It may also be a plain message that begins
-    /// with these four bytes by chance, which [`bytes`](crate::MalformedPacket::bytes) then are.
+    /// The packet itself may be good, and [`messages`](super::messages) may be able to read it. Or it is a plain message that begins
+    /// with these four bytes by chance; then [`bytes`](crate::MalformedPacket::bytes) is that message.
     #[error(
         "a packet in a session that does not coalesce: coalesce in all sessions of the group, or in none"
     )]
     Unexpected,
-    /// It does not begin with the [magic](MAGIC): it is no packet.
-    #[error("no packet: it does not begin with the magic")]
+    /// The bytes do not begin with the [magic](MAGIC), so they are not a packet.
+    #[error("not a packet: it does not begin with the magic")]
     Magic,
-    /// It ends before the first frame could begin.
+    /// The packet ends before the first frame could begin.
     #[error("the packet ends in its header")]
     Header,
-    /// It is of a version that is not known here.
+    /// The packet is of a version that this crate does not know.
     #[error("a packet of version {0}: only version {VERSION} is known")]
     Version(u8),
-    /// It has a flag that is not known here and must not be ignored.
-    #[error("a packet with flags {0:#04x}: not all that must be understood are known")]
+    /// The packet has a flag that this crate does not know and must not ignore.
+    #[error("a packet with flags {0:#04x}: a flag that must be understood is not known")]
     Flags(u8),
-    /// It ends in the length of a message.
+    /// The packet ends in the length of a message.
     #[error("the packet ends in the length of a message")]
     Prefix,
     /// The length of a message has more than [`MAX_PREFIX`] bytes, or is more than [`MAX_MESSAGE`].
     #[error("the length of a message is too large")]
     Length,
-    /// It ends before a message does.
+    /// The packet ends in the middle of a message.
     #[error("the packet ends in a message: {left} bytes of {len}")]
     Message {
         /// The length that the message should have.
         len: usize,
-        /// The bytes of it that are there.
+        /// The number of its bytes that are there.
         left: usize,
     },
 }

@@ -1,60 +1,4 @@
-//! Packets: how the messages of a coalescing group travel, byte for byte.
-//!
-//! A plain message of a group is one message of CPG. In a group that coalesces, every message of CPG is a
-//! **packet**, and a packet holds any number of the group's messages. This page is all that a program in
-//! another language needs to be a member of such a group.
-//!
-//! # The bytes
-//!
-//! | offset | bytes | what |
-//! |---|---|---|
-//! | 0 | 4 | the magic: `c9 50 47 b5` |
-//! | 4 | 1 | the version: `01` |
-//! | 5 | 1 | flags: `00` |
-//! | 6 | to the end | frames, one after the other, with nothing between or after them |
-//!
-//! A **frame** is one message:
-//!
-//! | bytes | what |
-//! |---|---|
-//! | 1 to 5 | the length of the message, a varint |
-//! | as many as the length says | the message |
-//!
-//! A **varint** (unsigned LEB128) is a number in groups of seven bits, the lowest first, each in a byte whose
-//! highest bit says that another one follows. It has at most 5 bytes, and a value of at most 2³¹ − 1, which
-//! is `ff ff ff ff 07`. It need not be the shortest: `03`, `83 00` and `83 80 80 80 00` are all 3.
-//!
-//! This packet holds the three messages `hi`, an empty one, and 130 times `2a`:
-//!
-//! ```text
-//! c9 50 47 b5  01  00          magic, version, flags
-//! 02  68 69                    2 bytes: "hi"
-//! 00                           0 bytes
-//! 82 01  2a 2a 2a … 2a         130 = 2 + 1 × 128 bytes
-//! ```
-//!
-//! # Rules
-//!
-//! - A **sender** puts every message into a packet, also one that travels alone, and one that looks like a
-//!   packet itself. It writes the version and the flags of the table. A message is in one packet, whole.
-//! - A **reader** hands over the messages of a packet in their order, then those of the next packet. A
-//!   message can be empty. A packet without frames is valid, and holds no message.
-//! - What does not begin with the magic comes from a program that does not coalesce, and is one message,
-//!   whole. Sessions of this crate mark it ([`is_packed`](crate::Message::is_packed) is false).
-//! - A program that does **not coalesce** should not take what begins with the magic for a message. A session of this crate
-//!   then gives [`Event::Malformed`](crate::Event::Malformed) with [`Error::Unexpected`] and all of the bytes; a
-//!   [`Group`](crate::Group) knows nothing of packets, and hears them as messages.
-//! - So **plain messages should not begin with the magic**. No UTF-8 text does, and of random bytes one message in four
-//!   thousand million. One that does is not lost: it is in that event, whole, and for all plain sessions alike.
-//! - A packet of **another version** cannot be read: nothing after the version is where this page says.
-//! - Of the **flags**, the low four bits say that the frames are not to be read as this page says. A reader
-//!   that does not know one of them that is set cannot read the packet. The high four bits are hints: a
-//!   reader ignores those it does not know.
-//! - A packet is **malformed** from the first place on where this page is not followed: a header that ends
-//!   early, a varint that ends early or is too large, a length that reaches beyond the end. The messages
-//!   before that place are good.
-//!
-//! # Here
+//! Packets: the format in which the messages of a coalescing group travel, byte for byte.
 //!
 //! ```
 //! use cpg::packet;
@@ -81,7 +25,57 @@
 //! # Ok::<(), packet::Error>(())
 //! ```
 //!
-//! Nothing here needs a cluster, or allocates, but for the growth of the `Vec` that a packet is written to.
+//! In a group that does not coalesce, each message is one message of CPG. In a group that coalesces, each message of CPG is a **packet**,
+//! which holds any number of the group's messages. This page is all that a program in another language needs to be a
+//! member of such a group. The functions of this module need no cluster, and allocate only when the `Vec` of a packet grows.
+//!
+//! # The bytes
+//!
+//! | offset | bytes | content |
+//! |---|---|---|
+//! | 0 | 4 | the magic: `c9 50 47 b5` |
+//! | 4 | 1 | the version: `01` |
+//! | 5 | 1 | flags: `00` |
+//! | 6 | to the end | frames, one after the other, with nothing between or after them |
+//!
+//! A **frame** is one message:
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 1 to 5 | the length of the message, as a varint |
+//! | as many as the length says | the message |
+//!
+//! A **varint** (unsigned LEB128) is a number in groups of seven bits, the lowest group first. Each group is in a byte, whose highest bit
+//! says that another byte follows. A varint has at most 5 bytes. Its value is at most 2³¹ − 1, which is `ff ff ff ff 07`. It
+//! need not be the shortest: `03`, `83 00` and `83 80 80 80 00` are all 3.
+//!
+//! This packet holds three messages: `hi`, an empty one, and 130 times the byte `2a`:
+//!
+//! ```text
+//! c9 50 47 b5  01  00          magic, version, flags
+//! 02  68 69                    2 bytes: "hi"
+//! 00                           0 bytes
+//! 82 01  2a 2a 2a … 2a         130 = 2 + 1 × 128 bytes
+//! ```
+//!
+//! # Rules
+//!
+//! - A **sender** puts every message into a packet, also a message that travels alone, and a message that looks like a packet
+//!   itself. It writes the version and the flags of the table above. A message is never split over packets.
+//! - A **reader** delivers the messages of a packet in their order, then those of the next packet. A message can be empty. A packet
+//!   without frames is valid, and holds no message.
+//! - A CPG message that does not begin with the magic comes from a program that does not coalesce. It is one message, whole. Sessions of
+//!   this crate mark it ([`is_packed`](crate::Message::is_packed) is false).
+//! - A program that does **not coalesce** should not deliver a CPG message that begins with the magic. A session of this crate gives
+//!   [`Event::Malformed`](crate::Event::Malformed) instead, with [`Error::Unexpected`] and all of the bytes. A
+//!   [`Group`](crate::Group) knows nothing of packets, and delivers them as messages.
+//! - So **plain messages should not begin with the magic**. No UTF-8 text does, and of random bytes one message in four thousand
+//!   million. Such a message is not lost: every plain session gets it in that event, whole.
+//! - A packet of **another version** cannot be read: after the version nothing is where this page says.
+//! - Of the **flags**, the low four bits change the meaning of the frames. If one of these bits is set that a reader does not
+//!   know, the reader cannot read the packet. The high four bits are hints: a reader ignores those that it does not know.
+//! - A packet is **malformed** from the first place on that breaks these rules: a header that ends early, a varint that ends early or is
+//!   too large, a length that reaches beyond the end. The messages before that place are good.
 
 pub(crate) mod format;
 pub(crate) mod read;

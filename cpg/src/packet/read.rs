@@ -8,7 +8,7 @@ use super::format::{Error, HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, VERSION};
 /// The flags that change the meaning of what follows.
 const BINDING_FLAGS: u8 = 0x0f;
 
-/// True if these bytes are a packet, well formed or not: if they begin with the [magic](MAGIC).
+/// True if these bytes begin with the [magic](MAGIC), and so are a packet, well formed or not.
 ///
 /// ```
 /// use cpg::packet;
@@ -22,7 +22,7 @@ pub fn is_packet(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// Reads the header; frames begin at [`HEADER_LEN`].
+/// Checks the header. Frames begin at [`HEADER_LEN`].
 #[inline]
 pub(crate) fn check_header(bytes: &[u8]) -> Result<(), Error> {
     if bytes.starts_with(&HEADER) { Ok(()) } else { check_odd_header(bytes) }
@@ -41,7 +41,7 @@ fn check_odd_header(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Where the message of the first frame begins and ends, in bytes that are not empty.
+/// Returns the start and the end of the first frame's message. `frames` must not be empty.
 #[inline]
 fn bounds(frames: &[u8]) -> Result<(usize, usize), Error> {
     match frames {
@@ -70,9 +70,7 @@ fn long_bounds(frames: &[u8]) -> Result<(usize, usize), Error> {
     Err(if frames.len() < MAX_PREFIX { Error::Prefix } else { Error::Length })
 }
 
-/// The messages of a packet, which can be changed in place.
-///
-/// The first error is the last item.
+/// An iterator over the messages of a packet, which can be changed in place. The first error is the last item.
 ///
 /// ```
 /// use cpg::packet::{self, Frames};
@@ -95,24 +93,23 @@ pub struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// The messages of this packet.
+    /// Returns the messages of this packet.
     ///
     /// # Errors
-    /// The error that the header has.
+    /// The error of a header that cannot be read.
     #[inline]
     pub fn new(packet: &'a mut [u8]) -> Result<Self, Error> {
         check_header(packet)?;
         Ok(Self::resume(&mut packet[HEADER_LEN..]))
     }
 
-    /// The messages of the rest of a packet, from where a frame begins.
+    /// Returns the messages of the rest of a packet, which must begin with a frame.
     #[inline]
     pub(crate) fn resume(rest: &'a mut [u8]) -> Self {
         Self { unread: rest, failed: false }
     }
 
-    /// The bytes that have not been read, from where a frame begins; after an error, from the frame on that
-    /// cannot be read.
+    /// Returns the bytes that have not been read. They begin with a frame, after an error with the frame that cannot be read.
     #[inline]
     pub(crate) fn rest(&self) -> &[u8] {
         self.unread
@@ -143,7 +140,7 @@ impl<'a> Iterator for Frames<'a> {
 
 impl FusedIterator for Frames<'_> {}
 
-/// The messages of a packet, read where they are; an error in the header is the first item.
+/// Returns the messages of a packet, without copying them. An error in the header is the first item.
 #[inline]
 pub fn messages(packet: &[u8]) -> Messages<'_> {
     match check_header(packet) {
@@ -152,7 +149,7 @@ pub fn messages(packet: &[u8]) -> Messages<'_> {
     }
 }
 
-/// The iterator of [`messages`]. The first error is the last item.
+/// An iterator over the messages of a packet, from [`messages`]. The first error is the last item.
 ///
 /// ```
 /// use cpg::packet::{self, Error, Messages};
@@ -167,14 +164,16 @@ pub fn messages(packet: &[u8]) -> Messages<'_> {
 #[must_use]
 pub struct Messages<'a> {
     unread: &'a [u8],
-    /// The error of the header, until it has been told.
+    /// The error of the header, until it has been returned.
     error: Option<Error>,
     failed: bool,
 }
 
 impl<'a> Messages<'a> {
-    /// The bytes that have not been read, from where a frame begins; after an error, from the frame on that
-    /// cannot be read, or all of the packet if its header cannot be read.
+    /// Returns the bytes that have not been read.
+    ///
+    /// They begin with a frame. After an error they begin with the frame that cannot be read, or are the whole packet if its header
+    /// cannot be read.
     pub fn rest(&self) -> &'a [u8] {
         self.unread
     }

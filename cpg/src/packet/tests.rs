@@ -1,4 +1,4 @@
-//! Packets that were written are read, and other bytes harm nobody.
+//! Packets that were written can be read, and no other bytes do harm.
 
 use std::io::IoSlice;
 
@@ -24,7 +24,7 @@ fn framed(bytes: &[u8]) -> Vec<u8> {
     [&packet(&[]), bytes].concat()
 }
 
-/// The contents of a packet: messages, where the frame after each begins, and what is wrong after them.
+/// The contents of a packet: its messages, the place after each of their frames, and the error after them.
 #[derive(Debug, Default, PartialEq)]
 struct Contents {
     messages: Vec<Vec<u8>>,
@@ -32,7 +32,7 @@ struct Contents {
     malformed: Option<Error>,
 }
 
-/// Reads with [`read::messages`], and sees that frames are in order, apart and within the packet.
+/// Reads with [`read::messages`], and asserts that frames are in order, do not overlap and are within the packet.
 fn read_shared(bytes: &[u8]) -> Contents {
     let mut contents = Contents::default();
     let mut read = read::messages(bytes);
@@ -58,7 +58,7 @@ fn read_shared(bytes: &[u8]) -> Contents {
     contents
 }
 
-/// Reads with [`Frames`]; `start` is where `frames` begin in the packet.
+/// Reads with [`Frames`]; `start` is the place in the packet at which `frames` begin.
 fn read_frames(mut frames: Frames<'_>, start: usize) -> Contents {
     let end = start + frames.rest().len();
     let mut contents = Contents::default();
@@ -77,7 +77,7 @@ fn read_frames(mut frames: Frames<'_>, start: usize) -> Contents {
     contents
 }
 
-/// Reads with both, which agree.
+/// Reads with both, and asserts that they agree.
 fn read(bytes: &[u8]) -> Contents {
     let shared = read_shared(bytes);
     let mut copy = bytes.to_vec();
@@ -107,7 +107,7 @@ fn lengths_around_the_ends_of_the_varint() {
         (MAX_MESSAGE, &[0xff, 0xff, 0xff, 0xff, 0x07]),
     ] {
         assert_eq!(frame_len(len), prefix.len() + len);
-        // All is read but the message, which is not there.
+        // All is there but the message itself.
         let missing = if len == 0 { None } else { Some(Error::Message { len, left: 0 }) };
         assert_eq!(read(&framed(prefix)).malformed, missing);
         if len <= 0x20_0000 {
@@ -116,7 +116,7 @@ fn lengths_around_the_ends_of_the_varint() {
             assert_eq!(bytes, framed(&[prefix, &message[..]].concat()));
             assert_eq!(bytes.len(), HEADER_LEN + frame_len(len));
             assert_eq!(read(&bytes).messages, std::slice::from_ref(&message));
-            // What has room for it does not grow.
+            // A buffer with enough room does not grow.
             let mut exact = Vec::with_capacity(bytes.len());
             let room = exact.capacity();
             begin(&mut exact);
@@ -129,7 +129,7 @@ fn lengths_around_the_ends_of_the_varint() {
 #[test]
 #[should_panic(expected = "too long for a packet")]
 fn a_message_that_no_frame_can_hold() {
-    // Of pages that nobody touches: it is refused before it is copied.
+    // Pages that nobody touches: the message is refused before it is copied.
     push(&mut packet(&[]), &vec![0; MAX_MESSAGE + 1]);
 }
 
@@ -198,7 +198,7 @@ fn frames_that_cannot_be_read() {
     assert_eq!(malformed(&framed(&[3, 1, 2])), Error::Message { len: 3, left: 2 });
     assert_eq!(malformed(&framed(&[0x80, 0x01, 1])), Error::Message { len: 128, left: 1 });
 
-    // What comes before is good, and what cannot be read is still there.
+    // The messages before are good, and the bytes that cannot be read are still there.
     let mut bytes = framed(&[1, b'a', 9, b'b', b'c']);
     let mut frames = Frames::new(&mut bytes).unwrap();
     assert_eq!(frames.next().unwrap().unwrap(), b"a");
@@ -226,7 +226,7 @@ fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
     vec(message, 0..20)
 }
 
-/// Bytes that mean something to the reader more often than chance has it.
+/// Bytes that have a meaning for the reader more often than random bytes.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![any::<u8>(), 0_u8..4, 0x7e_u8..0x82, Just(0xff)];
     vec(byte, 0..200)
@@ -235,7 +235,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config({
         let default = ProptestConfig::default();
-        // Quick ones. The default heeds PROPTEST_CASES.
+        // Quick cases. The default reads PROPTEST_CASES.
         ProptestConfig { failure_persistence: None, cases: 4 * default.cases, ..default }
     })]
 

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use super::format::{HEADER, MAX_MESSAGE, MAX_PREFIX};
 
-/// Clears `packet` and writes the header: a packet with no messages.
+/// Clears `packet` and writes a header: the result is a packet without messages.
 #[inline]
 pub fn begin(packet: &mut Vec<u8>) {
     packet.clear();
@@ -21,23 +21,23 @@ pub fn begin(packet: &mut Vec<u8>) {
 /// packet::push(&mut bytes, b"hi");
 /// let (header, frame) = bytes.split_at(packet::HEADER_LEN);
 /// assert_eq!((&header[..4], header[4], frame), (&packet::MAGIC[..], packet::VERSION, &b"\x02hi"[..]));
-/// // The most that a packet has beside a message that travels alone, and the longest message.
+/// // The most bytes that a packet adds to a message that travels alone, and the longest message.
 /// assert_eq!(packet::HEADER_LEN + packet::MAX_PREFIX, 11);
 /// assert_eq!(packet::MAX_MESSAGE, 0x7fff_ffff);
 /// ```
 ///
 /// # Panics
-/// With a message longer than [`MAX_MESSAGE`].
+/// If the message is longer than [`MAX_MESSAGE`].
 #[inline]
 pub fn push(packet: &mut Vec<u8>, message: &[u8]) {
     push_prefix(packet, message.len());
     packet.extend_from_slice(message);
 }
 
-/// Appends a message that lies in several pieces, whose lengths add up to `total`.
+/// Appends a message in several pieces, whose lengths add up to `total`.
 ///
 /// # Panics
-/// With a message longer than [`MAX_MESSAGE`], and when the pieces do not add up.
+/// If the message is longer than [`MAX_MESSAGE`], or if the lengths do not add up.
 #[inline]
 pub(crate) fn push_slices(packet: &mut Vec<u8>, message: &[IoSlice<'_>], total: usize) {
     match message {
@@ -55,8 +55,8 @@ fn push_pieces(packet: &mut Vec<u8>, pieces: &[IoSlice<'_>], total: usize) {
     assert_eq!(packet.len() - start, total, "the length of a message in pieces");
 }
 
-/// Writes the length of a message, and makes room for the message and no more: a packet that was allocated as
-/// large as it may become is not allocated again.
+/// Writes the length of a message, and makes room for exactly the message: a packet that was allocated at its full size is not
+/// allocated again.
 #[inline]
 fn push_prefix(packet: &mut Vec<u8>, len: usize) {
     if let Ok(short @ ..0x80) = u8::try_from(len) {
@@ -75,7 +75,7 @@ fn push_long_prefix(packet: &mut Vec<u8>, len: usize) {
     packet.extend_from_slice(&prefix[..used]);
 }
 
-/// Writes the shortest varint; says how long it is.
+/// Writes the shortest varint, and returns its length.
 fn write_prefix(prefix: &mut [u8; MAX_PREFIX], len: usize) -> usize {
     assert!(len <= MAX_MESSAGE, "a message of {len} bytes is too long for a packet");
     let used = prefix_len(len);
@@ -88,7 +88,7 @@ fn write_prefix(prefix: &mut [u8; MAX_PREFIX], len: usize) -> usize {
     used
 }
 
-/// The length of the shortest varint.
+/// Returns the length of the shortest varint.
 #[inline]
 const fn prefix_len(len: usize) -> usize {
     match len {
@@ -100,7 +100,7 @@ const fn prefix_len(len: usize) -> usize {
     }
 }
 
-/// The bytes that [`push`] appends for a message of `len` bytes.
+/// Returns the number of bytes that [`push`] appends for a message of `len` bytes.
 #[inline]
 pub(crate) const fn frame_len(len: usize) -> usize {
     prefix_len(len) + len
