@@ -1,155 +1,173 @@
-//! What libcpg and the corosync daemon do that their manual pages do not say, and what this crate makes of it.
+//! The behaviour of libcpg and of the corosync daemon that their manual pages do not mention, and how this crate handles it.
 //!
-//! Each was read in the source of corosync (`lib/cpg.c`, `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and
-//! libqb, and has a test of its name against a real daemon (but B17, B28 and B29, which cannot be had at will, B24 and B27, which take another word
-//! size or another version, and A22, which a stub of libcpg plays). The comments of the code refer to them by letter and number.
+//! Each fact has a letter and a number, by which the documentation and the comments of the code refer to it. The sources are
+//! corosync (`lib/cpg.c` and `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and libqb. Each fact has a test of its
+//! name against a real daemon, but for these:
 //!
-//! # A. What breaks memory safety or kills the process
+//! | facts | reason |
+//! |---|---|
+//! | [B17](#b17), [B28](#b28), [B29](#b29) | cannot be provoked at will |
+//! | [B24](#b24), [B27](#b27) | take another word size or another version |
+//! | [A20](#a20) | takes a daemon that goes between two system calls |
+//! | [A22](#a22) | tested with a stub of libcpg |
+//!
+//! # A. Dangers to memory and to the process
 //!
 //! | | libcpg | this crate |
 //! |---|---|---|
-//! | A1 | `cpg_dispatch` has a frame of more than a mebibyte and no stack probe: on a smaller stack it writes past the guard page | the thread's stack is known to be large enough before each call: [`Error::StackTooSmall`](crate::Error::StackTooSmall) |
-//! | A2 | a dispatch inside a callback frees what the outer one still uses | does not compile |
-//! | A3 | more than 63 slices overflow an array on the stack of `cpg_mcast_joined` | more are gathered into one |
-//! | A4 | two threads that make requests on one handle corrupt it | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the threads of a [`Session`](crate::Session) take turns at a lock |
-//! | A5 | a handle is an integer, which anything may copy and share | the integer is private |
-//! | A6 | a panic that leaves a callback aborts the process | it goes on in the caller of `dispatch`, once C has returned |
-//! | A7 | a forked child shares its parent's connection, and its finalize ends the parent's membership | every call is refused with [`Error::Forked`](crate::Error::Forked), dropping does nothing; they are told apart by a page of memory that a fork wipes. A child that was forked while another thread connected or closed has a copy of tables that may be half-changed, and is refused with [`Error::ForkedWhileConnecting`](crate::Error::ForkedWhileConnecting) |
-//! | A8 | `cpg_dispatch` copies member lists into arrays of 128, whatever their length | a group of 128 cannot be joined, one that outgrows 128 is not dispatched: [`Error::GroupTooLarge`](crate::Error::GroupTooLarge); see below |
-//! | A9 | `cpg_membership_get` writes as many members as the daemon sends, up to 384; with more the daemon writes past its own reply and dies | it is asked only of a group that was last seen with fewer than 128, into a buffer of 384; others are read one by one |
-//! | A10 | a group name is a length and 128 bytes, without a NUL | [`GroupName`](crate::GroupName) is bytes with a length |
-//! | A11 | a newer daemon may send numbers that no enumeration has | they are kept: [`Reason::Unknown`](crate::Reason::Unknown), [`CsError::Unknown`](crate::CsError::Unknown) |
-//! | A12 | connecting, closing and iterating on different handles at once gets them mixed up | one lock for the process around these calls, which threads get in the order in which they ask |
-//! | A13 | the 48th open handle or iteration (libqb makes room for 48, and moves as the last of it is taken) moves the table under the other threads | is refused: [`Error::TooManyHandles`](crate::Error::TooManyHandles) |
-//! | A14 | a connect without a free descriptor closes descriptor 0 of the process, whatever that is | it is made on a thread with a table of descriptors of its own, where they are tried first: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
-//! | A15 | `cpg_zcb_alloc` sets the umask of the process to 077 and back, and asserts that it gets a descriptor and shared memory: two threads leave the umask wrong, and a thread that opens files meanwhile ends the process | it is called on a thread with a umask and descriptors of its own, when what it takes has been tried, and by one thread at a time |
-//! | A16 | connecting, closing, `cpg_membership_get` and `cpg_zcb_alloc` have frames of 4 to 12 KiB, and no stack probes: at the end of a stack they write past a guard page into other memory | the stack is known before each of these calls too; where there is too little, the call is made on a thread that has enough |
-//! | A17 | a child that is forked in a callback goes on with the dispatch that it is in, and takes its parent's events | the process is asked before each event, and in a packet before each message: the child's dispatch ends with [`Error::Forked`](crate::Error::Forked), and the parent's goes on |
-//! | A18 | the stack of a main thread has no bounds for good: `setrlimit` lowers them, and the C library cannot tell them without `/proc` or a descriptor, or, as musl, tells what is mapped so far | the kernel's limit of that moment is read, and what has been used once is known to stay; a thread that dispatches deeper than before is asked again |
-//! | A19 | `cpg_iteration_next` waits for ever when the daemon is killed while the request is under way: it is the one request whose wait does not look at the socket | an iteration runs as a whole on a thread and a connection that nobody else waits for, one at a time in the process. The caller watches the socket, and leaves the thread behind when the daemon dies; see below |
-//! | A20 | libqb closes its socket twice when the first send of a connect fails: by then the number can be another thread's file | it closes numbers of a table that only the connecting thread has (not tested: it takes a daemon that goes between two system calls) |
-//! | A22 | libqb 2.0.9 and 2.0.10 can call a connect that failed half-way a success (`qb_ipcc_setup_connect_continue` returns the length of what it received where `setsockopt` fails): the handle is none | the descriptor of a new handle must be a socket: an error that says so |
-//! | A23 | libqb opens the socket and the files of a connection without close-on-exec: programs that another thread starts meanwhile get them, and with the socket keep the connection open | they are opened in that table, and the socket comes into the process's with close-on-exec |
-//! | A24 | libcpg prints to descriptor 2 when flow control holds up a long message (B8): where a program has closed its standard error, that can be the connection | no connection gets the number of a standard descriptor |
+//! | <span id="a1">A1</span> | `cpg_dispatch` has a stack frame of more than a mebibyte and does not probe the stack: on a smaller stack it writes past the guard page | checks before each call that the thread's stack is large enough: [`Error::StackTooSmall`](crate::Error::StackTooSmall) |
+//! | <span id="a2">A2</span> | a dispatch inside a callback frees memory that the outer dispatch still uses | such code does not compile |
+//! | <span id="a3">A3</span> | more than 63 slices overflow an array on the stack of `cpg_mcast_joined` | gathers more than 63 slices into one |
+//! | <span id="a4">A4</span> | two threads that make requests on one handle corrupt it | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the threads of a [`Session`](crate::Session) take turns at a lock |
+//! | <span id="a5">A5</span> | a handle is an integer, which anything may copy and share | keeps the integer private |
+//! | <span id="a6">A6</span> | a panic that leaves a callback aborts the process | the panic goes on in the caller of `dispatch`, once C has returned |
+//! | <span id="a7">A7</span> | a forked child shares its parent's connection, and `cpg_finalize` in the child ends the parent's membership | refuses every call in the child with [`Error::Forked`](crate::Error::Forked), and does nothing when the child drops a handle. A page of memory that a fork wipes tells parent and child apart. A child that was forked while another thread connected or closed has a copy of tables that may be half-changed, and is refused with [`Error::ForkedWhileConnecting`](crate::Error::ForkedWhileConnecting) |
+//! | <span id="a8">A8</span> | `cpg_dispatch` copies member lists into arrays of 128 entries, whatever the length of the list | refuses to join a group of 128, and to dispatch a group that outgrows 128: [`Error::GroupTooLarge`](crate::Error::GroupTooLarge); see below |
+//! | <span id="a9">A9</span> | `cpg_membership_get` writes as many members as the daemon sends, up to 384. With more than 384 the daemon writes past its own reply and dies | asks this only of a group that was last seen with fewer than 128 members, with a buffer for 384. Reads the members of other groups one by one |
+//! | <span id="a10">A10</span> | a group name is a length and 128 bytes, without a NUL | [`GroupName`](crate::GroupName) is bytes with a length |
+//! | <span id="a11">A11</span> | a newer daemon may send numbers that are in no enumeration | keeps these numbers: [`Reason::Unknown`](crate::Reason::Unknown), [`CsError::Unknown`](crate::CsError::Unknown) |
+//! | <span id="a12">A12</span> | connecting, closing and iterating at the same time mixes up handles, even different ones | holds one lock for the whole process around these calls; threads get the lock in the order in which they ask |
+//! | <span id="a13">A13</span> | the 48th open handle or iteration moves libqb's table while other threads read it (libqb makes room for 48, and moves the table when the last place is taken) | refuses the 48th: [`Error::TooManyHandles`](crate::Error::TooManyHandles) |
+//! | <span id="a14">A14</span> | connecting without a free descriptor closes descriptor 0 of the process, whatever that is | connects on a thread with its own table of descriptors, and first tries to open as many as connecting takes: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
+//! | <span id="a15">A15</span> | `cpg_zcb_alloc` sets the umask of the process to 077 and back, and asserts that it gets a descriptor and shared memory. Two threads that call it leave the umask wrong. A thread that opens files meanwhile can make the assertion end the process | calls it on one thread at a time, which has its own umask and descriptors, after a trial that everything it takes is there |
+//! | <span id="a16">A16</span> | connecting, closing, `cpg_membership_get` and `cpg_zcb_alloc` have stack frames of 4 to 12 KiB and do not probe the stack: at the end of a stack they write past the guard page into other memory | checks the stack before each of these calls too, and makes the call on a thread with enough stack where the caller has too little |
+//! | <span id="a17">A17</span> | a child that is forked in a callback goes on with the dispatch that the fork was in, and takes its parent's events | checks the process before each event, and in a packet before each message: the child's dispatch ends with [`Error::Forked`](crate::Error::Forked), and the parent's goes on |
+//! | <span id="a18">A18</span> | the bounds of a main thread's stack can change: `setrlimit` lowers them. The C library cannot tell them without `/proc` or a descriptor, or, like musl, tells only what is mapped so far | reads the kernel's limit at that moment. Stack that was used once stays usable; a thread that dispatches deeper than before is checked again |
+//! | <span id="a19">A19</span> | `cpg_iteration_next` waits for ever if the daemon is killed while the request is under way: of all requests only this one does not look at the socket while it waits | runs each iteration as a whole on its own thread and connection, which nobody else waits for, one iteration at a time in the process. The caller watches the socket, and leaves the thread behind when the daemon dies; see below |
+//! | <span id="a20">A20</span> | libqb closes its socket twice when the first send of a connect fails: by then the number can be another thread's file | libqb closes numbers in a table that only the connecting thread has |
+//! | <span id="a22">A22</span> | libqb 2.0.9 and 2.0.10 can report success for a connect that failed half-way (where `setsockopt` fails, `qb_ipcc_setup_connect_continue` returns the length of what it received): the new handle is unusable | requires that the descriptor of a new handle is a socket, and returns an error otherwise |
+//! | <span id="a23">A23</span> | libqb opens the socket and the files of a connection without close-on-exec: programs that another thread starts meanwhile inherit them, and keep the connection open with the socket | opens them in the connecting thread's own table. The socket then comes into the process with close-on-exec |
+//! | <span id="a24">A24</span> | libcpg prints to descriptor 2 when flow control holds up a long message ([B8](#b8)). In a program that has closed its standard error, descriptor 2 can be the connection | never gives a connection the number of a standard descriptor |
 //!
-//! **What remains of A8.** No client can know of an event before libcpg has copied it. A group of 128 is checked before each
-//! event, but a member that joins and goes between two checks is not seen; and when two parts of a cluster merge, all members
-//! of the other part join in one event, so that a group can go from below 128 to above it in one step. The event then overflows
-//! inside libcpg; this crate refuses it and the handle from then on. (In the builds that were looked at the overflow ends in the
-//! receive buffer of the same frame.) corosync's own arrays for a merge hold 128 members too (`exec/cpg.c`,
-//! `join_list_confchg_data`). Keep groups well below 128, and a ring below 128 nodes, for the same reason.
+//! **What remains of [A8](#a8).** A client cannot know of an event before libcpg has copied it. This crate counts a group of 128 before each event.
+//! The count misses a member that joins and goes between two counts. And when two parts of a cluster merge, all members of the other
+//! part join in one event, so a group can grow from below 128 to above 128 in one step. That event overflows inside
+//! libcpg; this crate refuses the event, and the handle from then on. (In the builds that were looked at, the overflow ends in the receive
+//! buffer of the same frame.) corosync's own arrays for a merge hold 128 members too (`exec/cpg.c`, `join_list_confchg_data`). For both
+//! reasons keep groups well below 128 members, and a ring below 128 nodes.
 //!
-//! **What remains of A9.** A group is known to be small by the last view while no event waits, by the count before a join, and, for
-//! a session that [comes back](crate::Reconnect), by what its last membership has seen. A group that grows by more than 256
-//! members between that and the question would end the daemon. One that grows past 128 ends its members anyway (A8).
+//! **What remains of [A9](#a9).** This crate takes a group for small by the last view, if no event waits; by the count before a join; or, in a session
+//! that [comes back](crate::Reconnect), by what its last membership has seen. A group that grows by more than 256 members between
+//! that moment and the question would end the daemon. But a group that grows past 128 members ends its members anyway ([A8](#a8)).
 //!
-//! **What A19 costs.** A daemon that is killed in the moment between a request of an iteration and its answer keeps, for as long
-//! as the process lives, the thread that waits for it, the connection (3 MiB of shared memory and a descriptor) and an entry of each of
-//! libcpg's tables (A13): one at most for each death, since iterations take turns. Nobody waits for them, and they hold no lock.
-//! It is rare: only lists of groups, processes and members are iterated ([`Daemon::groups`](crate::Daemon::groups) and those beside
-//! it), the count before a first join, the members of a group while events wait, and a group of 128. A session that
-//! [comes back](crate::Reconnect) iterates nothing. For a daemon that is paused first and then killed it takes more luck still: before
-//! each entry it is asked something that notices its death.
+//! **What [A19](#a19) costs.** If a daemon is killed in the moment between a request of an iteration and its answer, the process
+//! keeps these for as long as it lives:
 //!
-//! **What remains of A14, A15, A20, A23.** A thread gets descriptors of its own by `close_range` (from Linux 5.9 on; before that by
-//! `unshare`), and a umask of its own by `unshare`, which needs no rights, but which the filter of system calls that container engines
-//! install by default refuses to who may not administer the system. There the umask is the process's: files that other threads make
-//! while a buffer is allocated are made without the rights of group and others. It stays as it was in any case. Where both are refused,
-//! connections and buffers are made among the process's own descriptors: other threads can take the last one between the test of it and
-//! the call, and programs that they start can get a file of a connection. And another process can fill `/dev/shm` between the
-//! test of it and the call, which ends this one with an assertion or SIGBUS: use plain messages where that can be.
+//! - the thread that waits for the answer;
+//! - its connection: 3 MiB of shared memory and a descriptor;
+//! - an entry in each of libcpg's tables ([A13](#a13)).
 //!
-//! What such a thread gets is a copy of the process's table, of which it closes all but what it needs. That takes 0.1 to 2.4 microseconds
-//! for each descriptor that the process has open below the lowest free number, while other threads that connect or close wait. And
-//! closing even a copy of a descriptor has the kernel flush a file on FUSE or NFS: connecting, a zero-copy buffer and a message
-//! above the atomic size then wait for that server, and an error of writing that the program would get from its own `close` can be
-//! reported there, to nobody. Write such files by `fsync`, or from another process. (Before Linux 5.9 the copies stay open until
-//! that thread ends, so that what the process closes meanwhile is not closed.)
+//! That is at most one of each per death of the daemon, since iterations take turns. Nobody waits for them, and they hold no lock. It
+//! is rare, because little is iterated: lists of groups, processes and members ([`Daemon::groups`](crate::Daemon::groups)
+//! and its neighbours), the count before a first join, the members of a group while events wait, and a group of 128. A
+//! session that [comes back](crate::Reconnect) iterates nothing. A daemon that is paused first and then killed is caught
+//! more often still: before each entry this crate makes another request, which notices the death.
+//!
+//! **What remains of [A14](#a14), [A15](#a15), [A20](#a20), [A23](#a23).** A thread gets its own descriptors by `close_range` (Linux 5.9 and later; before that by `unshare`),
+//! and its own umask by `unshare`. `unshare` needs no rights. But container engines install a filter of system calls that by default
+//! refuses `unshare` to processes that may not administer the system.
+//!
+//! - Where `unshare` is refused, the umask is that of the process: files that other threads create while a buffer is allocated get no rights
+//!   for group and others. In any case the umask is the same after the call as before.
+//! - Where both are refused, connections and buffers are made among the descriptors of the process. Other threads can
+//!   take the last descriptor between the trial and the call, and programs that they start can inherit a file of a connection.
+//! - Another process can fill `/dev/shm` between the trial and the call. That ends this process with an assertion or SIGBUS. Use
+//!   plain messages where this can happen.
+//!
+//! Such a thread gets a copy of the process's table of descriptors, and closes all descriptors in the copy except those that it needs.
+//!
+//! - This takes 0.1 to 2.4 microseconds for each descriptor that the process has open below the lowest free number. Other threads that connect
+//!   or close wait meanwhile.
+//! - When a descriptor of a file on FUSE or NFS is closed, even a copy, the kernel flushes the file. Connecting, a zero-copy buffer and a message
+//!   above the atomic size then wait for that file server. A write error that the program would get from its own `close` can then be reported
+//!   to this thread, and be lost. Write such files with `fsync`, or from another process.
+//! - Before Linux 5.9 the copies stay open until the thread ends. A descriptor that the process closes meanwhile is not really closed until
+//!   then.
 //!
 //! # Threads of this crate
 //!
-//! Whatever may wait for the daemon where the caller must not, or needs tables or a stack of its own, is done by a thread with the
-//! name `cpg`, which blocks all signals, has a stack of 512 KiB and ends with its work:
+//! Some work may wait for the daemon where the caller must not wait, or needs its own tables or its own stack. A thread with the name `cpg` does
+//! this work. It blocks all signals, has a stack of 512 KiB, and ends with its work. Such work is:
 //!
-//! - each connect, zero-copy buffer, and message above the atomic size (descriptors of its own, A14, A15, B8);
-//! - each list of groups, processes or members, the count before a first join, and the members of a group while events wait (A19);
-//! - connecting, closing and the members of a group, where the caller has too little stack left (A16);
-//! - the way back of a session that has lost its daemon, from the loss to the return;
+//! - each connect, zero-copy buffer, and message above the atomic size (own descriptors, [A14](#a14), [A15](#a15), [B8](#b8));
+//! - each list of groups, processes or members, the count before a first join, and the members of a group while events wait ([A19](#a19));
+//! - connecting, closing and the members of a group, if the caller has too little stack left ([A16](#a16));
+//! - the return of a session that has lost its daemon, from the loss to the return;
 //! - with `cpg::tokio`: joining, leaving, closing, asking for members, and a message above the atomic size.
 //!
-//! Where no thread can be had the call is [`Error::Io`](crate::Error::Io). But **a thread that starts and finds no memory ends the
-//! process**: Rust's standard library aborts there, as at any allocation that fails, and no caller can prevent it. A program
-//! under a limit of its address space (`ulimit -v`, `LimitAS`) connects before memory is short, and leaves room for such a thread.
+//! If no thread can be made, the call returns [`Error::Io`](crate::Error::Io). But **a thread that starts and finds no memory ends the
+//! process**: Rust's standard library aborts in that case, as at any failed allocation, and no caller can prevent it. A program
+//! with a limit of its address space (`ulimit -v`, `LimitAS`) should connect before memory is short, and leave room for such a thread.
 //!
-//! # B. What silently loses data, or hangs
+//! # B. Lost data, and calls that hang
 //!
 //! | | libcpg | this crate |
 //! |---|---|---|
-//! | B1 | a send before joining or after leaving says `CS_OK`, and the message is gone | only a joined handle can send; after leaving [`Error::Left`](crate::Error::Left) |
-//! | B2 | after a leave, joining another group on the same handle spins for ever | leaving consumes the handle |
-//! | B3 | leaving a group that was not joined says `CS_OK` and leaves a ghost member behind | `leave` has no name to get wrong |
-//! | B4 | an empty name joins, and stays a member for ever | cannot be made, and is refused where it was read |
-//! | B5 | a process can be in a group once; for a moment after it has left, join says `CS_ERR_TRY_AGAIN`. A join that is given up while the ring re-forms is still ordered: a later membership of the process sees it come and go | waited out, up to a deadline; another membership's end is not taken for the own leave |
-//! | B6 | `CS_DISPATCH_BLOCKING` cannot be stopped | waits with `poll` on the descriptor, up to a deadline or a [`Waker`](crate::Waker) |
-//! | B7 | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when it is over | [`Error::is_retryable`](crate::Error::is_retryable); the queue of a [`Sender`](crate::Sender) is clocked by own deliveries instead, [`Link::send_until`](crate::Link::send_until) waits |
-//! | B8 | a message above the atomic size is sent in parts, and a membership change stops it | the whole message is refused with a retryable error, and a [`Sender`](crate::Sender) begins it again; what libcpg prints meanwhile goes to `/dev/null` |
-//! | B9 | when the daemon has gone everything is `CS_ERR_LIBRARY`, or `CS_ERR_TRY_AGAIN` for ever if it died under flow control; undispatched events are lost | the socket is looked at, and both are [`Error::is_connection_lost`](crate::Error::is_connection_lost); a session can [come back](crate::Reconnect) by itself |
-//! | B10 | an idle dispatch is an error with one flag and none with another | 0 events, in both cases |
-//! | B11 | a signal does not end a dispatch | nor does it here; a deadline does |
-//! | B12 | flow control is always "disabled", guarantees are ignored, zero-copy depends on the version | said in the documentation of each |
-//! | B13 | two kinds of iteration want a null group, and one that is dropped early stays in the daemon | three methods, which read the whole list |
-//! | B14 | the events of a member that does not dispatch wait in the daemon's memory, without a bound | [`Lag`](crate::Lag) says how far behind it is; dispatch often, or leave |
-//! | B15 | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`View`](crate::View) has the member list; see also B26 |
-//! | B16 | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended: libcpg has no way to. Only a send up to the atomic size does not wait; after some 280 of them libqb spins until the daemon goes on, where this crate says `CS_ERR_TRY_AGAIN` |
-//! | B17 | while a ring re-forms under a flood of large messages, the daemon can drop one that it said `CS_OK` to (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, there is no reply to a plain send: who must know waits for the own delivery: a [`Ticket`](crate::Ticket) fails, and the message comes back, when one sent later is delivered first |
-//! | B18 | with `qb_ipc_type: socket` libcpg's connection is made of datagrams: messages above the limit of a datagram vanish or are delivered with memory that nobody has written, and the daemon's death makes no event | is told by the kind of the socket and refused: [`Error::DatagramIpc`](crate::Error::DatagramIpc) |
-//! | B19 | nobody checks who the daemon is: whoever listens at its socket first is corosync to all clients, and libqb resizes and maps the files that it names | the kernel is asked whose the socket is, before and after: [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon) |
-//! | B20 | a signal in the middle of connecting ends it with `CS_ERR_TRY_AGAIN` | signals go to other threads than the one that connects; where that cannot be, it is begun again, until the deadline |
-//! | B21 | a connection takes 3.1 MiB of `/dev/shm`; a full one is `CS_ERR_NO_SPACE` | the error says so; a session on its way back waits for room |
-//! | B22 | `/etc/libqb/force-filesystem-sockets` moves the sockets into a directory: without a daemon, or with the file on one side only, the code is `CS_ERR_NOT_EXIST` or `CS_ERR_LIBRARY` | the error names the file; both count as [lost](crate::Error::is_connection_lost) |
-//! | B23 | SELinux, AppArmor or the mode of `/dev/shm` refuse what `uidgid` allows, with the same `CS_ERR_ACCESS` | the error names both, and how the daemon's log tells them apart |
-//! | B24 | daemon and client must have one word size and one C library: a 32-bit client gets `CS_ERR_NOT_EXIST`, one with musl hangs now and then in a request to a daemon with glibc | the error and the guide say so |
-//! | B26 | a member whose daemon joins the ring and dies before its services have agreed stays in the member list of all others for ever ([corosync 828](https://github.com/corosync/corosync/issues/828): all releases up to 3.1.10, mended upstream in July 2026) | [`Ring::ghosts`](crate::Ring::ghosts): members whose node is not in the ring |
-//! | B27 | with libcpg 3.1 and a daemon without zero copy an allocation gives a buffer that the daemon has not taken | is refused, and the error says to send a plain message |
-//! | B28 | agreed order is not safe delivery: a message can have come back to its sender, in a view with others, and reach none of them | not mended: said at [`Ticket`](crate::Ticket); who must not lose an acknowledged change [waits for a majority](crate::guide::promises#what-delivered-means) |
-//! | B29 | while two parts of a cluster merge, daemons that did not hear the beginning of a message drop its end, and what travels in one packet with that ([`exec/totempg.c`](https://github.com/corosync/corosync/blob/v3.1.10/exec/totempg.c), `throw_away_mode`): messages, and the news that a process joined or left. The view says that all are together; a process that has left stays in the lists of some until the next ring | not mended: said at [`View`](crate::View) |
-//! | B30 | with `RLIMIT_NOFILE` below 2 the system refuses libqb's waits, and requests and dispatches are `CS_ERR_INVALID_PARAM` | [`Error::Io`](crate::Error::Io), which names the limit, and ends nothing |
+//! | <span id="b1">B1</span> | a send before joining or after leaving returns `CS_OK`, and the message is gone | only a joined handle can send; after leaving a send is [`Error::Left`](crate::Error::Left) |
+//! | <span id="b2">B2</span> | after a leave, joining another group on the same handle spins for ever | leaving consumes the handle |
+//! | <span id="b3">B3</span> | leaving a group that was not joined returns `CS_OK` and creates a ghost member | `leave` takes no name that could be wrong |
+//! | <span id="b4">B4</span> | an empty name can be joined, and its member stays for ever | an empty name cannot be made. One that was read from the daemon cannot be joined |
+//! | <span id="b5">B5</span> | a process can be in a group once. For a moment after it has left, joining again returns `CS_ERR_TRY_AGAIN`. A join that is given up while the ring re-forms is still ordered: a later membership of the process sees this member come and go | waits until the earlier membership has ended, up to a deadline, and does not take that end for its own leave |
+//! | <span id="b6">B6</span> | `CS_DISPATCH_BLOCKING` cannot be stopped | waits with `poll` on the descriptor, up to a deadline or until a [`Waker`](crate::Waker) wakes it |
+//! | <span id="b7">B7</span> | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when flow control ends | [`Error::is_retryable`](crate::Error::is_retryable). The queue of a [`Sender`](crate::Sender) goes on at each self-delivery instead; [`Link::send_until`](crate::Link::send_until) waits |
+//! | <span id="b8">B8</span> | a message above the atomic size is sent in parts, and a membership change interrupts it | refuses the whole message with a retryable error, and a [`Sender`](crate::Sender) sends it again from the beginning. Anything that libcpg prints meanwhile goes to `/dev/null` |
+//! | <span id="b9">B9</span> | after the daemon has died every call returns `CS_ERR_LIBRARY`, or `CS_ERR_TRY_AGAIN` for ever if it died under flow control. Undispatched events are lost | looks at the socket, so both are [`Error::is_connection_lost`](crate::Error::is_connection_lost). A session can [come back](crate::Reconnect) by itself |
+//! | <span id="b10">B10</span> | a dispatch without an event is an error with one flag, and none with another | handles 0 events in both cases |
+//! | <span id="b11">B11</span> | a signal does not end a dispatch | a signal does not end a dispatch here either; a deadline does |
+//! | <span id="b12">B12</span> | flow control always reads "disabled", guarantees are ignored, zero-copy depends on the version | the documentation of each says so |
+//! | <span id="b13">B13</span> | two kinds of iteration require a null group. An iteration that is dropped early stays in the daemon | has three methods instead, which read the whole list |
+//! | <span id="b14">B14</span> | the events of a member that does not dispatch wait in the daemon's memory, without a bound | [`Lag`](crate::Lag) says how far behind a member is; dispatch often, or leave |
+//! | <span id="b15">B15</span> | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`View`](crate::View) has the member list; see also [B26](#b26) |
+//! | <span id="b16">B16</span> | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended, because libcpg offers no way. Only a send up to the atomic size does not wait. After some 280 of these libqb spins until the daemon resumes, where this crate returns `CS_ERR_TRY_AGAIN` |
+//! | <span id="b17">B17</span> | while a ring re-forms under a flood of large messages, the daemon can drop a message for which it returned `CS_OK` (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, because a plain send gets no reply. A program that must know waits for self-delivery. If a message that was sent later is delivered first, the [`Ticket`](crate::Ticket) of the lost one fails and the session hands the lost message back |
+//! | <span id="b18">B18</span> | with `qb_ipc_type: socket` libcpg's connection consists of datagrams. Messages above the limit of a datagram vanish, or are delivered with uninitialised memory in them, and the death of the daemon makes no event | recognises it by the kind of the socket and refuses: [`Error::DatagramIpc`](crate::Error::DatagramIpc) |
+//! | <span id="b19">B19</span> | nobody checks who the daemon is: the first process that listens at its socket is corosync to all clients, and libqb resizes and maps the files that this process names | asks the kernel who owns the socket, before connecting and after: [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon) |
+//! | <span id="b20">B20</span> | a signal that arrives while connecting makes it fail with `CS_ERR_TRY_AGAIN` | blocks signals in the thread that connects, so that other threads get them. Where that is not possible it connects again, until the deadline |
+//! | <span id="b21">B21</span> | a connection takes 3.1 MiB of `/dev/shm`; if that is full, connecting returns `CS_ERR_NO_SPACE` | the error says so; a session that is coming back waits for room |
+//! | <span id="b22">B22</span> | `/etc/libqb/force-filesystem-sockets` moves the sockets into a directory. Without a daemon, or if only one side has the file, the code is `CS_ERR_NOT_EXIST` or `CS_ERR_LIBRARY` | the error names the file; both codes count as [lost](crate::Error::is_connection_lost) |
+//! | <span id="b23">B23</span> | SELinux, AppArmor or the mode of `/dev/shm` can refuse a user that `uidgid` allows, with the same `CS_ERR_ACCESS` | the error names both causes, and how the daemon's log tells them apart |
+//! | <span id="b24">B24</span> | daemon and client must have the same word size and the same C library. A 32-bit client gets `CS_ERR_NOT_EXIST`. A client with musl hangs now and then in a request to a daemon with glibc | the error and the guide say so |
+//! | <span id="b26">B26</span> | if a daemon joins the ring and dies before its services have agreed, its members stay in the member lists of all others for ever ([corosync 828](https://github.com/corosync/corosync/issues/828): all releases up to 3.1.10, mended upstream in July 2026) | [`Ring::ghosts`](crate::Ring::ghosts) returns the members whose node is not in the ring |
+//! | <span id="b27">B27</span> | with libcpg 3.1 and a daemon without zero copy, an allocation returns a buffer that the daemon has not accepted | refuses the buffer, and the error says to send a plain message |
+//! | <span id="b28">B28</span> | agreed order is not safe delivery: a message can have come back to its sender, in a view with others, and reach none of them | not mended, but documented at [`Ticket`](crate::Ticket). A program that must not lose an acknowledged change [waits for a majority](crate::guide::promises#what-delivered-means) |
+//! | <span id="b29">B29</span> | while two parts of a cluster merge, a daemon that did not receive the beginning of a message drops the end of it, and everything that travels in one packet with that end ([`exec/totempg.c`](https://github.com/corosync/corosync/blob/v3.1.10/exec/totempg.c), `throw_away_mode`). That can be other messages, and the news that a process joined or left. The view says that all are together, but some members list a process that has left until the next ring | not mended, but documented at [`View`](crate::View) |
+//! | <span id="b30">B30</span> | with `RLIMIT_NOFILE` below 2 the system refuses libqb's waits: requests and dispatches return `CS_ERR_INVALID_PARAM` | returns [`Error::Io`](crate::Error::Io), which names the limit. The membership stands |
 //!
 //! # C. Found while this crate was built
 //!
-//! - `cpg_mcast_joined` of a message above the atomic size does not know what happened when the daemon dies while it takes the
-//!   parts: `send_fragments` reads the result from a reply that it did not get. The message has failed if the daemon has gone.
-//! - `cpg_leave` spins on `CS_ERR_BUSY` until the own join has been delivered, so [`Handle::join`](crate::Handle::join) waits
-//!   for that.
-//! - `cpg_zcb_alloc` up to 3.1 asserts that it gets shared memory, and leaves its file behind when the daemon has gone. Both are
-//!   tried first.
-//! - `cpg_zcb_alloc` of 3.1 does not look at the daemon's answer: a buffer that the daemon refused, which it can while its ring
-//!   re-forms, looks like one, and sending it would make the daemon follow a null pointer. A buffer whose file the daemon has not
-//!   taken is `CS_ERR_TRY_AGAIN` from a daemon that has taken one before, else `CS_ERR_NOT_SUPPORTED`: a daemon after 3.1 takes
-//!   none (B27). (The first was read in the source, and not seen to happen.)
-//! - `cpg_finalize` does not free the parts of a long message that has not come whole: up to its length stays with the process
-//!   for each sender that was in the middle of one.
-//! - A member that joins while the parts of a long message are sent does not get it, though the sender is told `CS_OK`.
-//! - The daemon keeps groups by C string when nodes come and go (`exec/cpg.c`, `downlist_inform_clients`): `pcmk` and
-//!   `pcmk\0` in one cluster are two groups, but when a node with members of both goes down, one of the groups is told that
-//!   the members of both have left, and the other one is told nothing. Use one of the two spellings in a cluster, or check
+//! - `cpg_mcast_joined` of a message above the atomic size returns an undefined result when the daemon dies while it takes the parts:
+//!   `send_fragments` reads the result from a reply that it did not get. If the daemon has gone, the message has failed.
+//! - `cpg_leave` spins on `CS_ERR_BUSY` until this member's own join has been delivered. [`Handle::join`](crate::Handle::join)
+//!   therefore waits for that join.
+//! - `cpg_zcb_alloc` up to 3.1 asserts that it gets shared memory, and leaves its file behind when the daemon has gone. This crate tries both
+//!   first.
+//! - `cpg_zcb_alloc` of 3.1 does not look at the daemon's answer. If the daemon refused the buffer, as it can while its ring re-forms, the
+//!   buffer still looks valid, and sending it would make the daemon follow a null pointer. If the daemon has not taken
+//!   the file of a buffer, this crate returns `CS_ERR_TRY_AGAIN` if that daemon has taken a buffer before, else `CS_ERR_NOT_SUPPORTED`: a daemon
+//!   after 3.1 takes none ([B27](#b27)). (The refusal while the ring re-forms was read in the source, and not seen to happen.)
+//! - `cpg_finalize` does not free the parts of a long message that has not arrived completely. For each sender that was in the middle of
+//!   one, the process keeps memory of up to the length of that message.
+//! - A member that joins while the parts of a long message are sent does not get the message, though the sender gets `CS_OK`.
+//! - When nodes come and go, the daemon compares groups by C string (`exec/cpg.c`, `downlist_inform_clients`). `pcmk` and `pcmk\0` in one
+//!   cluster are two groups. But when a node with members of both goes down, one of the groups is told that the members of both
+//!   have left, and the other group is told nothing. Use one of the two spellings in a cluster, or check
 //!   [`Link::members`](crate::Link::members) at each [`TotemConfChg`](crate::Event::TotemConfChg), which comes last.
 //!
 //! # Between versions of corosync
 //!
 //! `ci/matrix` runs all tests on the corosync of Debian 11, 12 and 13 (3.1.2, 3.1.7 and 3.1.9) and of Debian sid, which was 3.1.10
-//! when this was written. They expect the same of each. What is known to differ, from the sources:
+//! when this was written. The tests expect the same of each. The sources show these differences:
 //!
-//! - Before 3.1.10 a deliver callback that is not there is called; there is always one here.
-//! - From 3.1.8 on `corosync/cpg.h` includes `sys/socket.h`, which `cpg_sys` leaves out of its declarations: they are the same
-//!   for all of these.
-//! - After 3.1.10 zero-copy buffers are memory of `malloc`, and sending one is a plain send (B12). Giving one back asks nobody.
+//! - Before 3.1.10 libcpg calls a deliver callback that is null. This crate always sets one.
+//! - From 3.1.8 on `corosync/cpg.h` includes `sys/socket.h`, which `cpg_sys` leaves out of its declarations: they are the same for all of
+//!   these versions.
+//! - After 3.1.10 zero-copy buffers are memory of `malloc`, and sending one is a plain send ([B12](#b12)). Giving a buffer back makes no request.
 //! - After 3.1.10 the daemon refuses a configuration without encryption and has no transport but knet, unless it was built otherwise:
 //!   `corosync -v` lists `enforce_encryption` and `without_udpu`. Clients see no difference.
 //!
-//! # What does not compile
+//! # Code that does not compile
 //!
-//! A2, a dispatch within one of the same handle, and what would end the handle there; for a group see
+//! [A2](#a2): a dispatch within a dispatch of the same handle, and whatever would end the handle there. For a group see
 //! [`Group::dispatch`](crate::Group::dispatch).
 //!
 //! ```compile_fail,E0499
@@ -183,7 +201,7 @@
 //! # }
 //! ```
 //!
-//! B1, a send on a handle that is not joined, or of a group that has left:
+//! [B1](#b1), a send on a handle that is not joined, or of a group that has left:
 //!
 //! ```compile_fail,E0599
 //! # fn f(handle: cpg::Handle) {
@@ -197,7 +215,7 @@
 //! # }
 //! ```
 //!
-//! B2, a second membership of a handle:
+//! [B2](#b2), a second membership of a handle:
 //!
 //! ```compile_fail,E0382
 //! # fn f(handle: cpg::Handle, first: cpg::GroupName, second: cpg::GroupName) {
@@ -211,7 +229,7 @@
 //! # }
 //! ```
 //!
-//! B3, a leave of another group:
+//! [B3](#b3), a leave of another group:
 //!
 //! ```compile_fail,E0061
 //! # fn f(group: cpg::Group, other: cpg::GroupName) {

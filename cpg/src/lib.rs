@@ -1,5 +1,15 @@
-//! Closed process groups of the corosync cluster engine: groups of processes on many machines, totally ordered multicast,
-//! agreed membership. Safe bindings to the system's libcpg.
+//! Closed process groups of the [corosync](https://corosync.github.io/corosync/) cluster engine: safe bindings to the system's
+//! libcpg, and sessions with a queue on top of them.
+//!
+//! A *group* has processes on many machines as its members. A message goes to all members, and all of them get all messages **in the
+//! same order**. Each member is told who joins and who leaves, at the same place in that order.
+//!
+//! The crate has two storeys. **The binding** is libcpg made safe: it sends at once, or refuses. **The session** adds a queue
+//! for programs with much to send, and comes back by itself after its daemon has restarted.
+//!
+#![doc = include_str!("guide/storeys.svg")]
+//!
+//! # A first program
 //!
 //! ```no_run
 //! use cpg::{Event, Group, Limits};
@@ -20,78 +30,98 @@
 //! # Ok::<(), cpg::Error>(())
 //! ```
 //!
-//! # What a group is
+//! It needs a running corosync. The repository's README says how to get a cluster of one node, and how to start
+//! a private cluster of several nodes without root.
 //!
-//! - Every message goes to all members, its sender included, and all deliver all messages **in the same order**, in which
-//!   joins and leaves have their place too. A message comes back to its sender: that is its acknowledgement, and says that it has its
-//!   place, [not that others have it](guide::promises#what-delivered-means).
-//! - A **view** ([`View`]) says who is in the group after each change. A member that joins gets its view first, and hears
-//!   what is sent from then on.
-//! - CPG works without quorum. **Both sides of a partition go on**, each with a view of its own and an order of its own, and
-//!   see each other join again ([`Reason::NodeUp`]) when the network heals. What that means for a program's state is the
-//!   program's to decide.
-//! - A group is named by [bytes and a length](GroupName), and one process can be in it once.
-//!
-//! # Two storeys
-//!
-//! **The binding** is what a C programmer expects, made safe. [`Handle::connect`] connects; a [`Handle`] answers questions
-//! about nodes, groups and members, as the [`Daemon`] that it dereferences to. [`Handle::join`] turns it into a [`Group`], which
-//! sends and dispatches. [`Group::leave`] ends both. libcpg cannot join twice on one handle, nor leave a group that was not
-//! joined without harm (B2, B3), so the types have no way to say it.
-//!
-//! **The session** is what programs with traffic need on top of it: a [`Session`] has a queue that own deliveries clock, says
-//! when a message has been delivered, moves small messages together, and comes back when its daemon has gone. It is used whole
-//! on one thread, or split into a [`Sender`] for any number of threads and a [`Receiver`] for one. `cpg::tokio` is the session
-//! for tasks. Names and signatures match, so that a program which outgrows the binding changes a type and little else.
-//!
-//! Events are handled by [`Group::dispatch`], one closure at a time, on the thread that calls it. The closure borrows what it
-//! likes, gets the event's data where libcpg has it, and can send: through a [`Link`], in a session through a [`Sender`].
+//! # Types for each kind of program
 //!
 //! | a program that | uses |
 //! |---|---|
-//! | does nothing but handle events | [`Group::run`], with [`Limits`]: a deadline, or a [`Waker`] that stops it from elsewhere |
+//! | only handles events | [`Group::run`] with [`Limits`]: a deadline, or a [`Waker`] that stops the run from elsewhere |
 //! | asks for one event at a time | [`Group::recv`], [`Group::recv_until`], [`Group::events`] |
-//! | has an event loop (epoll, mio, calloop, glib) | the [descriptor](Group#impl-AsFd-for-Group) and [`Group::dispatch`] with [`Limits::available`] |
+//! | has an event loop (epoll, mio, calloop, glib) | the [descriptor](Group#impl-AsFd-for-Group), and [`Group::dispatch`] with [`Limits::available`] |
 //! | sends much, or from many threads | a [`Session`], whose queue waits out flow control |
-//! | sends many small messages | a session that [coalesces](SessionOptions::coalesce): they travel in [packets](packet) |
-//! | wants to know when a message has been delivered | a session, and a [`Ticket`] |
+//! | sends many small messages | a session that [coalesces](SessionOptions::coalesce): messages share [packets](packet) |
+//! | must know when a message has been delivered | a session, and a [`Ticket`] per message |
 //! | outlives its daemon | a session that [reconnects](Reconnect) |
-//! | is made of tasks | `cpg::tokio` (feature `tokio`) |
+//! | consists of async tasks | `cpg::tokio` (feature `tokio`) |
+//! | only asks for nodes, groups or members | a [`Handle`] |
 //!
-//! Handles, groups, sessions and receivers can move to other threads and cannot be shared between them: libcpg is not
-//! thread-safe (A4). A dispatch needs 1152 KiB of stack (A1), which Rust's threads have and those of some runtimes do not.
+//! The guide has [a program for each of these](guide::choosing).
+//!
+//! # Groups
+//!
+//! - A message comes back to its sender too (*self-delivery*). That is the only acknowledgement. It says that the message has its
+//!   place in the order, [not that others have received it](guide::promises#what-delivered-means).
+//! - A **view** ([`View`]) says who is in the group after each change. The first event of a new member is its view;
+//!   from then on it gets what is sent.
+//! - CPG works without quorum. In a network partition **both sides go on**, each with its own views and its own order. They see
+//!   each other join again ([`Reason::NodeUp`]) when the network heals. The program decides what this means for its state.
+//! - The name of a group is [bytes and a length](GroupName). A process can be in a group only once.
+//!
+//! # The binding
+//!
+//! [`Handle::connect`] connects to the daemon. A [`Handle`] answers questions about nodes, groups and members: it dereferences to
+//! [`Daemon`], which has the methods for them. [`Handle::join`] turns the handle into a [`Group`], which sends and dispatches.
+//! [`Group::leave`] ends both. libcpg does harm when a handle joins a second time, or leaves a group that it has not joined. Here
+//! neither can be written.
+//!
+//! [`Group::dispatch`] hands events to a closure, one at a time, on the thread that calls it. The closure may borrow anything
+//! of its caller. It gets the event's data where libcpg has it, without a copy, and a [`Link`] to send with.
+//!
+//! Handles, groups, sessions and receivers can move to other threads, but cannot be shared between threads, because libcpg is not
+//! thread-safe. A dispatch needs 1152 KiB of stack. Rust's threads have that; threads of some runtimes do not.
+//!
+//! # The session
+//!
+//! A [`Session`] has a queue. It limits how much has been sent and has not come back (the *window*), and each self-delivery lets the next
+//! message out, so nothing spins and nothing sleeps. A session says when a message has been delivered, puts small messages
+//! together, and comes back after its daemon has gone. Use it whole on one thread, or split it into a
+//! [`Sender`] for any number of threads and a [`Receiver`] for one. Handlers of a session get a `Sender`. `cpg::tokio` is the session
+//! for tasks.
+//!
+//! Names and signatures match those of the binding: a program that outgrows the binding changes a type and little else.
 //!
 //! # Sending
 //!
-//! [`Link::send`] is the C call: it sends at once or says that the daemon refuses for now (B7). A session has a queue: what has
-//! been sent and not come back is limited by a window, and own deliveries let the next message out, so that
-//! nothing spins and nothing sleeps. Its errors are final. What was accepted and will not be delivered comes back as
-//! [`Event::Undelivered`], in order and with the reason, before the dispatch that found out returns its error.
+//! [`Link::send`] is the C call. It sends at once, or returns a [retryable](Error::is_retryable) error when the daemon's flow control
+//! refuses. A session's `send` puts the message into the queue. Except for a full queue ([`Error::QueueFull`]) its errors are final. A
+//! message that was accepted and will not be delivered comes back as [`Event::Undelivered`] with the reason. Such messages come in their
+//! order, before the dispatch that found out returns its error.
 //!
-//! Each call of libcpg costs some microseconds, whatever the size. A session that [coalesces](SessionOptions::coalesce) moves
-//! what waits together in one packet: 40 to 150 times as many 64-byte messages a second on one node, ten
-//! times on three. All members of its group must speak [packets](packet), which is a page of bytes; those that do not are heard
-//! whole, and marked ([`Message::is_packed`]).
+//! A call of libcpg costs some microseconds, whatever the size of the message. A session that [coalesces](SessionOptions::coalesce) puts
+//! waiting messages into one packet:
+//!
+//! | nodes | messages of 64 bytes per second, compared with a plain session |
+//! |---|---|
+//! | 1 | 40 to 150 times as many |
+//! | 3 | 10 times as many |
+//!
+//! For this all members of the group must speak [packets](packet), a simple format of bytes. Messages of members
+//! that do not are delivered whole, and marked ([`Message::is_packed`]).
+//!
+//! # Waiting
 //!
 //! No call blocks indefinitely unless you ask it to, with one exception: a request to a paused daemon waits until the daemon
-//! resumes (B16). Deadlines are given to the methods that end in `_until`, and to a dispatch by [`Limits::until`]. Connecting,
-//! joining and leaving without one wait for up to 10 seconds.
+//! resumes. Methods that end in `_until` take a deadline, and [`Limits::until`] gives one to a dispatch. Without a deadline
+//! connecting, joining and leaving wait for up to 10 seconds.
 //!
-//! # More
+//! # Further reading
 //!
-//! The [guide] has a program for [each of these](guide::choosing). It says what is [promised](guide::promises) and what is not, with its sources; what happens in a
-//! [partition](guide::partitions) and when the [daemon goes](guide::losing_the_daemon); how to find a leader and
-//! [give state to those who join](guide::building); who must be [trusted](guide::security). Programs come [from C](guide::from_c) and
-//! [from `rust-corosync`](guide::from_rust_corosync) call by call. [Troubleshooting](guide::troubleshooting) has each error by its text.
-//! An [`Error`] prints its remedy where it has one, also when `main` returns it.
-//!
-//! The facts with a letter and a number are on a page of their own: [`facts`].
+//! - The [guide], page by page: [choosing a type](guide::choosing), [the life of a handle and of a message](guide::life),
+//!   [promises](guide::promises) and their sources, [partitions](guide::partitions), [losing the daemon](guide::losing_the_daemon),
+//!   [leaders and state](guide::building), [security](guide::security).
+//! - Coming [from C](guide::from_c) or [from `rust-corosync`](guide::from_rust_corosync), call by call.
+//! - [Troubleshooting](guide::troubleshooting): each error by its text. An [`Error`] prints its remedy if it has one, also when
+//!   `main` returns it.
+//! - [`facts`]: the undocumented behaviour of libcpg and corosync that this crate guards against. Documentation and comments refer to
+//!   these facts by a letter and a number.
 //!
 //! # Features
 //!
 //! - `tokio`: sessions for tasks, in `cpg::tokio`.
-//! - `bindgen` (default): the declarations are made from the installed `corosync/cpg.h`, which needs libclang. Without it the
-//!   committed ones are used: the same, and built in a second.
+//! - `bindgen` (default): makes the declarations from the installed `corosync/cpg.h`, which needs libclang. Without this feature the
+//!   committed declarations are used. They are the same, and build in a second.
 #![deny(unsafe_code)]
 
 // Each level imports from those above it alone; `ci/checks layers` sees to it.
@@ -115,7 +145,7 @@ mod os;
 // 3. libcpg.
 mod ffi;
 
-// 4. How long a dispatch goes on.
+// 4. The loop of a dispatch, and its limits.
 mod dispatch;
 
 // 5. Connected.
@@ -124,7 +154,7 @@ mod handle;
 // 6. Joined.
 mod group;
 
-// 7. With a queue.
+// 7. Joined, with a queue.
 mod session;
 
 // 8. For tasks.

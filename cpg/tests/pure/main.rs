@@ -1,4 +1,5 @@
 //! What needs neither libcpg nor a daemon.
 
 mod documentation;
+mod references;
 mod vocabulary;
