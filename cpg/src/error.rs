@@ -202,16 +202,14 @@ pub enum Error {
     )]
     NoMembership,
 
-    /// The call would have to wait where nothing may: in a handler, whose dispatch is what it would wait for or what it would hold
-    /// up ([B16](crate::facts#b16)); or in a send that never waits, for a message above
-    /// [`max_atomic_message_size`](crate::Sender::max_atomic_message_size).
+    /// A handler was about to wait for what only further dispatching brings, which begins when the handler has returned.
     #[error(
-        "{call} would have to wait, which handlers, try_send and Session::send must not: wait outside of the handler, with a \
-         Sender in a thread or task that does not dispatch"
+        "a handler cannot wait for {waiting_for}, which only further dispatching brings: go on when the handler has returned, or \
+         have a thread or task wait that does not dispatch"
     )]
     WouldWait {
-        /// The C function that would be waited for.
-        call: &'static str,
+        /// What would be waited for.
+        waiting_for: &'static str,
     },
 
     /// The token is of a message that another session has accepted.

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cs_error::CsError;
 use crate::error::Result;
 
 /// How long joining and leaving wait where no deadline is given: longer than a ring takes to form with corosync's default
@@ -45,34 +44,6 @@ pub(crate) fn retry<T>(deadline: Instant, pauses: Pauses, mut call: impl FnMut()
                 pause = pauses.after(pause);
             }
             result => return result,
-        }
-    }
-}
-
-/// Retries `call` while its error is retryable: interrupted long messages (B8) at once, at most `restarts` times; everything
-/// else with pauses until the deadline.
-pub(crate) fn retry_interrupted<T>(
-    mut restarts: usize,
-    deadline: Option<Instant>,
-    pauses: Pauses,
-    mut call: impl FnMut() -> Result<T>,
-) -> Result<T> {
-    let mut pause = pauses.first;
-    loop {
-        let error = match call() {
-            Err(error) if error.is_retryable() => error,
-            result => return result,
-        };
-        let left =
-            deadline.map_or(pauses.longest, |deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_zero() {
-            return Err(error);
-        }
-        if error.code() == Some(CsError::Interrupt) {
-            restarts = restarts.checked_sub(1).ok_or(error)?;
-        } else {
-            std::thread::sleep(pause.min(left));
-            pause = pauses.after(pause);
         }
     }
 }

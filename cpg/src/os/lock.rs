@@ -1,6 +1,6 @@
 //! A lock that a child of the process cannot take.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
 use crate::os::fork::Owner;
@@ -24,16 +24,5 @@ impl<T> Lock<T> {
     pub(crate) fn lock(&self) -> Result<MutexGuard<'_, T>> {
         self.owner.check()?;
         Ok(self.mutex.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes the lock if nobody has it.
-    #[inline]
-    pub(crate) fn try_lock(&self) -> Result<Option<MutexGuard<'_, T>>> {
-        self.owner.check()?;
-        Ok(match self.mutex.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        })
     }
 }

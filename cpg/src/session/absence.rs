@@ -19,7 +19,7 @@ impl Outbox {
             if let Some(joined) = state.joined() {
                 return joined;
             }
-            state.may_wait("cpg_join")?;
+            state.may_wait(BACK)?;
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Error::TimedOut { waiting_for: BACK });
             }

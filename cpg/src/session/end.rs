@@ -59,6 +59,7 @@ impl Outbox {
     fn end_locked(&self, state: &mut State, error: &Error) {
         state.comeback = None;
         state.fault = None;
+        state.under_way = None;
         state.queue.end(error);
         self.changed(state);
     }
@@ -70,6 +71,7 @@ impl Outbox {
             Some(keep) => {
                 state.fault = None;
                 state.away = true;
+                state.under_way = None;
                 state.queue.end_generation(error, keep);
                 self.changed(&mut state);
             }

@@ -96,8 +96,10 @@ impl Flow {
         Self { packet: Some(bytes), ..self }
     }
 
-    /// Sets the bytes that may wait to be sent: 512 KiB if this is not called, 4 MiB with packets. One message may always wait,
-    /// however large.
+    /// Sets the bytes that may wait to be sent: 512 KiB if this is not called, 4 MiB with packets.
+    ///
+    /// A message is accepted while less than that waits, however large it is: one may go past the limit, and none is accepted
+    /// then before that has been sent.
     pub fn queue_size(self, bytes: usize) -> Self {
         Self { queue: Some(bytes), ..self }
     }

@@ -125,13 +125,8 @@ impl Incoming {
         let seen = events.small();
         let (connect, pauses, bell) = (comeback.connect, comeback.policy.pauses, comeback.bell.clone());
         let none = Membership::Over { error: error.clone(), told: false, searched: true };
-        let before = (std::mem::replace(&mut self.membership, none), shared.try_take());
-        let old = Arc::clone(shared);
-        let close_old = move || {
-            drop(before);
-            // If another had it: whoever waits for the daemon with it hears of its death now.
-            drop(old.take());
-        };
+        let before = (std::mem::replace(&mut self.membership, none), shared.take_lost());
+        let close_old = move || drop(before);
         match Rejoin::start(connect, shared.name().clone(), seen, pauses, bell, close_old) {
             Ok(rejoin) => self.membership = Membership::Away { rejoin, untold },
             Err(no_thread) => {

@@ -1,12 +1,12 @@
 //! A membership with a queue, for programs with traffic: tickets, packets, long messages, reconnecting.
 
 pub(crate) mod absence;
+pub(crate) mod access;
 pub(crate) mod early;
 pub(crate) mod end;
 pub(crate) mod flow;
 pub(crate) mod incoming;
 pub(crate) mod lag;
-pub(crate) mod long;
 pub(crate) mod losses;
 pub(crate) mod options;
 pub(crate) mod outbox;
@@ -25,3 +25,4 @@ pub(crate) mod state;
 pub(crate) mod ticket;
 pub(crate) mod turn;
 pub(crate) mod unpack;
+pub(crate) mod wire;

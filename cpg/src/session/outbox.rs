@@ -1,12 +1,12 @@
 //! The sending queue of a session: what its senders and its receiver share.
 //!
-//! One lock is on the queue, another on the connection's requests (A4). A message goes from the queue to libcpg under both, the
-//! queue's taken first, and the requests' only if nobody has it: whoever has that one alone waits for the daemon (B16), and
-//! sends afterwards what was put off meanwhile ([`Outbox::go_on`]).
+//! One lock is on the queue, another on the connection (A4, [`access`](super::access)). A message goes from the queue to libcpg
+//! under both, the queue's taken first. Whoever waits for the daemon (B16) has neither: the connection is lent to it, messages
+//! wait meanwhile, and it sends them afterwards ([`Outbox::go_on`], [`Outbox::parted`]).
 //!
 //! The files beside this one are parts of it: [`state`](super::state) for what is under the lock, [`push`](super::push) for
 //! messages and those who wait for space, [`outcome`](super::outcome) for those who wait to know what became of a message,
-//! [`end`](super::end) for the end of a membership or of the queue, [`absence`](super::absence) for those who wait for the next one, [`long`](super::long) for messages above the atomic size.
+//! [`end`](super::end) for the end of a membership or of the queue, [`absence`](super::absence) for those who wait for the next one.
 
 use std::ops::Range;
 use std::sync::Condvar;
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::cs_error::CsError;
 use crate::error::{Error, Result};
 use crate::event::undelivered::Undelivered;
 use crate::handle::backoff::Pauses;
@@ -21,6 +22,7 @@ use crate::os::lock::Lock;
 use crate::os::readiness::Readiness;
 use crate::session::flow::Flow;
 use crate::session::lag::Lag;
+use crate::session::pipeline::Bytes;
 use crate::session::state::{Dispatcher, Locked, Stage, State};
 
 /// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
@@ -28,13 +30,25 @@ use crate::session::state::{Dispatcher, Locked, Stage, State};
 pub(super) const PAUSES: Pauses =
     Pauses { first: Duration::from_micros(200), longest: Duration::from_millis(20) };
 
-/// Sends a message now; None if another has the lock on the requests, who then sees to [`Outbox::go_on`].
-pub(crate) type SendNow<'s> = &'s dyn Fn(&[u8]) -> Option<Result<()>>;
+/// What has become of a message that the queue has handed to the connection.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// The daemon has it.
+    Sent,
+    /// A thread sends its parts, and [says](Outbox::parted) how that went.
+    UnderWay,
+    /// Another has the connection, and [goes on](Outbox::go_on) with the queue when it gives it back.
+    Busy,
+    Refused(Error),
+}
+
+/// Sends the packet that begins with the message of this number.
+pub(crate) type SendNow<'s> = &'s dyn Fn(u64, &mut Bytes) -> Handed;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Lock<State>,
-    /// There is space in the queue, or a long message has its turn, or the session is away or back.
+    /// There is space in the queue, or the session is away or back.
     pub(super) space: Condvar,
     /// Messages were settled.
     pub(super) settled: Condvar,
@@ -70,12 +84,12 @@ impl Outbox {
     pub(super) fn flush(&self, state: &mut State, send: SendNow<'_>) {
         let unheard = state.stage == Stage::Unheard;
         while state.queue.is_waiting()
-            && !state.busy
             && !state.is_stopped()
             && (unheard || state.queue.is_open())
             && self.send_front(state, send)
         {}
-        if unheard {
+        // What is under way may have to be sent again.
+        if unheard && state.under_way.is_none() {
             state.queue.forget_flying();
         }
         self.announce_space(state);
@@ -84,46 +98,89 @@ impl Outbox {
     /// Sends the front of the queue; false if it could not be sent, or there is none.
     #[inline]
     pub(super) fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
-        let Some(bytes) = state.queue.front() else { return false };
-        match send(bytes) {
-            None => {
-                state.put_off = true;
-                // Whoever has the lock goes on. A time that has come would keep the receiver awake until then.
-                state.retry = None;
-            }
-            Some(Ok(())) => {
+        let Some((number, bytes)) = state.queue.front() else { return false };
+        match send(number, bytes) {
+            // Whoever has the connection goes on. A time that has come would keep the receiver awake until then.
+            Handed::Busy => state.retry = None,
+            handed @ (Handed::Sent | Handed::UnderWay) => {
                 state.retry = None;
                 state.queue.sent();
+                if matches!(handed, Handed::UnderWay) {
+                    state.under_way = Some(number);
+                }
                 return true;
             }
-            Some(Err(error)) if error.is_final() => self.fail(state, error),
-            // What is in flight will come back, and lets this be tried again.
-            Some(Err(_)) if state.queue.is_flying() => {}
-            Some(Err(_)) => {
-                let pause = state.retry.map_or(PAUSES.first, |(_, pause)| PAUSES.after(pause));
-                state.retry = Some((Instant::now() + pause, pause));
-                self.readiness.set(Some(pause));
-            }
+            Handed::Refused(error) if error.is_final() => self.fail(state, error),
+            Handed::Refused(_) => self.retry_later(state),
         }
         false
     }
 
+    /// Has what was refused for now tried again.
+    fn retry_later(&self, state: &mut State) {
+        // What is in flight will come back, and lets this be tried again.
+        if !state.queue.is_flying() {
+            let pause = state.retry.map_or(PAUSES.first, |(_, pause)| PAUSES.after(pause));
+            state.retry = Some((Instant::now() + pause, pause));
+            self.readiness.set(Some(pause));
+        }
+    }
+
     fn announce_space(&self, state: &mut State) {
-        if state.space_waiters + state.space_wakers.len() > 0
-            && (state.queue.is_half_empty() || state.queue.is_long_next())
-        {
+        if state.space_waiters + state.space_wakers.len() > 0 && state.queue.is_half_empty() {
             self.space.notify_all();
             let tasks = std::mem::take(&mut state.space_wakers);
             state.woken.extend(tasks.into_values());
         }
     }
 
-    /// Sends what could not be sent while another waited for the daemon.
+    /// Sends what could not be sent while another had the connection.
     pub(crate) fn go_on(&self, send: SendNow<'_>) {
-        let Ok(mut state) = self.lock() else { return };
-        if std::mem::take(&mut state.put_off) {
+        if let Ok(mut state) = self.lock() {
             self.flush(&mut state, send);
         }
+    }
+
+    /// The thread that sends a message in parts has done so, or has not: `result` is what libcpg says. Where nobody dispatches, it is
+    /// to [go on](Self::go_on) after the pause that is returned.
+    ///
+    /// `give_back` gives the connection back, under the lock, so that nothing goes out before the queue knows whether the message
+    /// has to go out again. It gives what is to be closed instead, without the lock.
+    pub(super) fn parted<C>(
+        &self,
+        number: u64,
+        result: Result<()>,
+        give_back: impl FnOnce() -> Option<C>,
+        send: SendNow<'_>,
+    ) -> Option<Duration> {
+        let mut state = self.lock().ok()?;
+        let mut refused = false;
+        // Not of one that went with its membership, nor of one that has come back whatever libcpg says.
+        if state.under_way.take_if(|under_way| *under_way == number).is_some()
+            && !state.queue.has_arrived(number)
+        {
+            match result {
+                Ok(()) => {}
+                Err(error) if error.is_retryable() => {
+                    state.queue.recall(number);
+                    // A membership change (B8) is over.
+                    refused = error.code() != Some(CsError::Interrupt);
+                    if refused {
+                        self.retry_later(&mut state);
+                    }
+                }
+                // It stays in flight: some of its parts have been sent, and they may be all.
+                Err(error) => self.fail(&mut state, error),
+            }
+        }
+        let unused = give_back();
+        if !refused {
+            self.flush(&mut state, send);
+        }
+        let again = state.stage == Stage::Unheard && state.queue.is_waiting();
+        drop(state);
+        drop(unused);
+        again.then_some(PAUSES.longest)
     }
 
     /// A message of this member has come back: the window opens. Gives the numbers of what is in it.
@@ -140,7 +197,7 @@ impl Outbox {
 
     /// Whether anything has still to be sent.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.lock().is_ok_and(|state| state.queue.is_waiting() || state.busy)
+        self.lock().is_ok_and(|state| state.queue.is_waiting() || state.under_way.is_some())
     }
 
     /// This thread begins to dispatch.

@@ -54,7 +54,7 @@ impl Outbox {
                 };
                 return Err(Error::TimedOut { waiting_for });
             }
-            state.may_wait("cpg_dispatch")?;
+            state.may_wait("the own delivery")?;
             state.settled_waiters += 1;
             state = state.wait_at(&self.settled, deadline);
             state.settled_waiters -= 1;

@@ -19,12 +19,22 @@ pub(super) struct Packet {
 
 /// The bytes of a packet.
 #[derive(Debug)]
-pub(super) enum Bytes {
+pub(crate) enum Bytes {
     Own(Vec<u8>),
-    /// Of a message that its sender sends past the queue.
-    Long(Arc<[u8]>),
-    /// The same until it has been sent: its sender hands it back itself.
-    Held(Arc<[u8]>),
+    /// Shared with the thread that sends them in parts, or has.
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Bytes {
+    /// Returns them for a thread that sends them in parts.
+    pub(super) fn share(&mut self) -> Arc<Vec<u8>> {
+        let shared = match self {
+            Self::Own(bytes) => Arc::new(std::mem::take(bytes)),
+            Self::Shared(bytes) => return Arc::clone(bytes),
+        };
+        *self = Self::Shared(Arc::clone(&shared));
+        shared
+    }
 }
 
 impl Deref for Bytes {
@@ -33,7 +43,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Long(bytes) | Self::Held(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 }
@@ -170,8 +180,8 @@ impl Pipeline {
 
     /// Returns the packet that is to be sent next.
     #[inline]
-    pub(super) fn next(&self) -> Option<&Packet> {
-        self.packets.get(self.flying)
+    pub(super) fn next(&mut self) -> Option<&mut Packet> {
+        self.packets.get_mut(self.flying)
     }
 
     /// The next packet is in flight, and weighs so much there.
@@ -183,6 +193,19 @@ impl Pipeline {
         packet.sent = Some(Instant::now());
         self.in_flight.add(packet);
         self.flying += 1;
+    }
+
+    /// The packet that was sent last, and begins with this message, waits again, in front; it weighs so much there.
+    pub(super) fn recall(&mut self, number: u64, weight: impl FnOnce(usize) -> usize) {
+        let Some(last) = self.flying.checked_sub(1) else { return };
+        let Some(packet) = self.packets.get_mut(last).filter(|packet| packet.messages.start == number) else {
+            return;
+        };
+        self.in_flight.remove(packet);
+        packet.weight = weight(packet.bytes.len());
+        packet.sent = None;
+        self.waiting.add(packet);
+        self.flying = last;
     }
 
     /// Takes the oldest packet in flight.
@@ -200,31 +223,12 @@ impl Pipeline {
         (0..self.flying).find(|&index| *self.packets[index].bytes == *bytes)
     }
 
-    /// A long message in flight has been sent: should it be lost, it is handed back like others.
-    pub(super) fn release(&mut self, number: u64) {
-        let mut flying = self.packets.range_mut(..self.flying).rev();
-        let Some(packet) = flying.find(|packet| packet.messages.start == number) else { return };
-        if let Bytes::Held(bytes) = &packet.bytes {
-            packet.bytes = Bytes::Long(Arc::clone(bytes));
-        }
-    }
-
     /// Takes a packet out that waits, and has this message alone.
     pub(super) fn take_waiting(&mut self, number: u64) -> Option<Packet> {
         let own = |packet: &Packet| packet.only() == Some(number);
         let index = self.packets.range(self.flying..).rposition(own)?;
         let packet = self.packets.remove(self.flying + index)?;
         self.waiting.remove(&packet);
-        Some(packet)
-    }
-
-    /// Takes a packet out that is in flight, and begins with this message.
-    pub(super) fn take_flying(&mut self, number: u64) -> Option<Packet> {
-        let own = |packet: &Packet| packet.messages.start == number;
-        let index = self.packets.range(..self.flying).rposition(own)?;
-        let packet = self.packets.remove(index)?;
-        self.flying -= 1;
-        self.in_flight.remove(&packet);
         Some(packet)
     }
 
@@ -244,6 +248,12 @@ impl Pipeline {
             self.waiting = all.waiting;
         }
         packets.into_iter().enumerate().map(move |(index, packet)| (packet, index < flying))
+    }
+
+    /// Returns the number that the packet sent last begins with.
+    #[cfg(test)]
+    pub(super) fn last_flying(&self) -> Option<u64> {
+        Some(self.packets[self.flying.checked_sub(1)?].messages.start)
     }
 
     /// Counts what is in flight and what waits, packet by packet.

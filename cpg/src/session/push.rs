@@ -19,7 +19,7 @@ struct Message<'m> {
 }
 
 impl Outbox {
-    /// Queues a message that is not long, and sends what may be sent.
+    /// Queues a message, and sends what may be sent.
     #[inline]
     pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: SendNow<'_>) -> Result<Sent> {
         self.push_to(&mut *self.lock()?, Message { slices, len }, send)
@@ -94,7 +94,7 @@ impl Outbox {
             let most = if state.stage == Stage::Open { STALL } else { pause };
             pause = PAUSES.after(pause);
             let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
-            state.may_wait("cpg_mcast_joined")?;
+            state.may_wait("room in the sending queue")?;
             state = self.wait_space(state, until)?;
         }
     }

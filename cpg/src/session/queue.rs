@@ -76,7 +76,7 @@ impl Queue {
     #[inline]
     pub(crate) fn push(&mut self, slices: &[IoSlice<'_>], len: usize) -> Result<u64, Full> {
         let weight = self.weight(len);
-        if self.pipeline.waiting().weight + weight > self.sizes.queue && self.is_waiting() {
+        if self.pipeline.waiting().weight >= self.sizes.queue && self.is_waiting() {
             return Err(Full);
         }
         let (number, packet_size) = (self.next, self.sizes.packet);
@@ -111,14 +111,6 @@ impl Queue {
         if self.sizes.coalesce { len + 1 } else { len + size_of::<Packet>() }
     }
 
-    /// Puts a long message at the end, which its sender takes in its turn.
-    pub(crate) fn push_long(&mut self, bytes: Arc<[u8]>) -> u64 {
-        let number = self.next;
-        self.next += 1;
-        self.pipeline.push(Bytes::Held(bytes), number..self.next, 0);
-        number
-    }
-
     /// Takes the last message back, of `len` bytes, if it has that number and waits.
     pub(crate) fn retract(&mut self, number: u64, len: usize) -> bool {
         // From among others, or with the packet that it has for itself.
@@ -128,20 +120,6 @@ impl Queue {
             self.unnumber(number..number + 1);
         }
         in_a_packet || self.withdraw(number)
-    }
-
-    /// Puts a long message in flight, if it is its turn.
-    pub(crate) fn take_turn(&mut self, number: u64) -> bool {
-        let turn = self.pipeline.next().is_some_and(|packet| packet.messages.start == number);
-        if turn {
-            self.sent();
-        }
-        turn
-    }
-
-    /// A long message has been sent.
-    pub(crate) fn release(&mut self, number: u64) {
-        self.pipeline.release(number);
     }
 
     /// Takes a message back that waits in a packet of its own; false if it does not wait.
@@ -173,17 +151,9 @@ impl Queue {
         }
     }
 
-    /// What is to be sent next, if anything waits and it is not a long message's turn.
-    pub(crate) fn front(&self) -> Option<&[u8]> {
-        match &self.pipeline.next()?.bytes {
-            Bytes::Own(bytes) => Some(bytes),
-            Bytes::Long(_) | Bytes::Held(_) => None,
-        }
-    }
-
-    /// Whether it is a long message's turn.
-    pub(crate) fn is_long_next(&self) -> bool {
-        matches!(self.pipeline.next(), Some(Packet { bytes: Bytes::Held(_), .. }))
+    /// What is to be sent next, if anything waits, and the number of its first message.
+    pub(crate) fn front(&mut self) -> Option<(u64, &mut Bytes)> {
+        self.pipeline.next().map(|packet| (packet.messages.start, &mut packet.bytes))
     }
 
     /// Whether there is room enough to wake those who wait for some.
@@ -212,9 +182,10 @@ impl Queue {
         self.pipeline.oldest()
     }
 
-    /// Takes back the long message in flight that was not sent after all; false if it is not in flight.
-    pub(crate) fn recall(&mut self, number: u64) -> bool {
-        self.pipeline.take_flying(number).is_some()
+    /// The packet that was sent last, and begins with this message, was not sent after all: it waits again, in front.
+    pub(crate) fn recall(&mut self, number: u64) {
+        let per_packet = self.weight(0);
+        self.pipeline.recall(number, |len| len + per_packet);
     }
 
     /// Whatever is sent from now on is not heard of again.
@@ -318,14 +289,12 @@ impl Queue {
             self.returned.push_back((number, Undelivered::new(payload, sent, error.clone())));
         };
         match packet.bytes {
-            // Its sender has it.
-            Bytes::Held(_) => {}
             bytes if self.sizes.coalesce => {
                 let payloads = read::messages(&bytes).map_while(Result::ok);
                 (number..).zip(payloads).for_each(|(number, payload)| give(number, payload.to_vec()));
             }
             Bytes::Own(bytes) => give(number, bytes),
-            Bytes::Long(bytes) => give(number, bytes.to_vec()),
+            Bytes::Shared(bytes) => give(number, Arc::unwrap_or_clone(bytes)),
         }
     }
 

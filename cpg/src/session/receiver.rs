@@ -312,7 +312,7 @@ impl Receiver {
             if now >= deadline {
                 return Err(Error::TimedOut { waiting_for: "the queue to be sent" });
             }
-            // A long message that is given up makes no event.
+            // The end of a message in parts makes no event.
             self.dispatch(Limits::one().until(deadline.min(now + RETRY)), &mut *handler)?;
         }
         leave(

@@ -26,6 +26,15 @@ use crate::session::ticket::Ticket;
 /// The membership ends when the [`Receiver`](crate::Receiver) and all senders are gone, or when the receiver leaves: then every
 /// call here is refused with [`Error::Left`](crate::Error::Left).
 ///
+/// # Long messages
+///
+/// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) goes out in parts, each of which waits for the daemon
+/// (B16). The queue takes it like any other, from a handler too, up to 2 GiB, and sends it in its turn: by a thread of this
+/// crate, which begins with the message and ends with it. Nobody waits for that thread: until it is done other messages, and
+/// questions such as [`members`](Self::members), wait behind it, and events are dispatched. It begins again when members come or
+/// go meanwhile (B8), as often as they do. When the membership ends while the parts are sent, the message is handed back as one
+/// that was [sent](crate::Undelivered::was_sent): it may have been.
+///
 /// ```no_run
 /// use std::io::IoSlice;
 /// use std::time::{Duration, Instant};
@@ -87,8 +96,9 @@ impl Sender {
         self.0.outbox().lag()
     }
 
-    /// The longest message, in bytes, that goes out in one piece and can be queued; with packets 11 bytes less than
-    /// [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size).
+    /// The longest message, in bytes, that goes out in one piece; with packets 11 bytes less than
+    /// [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size). A [longer](Self#long-messages) one is queued
+    /// like others.
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.0.max_atomic_message_size()
@@ -110,14 +120,13 @@ impl Sender {
     /// of one thread uses [`try_send`](Self::try_send), and dispatches when the queue is full; [`send_until`](Self::send_until)
     /// waits for a limited time. A session in which nobody has ever dispatched is no error: a thread may be about to.
     ///
-    /// A message above [`Self::max_atomic_message_size`] is sent by this thread when its turn has come, and waits for the daemon
-    /// to take it (B16); it is sent again from its beginning when members come or go meanwhile (B8), up to 100 times.
+    /// It returns when the message is in the queue, also if that is [long](Self#long-messages).
     ///
     /// The token can be ignored; [`ticket`](Self::ticket) makes a [`Ticket`] from it.
     ///
     /// # Errors
-    /// The message was not accepted. [`Error::WouldWait`](crate::Error::WouldWait) if it would have to wait in a handler, where only
-    /// further dispatching could end that. Those of [`Link::send`](crate::Link::send) that do not pass: the membership has ended.
+    /// The message was not accepted. [`Error::WouldWait`](crate::Error::WouldWait) in a handler while the queue is full, where only
+    /// further dispatching could end the wait. Those of [`Link::send`](crate::Link::send) that do not pass: the membership has ended.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send(&self, message: &[u8]) -> Result<Sent> {
@@ -148,8 +157,8 @@ impl Sender {
     /// Sends a message as [`send`](Self::send) does, but does not wait: when the queue is full, dispatch and try again.
     ///
     /// # Errors
-    /// As [`send`](Self::send). [`Error::QueueFull`](crate::Error::QueueFull) while it is, and
-    /// [`Error::WouldWait`](crate::Error::WouldWait) for a message above [`Self::max_atomic_message_size`].
+    /// As [`send`](Self::send), but for [`Error::WouldWait`](crate::Error::WouldWait): [`Error::QueueFull`](crate::Error::QueueFull)
+    /// while it is.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn try_send(&self, message: &[u8]) -> Result<Sent> {

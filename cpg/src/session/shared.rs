@@ -3,30 +3,29 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::ffi::iteration::Beside;
 use crate::ffi::requests::{Counted, RequestHalf};
 use crate::group_name::GroupName;
-use crate::guarantee::Guarantee;
-use crate::handle::backoff::{Pauses, retry_interrupted};
 use crate::handle::daemon::Daemon;
 use crate::handle::members::members_if_small;
 use crate::member::{Member, NodeId};
 use crate::os::fork::Owner;
-use crate::os::lock::Lock;
 use crate::os::readiness::Readiness;
 use crate::packet::format::MAX_MESSAGE;
-use crate::packet::write;
+use crate::session::access::Joined;
 use crate::session::flow::{Flow, Sizes};
-use crate::session::outbox::Outbox;
+use crate::session::outbox::{Handed, Outbox};
+use crate::session::pipeline::Bytes;
 use crate::session::sent::Sent;
+use crate::session::wire::Wire;
 
-/// How often a long message that membership changes stop (B8) is begun again.
-const RESTARTS: usize = 100;
+/// How long closing the connection waits for whoever has it, before it is left to that one to close.
+const CLOSING: Duration = Duration::from_secs(1);
 
-/// A membership that several threads use: its queue, and the half of the connection that makes requests, one at a time.
+/// A membership that several threads use: its queue and its connection.
 #[derive(Debug)]
 pub(crate) struct Shared {
     name: GroupName,
@@ -37,26 +36,13 @@ pub(crate) struct Shared {
     pid: u32,
     /// The node that this is, which a daemon that comes back may call by another number.
     node: AtomicU32,
-    /// None while there is no membership: the queue knows why. The receiver alone puts one in and takes it out.
-    access: Lock<Option<Joined>>,
-    /// Tickets share it, and do not keep the membership.
-    outbox: Arc<Outbox>,
+    /// The receiver alone puts a connection in and takes one out.
+    wire: Wire,
 }
 
-/// A connection that has joined, as far as requests can be made on it.
-#[derive(Debug)]
-struct Joined {
-    daemon: Daemon,
-    /// Which membership it is of, from 1.
-    generation: u64,
-    /// The daemon has been told of the leave, and would lose what is sent without a word (B1).
-    told: bool,
-}
-
-impl Joined {
-    #[inline]
-    fn send(&self, slices: &[IoSlice<'_>]) -> Result<()> {
-        if self.told { Err(Error::Left) } else { self.daemon.half().mcast(Guarantee::Agreed, slices) }
+impl Drop for Shared {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }
 
@@ -90,8 +76,7 @@ impl Shared {
             owner: Owner::this_process(),
             pid: me.pid(),
             node: AtomicU32::new(me.node().get()),
-            access: Lock::new(Some(Joined { daemon, generation: outbox.generation(), told: false })),
-            outbox: Arc::new(outbox),
+            wire: Wire::new(Joined::new(daemon, outbox.generation()), outbox),
         }
     }
 
@@ -123,115 +108,54 @@ impl Shared {
 
     #[inline]
     pub(crate) fn outbox(&self) -> &Outbox {
-        &self.outbox
+        &self.wire.outbox
     }
 
     /// Returns the queue for a ticket.
     pub(crate) fn ticket_outbox(&self) -> Arc<Outbox> {
-        Arc::clone(&self.outbox)
+        Arc::clone(&self.wire.outbox)
     }
 
-    /// Sends a message of the queue, unless another is making a request. While the session is away the queue sends none: without
-    /// a connection it has been left.
-    #[inline]
-    fn send_now(&self, bytes: &[u8]) -> Option<Result<()>> {
-        match self.access.try_lock() {
-            Ok(access) => {
-                access.map(|access| access.as_ref().ok_or(Error::Left)?.send(&[IoSlice::new(bytes)]))
-            }
-            Err(error) => Some(Err(error)),
-        }
-    }
-
-    /// Returns why there was no connection a moment ago, for those who have given the lock on the requests back.
+    /// Returns why there was no connection a moment ago.
     fn absence(&self) -> Error {
         // It may have come back since.
-        self.outbox.absence().unwrap_or(Error::NoMembership)
+        self.outbox().absence().unwrap_or(Error::NoMembership)
     }
 
     /// Returns what the queue sends its messages by.
     #[inline]
-    pub(crate) fn wire(&self) -> impl Fn(&[u8]) -> Option<Result<()>> {
-        |bytes| self.send_now(bytes)
+    pub(crate) fn wire(&self) -> impl Fn(u64, &mut Bytes) -> Handed {
+        self.wire.send()
     }
 
-    /// Queues a message. Refuses one that waits for the daemon.
+    /// Queues a message.
     #[inline]
     pub(crate) fn queue(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
-        match self.len(slices)? {
-            (_, true) => Err(Error::WouldWait { call: "cpg_mcast_joined" }),
-            (len, false) => self.outbox.push(slices, len, &self.wire()),
-        }
+        self.outbox().push(slices, self.len(slices)?, &self.wire())
     }
 
-    /// Queues a message, or sends it if it is long, and waits for that until the deadline.
-    pub(crate) fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<Sent> {
-        match self.len(slices)? {
-            (len, true) => self.send_long(&self.gather(slices, len), deadline),
-            (len, false) => self.outbox.push_waiting(slices, len, deadline, &self.wire()),
-        }
-    }
-
-    /// Returns the length of a message, and whether it goes out in parts, each of which waits for the daemon.
+    /// Queues a message, and waits for room until the deadline.
     #[inline]
-    pub(crate) fn len(&self, slices: &[IoSlice<'_>]) -> Result<(usize, bool)> {
+    pub(crate) fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<Sent> {
+        self.outbox().push_waiting(slices, self.len(slices)?, deadline, &self.wire())
+    }
+
+    /// Returns the length of a message; refuses one that is too long.
+    #[inline]
+    pub(crate) fn len(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
-        if len <= self.max_atomic_message_size() {
-            return Ok((len, false));
-        }
         let limit = MAX_MESSAGE - self.sizes.overhead();
-        if len > limit { Err(Error::MessageTooLong { len, limit }) } else { Ok((len, true)) }
-    }
-
-    /// Returns a long message as it is sent.
-    pub(crate) fn gather(&self, slices: &[IoSlice<'_>], len: usize) -> Arc<[u8]> {
-        let mut bytes = Vec::with_capacity(len + self.sizes.overhead());
-        if self.sizes.coalesce {
-            write::begin(&mut bytes);
-            write::push_slices(&mut bytes, slices, len);
-        } else {
-            for slice in slices {
-                bytes.extend_from_slice(slice);
-            }
-        }
-        bytes.into()
-    }
-
-    /// Sends a long message in its turn, again when membership changes stop it.
-    pub(crate) fn send_long(&self, bytes: &Arc<[u8]>, deadline: Option<Instant>) -> Result<Sent> {
-        let call = |bytes: &[u8], generation| {
-            retry_interrupted(RESTARTS, deadline, Pauses::SEND, || {
-                let access = self.access.lock()?;
-                match &*access {
-                    Some(joined) if joined.generation == generation => joined.send(&[IoSlice::new(bytes)]),
-                    // A message that was begun in one membership does not go on in the next.
-                    Some(_) => Err(Error::NoMembership),
-                    None => {
-                        drop(access);
-                        Err(self.absence())
-                    }
-                }
-            })
-        };
-        let sent = self.outbox.send_long(bytes, deadline, &self.wire(), call);
-        self.go_on();
-        sent
-    }
-
-    /// Sends what was put off while this or another one waited for the daemon.
-    pub(crate) fn go_on(&self) {
-        self.outbox.go_on(&self.wire());
+        if len > limit { Err(Error::MessageTooLong { len, limit }) } else { Ok(len) }
     }
 
     /// Nobody dispatches any more.
     pub(crate) fn unheard(&self) {
-        self.outbox.unheard(&self.wire());
+        self.outbox().unheard(&self.wire());
     }
 
-    /// Makes a request that waits for the daemon.
+    /// Makes a request that waits for the daemon. Messages wait in the queue meanwhile.
     fn request<R>(&self, call: impl FnOnce(&RequestHalf) -> Result<R>) -> Result<R> {
-        let result = self.access.lock()?.as_ref().map(|joined| call(joined.daemon.half()));
-        self.go_on();
+        let result = self.wire.request(|joined| call(joined.half()))?;
         result.unwrap_or_else(|| Err(self.absence()))
     }
 
@@ -255,27 +179,22 @@ impl Shared {
 
     /// Leaves; no send follows it.
     pub(crate) fn leave(&self) -> Result<()> {
-        let mut access = self.access.lock()?;
-        let joined = access.as_mut().ok_or(Error::Left)?;
-        joined.daemon.half().leave(&self.name)?;
-        joined.told = true;
-        Ok(())
+        self.wire.access.borrow()?.ok_or(Error::Left)?.joined_mut().leave(&self.name)
     }
 
-    /// As [`take`](Self::take), unless another has the lock on it.
-    pub(super) fn try_take(&self) -> Option<Daemon> {
-        self.access.try_lock().ok()??.take().map(|joined| joined.daemon)
+    /// Takes the connection of a membership that has ended. If another has it, that one closes it.
+    pub(super) fn take_lost(&self) -> Option<Daemon> {
+        self.wire.access.take_now().map(Joined::into_daemon)
     }
 
-    /// Takes the connection, which nobody else can use from now on.
+    /// Takes the connection, which nobody else can use from now on. If another has it for longer than a second, that one closes it.
     pub(crate) fn take(&self) -> Option<Daemon> {
-        self.access.lock().ok()?.take().map(|joined| joined.daemon)
+        self.wire.access.take(Instant::now() + CLOSING).map(Joined::into_daemon)
     }
 
     /// Goes on with another connection.
     pub(super) fn replace(&self, daemon: Daemon, me: Member) -> Result<()> {
-        let generation = self.outbox.generation() + 1;
-        *self.access.lock()? = Some(Joined { daemon, generation, told: false });
+        self.wire.access.replace(Joined::new(daemon, self.outbox().generation() + 1))?;
         self.node.store(me.node().get(), Ordering::Relaxed);
         Ok(())
     }

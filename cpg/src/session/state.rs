@@ -46,10 +46,8 @@ pub(super) struct State {
     pub(super) fault: Option<Error>,
     /// There is no membership, and the next one is sought: what the receiver has told all others.
     pub(super) away: bool,
-    /// A long message is being sent.
-    pub(super) busy: bool,
-    /// The lock on the requests was held by another when the queue wanted to send.
-    pub(super) put_off: bool,
+    /// The message in flight whose parts are being sent, by its number.
+    pub(super) under_way: Option<u64>,
     /// When to try again what flow control has refused, and the pause before that.
     pub(super) retry: Option<(Instant, Duration)>,
     pub(super) last_arrival: Instant,
@@ -136,8 +134,7 @@ impl State {
             comeback,
             fault: None,
             away: false,
-            busy: false,
-            put_off: false,
+            under_way: None,
             retry: None,
             last_arrival: Instant::now(),
             last_look: Instant::now(),
@@ -191,8 +188,7 @@ impl State {
 
     /// True if nothing in flight has come back for so long that one message goes out past the window.
     pub(super) fn is_stalled(&self) -> bool {
-        let stopped = self.busy || self.is_stopped();
-        self.last_arrival.elapsed() >= STALL && !self.queue.is_open() && !stopped
+        self.last_arrival.elapsed() >= STALL && !self.queue.is_open() && !self.is_stopped()
     }
 
     /// An error if sending the message ended the queue or the membership; it is then not handed back.
@@ -210,9 +206,9 @@ impl State {
     }
 
     /// Refuses to wait where nothing could end that.
-    pub(super) fn may_wait(&self, call: &'static str) -> Result<()> {
+    pub(super) fn may_wait(&self, waiting_for: &'static str) -> Result<()> {
         if self.dispatching == Dispatcher::By(thread::current().id()) {
-            Err(Error::WouldWait { call })
+            Err(Error::WouldWait { waiting_for })
         } else {
             Ok(())
         }

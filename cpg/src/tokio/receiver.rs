@@ -305,7 +305,7 @@ impl Receiver {
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) -> Result<()> {
         while shared.outbox().is_waiting() {
-            // A long message that is given up makes no event.
+            // The end of a message in parts makes no event.
             timeout(RETRY, self.dispatch(&mut *handler)).await.unwrap_or(Ok(0))?;
         }
         loop {

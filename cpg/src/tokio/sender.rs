@@ -131,10 +131,9 @@ impl Sender {
     /// dispatch**, or this never ends. A task that has both halves uses [`try_send`](Self::try_send), and takes events when the
     /// queue is full.
     ///
-    /// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) is copied, and sent by a thread when its turn
-    /// has come; it is sent again from its beginning when members come or go meanwhile (B8), up to 100 times.
+    /// It ends when the message is in the queue, also if that is [long](crate::Sender#long-messages).
     ///
-    /// Cancelling it: a message up to that size has not been accepted. A longer one may still be sent, by the thread, once.
+    /// Cancelling it: the message has not been accepted.
     ///
     /// # Errors
     /// As [`cpg::Sender::send`](crate::Sender::send).
@@ -166,14 +165,10 @@ impl Sender {
         self.queue_waiting(&[IoSlice::new(message)], Some(deadline)).await
     }
 
-    /// Queues a message, or has a thread send it if it is long, and waits for that until the deadline.
+    /// Queues a message, and waits for room until the deadline.
     async fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<Sent> {
         let shared = self.shared();
-        let (len, long) = shared.len(slices)?;
-        if long {
-            let (shared, bytes) = (Arc::clone(shared), shared.gather(slices, len));
-            return thread::run(move || shared.send_long(&bytes, deadline)).await;
-        }
+        let len = shared.len(slices)?;
         let mut pause = PAUSES.first;
         let mut space = Waiting { outbox: shared.outbox(), task: None };
         loop {

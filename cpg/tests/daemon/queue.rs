@@ -124,7 +124,7 @@ fn a_handler_sends_what_the_queue_has_room_for_and_is_refused_what_would_wait() 
                 assert!(matches!(sender.send(b"x"), Err(Error::WouldWait { .. })));
                 assert!(matches!(sender.send_until(b"x", Instant::now()), Err(Error::QueueFull)));
                 assert!(matches!(ticket.wait_until(deadline()), Err(Error::WouldWait { .. })));
-                assert!(matches!(own.try_send(&vec![0; 2 << 20]), Err(Error::WouldWait { .. })));
+                assert!(matches!(own.try_send(&vec![0; 2 << 20]), Err(Error::QueueFull)));
                 assert!(matches!(sender.send(&vec![0; 2 << 20]), Err(Error::WouldWait { .. })));
                 std::ops::ControlFlow::Break(())
             })
@@ -150,9 +150,8 @@ fn a_whole_session_never_waits_to_send() {
         };
         assert!(matches!(full, Error::QueueFull), "{full}");
         assert!(matches!(session.send(b"x"), Err(Error::QueueFull)));
-        assert!(matches!(session.send(b"x"), Err(Error::QueueFull)));
         let long = vec![0; session.max_atomic_message_size() + 1];
-        assert!(matches!(session.send(&long), Err(Error::WouldWait { .. })));
+        assert!(matches!(session.send(&long), Err(Error::QueueFull)));
         // Handlers get the sender, and its own deliveries make room.
         let mut heard = Vec::new();
         while heard.len() <= sent as usize {

@@ -52,18 +52,21 @@ fn members_and_those_who_send_meanwhile() {
 }
 
 #[test]
-fn a_long_send() {
+fn a_long_message_and_those_behind_it() {
     own_process!();
     on_each_runtime(1, |cluster| async move {
         let (sender, mut receiver) = soon(Session::join("long")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         cluster.pause(1).unwrap();
-        let sending = tokio::spawn({
-            let sender = sender.clone();
-            async move { sender.send(&vec![5; 3_000_000]).await }
+        // It is sent by a thread, for which nobody waits but who asks.
+        let ticket = sender.ticket(sender.try_send(&vec![5; 3_000_000]).unwrap());
+        soon(sender.send(b"behind it")).await.unwrap();
+        let receiving = tokio::spawn(async move {
+            assert_eq!(message(&mut receiver).await, vec![5; 3_000_000]);
+            assert_eq!(message(&mut receiver).await, b"behind it");
         });
-        waits(&cluster, sending).await.unwrap();
-        assert_eq!(message(&mut receiver).await, vec![5; 3_000_000]);
+        waits(&cluster, tokio::spawn(ticket)).await.unwrap();
+        soon(receiving).await.unwrap();
     });
 }
 

@@ -53,13 +53,12 @@ const CASES: &[Case] = &[
             Ok(())
         })
     }),
-    waits("tokio::Sender::send of a long message", |gate| {
+    waits("tokio::Receiver::recv of a long message", |gate| {
         run(async {
             let (sender, mut receiver) = split(gate).await;
             gate.call();
             sender.send(&vec![5; 3_000_000]).await?;
-            gate.returned()?;
-            assert_eq!(message(&mut receiver).await, vec![5; 3_000_000]);
+            while !matches!(receiver.recv().await?, OwnedEvent::Deliver(_)) {}
             Ok(())
         })
     }),

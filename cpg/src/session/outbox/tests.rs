@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future as _;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -8,12 +8,13 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 use crate::cs_error::CsError;
 use crate::error::Error;
-use crate::packet::read;
+use crate::packet::{read, write};
 use crate::session::end::Look;
 use crate::session::sent::Sent;
 use crate::session::state::STALL;
 use crate::session::ticket::Ticket;
 
+const AGAIN: Error = Error::Cs { call: "cpg_mcast_joined", code: CsError::TryAgain };
 const LOST: Error = Error::Cs { call: "cpg_mcast_joined", code: CsError::Library };
 
 fn outbox(comeback: Option<bool>) -> Outbox {
@@ -22,6 +23,14 @@ fn outbox(comeback: Option<bool>) -> Outbox {
 
 fn push(outbox: &Outbox, message: &[u8], send: SendNow<'_>) -> Result<Sent> {
     outbox.push(&[IoSlice::new(message)], message.len(), send)
+}
+
+/// The bytes of a packet with that message alone.
+fn packet_of(message: &[u8]) -> Vec<u8> {
+    let mut packet = Vec::new();
+    write::begin(&mut packet);
+    write::push(&mut packet, message);
+    packet
 }
 
 /// The numbers of a packet with that message alone.
@@ -44,11 +53,11 @@ fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() 
     for comeback in [None, Some(false), Some(true)] {
         let outbox = outbox(comeback);
         let sent = RefCell::new(Vec::new());
-        let works = |bytes: &[u8]| {
+        let works = |_: u64, bytes: &mut Bytes| {
             sent.borrow_mut().push(bytes.to_vec());
-            Some(Ok(()))
+            Handed::Sent
         };
-        let fails = |_: &[u8]| Some(Err(LOST));
+        let fails = |_: u64, _: &mut Bytes| Handed::Refused(LOST);
         let first = push(&outbox, b"first", &works).unwrap();
         let second = push(&outbox, b"second", &works).unwrap();
         // libcpg hands the first one over at this moment, and a sender finds out that the daemon has gone.
@@ -70,19 +79,19 @@ fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() 
 fn a_message_that_is_refused_leaves_its_packet() {
     let outbox = outbox(Some(false));
     // One is put off, and the next travels with it.
-    let first = push(&outbox, b"first", &|_| None).unwrap();
-    let error = push(&outbox, b"second", &|_| Some(Err(LOST))).unwrap_err();
+    let first = push(&outbox, b"first", &|_, _| Handed::Busy).unwrap();
+    let error = push(&outbox, b"second", &|_, _| Handed::Refused(LOST)).unwrap_err();
     assert_eq!(error.code(), Some(CsError::Library));
-    assert!(matches!(push(&outbox, b"third", &|_| None), Err(Error::NoMembership)));
+    assert!(matches!(push(&outbox, b"third", &|_, _| Handed::Busy), Err(Error::NoMembership)));
     outbox.lose(&LOST);
     assert_eq!(look(&outbox, 0), "returned first");
     assert_eq!(look(&outbox, 0), "on");
     assert!(outbox.outcome(first).unwrap().unwrap_err().is_connection_lost());
     // Nothing of it is sent in the next membership.
     let sent = RefCell::new(Vec::new());
-    outbox.reopen(&|bytes| {
+    outbox.reopen(&|_, bytes| {
         sent.borrow_mut().push(bytes.to_vec());
-        Some(Ok(()))
+        Handed::Sent
     });
     assert!(sent.borrow().is_empty());
 }
@@ -91,17 +100,16 @@ fn a_message_that_is_refused_leaves_its_packet() {
 fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
     let outbox = outbox(Some(true));
     let sent = RefCell::new(Vec::new());
-    let works = |bytes: &[u8]| {
+    let works = |_: u64, bytes: &mut Bytes| {
         sent.borrow_mut().push(bytes.to_vec());
-        Some(Ok(()))
+        Handed::Sent
     };
     let first = push(&outbox, b"first", &works).unwrap();
-    push(&outbox, b"second", &|_| Some(Err(LOST))).unwrap();
+    push(&outbox, b"second", &|_, _| Handed::Refused(LOST)).unwrap();
     // The receiver has not heard of it, and libcpg would take more: it would be lost with the membership, or come too early in
     // the next one.
     let everybody = |number: u8| {
         push(&outbox, &[number], &works).unwrap();
-        outbox.lock().unwrap().put_off = true;
         outbox.go_on(&works);
         assert_eq!(sent.borrow().len(), 1);
     };
@@ -122,115 +130,189 @@ fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
     assert_eq!(payloads, [&b"second"[..], &[3], &[4], &[5]]);
 }
 
-#[test]
-fn nothing_goes_past_the_window_while_a_long_message_is_being_sent() {
-    let outbox = outbox(None);
-    let sent = RefCell::new(0);
-    let works = |_: &[u8]| {
-        *sent.borrow_mut() += 1;
-        Some(Ok(()))
-    };
-    let long: Arc<[u8]> = vec![7; 2 << 20].into();
-    let call = |_: &[u8], _| {
-        // Its parts are under way, and nothing has come back for long.
-        while push(&outbox, &[1; 10_000], &works).is_ok() {}
-        outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
-        assert!(matches!(push(&outbox, &[1; 10_000], &works), Err(Error::QueueFull)));
-        assert_eq!(*sent.borrow(), 0, "it would be taken for later than the long one");
-        Ok(())
-    };
-    let sent = outbox.send_long(&long, None, &works, call).unwrap();
-    assert_eq!(outbox.arrived(&long, &works), Some(alone(&outbox, sent)));
+/// A connection that sends messages of one letter in parts, and is lent meanwhile.
+#[derive(Default)]
+struct Parts {
+    lent: Cell<Option<u64>>,
+    /// What the daemon has, and what parts of a message it has.
+    sent: RefCell<Vec<String>>,
+}
+
+impl Parts {
+    fn send(&self) -> impl Fn(u64, &mut Bytes) -> Handed {
+        |number, bytes| {
+            if self.lent.get().is_some() {
+                return Handed::Busy;
+            }
+            let text: Vec<_> = read::messages(bytes)
+                .map(|message| String::from_utf8(message.unwrap().to_vec()).unwrap())
+                .collect();
+            let parts = text[0].len() == 1;
+            self.sent.borrow_mut().push(text.join(" "));
+            if !parts {
+                return Handed::Sent;
+            }
+            bytes.share();
+            self.lent.set(Some(number));
+            Handed::UnderWay
+        }
+    }
+
+    /// The thread has done so.
+    fn end(&self, outbox: &Outbox, result: Result<()>) -> Option<Duration> {
+        let give_back = || {
+            self.lent.take();
+            None::<()>
+        };
+        outbox.parted(self.lent.get().unwrap(), result, give_back, &self.send())
+    }
+
+    fn sent(&self) -> Vec<String> {
+        self.sent.take()
+    }
 }
 
 #[test]
-fn a_long_message_whose_sender_panics_holds_nobody_up() {
-    let outbox = outbox(None);
-    let works = |_: &[u8]| Some(Ok(()));
-    let long: Arc<[u8]> = vec![7; 2 << 20].into();
-    let panics = |_: &[u8], _| -> Result<()> {
-        push(&outbox, b"behind it", &works).unwrap();
-        std::panic::panic_any("in the call")
-    };
-    let send_long = || outbox.send_long(&long, None, &works, panics);
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(send_long)).is_err());
-    assert!(!outbox.is_waiting(), "what is behind it has been sent");
-    outbox.send_long(&long, Some(Instant::now()), &works, |_, _| Ok(())).unwrap();
+fn what_is_behind_a_message_in_parts_is_sent_when_its_parts_have_been() {
+    let (outbox, parts) = (outbox(None), Parts::default());
+    let send = parts.send();
+    for message in [&b"before"[..], b"L", b"behind", b"it"] {
+        push(&outbox, message, &send).unwrap();
+    }
+    assert_eq!(parts.sent(), ["before", "L"]);
+    assert!(outbox.is_waiting(), "a leave waits for it");
+    // Nor does it go out when there is room, when nothing has come back for long, or when it has itself come back.
+    outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
+    push(&outbox, b"later", &send).unwrap();
+    outbox.go_on(&send);
+    outbox.arrived(&packet_of(b"before"), &send).unwrap();
+    outbox.arrived(&packet_of(b"L"), &send).unwrap();
+    assert!(parts.sent().is_empty() && outbox.is_waiting());
+    parts.end(&outbox, Ok(()));
+    assert_eq!((parts.sent(), outbox.is_waiting()), (vec!["behind it later".to_owned()], false));
 }
 
 #[test]
-fn a_long_message_without_a_receiver_goes_out_after_what_flow_control_has_refused() {
-    let outbox = outbox(None);
-    // It waits in front, and the receiver that would try again goes.
-    push(&outbox, b"before", &|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))))
-        .unwrap();
-    outbox.unheard(&|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))));
-    let refusals = RefCell::new(3_u32);
-    let later = |_: &[u8]| {
-        let left = refusals.borrow().saturating_sub(1);
-        let refused = refusals.replace(left) > 0;
-        Some(if refused { Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN)) } else { Ok(()) })
-    };
-    let long: Arc<[u8]> = vec![7; 2 << 20].into();
-    let begun = Instant::now();
-    outbox.send_long(&long, Some(begun + STALL), &later, |_, _| Ok(())).unwrap();
-    assert!(begun.elapsed() < STALL, "it has waited for {:?}", begun.elapsed());
+fn a_message_in_parts_that_members_interrupt_is_begun_again_before_what_is_behind_it() {
+    let (outbox, parts) = (outbox(None), Parts::default());
+    let send = parts.send();
+    let ticket = push(&outbox, b"L", &send).unwrap();
+    push(&outbox, b"behind", &send).unwrap();
+    for _ in 0..1000 {
+        parts.end(&outbox, Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_INTERRUPT)));
+        assert_eq!(parts.sent().pop().unwrap(), "L");
+        assert!(parts.sent().is_empty() && outbox.is_waiting());
+    }
+    parts.end(&outbox, Ok(()));
+    assert_eq!(parts.sent(), ["behind"]);
+    outbox.arrived(&packet_of(b"L"), &send).unwrap();
+    assert_eq!(look(&outbox, 1), "on");
+    assert_eq!(outbox.outcome(ticket), Some(Ok(())));
+}
+
+#[test]
+fn a_message_in_parts_that_flow_control_refuses_is_tried_again_when_its_time_has_come() {
+    let (outbox, parts) = (outbox(None), Parts::default());
+    let send = parts.send();
+    push(&outbox, b"L", &send).unwrap();
+    push(&outbox, b"behind", &send).unwrap();
+    assert_eq!(parts.end(&outbox, Err(AGAIN)), None, "the receiver has a clock");
+    assert_eq!(parts.sent(), ["L"]);
+    assert!(outbox.readiness.is_set());
+    outbox.lock().unwrap().retry.as_mut().unwrap().0 = Instant::now();
+    outbox.retry(&send);
+    assert_eq!(parts.sent(), ["L"]);
+    // What comes back whatever libcpg says of it was sent.
+    outbox.arrived(&packet_of(b"L"), &send).unwrap();
+    parts.end(&outbox, Err(AGAIN));
+    assert_eq!(parts.sent(), ["behind"]);
+}
+
+#[test]
+fn a_message_in_parts_is_handed_back_with_its_membership_and_the_next_one_hears_nothing_of_it() {
+    for keep in [false, true] {
+        for result in [Ok(()), Err(LOST), Err(AGAIN)] {
+            let (outbox, parts) = (outbox(Some(keep)), Parts::default());
+            let ticket = push(&outbox, b"L", &parts.send()).unwrap();
+            push(&outbox, b"behind", &parts.send()).unwrap();
+            // The receiver is told of the loss before the thread is.
+            outbox.lose(&LOST);
+            assert_eq!(look(&outbox, 0), "returned L");
+            assert!(outbox.outcome(ticket).unwrap().unwrap_err().is_connection_lost());
+            assert_eq!(look(&outbox, 0), if keep { "on" } else { "returned behind" });
+            let old = parts.lent.take().unwrap();
+            outbox.reopen(&parts.send());
+            push(&outbox, b"M", &parts.send()).unwrap();
+            parts.sent();
+            outbox.parted(old, result, || None::<()>, &parts.send());
+            assert_eq!(look(&outbox, 0), "on");
+            assert!(parts.sent().is_empty() && outbox.is_waiting(), "M is under way");
+            parts.end(&outbox, Ok(()));
+        }
+    }
+    // The thread is told before the receiver is: some of its parts have been sent, and they may be all.
+    let (outbox, parts) = (outbox(Some(true)), Parts::default());
+    push(&outbox, b"L", &parts.send()).unwrap();
+    push(&outbox, b"behind", &parts.send()).unwrap();
+    parts.end(&outbox, Err(LOST));
+    assert_eq!(look(&outbox, 0), "lost");
+    outbox.lose(&LOST);
+    let Look::Returned(message) = outbox.look(0) else { panic!("it is handed back") };
+    assert!(message.payload() == b"L" && message.was_sent());
+    assert_eq!(look(&outbox, 0), "on", "what is kept is sent");
+}
+
+#[test]
+fn a_message_in_parts_whose_thread_panics_ends_the_session_with_an_error() {
+    let (outbox, parts) = (outbox(Some(true)), Parts::default());
+    push(&outbox, b"L", &parts.send()).unwrap();
+    parts.end(&outbox, Err(Error::io("a thread")(std::io::Error::other("it panicked"))));
+    assert_eq!(look(&outbox, 0), "returned L");
+    assert!(matches!(push(&outbox, b"more", &parts.send()), Err(Error::Io { .. })));
+}
+
+#[test]
+fn without_a_receiver_the_thread_of_a_message_in_parts_has_the_clock() {
+    let (outbox, parts) = (outbox(None), Parts::default());
+    let send = parts.send();
+    outbox.unheard(&send);
+    push(&outbox, b"L", &send).unwrap();
+    assert_eq!(push(&outbox, b"behind", &send), Err(AGAIN));
+    assert!(parts.end(&outbox, Err(AGAIN)).is_some());
+    outbox.go_on(&send);
+    assert_eq!(parts.sent(), ["L", "L"]);
+    assert_eq!(parts.end(&outbox, Ok(())), None);
+    push(&outbox, b"behind", &send).unwrap();
+    assert_eq!((parts.sent(), outbox.is_waiting()), (vec!["behind".to_owned()], false));
 }
 
 #[test]
 fn what_is_put_off_leaves_the_receiver_asleep_until_the_lock_is_given_back() {
     let outbox = outbox(None);
-    push(&outbox, b"refused", &|_| Some(Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))))
-        .unwrap();
+    push(&outbox, b"refused", &|_, _| Handed::Refused(AGAIN)).unwrap();
     outbox.lock().unwrap().retry.as_mut().unwrap().0 = Instant::now();
     // Its time has come, and a request of another thread waits for a paused daemon.
-    outbox.retry(&|_| None);
+    outbox.retry(&|_, _| Handed::Busy);
     assert!(!outbox.readiness.is_set(), "it would be woken again and again");
     let sent = RefCell::new(0);
-    outbox.go_on(&|_| {
+    outbox.go_on(&|_, _| {
         *sent.borrow_mut() += 1;
-        Some(Ok(()))
+        Handed::Sent
     });
     assert_eq!((*sent.borrow(), outbox.is_waiting()), (1, false));
-}
-
-#[test]
-fn a_long_message_goes_past_a_window_that_nothing_comes_back_to() {
-    let outbox = outbox(None);
-    let sent = RefCell::new(0);
-    let works = |_: &[u8]| {
-        *sent.borrow_mut() += 1;
-        Some(Ok(()))
-    };
-    let short = vec![1; 300_000];
-    let fill = || push(&outbox, &short, &works).unwrap();
-    let nothing_comes = || outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
-    let long: Arc<[u8]> = vec![7; 2 << 20].into();
-    let send_long = || outbox.send_long(&long, Some(Instant::now()), &works, |_, _| Ok(()));
-    (0..4).for_each(|_| _ = fill());
-    assert!(matches!(send_long(), Err(Error::QueueFull)), "the window is closed");
-    nothing_comes();
-    send_long().unwrap();
-    assert!(matches!(send_long(), Err(Error::QueueFull)), "one message alone goes past it");
-    // In its turn.
-    fill();
-    assert_eq!(*sent.borrow(), 4);
-    nothing_comes();
-    assert!(matches!(send_long(), Err(Error::QueueFull)));
-    assert_eq!(*sent.borrow(), 5);
 }
 
 #[cfg(feature = "tokio")]
 #[test]
 fn a_task_that_gives_up_waiting_for_space_leaves_nothing_behind() {
     let outbox = outbox(None);
-    while push(&outbox, &[1; 10_000], &|_| None).is_ok() {}
+    while push(&outbox, &[1; 10_000], &|_, _| Handed::Busy).is_ok() {}
     for _ in 0..3 {
         let mut number = None;
         for _ in 0..2 {
             let cx = Context::from_waker(Waker::noop());
             let slices = [IoSlice::new(&[1; 10_000])];
-            assert!(outbox.poll_push(&cx, &mut number, &slices, 10_000, &|_| None).is_pending());
+            assert!(outbox.poll_push(&cx, &mut number, &slices, 10_000, &|_, _| Handed::Busy).is_pending());
         }
         assert_eq!(outbox.lock().unwrap().space_wakers.len(), 1);
         outbox.forget_task(number.unwrap());
@@ -243,10 +325,10 @@ fn a_queue_whose_receiver_goes_while_the_connection_is_lost_was_not_left() {
     for keep in [false, true] {
         let outbox = outbox(Some(keep));
         outbox.lose(&LOST);
-        let waits = push(&outbox, b"waits", &|_| None);
+        let waits = push(&outbox, b"waits", &|_, _| Handed::Busy);
         assert_eq!(waits.is_ok(), keep);
-        outbox.unheard(&|_| None);
-        assert_eq!(push(&outbox, b"late", &|_| None), Err(Error::ReceiverDropped));
+        outbox.unheard(&|_, _| Handed::Busy);
+        assert_eq!(push(&outbox, b"late", &|_, _| Handed::Busy), Err(Error::ReceiverDropped));
         if let Ok(number) = waits {
             assert_eq!(outbox.outcome(number), Some(Err(Error::ReceiverDropped)));
         }
@@ -255,7 +337,7 @@ fn a_queue_whose_receiver_goes_while_the_connection_is_lost_was_not_left() {
 
 #[test]
 fn a_token_of_another_queue_is_an_error_and_never_another_message() {
-    let works = |_: &[u8]| Some(Ok(()));
+    let works = |_: u64, _: &mut Bytes| Handed::Sent;
     let tokens: Vec<_> = (0..3)
         .map(|_| {
             let gone = outbox(None);
@@ -280,9 +362,9 @@ fn a_token_of_another_queue_is_an_error_and_never_another_message() {
 fn a_token_is_good_after_delivery_loss_and_the_end() {
     let outbox = outbox(Some(false));
     let sent = RefCell::new(Vec::new());
-    let works = |bytes: &[u8]| {
+    let works = |_: u64, bytes: &mut Bytes| {
         sent.borrow_mut().push(bytes.to_vec());
-        Some(Ok(()))
+        Handed::Sent
     };
     let arrives = |packet: usize| {
         let packet = sent.borrow()[packet].clone();
@@ -295,12 +377,12 @@ fn a_token_is_good_after_delivery_loss_and_the_end() {
     let lost = push(&outbox, b"lost", &works).unwrap();
     outbox.lose(&LOST);
     outbox.reopen(&works);
-    let long: Arc<[u8]> = vec![7; 2 << 20].into();
-    let long_sent = outbox.send_long(&long, None, &works, |_, _| Ok(())).unwrap();
-    let settled = outbox.arrived(&long, &works).unwrap().end;
+    let parts = push(&outbox, b"in parts", &|_, _| Handed::UnderWay).unwrap();
+    outbox.parted(alone(&outbox, parts).start, Ok(()), || None::<()>, &works);
+    let settled = outbox.arrived(&packet_of(b"in parts"), &works).unwrap().end;
     assert_eq!(look(&outbox, settled), "returned lost");
     let open = push(&outbox, b"open", &works).unwrap();
-    let outcomes = || [delivered, lost, long_sent, open].map(|token| outbox.outcome(token));
+    let outcomes = || [delivered, lost, parts, open].map(|token| outbox.outcome(token));
     let before = [Some(Ok(())), Some(Err(LOST)), Some(Ok(())), None];
     assert_eq!(outcomes(), before);
     outbox.close();
@@ -319,7 +401,7 @@ fn each_of_the_tickets_of_a_message_has_its_own_waker() {
         }
     }
     let outbox = Arc::new(outbox(None));
-    let works = |_: &[u8]| Some(Ok(()));
+    let works = |_: u64, _: &mut Bytes| Handed::Sent;
     let sent = push(&outbox, b"x", &works).unwrap();
     let later = push(&outbox, b"y", &works).unwrap();
     let counts: [Arc<Count>; 4] = Default::default();

@@ -11,7 +11,7 @@ fn push(queue: &mut Queue, message: &[u8]) -> u64 {
 fn send(queue: &mut Queue) -> Vec<Vec<u8>> {
     let mut sent = Vec::new();
     while queue.is_open() {
-        let Some(front) = queue.front() else { break };
+        let Some((_, front)) = queue.front() else { break };
         sent.push(front.to_vec());
         queue.sent();
     }
@@ -91,37 +91,51 @@ fn the_end_gives_back_what_has_not_arrived() {
 }
 
 #[test]
-fn a_long_message_has_its_turn() {
-    let mut queue = Queue::new(Flow::new());
-    push(&mut queue, b"before");
-    let long = queue.push_long(Arc::from(&b"long"[..]));
-    push(&mut queue, b"after");
-    assert!(!queue.take_turn(long));
-    assert_eq!(send(&mut queue), [b"before"]);
-    assert!(queue.is_long_next() && queue.take_turn(long));
-    assert_eq!(send(&mut queue), [b"after"]);
-    // Its sender has it until it is sent.
-    queue.end(&Error::Left);
-    assert_eq!(returned(&mut queue).len(), 2);
-
-    let mut queue = Queue::new(Flow::new());
-    let long = queue.push_long(Arc::from(&b"long"[..]));
-    assert!(queue.take_turn(long));
-    queue.release(long);
-    queue.end(&Error::Left);
-    assert_eq!(returned(&mut queue), [(b"long".to_vec(), true, Error::Left)]);
+fn a_packet_that_was_not_sent_after_all_waits_again_in_front() {
+    for flow in [Flow::new(), Flow::coalesced().packet_size(10)] {
+        let mut queue = Queue::new(flow.window_size(1));
+        push(&mut queue, b"before");
+        let before = send(&mut queue).remove(0);
+        let parts = push(&mut queue, b"in parts");
+        let behind = push(&mut queue, b"behind it");
+        let waits = queue.waiting();
+        queue.arrived(&before);
+        queue.front().unwrap().1.share();
+        let sent = send(&mut queue).remove(0);
+        assert!(queue.in_flight().messages == 1 && queue.waiting().messages == 1);
+        // Not another one.
+        queue.recall(parts + 1);
+        assert!(queue.is_flying());
+        queue.recall(parts);
+        assert_eq!(
+            (queue.is_flying(), queue.waiting().messages, queue.waiting().bytes),
+            (false, 2, waits.bytes)
+        );
+        assert_eq!(send(&mut queue), [sent.clone()]);
+        assert_eq!(queue.arrived(&sent), Some(parts..behind));
+        // One that is lost while it is shared is handed back like others.
+        queue.front().unwrap().1.share();
+        send(&mut queue);
+        queue.end(&Error::Left);
+        assert_eq!(returned(&mut queue), [(b"behind it".to_vec(), true, Error::Left)]);
+    }
 }
 
 #[test]
-fn the_limit_is_of_what_waits_and_one_may_always() {
-    let mut queue = Queue::new(Flow::coalesced().window_size(1).queue_size(10));
-    push(&mut queue, &[0; 100]);
-    assert_eq!(queue.push(&[], 0), Err(Full));
-    send(&mut queue);
-    push(&mut queue, b"12345");
-    assert!(!queue.is_half_empty());
-    assert_eq!(queue.push(&[IoSlice::new(b"12345")], 5), Err(Full));
-    push(&mut queue, b"123");
+fn a_message_is_accepted_while_less_than_the_limit_waits_however_large_it_is() {
+    for flow in [Flow::new(), Flow::coalesced()] {
+        let mut queue = Queue::new(flow.window_size(1).queue_size(1000));
+        push(&mut queue, &[0; 400]);
+        assert!(queue.is_half_empty());
+        push(&mut queue, &[0; 3 << 20]);
+        assert!(!queue.is_half_empty());
+        assert_eq!(queue.push(&[], 0), Err(Full));
+        let first = send(&mut queue).remove(0);
+        assert_eq!(queue.push(&[], 0), Err(Full), "the bytes of a long message count");
+        queue.arrived(&first);
+        send(&mut queue);
+        push(&mut queue, &[]);
+    }
 }
 
 #[test]
@@ -135,20 +149,6 @@ fn messages_that_are_taken_back_leave_no_trace() {
         send(&mut queue);
     }
     assert_eq!(last, Some(2), "the numbers go to others");
-    assert_eq!(queue.lost, Losses::default());
-
-    // Nor do those that others have been put behind, and those that were in flight: their senders know.
-    for flies in [false, true] {
-        let between = queue.push_long(Arc::from(&b"long"[..]));
-        push(&mut queue, b"behind");
-        assert!(if flies {
-            queue.take_turn(between) && queue.recall(between)
-        } else {
-            queue.withdraw(between)
-        });
-        assert_eq!(queue.outcome(between + 1), None);
-        send(&mut queue);
-    }
     assert_eq!(queue.lost, Losses::default());
 
     // In a packet.
@@ -186,11 +186,9 @@ fn the_window_is_filled_again_at_each_arrival_and_with_packets_when_half_of_it_i
 enum Step {
     Push(usize),
     PushAndRetract(usize),
-    PushLong(usize),
     Withdraw(usize),
     Send,
-    TakeTurn,
-    Recall(usize),
+    Recall,
     Arrive(usize),
     ForgetFlying,
     EndGeneration(bool),
@@ -202,12 +200,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let len = 0..260_usize;
     let step = prop_oneof![
         12 => len.clone().prop_map(Step::Push),
-        2 => len.clone().prop_map(Step::PushAndRetract),
-        2 => len.prop_map(Step::PushLong),
+        2 => len.prop_map(Step::PushAndRetract),
         1 => (0..4_usize).prop_map(Step::Withdraw),
         8 => Just(Step::Send),
-        2 => Just(Step::TakeTurn),
-        1 => (0..4_usize).prop_map(Step::Recall),
+        1 => Just(Step::Recall),
         8 => (0..3_usize).prop_map(Step::Arrive),
         1 => Just(Step::ForgetFlying),
         1 => any::<bool>().prop_map(Step::EndGeneration),
@@ -224,7 +220,6 @@ proptest! {
     fn the_sums_are_those_of_the_packets(coalesce in any::<bool>(), steps in steps()) {
         let flow = if coalesce { Flow::coalesced().packet_size(600) } else { Flow::new() };
         let mut queue = Queue::new(flow.window_size(2_000).queue_size(2_000));
-        let mut long = Vec::new();
         let mut flying = VecDeque::new();
         for step in steps {
             match step {
@@ -234,23 +229,17 @@ proptest! {
                         prop_assert!(queue.retract(number, len));
                     }
                 }
-                Step::PushLong(len) => long.push(queue.push_long(vec![8; len].into())),
                 Step::Withdraw(back) => {
-                    if let Some(number) = long.iter().rev().nth(back) {
-                        queue.withdraw(*number);
+                    if let Some(number) = (0..queue.next).rev().nth(back) {
+                        queue.withdraw(number);
                     }
                 }
                 Step::Send => flying.extend(send(&mut queue)),
-                Step::TakeTurn => {
-                    if let Some(bytes) = queue.pipeline.next().map(|packet| packet.bytes.to_vec()) {
-                        if long.iter().any(|number| queue.take_turn(*number)) {
-                            flying.push_back(bytes);
-                        }
-                    }
-                }
-                Step::Recall(back) => {
-                    if let Some(number) = long.iter().rev().nth(back) {
-                        queue.recall(*number);
+                Step::Recall => {
+                    let last = queue.pipeline.last_flying();
+                    if let Some(number) = last {
+                        queue.recall(number);
+                        flying.pop_back();
                     }
                 }
                 Step::Arrive(skip) => {
