@@ -15,5 +15,8 @@ pub(crate) mod peer;
 pub(crate) mod requests;
 pub(crate) mod send;
 pub(crate) mod slice;
+#[cfg(all(test, cpg_model))]
+#[path = "../../tests/stub/stub.rs"]
+pub(crate) mod stub;
 pub(crate) mod trampoline;
 pub(crate) mod zero_copy;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 #[cfg(miri)]
 use crate::os::miri as libc;
+#[cfg(cpg_model)]
+use crate::os::model;
 
 /// Returns the error of the system call that has just failed.
 fn refused(call: &'static str) -> Error {
@@ -55,6 +57,8 @@ fn wait<const N: usize>(deadline: Option<Instant>, fds: &mut [libc::pollfd; N]) 
             let left = left.saturating_add(Duration::from_nanos(999_999)).as_millis();
             libc::c_int::try_from(left).unwrap_or(libc::c_int::MAX)
         });
+        #[cfg(cpg_model)]
+        let timeout = model::instead_of(timeout);
         // SAFETY: the array has so many entries, as the call is told.
         let ready = unsafe { libc::poll(fds.as_mut_ptr(), N as libc::nfds_t, timeout) };
         match ready {

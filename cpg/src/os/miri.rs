@@ -2,6 +2,9 @@
 //!
 //! Under Miri the files of this folder take everything of `libc` from here. There is one process then, which never forks, gets
 //! no signals, and has a stack that does not end; its descriptors are those that Miri has.
+//!
+//! The model (`ci/model`) has threads with stacks of their own, and takes what is about stacks.
+#![cfg_attr(cpg_model, allow(dead_code, reason = "what is about stacks alone is used"))]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "flags, and numbers below three")]
 
 use std::ptr;

@@ -7,8 +7,10 @@ pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod handover;
 pub(crate) mod lock;
-#[cfg(miri)]
+#[cfg(any(miri, cpg_model))]
 mod miri;
+#[cfg(cpg_model)]
+pub(crate) mod model;
 pub(crate) mod outstanding;
 pub(crate) mod readiness;
 pub(crate) mod shared_memory;

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use crate::error::{Error, Result};
-#[cfg(miri)]
+#[cfg(any(miri, cpg_model))]
 use crate::os::miri as libc;
 
 thread_local! {

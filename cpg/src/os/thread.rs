@@ -8,9 +8,14 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
+#[cfg(not(cpg_model))]
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
+#[cfg(cpg_model)]
+use crate::os::model::{self, JoinHandle};
 use crate::os::stack::StackLeft;
 
 /// The stack of a thread of this crate: they make requests and never dispatch. Not left to `RUST_MIN_STACK`.
@@ -20,8 +25,28 @@ const STACK: usize = 512 << 10;
 const STARTING: &str = "starting a thread to wait for the daemon";
 
 /// Starts a thread that blocks all signals, so that a program's signal handlers run on the program's own threads.
+#[cfg(not(cpg_model))]
 pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
     without_signals(|| builder().spawn(work)).map_err(Error::io(STARTING))
+}
+
+/// Starts a thread of the model.
+#[cfg(cpg_model)]
+#[expect(clippy::unnecessary_wraps, reason = "as the other one")]
+pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    Ok(model::spawn(work))
+}
+
+/// Sleeps, on a thread of this crate.
+#[cfg(not(cpg_model))]
+pub(crate) fn sleep(pause: Duration) {
+    std::thread::sleep(pause);
+}
+
+/// In the model others go on meanwhile.
+#[cfg(cpg_model)]
+pub(crate) fn sleep(_pause: Duration) {
+    model::pass();
 }
 
 /// Has `call` done by such a thread, and waits for it. A panic in it goes on here.
@@ -142,6 +167,7 @@ fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
 /// the call needs.
 ///
 /// The rest of the process keeps its standard error.
+#[cfg(not(cpg_model))]
 pub(crate) fn quietly<T: Send>(keep: RawFd, call: impl FnOnce() -> T + Send) -> T {
     let call = Mutex::new(Some(call));
     let take = || call.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -153,6 +179,12 @@ pub(crate) fn quietly<T: Send>(keep: RawFd, call: impl FnOnce() -> T + Send) -> 
         take().map(|call| call())
     });
     quiet.ok().flatten().or_else(|| take().map(|call| call())).expect("one of the two has taken it")
+}
+
+/// In the model all threads are one, which lets others go on in the call.
+#[cfg(cpg_model)]
+pub(crate) fn quietly<T: Send>(_keep: RawFd, call: impl FnOnce() -> T + Send) -> T {
+    call()
 }
 
 /// Makes `/dev/null` of standard error, on a thread that has a table of its own.

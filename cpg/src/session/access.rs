@@ -1,6 +1,8 @@
 //! The connection of a session, as far as requests can be made on it, and who has it.
 
-use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+#[cfg(not(cpg_model))]
+use std::sync::{Condvar, MutexGuard};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
@@ -9,6 +11,8 @@ use crate::group_name::GroupName;
 use crate::guarantee::Guarantee;
 use crate::handle::daemon::Daemon;
 use crate::os::lock::Lock;
+#[cfg(cpg_model)]
+use crate::os::model::{Condvar, MutexGuard};
 
 /// A connection that has joined, as far as requests can be made on it.
 #[derive(Debug)]

@@ -8,6 +8,8 @@ pub(crate) mod flow;
 pub(crate) mod incoming;
 pub(crate) mod lag;
 pub(crate) mod losses;
+#[cfg(all(test, cpg_model))]
+mod model;
 pub(crate) mod options;
 pub(crate) mod outbox;
 pub(crate) mod outcome;

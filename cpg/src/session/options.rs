@@ -149,7 +149,8 @@ impl SessionOptions {
         self.begin(handle, name, me).map_err(JoinError::without_handle)
     }
 
-    fn begin(self, handle: Handle, name: GroupName, me: Member) -> Result<Session> {
+    /// Makes a session of a handle that has joined, and is the member `me`.
+    pub(super) fn begin(self, handle: Handle, name: GroupName, me: Member) -> Result<Session> {
         let Self { connect, flow, reconnect } = self;
         let comeback = match reconnect {
             // Its contract is about the connection that the program made.

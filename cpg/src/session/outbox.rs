@@ -9,9 +9,11 @@
 //! [`end`](super::end) for the end of a membership or of the queue, [`absence`](super::absence) for those who wait for the next one.
 
 use std::ops::Range;
+#[cfg(not(cpg_model))]
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+#[cfg(not(cpg_model))]
+use std::thread::current;
 use std::time::{Duration, Instant};
 
 use crate::cs_error::CsError;
@@ -19,6 +21,8 @@ use crate::error::{Error, Result};
 use crate::event::undelivered::Undelivered;
 use crate::handle::backoff::Pauses;
 use crate::os::lock::Lock;
+#[cfg(cpg_model)]
+use crate::os::model::{Condvar, current};
 use crate::os::readiness::Readiness;
 use crate::session::flow::Flow;
 use crate::session::lag::Lag;
@@ -203,7 +207,7 @@ impl Outbox {
     /// This thread begins to dispatch.
     pub(crate) fn begin_dispatch(&self) {
         if let Ok(mut state) = self.lock() {
-            state.dispatching = Dispatcher::By(thread::current().id());
+            state.dispatching = Dispatcher::By(current().id());
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::sync::{Arc, Condvar, PoisonError};
+#[cfg(not(cpg_model))]
+use std::sync::Condvar;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::dispatch::waker::Waker;
@@ -15,6 +17,8 @@ use crate::handle::backoff::{PATIENCE, Pauses};
 use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::os::lock::Lock;
+#[cfg(cpg_model)]
+use crate::os::model::Condvar;
 use crate::os::thread;
 use crate::outlook::Outlook;
 

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+#[cfg(not(cpg_model))]
+use std::sync::{Condvar, MutexGuard};
 use std::task::Waker;
-use std::thread::{self, ThreadId};
+#[cfg(not(cpg_model))]
+use std::thread::{ThreadId, current};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+#[cfg(cpg_model)]
+use crate::os::model::{MutexGuard, ThreadId, current};
 use crate::session::flow::Flow;
 use crate::session::queue::Queue;
 
@@ -207,7 +212,7 @@ impl State {
 
     /// Refuses to wait where nothing could end that.
     pub(super) fn may_wait(&self, waiting_for: &'static str) -> Result<()> {
-        if self.dispatching == Dispatcher::By(thread::current().id()) {
+        if self.dispatching == Dispatcher::By(current().id()) {
             Err(Error::WouldWait { waiting_for })
         } else {
             Ok(())

@@ -75,7 +75,7 @@ impl Drop for Parts {
         });
         let pause = wire.outbox.parted(*number, result, || lent.take()?.give_back(), &wire.send());
         if let Some(pause) = pause {
-            std::thread::sleep(pause);
+            thread::sleep(pause);
             wire.outbox.go_on(&wire.send());
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_uint, c_void};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use cpg_sys::*;
 
 use super::{
-    FIRST_REPLIES, JOINED, LAST, NODE, ON_JOIN, ON_OPEN, Plan, State, Stub, c_name, refusals, table,
+    DAEMON, FIRST_REPLIES, JOINED, LAST, NODE, ON_JOIN, ON_OPEN, Plan, State, Stub, c_name, refusals, table,
 };
 
 /// Does `work` with an open handle and returns what is answered to requests; or says that there is no such handle.
@@ -22,6 +22,12 @@ fn request(handle: cpg_handle_t, work: impl FnOnce(&mut State)) -> cs_error_t {
     let code = state.replies.code;
     work(state);
     code
+}
+
+/// Returns an open connection.
+fn stub(handle: cpg_handle_t) -> Option<Stub> {
+    let callbacks = table().handles.get(&handle)?.callbacks;
+    Some(Stub { handle, callbacks })
 }
 
 /// Does what is planned without the lock, which callbacks need.
@@ -72,6 +78,7 @@ fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut
         beside: JOINED.get(),
         replies: FIRST_REPLIES.get(),
         sockets,
+        follows_plans: false,
     };
     let mut table = table();
     table.last += 1;
@@ -142,7 +149,14 @@ pub unsafe extern "C" fn cpg_max_atomic_msgsize_get(handle: cpg_handle_t, size: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_dispatch(handle: cpg_handle_t, flags: cs_dispatch_flags_t) -> cs_error_t {
     assert_eq!(flags, CS_DISPATCH_ONE_NONBLOCKING);
-    carry_out(handle, |state| state.plans.pop_front()).unwrap_or(CS_ERR_TRY_AGAIN)
+    let take = |state: &mut State| {
+        let plan = state.plans.pop_front();
+        if state.follows_plans && plan.is_some() && state.plans.is_empty() {
+            (&state.sockets.0).read_exact(&mut [0]).unwrap();
+        }
+        plan
+    };
+    carry_out(handle, take).unwrap_or(CS_ERR_TRY_AGAIN)
 }
 
 #[unsafe(no_mangle)]
@@ -162,6 +176,10 @@ pub unsafe extern "C" fn cpg_join(handle: cpg_handle_t, group: *const cpg_name) 
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_leave(handle: cpg_handle_t, _group: *const cpg_name) -> cs_error_t {
+    let daemon = *DAEMON.lock().unwrap();
+    if let (Some((_, leave)), Some(stub)) = (daemon, stub(handle)) {
+        leave(stub);
+    }
     request(handle, |_| ())
 }
 
@@ -169,9 +187,19 @@ pub unsafe extern "C" fn cpg_leave(handle: cpg_handle_t, _group: *const cpg_name
 pub unsafe extern "C" fn cpg_mcast_joined(
     handle: cpg_handle_t,
     _guarantee: cpg_guarantee_t,
-    _iovec: *const libc::iovec,
-    _count: c_uint,
+    iovec: *const libc::iovec,
+    count: c_uint,
 ) -> cs_error_t {
+    let daemon = *DAEMON.lock().unwrap();
+    if let (Some((message, _)), Some(stub)) = (daemon, stub(handle)) {
+        let mut bytes = Vec::new();
+        for index in 0..count as usize {
+            let libc::iovec { iov_base, iov_len } = get(iovec.wrapping_add(index));
+            let start = iov_base.cast::<u8>();
+            bytes.extend((0..iov_len).map(|at| get(start.wrapping_add(at))));
+        }
+        return message(stub, bytes);
+    }
     carry_out(handle, |state| state.on_send.take()).unwrap_or_else(|| request(handle, |_| ()))
 }
 

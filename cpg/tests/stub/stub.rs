@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_int, c_void};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -42,6 +42,8 @@ struct State {
     replies: Replies,
     /// The first is readable.
     sockets: (UnixStream, UnixStream),
+    /// It is readable while something is planned.
+    follows_plans: bool,
 }
 
 /// What requests are answered with.
@@ -136,6 +138,15 @@ pub fn on_join(group: &'static str, work: Work) {
     ON_JOIN.lock().unwrap().insert(group, work);
 }
 
+/// What each message that is sent does, and each leave, on whatever thread.
+static DAEMON: Mutex<Option<(fn(Stub, Vec<u8>) -> cs_error_t, Work)>> = Mutex::new(None);
+
+/// Has each message that is sent do the first and return what that does, and each leave the second, on whatever thread.
+#[allow(dead_code, reason = "each program uses a part")]
+pub fn daemon(message: fn(Stub, Vec<u8>) -> cs_error_t, leave: fn(Stub)) {
+    *DAEMON.lock().unwrap() = Some((message, leave));
+}
+
 /// A connection, as libcpg has it. It can be used after it was closed.
 #[derive(Debug, Clone, Copy)]
 pub struct Stub {
@@ -182,7 +193,22 @@ impl Stub {
 
     /// What the next dispatch does, after those that are planned already, and returns.
     pub fn plan(self, plan: impl FnOnce(Self) -> cs_error_t + Send + 'static) {
-        self.with(|state| state.plans.push_back(Box::new(plan)));
+        self.with(|state| {
+            state.plans.push_back(Box::new(plan));
+            if state.follows_plans && state.plans.len() == 1 {
+                (&state.sockets.1).write_all(b"x").unwrap();
+            }
+        });
+    }
+
+    /// Has the descriptor say from now on whether something is planned.
+    #[allow(dead_code, reason = "each program uses a part")]
+    pub fn follow_plans(self) {
+        let quiet =
+            self.with(|state| !std::mem::replace(&mut state.follows_plans, true) && state.plans.is_empty());
+        if quiet {
+            self.quiet();
+        }
     }
 
     /// What the next send does, and returns.

@@ -1,0 +1,285 @@
+//! A model of what holds the threads of a session together: the files of this folder under shuttle, which has one thread go on at a
+//! time and chooses which at each step of a lock, over the stub of libcpg in place of the library (`ci/model`).
+//!
+//! A thread that waits for what never comes is found: the others come to their end, or to the limit of their steps.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cpg_sys::{
+    CPG_REASON_JOIN, CPG_REASON_LEAVE, CPG_REASON_UNDEFINED, CS_ERR_INTERRUPT, CS_ERR_LIBRARY,
+    CS_ERR_TRY_AGAIN, CS_OK, cpg_address, cpg_name, cs_error_t,
+};
+use shuttle::rand::{Rng as _, thread_rng};
+use shuttle::scheduler::RandomScheduler;
+use shuttle::thread::{JoinHandle, spawn};
+use shuttle::{Config, MaxSteps, Runner};
+
+use crate::dispatch::limits::Limits;
+use crate::error::Error;
+use crate::event::event::Event;
+use crate::ffi::options::ConnectOptions;
+use crate::ffi::stub::{self, List, NODE, Replies, SOUND, Stub};
+use crate::os::model::pass;
+use crate::session::flow::Flow;
+use crate::session::options::SessionOptions;
+use crate::session::receiver::Receiver;
+use crate::session::reconnect::Reconnect;
+use crate::session::sender::Sender;
+use crate::session::session::Session;
+
+const GROUP: &str = "model";
+
+/// The longest message that goes out in one piece.
+const ATOMIC: usize = 8;
+
+/// The daemon dies of the next message.
+static DIES: AtomicBool = AtomicBool::new(false);
+
+/// The daemon has died, and another one has not been joined.
+static DEAD: AtomicBool = AtomicBool::new(false);
+
+/// Runs `work` in so many orders of the steps of its threads.
+fn model(orders: usize, work: impl Fn() + Send + Sync + 'static) {
+    let orders =
+        std::env::var("CPG_MODEL_ORDERS").ok().and_then(|orders| orders.parse().ok()).unwrap_or(orders);
+    let mut config = Config::new();
+    config.stack_size = 1 << 20;
+    config.max_steps = MaxSteps::FailAfter(300_000);
+    // One at a time: what the stub does is that of the process.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    stub::on_join(GROUP, joined);
+    stub::daemon(sent, left);
+    Runner::new(RandomScheduler::new(orders), config).run(work);
+}
+
+fn name() -> cpg_name {
+    stub::c_name(GROUP.as_bytes(), u32::try_from(GROUP.len()).unwrap())
+}
+
+fn me(reason: u32) -> cpg_address {
+    cpg_address { nodeid: NODE, pid: std::process::id(), reason }
+}
+
+fn joined(stub: Stub) {
+    DEAD.store(false, Ordering::SeqCst);
+    stub.plan(|stub| {
+        stub.confchg(
+            Some(&name()),
+            [List::Of(&[me(CPG_REASON_UNDEFINED)]), List::Of(&[]), List::Of(&[me(CPG_REASON_JOIN)])],
+        );
+        CS_OK
+    });
+}
+
+fn left(stub: Stub) {
+    stub.plan(|stub| {
+        stub.confchg(Some(&name()), [List::Of(&[]), List::Of(&[me(CPG_REASON_LEAVE)]), List::Of(&[])]);
+        CS_OK
+    });
+}
+
+/// Takes a message and sends it back; a long one in parts. Refuses some.
+fn sent(stub: Stub, mut bytes: Vec<u8>) -> cs_error_t {
+    let long = bytes.len() > ATOMIC;
+    if long {
+        pass();
+    }
+    if DIES.swap(false, Ordering::SeqCst) {
+        DEAD.store(true, Ordering::SeqCst);
+        stub.plan(|_| CS_ERR_LIBRARY);
+    }
+    if DEAD.load(Ordering::SeqCst) {
+        return CS_ERR_LIBRARY;
+    }
+    match thread_rng().gen_range(0..12) {
+        0 if long => return CS_ERR_INTERRUPT,
+        1 => return CS_ERR_TRY_AGAIN,
+        _ => {}
+    }
+    stub.plan(move |stub| {
+        stub.deliver(Some(&name()), (NODE, std::process::id()), &mut bytes);
+        CS_OK
+    });
+    if long {
+        // It can come back before the call does.
+        pass();
+    }
+    CS_OK
+}
+
+/// Joins with a queue in which little has room.
+fn join(options: SessionOptions) -> Session {
+    DIES.store(false, Ordering::SeqCst);
+    stub::first_replies(Replies { max_atomic: u32::try_from(ATOMIC).unwrap(), ..SOUND });
+    let handle = ConnectOptions::new().open_by(None).unwrap();
+    let stub = Stub::last();
+    // A count of members on a connection of its own is made by a thread that the kernel is waited for with.
+    handle.half().joined(1);
+    let seen = handle.half().small();
+    let (name, (handle, me)) =
+        handle.into_member(GROUP, Instant::now() + Duration::from_secs(60), seen).unwrap();
+    stub.follow_plans();
+    let window = if thread_rng().gen_bool(0.5) { 1 } else { 1 << 20 };
+    options.flow(Flow::new().window_size(window).queue_size(1)).begin(handle, name, me).unwrap()
+}
+
+/// A message of a thread, long or not.
+fn message(thread: u8, number: u8) -> Vec<u8> {
+    let mut message = vec![0; if thread_rng().gen_bool(0.4) { ATOMIC + 1 } else { 2 }];
+    message[..2].copy_from_slice(&[thread, number]);
+    message
+}
+
+/// A thread that sends so many messages, until one is refused for good; gives how many were accepted.
+fn sending(sender: &Sender, thread: u8, count: u8) -> JoinHandle<u8> {
+    let sender = sender.clone();
+    spawn(move || {
+        for number in 0..count {
+            let message = message(thread, number);
+            loop {
+                match sender.send(&message) {
+                    Ok(_) => break,
+                    // What was not accepted is sent again.
+                    Err(error) if error.is_connection_lost() => pass(),
+                    Err(Error::Left) => return number,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        count
+    })
+}
+
+/// What became of the messages of two threads.
+#[derive(Default)]
+struct Heard {
+    delivered: [Vec<u8>; 2],
+    returned: [Vec<u8>; 2],
+}
+
+impl Heard {
+    fn note(&mut self, event: &Event<'_>) {
+        let (lists, payload) = match event {
+            Event::Deliver(message) => (&mut self.delivered, message.payload()),
+            Event::Undelivered(message) => (&mut self.returned, message.payload()),
+            _ => return,
+        };
+        lists[usize::from(payload[0])].push(payload[1]);
+    }
+
+    fn count(&self) -> usize {
+        self.delivered.iter().chain(&self.returned).map(Vec::len).sum()
+    }
+
+    /// Each message that was accepted is delivered or handed back, once, and both in order.
+    fn check(&self, accepted: [u8; 2]) {
+        for thread in 0..2 {
+            let (delivered, returned) = (&self.delivered[thread], &self.returned[thread]);
+            assert!(delivered.is_sorted() && returned.is_sorted(), "{delivered:?} {returned:?}");
+            let all: BTreeSet<_> = delivered.iter().chain(returned).copied().collect();
+            assert_eq!(delivered.len() + returned.len(), all.len(), "{delivered:?} {returned:?}");
+            assert_eq!(all, (0..accepted[thread]).collect(), "{delivered:?} {returned:?}");
+        }
+    }
+}
+
+/// Dispatches until so many have been delivered or handed back.
+fn hear(receiver: &mut Receiver, heard: &mut Heard, count: usize) {
+    let handler = |_: &Sender, event: Event<'_>| -> ControlFlow<()> {
+        heard.note(&event);
+        if heard.count() >= count { Break(()) } else { Continue(()) }
+    };
+    receiver.run(Limits::forever(), handler).unwrap();
+}
+
+#[test]
+fn senders_tickets_and_who_asks_all_come_to_their_end() {
+    model(1500, || {
+        let (sender, mut receiver) = join(Session::options()).split();
+        let senders = [0, 1].map(|thread| sending(&sender, thread, 3));
+        let asking = spawn({
+            let sender = sender.clone();
+            move || sender.members().map(|members| members.len())
+        });
+        let mut heard = Heard::default();
+        hear(&mut receiver, &mut heard, 6);
+        heard.check(senders.map(|sender| sender.join().unwrap()));
+        assert_eq!(asking.join().unwrap(), Ok(1));
+        // A ticket is waited for by a thread that does not dispatch.
+        let ticket = sender.ticket(sender.send(&message(0, 3)).unwrap());
+        let waiting = spawn(move || ticket.wait());
+        hear(&mut receiver, &mut heard, 7);
+        // The queue hears of it at the end of the dispatch.
+        assert_eq!(waiting.join().unwrap(), Ok(()));
+    });
+}
+
+#[test]
+fn a_leave_sees_what_was_accepted_sent_and_ends_every_wait() {
+    model(1000, || {
+        let (sender, mut receiver) = join(Session::options()).split();
+        let senders = [0, 1].map(|thread| sending(&sender, thread, 4));
+        let mut heard = Heard::default();
+        hear(&mut receiver, &mut heard, 2);
+        let handler = |_: &Sender, event: Event<'_>| {
+            assert!(!matches!(event, Event::Undelivered(_)), "{event:?}");
+            heard.note(&event);
+        };
+        receiver.leave_until(Instant::now() + Duration::from_secs(60), handler).unwrap();
+        heard.check(senders.map(|sender| sender.join().unwrap()));
+        assert_eq!(sender.send(b"x"), Err(Error::Left));
+    });
+}
+
+#[test]
+fn a_loss_hands_back_what_was_under_way_and_the_rest_follows_in_the_next_membership() {
+    for keep in [false, true] {
+        model(700, move || {
+            let pauses = Duration::from_millis(1);
+            let reconnect = Reconnect::new().pauses(pauses, pauses);
+            let reconnect = if keep { reconnect.keep_queue() } else { reconnect };
+            let (sender, mut receiver) = join(Session::options().reconnect(reconnect)).split();
+            let senders = [0, 1].map(|thread| sending(&sender, thread, 3));
+            let mut heard = Heard::default();
+            hear(&mut receiver, &mut heard, 1);
+            DIES.store(true, Ordering::SeqCst);
+            hear(&mut receiver, &mut heard, 6);
+            heard.check(senders.map(|sender| sender.join().unwrap()));
+        });
+    }
+}
+
+#[test]
+fn a_receiver_that_goes_leaves_nobody_waiting() {
+    model(1000, || {
+        let (sender, mut receiver) = join(Session::options()).split();
+        let done = Arc::new(AtomicBool::new(false));
+        let senders = [0, 1].map(|thread| {
+            let (sender, done) = (sender.clone(), Arc::clone(&done));
+            spawn(move || {
+                for number in 0..3 {
+                    let ticket = sender.ticket(sender.send(&message(thread, number)).unwrap());
+                    let outcome = ticket.wait();
+                    assert!(
+                        matches!(outcome, Ok(()) | Err(Error::ReceiverDropped)),
+                        "{outcome:?} {}",
+                        done.load(Ordering::SeqCst)
+                    );
+                }
+            })
+        });
+        hear(&mut receiver, &mut Heard::default(), 1);
+        drop(receiver);
+        done.store(true, Ordering::SeqCst);
+        drop(sender);
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
