@@ -1,13 +1,13 @@
 //! A lock that a child of the process cannot take.
 
+#[cfg(cpg_model)]
+use shuttle::sync::{Mutex, MutexGuard};
 use std::sync::PoisonError;
 #[cfg(not(cpg_model))]
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::Result;
 use crate::os::fork::Owner;
-#[cfg(cpg_model)]
-use crate::os::model::{Mutex, MutexGuard};
 
 /// A mutex of the process that made it. A child may have a copy that nobody will ever give back, and is refused (A7).
 ///

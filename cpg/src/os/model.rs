@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LockResult, PoisonError};
 use std::time::Duration;
 
-pub(crate) use shuttle::sync::{Mutex, MutexGuard};
-pub(crate) use shuttle::thread::{JoinHandle, ThreadId, current, spawn};
+use shuttle::sync::MutexGuard;
+use shuttle::thread::{spawn, yield_now};
 
 /// Waits of less than this pass. Longer ones do not: nothing in the model takes so long, and who is not woken then is found.
 const LONG: Duration = Duration::from_secs(1);
 
 /// Lets others go on for a moment.
 pub(crate) fn pass() {
-    shuttle::thread::yield_now();
+    yield_now();
 }
 
 /// Lets others go on instead of a wait in the kernel, which would be that of all; returns the time for the kernel: none.

@@ -2,6 +2,8 @@
 
 #[cfg(miri)]
 use crate::os::miri as libc;
+#[cfg(cpg_model)]
+use shuttle::thread::JoinHandle;
 use std::fs::OpenOptions;
 use std::io;
 use std::mem::MaybeUninit;
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 #[cfg(cpg_model)]
-use crate::os::model::{self, JoinHandle};
+use crate::os::model;
 use crate::os::stack::StackLeft;
 
 /// The stack of a thread of this crate: they make requests and never dispatch. Not left to `RUST_MIN_STACK`.
@@ -34,7 +36,7 @@ pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 #[cfg(cpg_model)]
 #[expect(clippy::unnecessary_wraps, reason = "as the other one")]
 pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
-    Ok(model::spawn(work))
+    Ok(shuttle::thread::spawn(work))
 }
 
 /// Sleeps, on a thread of this crate.

@@ -1,5 +1,7 @@
 //! The connection of a session, as far as requests can be made on it, and who has it.
 
+#[cfg(cpg_model)]
+use shuttle::sync::MutexGuard;
 use std::sync::{Arc, PoisonError};
 #[cfg(not(cpg_model))]
 use std::sync::{Condvar, MutexGuard};
@@ -12,7 +14,7 @@ use crate::guarantee::Guarantee;
 use crate::handle::daemon::Daemon;
 use crate::os::lock::Lock;
 #[cfg(cpg_model)]
-use crate::os::model::{Condvar, MutexGuard};
+use crate::os::model::Condvar;
 
 /// A connection that has joined, as far as requests can be made on it.
 #[derive(Debug)]

@@ -8,6 +8,8 @@
 //! messages and those who wait for space, [`outcome`](super::outcome) for those who wait to know what became of a message,
 //! [`end`](super::end) for the end of a membership or of the queue, [`absence`](super::absence) for those who wait for the next one.
 
+#[cfg(cpg_model)]
+use shuttle::thread::current;
 use std::ops::Range;
 #[cfg(not(cpg_model))]
 use std::sync::Condvar;
@@ -22,7 +24,7 @@ use crate::event::undelivered::Undelivered;
 use crate::handle::backoff::Pauses;
 use crate::os::lock::Lock;
 #[cfg(cpg_model)]
-use crate::os::model::{Condvar, current};
+use crate::os::model::Condvar;
 use crate::os::readiness::Readiness;
 use crate::session::flow::Flow;
 use crate::session::lag::Lag;

@@ -1,5 +1,9 @@
 //! The state of a sending queue, and the guard of its lock.
 
+#[cfg(cpg_model)]
+use shuttle::sync::MutexGuard;
+#[cfg(cpg_model)]
+use shuttle::thread::{ThreadId, current};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
@@ -11,8 +15,6 @@ use std::thread::{ThreadId, current};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-#[cfg(cpg_model)]
-use crate::os::model::{MutexGuard, ThreadId, current};
 use crate::session::flow::Flow;
 use crate::session::queue::Queue;
 

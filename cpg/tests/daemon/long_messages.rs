@@ -189,7 +189,7 @@ fn each_thread_has_its_order_across_all_lengths_while_others_send() {
             cluster.on(2, || {
                 let mut other = join_with(Session::options(), "traffic");
                 while !stop.load(Ordering::SeqCst) {
-                    let _ = other.send(&[0; 40_000]);
+                    let _ = other.send(&vec![0; 40_000]);
                     other.dispatch(Limits::available(), |_, _| ()).unwrap();
                 }
             });
@@ -268,7 +268,8 @@ fn paused_half_way(
         let message = of(number, SIZES[usize::from(number) % 3]);
         sender.ticket(sender.send(&message).unwrap())
     });
-    assert_eq!((sender.lag().in_flight(), sender.lag().waiting()), (1, 2));
+    let lag = sender.lag().unwrap();
+    assert_eq!((lag.in_flight(), lag.waiting()), (1, 2));
     (sender, receiver, tickets)
 }
 

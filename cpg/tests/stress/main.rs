@@ -3,11 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cpg::{Event, Flow, Limits, Receiver, Sender};
-use support::{deadline, split_with};
+use cpg::{Event, Flow, Limits, Receiver, Sender, Session};
+use support::{deadline, join_with, split_with};
 use testcluster::Cluster;
 
 const SENDERS: usize = 8;
@@ -136,4 +136,64 @@ fn nothing_is_lost_corrupted_or_deadlocked() {
 fn nothing_is_lost_corrupted_or_deadlocked_in_ten_million_calls() {
     stress(Flow::new(), 9_000_000);
     stress(Flow::coalesced(), 1_000_000);
+}
+
+/// Sends what its queue takes until it is told to stop.
+fn flood(group: &str, stop: &AtomicBool) -> u64 {
+    let mut session = join_with(Session::options(), group);
+    let mut sent = 0;
+    while !stop.load(Ordering::Relaxed) {
+        while session.send(&vec![1; 40_000]).is_ok() {
+            sent += 1;
+        }
+        session
+            .dispatch(Limits::one().until(Instant::now() + Duration::from_millis(100)), |_, _| ())
+            .unwrap();
+    }
+    sent
+}
+
+/// The times in which long messages of one session come back, each sent by the only thread when the one before has come back.
+fn turns(len: usize, count: usize) -> Vec<Duration> {
+    let mut session = join_with(Session::options(), "in turn");
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let (begun, mut back) = (Instant::now(), false);
+        session.send(&vec![2; len]).unwrap();
+        while !back {
+            let limits = Limits::one().until(deadline());
+            let handled =
+                session.dispatch(limits, |_, event| back = matches!(event, Event::Deliver(_))).unwrap();
+            assert_eq!(handled, 1, "it has not come back");
+        }
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    times
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release --test stress -- --ignored --nocapture turn"]
+fn how_long_a_long_message_takes_to_have_its_turn_among_others() {
+    for nodes in [1, 2] {
+        for senders in [0, 1, 3, 5] {
+            let cluster = Cluster::start(nodes).unwrap();
+            let stop = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let (cluster, stop) = (&cluster, &stop);
+                let floods: Vec<_> = (0..senders)
+                    .map(|number| {
+                        let node = number % nodes + 1;
+                        scope.spawn(move || cluster.on(node, || flood(&format!("flood {number}"), stop)))
+                    })
+                    .collect();
+                std::thread::sleep(Duration::from_secs(1));
+                let times = cluster.on(1, || turns(2_000_000, 30));
+                stop.store(true, Ordering::Relaxed);
+                let others: u64 = floods.into_iter().map(|flood| flood.join().unwrap()).sum();
+                let [middle, most] = [times[times.len() / 2], times[times.len() - 1]];
+                println!("{nodes} nodes, {senders} others ({others} messages): {middle:?}, at most {most:?}");
+            });
+        }
+    }
 }

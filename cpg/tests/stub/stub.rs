@@ -24,6 +24,7 @@ mod functions;
 pub const NODE: u32 = 1;
 
 type Work = fn(Stub);
+type Answer = fn(Stub, Vec<u8>) -> cs_error_t;
 type Plan<R = cs_error_t> = Box<dyn FnOnce(Stub) -> R + Send>;
 
 struct State {
@@ -139,11 +140,11 @@ pub fn on_join(group: &'static str, work: Work) {
 }
 
 /// What each message that is sent does, and each leave, on whatever thread.
-static DAEMON: Mutex<Option<(fn(Stub, Vec<u8>) -> cs_error_t, Work)>> = Mutex::new(None);
+static DAEMON: Mutex<Option<(Answer, Work)>> = Mutex::new(None);
 
 /// Has each message that is sent do the first and return what that does, and each leave the second, on whatever thread.
 #[allow(dead_code, reason = "each program uses a part")]
-pub fn daemon(message: fn(Stub, Vec<u8>) -> cs_error_t, leave: fn(Stub)) {
+pub fn daemon(message: Answer, leave: fn(Stub)) {
     *DAEMON.lock().unwrap() = Some((message, leave));
 }
 

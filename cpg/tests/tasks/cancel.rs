@@ -1,8 +1,6 @@
 //! Futures that are dropped half-way, at each poll: what is lost is what their documentation says.
 use std::future::Future;
 use std::os::fd::AsRawFd as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::tasks::{eventually, message, on_each_runtime, polled, soon};
 use crate::support::{deadline, name};
