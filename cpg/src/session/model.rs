@@ -146,7 +146,7 @@ fn sending(sender: &Sender, thread: u8, count: u8) -> JoinHandle<u8> {
                 match sender.send(&message) {
                     Ok(_) => break,
                     // What was not accepted is sent again.
-                    Err(error) if error.is_connection_lost() => pass(),
+                    Err(error) if error.is_connection_lost() => sender.wait_joined().unwrap(),
                     Err(Error::Left) => return number,
                     Err(error) => panic!("{error}"),
                 }

@@ -15,6 +15,8 @@ use std::thread::{ThreadId, current};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+#[cfg(cpg_model)]
+use crate::os::model::Condvar;
 use crate::session::flow::Flow;
 use crate::session::queue::Queue;
 
