@@ -52,7 +52,7 @@ impl Undelivered {
         self.0.payload
     }
 
-    /// True if the daemon had accepted the message.
+    /// True if the daemon had accepted the message, or parts of a long one.
     ///
     /// If the connection was lost before self-delivery, such a message may have reached other members. A message that the daemon had
     /// not accepted has reached nobody.

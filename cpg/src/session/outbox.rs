@@ -6,7 +6,8 @@
 //!
 //! The files beside this one are parts of it: [`state`](super::state) for what is under the lock, [`push`](super::push) for
 //! messages and those who wait for space, [`outcome`](super::outcome) for those who wait to know what became of a message,
-//! [`end`](super::end) for the end of a membership or of the queue, [`absence`](super::absence) for those who wait for the next one.
+//! [`end`](super::end) for the end of a membership or of the queue, [`absence`](super::absence) for those who wait for the next
+//! one.
 
 #[cfg(cpg_model)]
 use shuttle::thread::current;

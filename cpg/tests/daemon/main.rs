@@ -28,6 +28,7 @@ mod interop;
 mod lag;
 mod lifecycle;
 mod long_messages;
+mod long_messages_end;
 mod manual_page;
 mod names_and_codes;
 mod packets;

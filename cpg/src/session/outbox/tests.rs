@@ -1,4 +1,4 @@
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future as _;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -128,162 +128,6 @@ fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
         })
         .collect();
     assert_eq!(payloads, [&b"second"[..], &[3], &[4], &[5]]);
-}
-
-/// A connection that sends messages of one letter in parts, and is lent meanwhile.
-#[derive(Default)]
-struct Parts {
-    lent: Cell<Option<u64>>,
-    /// What the daemon has, and what parts of a message it has.
-    sent: RefCell<Vec<String>>,
-}
-
-impl Parts {
-    fn send(&self) -> impl Fn(u64, &mut Bytes) -> Handed {
-        |number, bytes| {
-            if self.lent.get().is_some() {
-                return Handed::Busy;
-            }
-            let text: Vec<_> = read::messages(bytes)
-                .map(|message| String::from_utf8(message.unwrap().to_vec()).unwrap())
-                .collect();
-            let parts = text[0].len() == 1;
-            self.sent.borrow_mut().push(text.join(" "));
-            if !parts {
-                return Handed::Sent;
-            }
-            bytes.share();
-            self.lent.set(Some(number));
-            Handed::UnderWay
-        }
-    }
-
-    /// The thread has done so.
-    fn end(&self, outbox: &Outbox, result: Result<()>) -> Option<Duration> {
-        let give_back = || {
-            self.lent.take();
-            None::<()>
-        };
-        outbox.parted(self.lent.get().unwrap(), result, give_back, &self.send())
-    }
-
-    fn sent(&self) -> Vec<String> {
-        self.sent.take()
-    }
-}
-
-#[test]
-fn what_is_behind_a_message_in_parts_is_sent_when_its_parts_have_been() {
-    let (outbox, parts) = (outbox(None), Parts::default());
-    let send = parts.send();
-    for message in [&b"before"[..], b"L", b"behind", b"it"] {
-        push(&outbox, message, &send).unwrap();
-    }
-    assert_eq!(parts.sent(), ["before", "L"]);
-    assert!(outbox.is_waiting(), "a leave waits for it");
-    // Nor does it go out when there is room, when nothing has come back for long, or when it has itself come back.
-    outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
-    push(&outbox, b"later", &send).unwrap();
-    outbox.go_on(&send);
-    outbox.arrived(&packet_of(b"before"), &send).unwrap();
-    outbox.arrived(&packet_of(b"L"), &send).unwrap();
-    assert!(parts.sent().is_empty() && outbox.is_waiting());
-    parts.end(&outbox, Ok(()));
-    assert_eq!((parts.sent(), outbox.is_waiting()), (vec!["behind it later".to_owned()], false));
-}
-
-#[test]
-fn a_message_in_parts_that_members_interrupt_is_begun_again_before_what_is_behind_it() {
-    let (outbox, parts) = (outbox(None), Parts::default());
-    let send = parts.send();
-    let ticket = push(&outbox, b"L", &send).unwrap();
-    push(&outbox, b"behind", &send).unwrap();
-    for _ in 0..1000 {
-        parts.end(&outbox, Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_INTERRUPT)));
-        assert_eq!(parts.sent().pop().unwrap(), "L");
-        assert!(parts.sent().is_empty() && outbox.is_waiting());
-    }
-    parts.end(&outbox, Ok(()));
-    assert_eq!(parts.sent(), ["behind"]);
-    outbox.arrived(&packet_of(b"L"), &send).unwrap();
-    assert_eq!(look(&outbox, 1), "on");
-    assert_eq!(outbox.outcome(ticket), Some(Ok(())));
-}
-
-#[test]
-fn a_message_in_parts_that_flow_control_refuses_is_tried_again_when_its_time_has_come() {
-    let (outbox, parts) = (outbox(None), Parts::default());
-    let send = parts.send();
-    push(&outbox, b"L", &send).unwrap();
-    push(&outbox, b"behind", &send).unwrap();
-    assert_eq!(parts.end(&outbox, Err(AGAIN)), None, "the receiver has a clock");
-    assert_eq!(parts.sent(), ["L"]);
-    assert!(outbox.readiness.is_set());
-    outbox.lock().unwrap().retry.as_mut().unwrap().0 = Instant::now();
-    outbox.retry(&send);
-    assert_eq!(parts.sent(), ["L"]);
-    // What comes back whatever libcpg says of it was sent.
-    outbox.arrived(&packet_of(b"L"), &send).unwrap();
-    parts.end(&outbox, Err(AGAIN));
-    assert_eq!(parts.sent(), ["behind"]);
-}
-
-#[test]
-fn a_message_in_parts_is_handed_back_with_its_membership_and_the_next_one_hears_nothing_of_it() {
-    for keep in [false, true] {
-        for result in [Ok(()), Err(LOST), Err(AGAIN)] {
-            let (outbox, parts) = (outbox(Some(keep)), Parts::default());
-            let ticket = push(&outbox, b"L", &parts.send()).unwrap();
-            push(&outbox, b"behind", &parts.send()).unwrap();
-            // The receiver is told of the loss before the thread is.
-            outbox.lose(&LOST);
-            assert_eq!(look(&outbox, 0), "returned L");
-            assert!(outbox.outcome(ticket).unwrap().unwrap_err().is_connection_lost());
-            assert_eq!(look(&outbox, 0), if keep { "on" } else { "returned behind" });
-            let old = parts.lent.take().unwrap();
-            outbox.reopen(&parts.send());
-            push(&outbox, b"M", &parts.send()).unwrap();
-            parts.sent();
-            outbox.parted(old, result, || None::<()>, &parts.send());
-            assert_eq!(look(&outbox, 0), "on");
-            assert!(parts.sent().is_empty() && outbox.is_waiting(), "M is under way");
-            parts.end(&outbox, Ok(()));
-        }
-    }
-    // The thread is told before the receiver is: some of its parts have been sent, and they may be all.
-    let (outbox, parts) = (outbox(Some(true)), Parts::default());
-    push(&outbox, b"L", &parts.send()).unwrap();
-    push(&outbox, b"behind", &parts.send()).unwrap();
-    parts.end(&outbox, Err(LOST));
-    assert_eq!(look(&outbox, 0), "lost");
-    outbox.lose(&LOST);
-    let Look::Returned(message) = outbox.look(0) else { panic!("it is handed back") };
-    assert!(message.payload() == b"L" && message.was_sent());
-    assert_eq!(look(&outbox, 0), "on", "what is kept is sent");
-}
-
-#[test]
-fn a_message_in_parts_whose_thread_panics_ends_the_session_with_an_error() {
-    let (outbox, parts) = (outbox(Some(true)), Parts::default());
-    push(&outbox, b"L", &parts.send()).unwrap();
-    parts.end(&outbox, Err(Error::io("a thread")(std::io::Error::other("it panicked"))));
-    assert_eq!(look(&outbox, 0), "returned L");
-    assert!(matches!(push(&outbox, b"more", &parts.send()), Err(Error::Io { .. })));
-}
-
-#[test]
-fn without_a_receiver_the_thread_of_a_message_in_parts_has_the_clock() {
-    let (outbox, parts) = (outbox(None), Parts::default());
-    let send = parts.send();
-    outbox.unheard(&send);
-    push(&outbox, b"L", &send).unwrap();
-    assert_eq!(push(&outbox, b"behind", &send), Err(AGAIN));
-    assert!(parts.end(&outbox, Err(AGAIN)).is_some());
-    outbox.go_on(&send);
-    assert_eq!(parts.sent(), ["L", "L"]);
-    assert_eq!(parts.end(&outbox, Ok(())), None);
-    push(&outbox, b"behind", &send).unwrap();
-    assert_eq!((parts.sent(), outbox.is_waiting()), (vec!["behind".to_owned()], false));
 }
 
 #[test]
@@ -420,3 +264,5 @@ fn each_of_the_tickets_of_a_message_has_its_own_waker() {
     drop(tickets);
     assert!(outbox.lock().unwrap().settled_wakers.is_empty());
 }
+
+mod parts;
