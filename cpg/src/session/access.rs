@@ -134,6 +134,13 @@ impl Access {
         self.take_from(self.place.lock().ok()?)
     }
 
+    /// Waits until then for whoever has the connection; true if one had it, and has given it back.
+    pub(super) fn has_come_back(&self, until: Instant) -> bool {
+        let is_lent = |place: &Place| matches!(place, Place::Lent { .. });
+        let was_lent = self.place.lock().is_ok_and(|place| is_lent(&place));
+        was_lent && self.wait(Some(until)).is_ok_and(|place| !is_lent(&place))
+    }
+
     /// Goes on with another connection.
     pub(super) fn replace(&self, joined: Joined) -> Result<()> {
         let before = std::mem::replace(&mut *self.place.lock()?, Place::Here(joined));

@@ -30,7 +30,8 @@ use crate::session::turn::{Dispatching, Turn};
 /// type that other threads use; in a handler, a send that would have to wait is refused with
 /// [`Error::WouldWait`].
 ///
-/// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent.
+/// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent. (A
+/// [long](Sender#long-messages) message that is being sent has a second for that, and what is behind it too.)
 /// The last half to be dropped closes the handle, which waits for the daemon (B16).
 ///
 /// ```no_run

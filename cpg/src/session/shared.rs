@@ -42,7 +42,12 @@ pub(crate) struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        drop(self.take());
+        let until = Instant::now() + CLOSING;
+        // What waits behind a message in parts is sent after it.
+        while self.wire.access.has_come_back(until) {
+            self.outbox().go_on(&self.wire());
+        }
+        drop(self.wire.access.take_now());
     }
 }
 

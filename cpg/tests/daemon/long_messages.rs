@@ -227,6 +227,47 @@ fn each_thread_has_its_order_across_all_lengths_while_others_send() {
     });
 }
 
+#[test]
+fn the_thread_that_dispatches_gets_a_long_message_in_among_threads_that_fill_the_queue() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::new(), "starve");
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::SeqCst) {
+                        sender.send(&of(1, 40_000)).unwrap();
+                    }
+                });
+            }
+            let (until, mut tries) = (deadline(), 0);
+            let mut dispatch = || {
+                let mut back = false;
+                receiver
+                    .dispatch(Limits::one().until(until), |_, event| {
+                        back =
+                            matches!(event, Event::Deliver(message) if message.payload().len() == 2_000_000);
+                    })
+                    .unwrap();
+                assert!(std::time::Instant::now() < until, "it has not come back");
+                back
+            };
+            while sender.try_send(&of(2, 2_000_000)).is_err() {
+                tries += 1;
+                dispatch();
+            }
+            while !dispatch() {}
+            println!("{tries} tries in vain");
+            stop.store(true, Ordering::SeqCst);
+            // Until nobody waits for room any more.
+            while sender.lag().unwrap().waiting() > 0 {
+                dispatch();
+            }
+        });
+    });
+}
+
 /// Not a test of its own: what the next one starts as another process, to hear what it says.
 #[test]
 #[ignore = "another test's other process"]

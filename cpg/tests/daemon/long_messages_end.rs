@@ -125,6 +125,7 @@ fn a_daemon_that_dies_half_way_has_had_the_one_under_way_perhaps_and_those_behin
 
 #[test]
 fn what_is_under_way_when_the_receiver_goes_comes_to_the_others() {
+    own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, receiver) = split_with(Flow::new().queue_size(100 << 20), "unheard");
@@ -145,6 +146,20 @@ fn what_is_under_way_when_the_receiver_goes_comes_to_the_others() {
             let line = other.expect(|line| line.starts_with("deliver ") || line.starts_with("big "));
             assert!(line.ends_with(text), "{line} in place of {text}");
         }
+    });
+}
+
+#[test]
+fn dropping_a_session_sends_what_is_behind_a_long_message() {
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let session = join_with(Session::options(), "dropped");
+        let mut other = Members::start(&cluster, 1, &name("dropped"), 1);
+        session.send(&of(b'a', 1_100_000)).unwrap();
+        session.send(b"behind it").unwrap();
+        drop(session);
+        other.expect(|line| line.ends_with(" 1100000 106700000"));
+        other.expect(|line| line.ends_with("behind it"));
     });
 }
 
