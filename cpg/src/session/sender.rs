@@ -26,15 +26,6 @@ use crate::session::ticket::Ticket;
 /// The membership ends when the [`Receiver`](crate::Receiver) and all senders are gone, or when the receiver leaves: then every
 /// call here is refused with [`Error::Left`](crate::Error::Left).
 ///
-/// # Long messages
-///
-/// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) goes out in parts, each of which waits for the daemon
-/// (B16). The queue takes it like any other, from a handler too, up to 2 GiB, and sends it in its turn: by a thread of this
-/// crate, which begins with the message and ends with it. Nobody waits for that thread: until it is done other messages, and
-/// questions such as [`members`](Self::members), wait behind it, and events are dispatched. It begins again when members come or
-/// go meanwhile (B8), as often as they do. When the membership ends while the parts are sent, the message is handed back as one
-/// that was [sent](crate::Undelivered::was_sent): it may have been.
-///
 /// ```no_run
 /// use std::io::IoSlice;
 /// use std::time::{Duration, Instant};
@@ -59,6 +50,15 @@ use crate::session::ticket::Ticket;
 /// assert_eq!((sender.generation(), sender.lag()?.waiting()), (1, 0));
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// # Long messages
+///
+/// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) goes out in parts, each of which waits for the daemon
+/// (B16). The queue takes such a message like any other, up to 2 GiB, also from a handler. In its turn a thread of this crate sends it;
+/// the thread begins and ends with the message, and no caller waits for it. Meanwhile events are dispatched, and other messages and
+/// questions such as [`members`](Self::members) wait. When members come or go before all parts have been sent, the thread begins again
+/// (B8), as often as that happens. When the membership ends before that, the message is handed back as one that was
+/// [sent](crate::Undelivered::was_sent), because it may have been.
 #[derive(Debug, Clone)]
 pub struct Sender(Arc<Shared>);
 
