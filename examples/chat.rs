@@ -1,19 +1,22 @@
-//! People on several nodes who talk to each other. All see all lines in the same order, and who comes and goes.
+//! People on several nodes talk to each other. All of them see the same lines in the same order, and see who comes and goes.
 //!
 //!     chat [--name NAME] [GROUP]
 //!
-//! It shows what programs do that keep something about each member: all tell it to those who join, by a message when a view
-//! has joiners, and forget it with a view that has a member leave. A message that begins with `/name ` says what its sender
-//! is called, any other one is a line; `cpgcat` can join in.
+//! The program keeps something about each member, here a name. When a view has new members, every member sends its name, so
+//! that the new members learn all names. When a view says that a member has left, its name is forgotten. A message that
+//! begins with `/name ` gives the name of its sender; any other message is a line of the talk, so `cpgcat` can take part.
+//!
+//! On a terminal, the line that the user is typing stays below the lines of the others.
 
 mod input;
+mod keyboard;
 mod program;
 mod signals;
 mod wait;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
@@ -21,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use cpg::{Event, Group, GroupName, Handle, Limits, Member, View};
 use input::Lines;
+use keyboard::{CLEAR, Keyboard, printable};
 use nix::poll::PollFlags;
 use program::End;
 use signals::Signals;
@@ -29,41 +33,39 @@ use wait::wait;
 const HELP: &str = "\
 Usage: {name} [--name NAME] [GROUP]
 
-Talks with the others in GROUP (chat): each line of standard input is said to all.
+Talks with the other members of GROUP (default: chat). Each line of standard input is sent to all of them.
 
-  /who          who is there
-  /quit         leave, as the end of input does
+  /who          show the members
+  /quit         leave; the end of the input does the same
 
-  --name NAME   what to be called ($USER, or guest)
+  --name NAME   your name in the group (default: $USER, or else guest)
   --help        print this
   --version     print the version
 ";
 
-/// How long to wait before a message that flow control refused is tried again.
+/// The pause before a message that flow control refused is sent again.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// How long leaving may take.
+/// The longest time that leaving may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a message begins with that says what its sender is called.
+/// The beginning of a message that gives the name of its sender.
 const NAME: &str = "/name ";
-
-/// Moves a terminal to the begin of the line and clears it; and of the line above it.
-const CLEAR: &str = "\r\x1b[K";
-const CLEAR_ABOVE: &str = "\x1b[A\r\x1b[K";
 
 struct Room {
     me: Member,
     name: String,
-    /// Those who are there, by what they are called once that is known.
+    /// The members of the last view, each with its name once that is known.
     people: BTreeMap<Member, Option<String>>,
-    /// Whether those who were there before are in `people`.
+    /// True after the first view, whose members were there before this program or came with it.
     introduced: bool,
-    /// Who came after this program and has not said a name.
+    /// The members that joined after this program and whose names are not known yet.
     newcomers: Vec<Member>,
     outgoing: VecDeque<String>,
+    /// The lines to print.
     shown: String,
-    clear: &'static str,
+    /// The row of a terminal that shows what is being typed; `None` without a terminal.
+    row: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -78,13 +80,13 @@ fn main() -> ExitCode {
             newcomers: Vec::new(),
             outgoing: VecDeque::new(),
             shown: String::new(),
-            clear: if io::stdout().is_terminal() { CLEAR } else { "" },
+            row: None,
         };
         room.show(&format!("* you are {} ({}) in {}: /who, /quit", room.name, room.me, group.name()));
         let result = room.run(&mut group);
-        // Own lines may still be on their way.
+        // Some of this member's lines may not have been delivered yet.
         let left = group.leave_until(Instant::now() + PATIENCE, |_, event| room.hear(&event));
-        result.and(left.map_err(End::from)).and(room.print().map_err(End::from))
+        result.and(left.map_err(End::from)).and(room.print(None).map_err(End::from))
     })
 }
 
@@ -110,12 +112,18 @@ fn parse(mut arguments: lexopt::Parser) -> Result<(String, GroupName), End> {
 
 impl Room {
     fn run(&mut self, group: &mut Group) -> Result<(), End> {
-        let mut input = Lines::new()?;
+        let mut input = Lines::of(Keyboard::new()?);
+        let result = self.talk(group, &mut input);
+        // Before the keyboard is dropped, which makes the terminal show again what is typed.
+        result.and(self.print(None).map_err(End::from))
+    }
+
+    fn talk(&mut self, group: &mut Group, input: &mut Lines<Keyboard>) -> Result<(), End> {
         let signals = Signals::new()?;
         let mut open = true;
         loop {
             group.dispatch(Limits::available(), |_, event| self.hear(&event))?;
-            // A line at a time, so that no more are kept than flow control lets through.
+            // One line at a time, so that no more are kept than flow control lets through.
             while open && self.outgoing.is_empty() {
                 let Some(line) = input.line() else { break };
                 open = self.obey(&String::from_utf8_lossy(line));
@@ -123,7 +131,7 @@ impl Room {
                 self.send(group)?;
             }
             let refused = self.send(group)?;
-            self.print()?;
+            self.print(input.input.is_terminal().then(|| input.input.row()))?;
             open &= !input.ended() || input.line().is_some();
             if !open && !refused {
                 return Ok(());
@@ -131,7 +139,7 @@ impl Room {
             let reading = open && !refused;
             let [stdin, signal, stdout, _] = wait(
                 [
-                    reading.then_some((input.as_fd(), PollFlags::POLLIN)),
+                    reading.then_some((input.input.as_fd(), PollFlags::POLLIN)),
                     Some((signals.as_fd(), PollFlags::POLLIN)),
                     Some((io::stdout().as_fd(), PollFlags::empty())),
                     Some((group.as_fd(), PollFlags::POLLIN)),
@@ -147,15 +155,14 @@ impl Room {
             if !stdin.is_empty() {
                 input.read()?;
             }
+            if input.input.has_ended() {
+                input.read()?;
+            }
         }
     }
 
-    /// Does what the user says; false for the wish to leave.
+    /// Does what a line of the user asks for. Returns false for the wish to leave.
     fn obey(&mut self, line: &str) -> bool {
-        if !self.clear.is_empty() {
-            // The terminal has shown the line. It will be shown again, in its place among those of the others.
-            self.shown.push_str(CLEAR_ABOVE);
-        }
         match line.trim() {
             "" => (),
             "/quit" => return false,
@@ -163,13 +170,13 @@ impl Room {
                 let people: Vec<_> = self.people.keys().map(|&member| self.called(member)).collect();
                 self.show(&format!("* here: {}", people.join(", ")));
             }
-            text if text.starts_with('/') => self.show("* there are /who and /quit"),
+            text if text.starts_with('/') => self.show("* the commands are /who and /quit"),
             text => self.outgoing.push_back(text.to_owned()),
         }
         true
     }
 
-    /// Sends what is to be sent, and tells whether flow control refused it, which is then kept.
+    /// Sends the outgoing messages. Returns true if flow control refused one, which stays the first to be sent.
     fn send(&mut self, group: &Group) -> cpg::Result<bool> {
         while let Some(message) = self.outgoing.front() {
             match group.send(message.as_bytes()) {
@@ -235,15 +242,21 @@ impl Room {
     }
 
     fn show(&mut self, line: &str) {
-        self.shown.push_str(self.clear);
-        // What others send must not command the terminal.
-        self.shown.extend(line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }));
+        self.shown.push_str(&printable(line));
         self.shown.push('\n');
     }
 
-    fn print(&mut self) -> io::Result<()> {
+    /// Prints the lines that are to be shown, and below them the row of a terminal that shows what is being typed.
+    fn print(&mut self, row: Option<String>) -> io::Result<()> {
+        if self.shown.is_empty() && row == self.row {
+            return Ok(());
+        }
+        let clear = if self.row.is_some() { CLEAR } else { "" };
+        let text =
+            format!("{clear}{}{}", std::mem::take(&mut self.shown), row.as_deref().unwrap_or_default());
+        self.row = row;
         let mut stdout = io::stdout();
-        stdout.write_all(std::mem::take(&mut self.shown).as_bytes())?;
+        stdout.write_all(text.as_bytes())?;
         stdout.flush()
     }
 }

@@ -2,10 +2,9 @@
 //!
 //!     counter GROUP
 //!
-//! It shows a session that [comes back](Reconnect) when it has lost its daemon, and state that can stand that: each member tells
-//! the others what it has counted so far, not what is new, and tells them again whenever somebody joins. So it does not
-//! matter who has missed what, and two parts of a cluster that merge come to the same sum. The numbers are lines of standard
-//! input.
+//! The program shows a session that [rejoins](Reconnect) after it has lost its daemon, and state that survives this. Each member
+//! sends its total so far, and not the number that was added; it sends the total again whenever a member joins. So a missed message
+//! does no harm, and two parts of a cluster that merge come to the same sum. The numbers are lines of standard input.
 
 mod program;
 
@@ -22,9 +21,9 @@ use program::End;
 
 const HELP: &str = "Usage: counter GROUP
 
-Joins GROUP, and adds the numbers that are the lines of standard input to what its members count together. Prints 'sum N' when
-that changes and 'members N' for each view. When corosync ends, waits for it to come back. Leaves when the input has
-ended and all have what was counted.
+Joins GROUP, whose members add up numbers together. Each line of standard input is a number to add. Prints 'sum N' when the
+sum changes, and 'members N' when the membership changes. When corosync ends, waits until corosync is back. Leaves the
+group when the input has ended and the last total has been delivered.
 ";
 
 fn main() -> ExitCode {
@@ -58,7 +57,7 @@ fn run(name: &GroupName) -> Result<(), End> {
     })
 }
 
-/// Adds up the input, and tells the others until all have it.
+/// Adds up the input, and sends the total until it has been delivered.
 fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
     let tell = || sender.send(&own.load(Ordering::SeqCst).to_le_bytes());
     for line in io::stdin().lock().lines() {
@@ -67,7 +66,7 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
         own.fetch_add(number, Ordering::SeqCst);
         match tell() {
             Ok(_) => {}
-            // The others are told when the session is back.
+            // The total is sent when the session has rejoined.
             Err(error) if error.is_connection_lost() => {}
             Err(error) => return Err(error.into()),
         }
@@ -81,7 +80,7 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
     Ok(())
 }
 
-/// Hears what the others have counted, until all is counted here.
+/// Adds up the totals of all members until the input of this member has been counted.
 fn hear(mut receiver: Receiver, own: &AtomicU64, counted: &Waker) -> Result<(), End> {
     let mut counts = BTreeMap::new();
     let ended = receiver.run(Limits::forever().woken_by(counted), |sender, event| {
@@ -119,7 +118,7 @@ fn handle(
         _ => return Ok(()),
     };
     if !view.joined().is_empty() {
-        // With a full queue there are messages under way that say it, or will.
+        // If the queue is full, the messages in it tell the total.
         let _ = sender.try_send(&own.load(Ordering::SeqCst).to_le_bytes());
     }
     writeln!(output, "members {}", view.members().len())

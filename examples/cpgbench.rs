@@ -1,10 +1,10 @@
-//! How fast a cluster is that runs: how long messages of this node take to come back, and how many it takes when asked to.
+//! A benchmark of the cluster that this node is in: the time until a message is delivered, and, if asked for, the throughput.
 //!
 //!     cpg-bench [--seconds N] [--size BYTES] [--rate N] [--flood]
 //!     cpg-bench --listen
 //!
-//! It shows the same loop on a group, on a session and on a session whose messages travel in packets, and a member
-//! that sees whether it hears all that others send.
+//! The program shows the same loop on a group, on a session and on a session that coalesces, and a member that notices
+//! lost messages.
 
 mod measure;
 mod program;
@@ -28,20 +28,21 @@ use wait::wait;
 const HELP: &str = "\
 Usage: {name} [--seconds N] [--size BYTES] [--rate N] [--flood] [--listen]
 
-Measures the corosync cluster that this node is in. It joins the group cpg-bench, which nothing else uses, sends
-messages to it at a low rate, prints how long they took to come back, and leaves. A message has come back when this
-node has delivered it in the order that all nodes agree on, so that is the time of the cluster and not of this node,
-with or without other members. Nothing is changed; what else uses the cluster shares it with these messages.
+Measures the corosync cluster that this node is in. The program joins the group cpg-bench, which no other program uses,
+sends messages at a low rate, prints how long they took to come back, and leaves. A message has come back when it is
+delivered to its sender in the order that all nodes agree on. So this is the latency of the whole cluster, also when
+no other node has a member. Nothing is changed on the cluster, but other programs share it with these messages.
 
-With --flood it then sends as many as the cluster takes, in three ways: plain, as C programs do; queued, with a window
-of messages that have not come back; and coalesced, many in a packet. That is for a cluster without other work, or for
-one whose work may be slower meanwhile.
+With --flood the program then sends as many messages as the cluster takes, in three ways: plain, as C programs do;
+queued, with a limited number of undelivered messages; and coalesced, with many messages per packet. Use it on a cluster
+without other work, or on one whose work may be slower meanwhile.
 
-  --seconds N   how long to send, each time: 1 to 60 (5)
-  --size BYTES  of a message: 8 to 1000000 (64)
-  --rate N      messages a second, but for --flood: 1 to 10000 (100)
-  --flood       measure how many messages the cluster takes, too
-  --listen      send nothing: print whether all messages have come that another node has sent, until SIGINT or SIGTERM
+  --seconds N   the duration of each measurement: 1 to 60 (default: 5)
+  --size BYTES  the size of a message: 8 to 1000000 (default: 64)
+  --rate N      the messages per second, except with --flood: 1 to 10000 (default: 100)
+  --flood       also measure the throughput
+  --listen      send nothing; report for each run of another node if all its messages have come, until SIGINT or
+                SIGTERM
   --help        print this
   --version     print the version
 
@@ -153,7 +154,7 @@ fn lost(messages: u64) -> String {
     if messages == 0 { String::new() } else { format!(", {messages} LOST") }
 }
 
-/// What has come from a member that measures.
+/// The messages that have come from a member that measures.
 #[derive(Default)]
 struct Heard {
     messages: u64,
@@ -187,14 +188,14 @@ fn listen(signals: &Signals) -> Result<(), End> {
     }
 }
 
-/// Adds a line when a member has sent its last message, or has gone before.
+/// Adds a line when the last message of a member has come, or when a member is gone before that.
 fn hear(heard: &mut BTreeMap<Member, Heard>, event: &Event<'_>, lines: &mut Vec<String>) {
     match event {
         Event::Deliver(message) => {
             let Some(Message { number, is_last }) = Message::of(message.payload()) else { return };
             let sender = message.sender();
             let from = heard.entry(sender).or_default();
-            // It begins anew with each run; this program can have come after the beginning.
+            // The numbers begin again with each run, and this program may have joined in the middle of one.
             if number == 0 || from.messages == 0 {
                 *from = Heard { next: number, size: message.payload().len(), ..Heard::default() };
             }

@@ -1,10 +1,10 @@
-//! netcat for a group: each line of standard input is a message, each message a line of standard output.
+//! netcat for a group: each line of standard input becomes a message, and each message becomes a line of standard output.
 //!
 //!     cpgcat [--count N] [--members] [--with-nul] GROUP
 //!
-//! It shows a program with traffic both ways in an event loop of its own: `poll` on the group's descriptor beside others,
-//! flow control that holds a line back and never loses or reorders one, own deliveries as the acknowledgement of own
-//! messages, and a memory that stays small, its own and the daemon's, however much comes and however slowly it is read.
+//! The program shows traffic in both directions in a loop on `poll`, with the group's descriptor beside others. Under flow control
+//! it holds a line back, and never loses or reorders one. Self-delivery acknowledges its messages. Its memory and the daemon's stay
+//! small, however much comes in and however slowly its output is read.
 
 mod input;
 mod program;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cpg::{Event, Group, GroupName, Handle, Limits, Link, Member, View};
-use input::{Lines, is_passing};
+use input::{Lines, is_retryable};
 use nix::poll::PollFlags;
 use program::End;
 use signals::Signals;
@@ -31,30 +31,32 @@ use wait::wait;
 const HELP: &str = "\
 Usage: {name} [--count N] [--members] [--with-nul] GROUP
 
-Joins GROUP. Sends each line of standard input, without its newline, as a message, and prints each message of the
-group, own ones included, as a line NODE:PID<TAB>PAYLOAD. Ends when the input has ended and all of it has come back.
+Joins GROUP. Sends each line of standard input, without its newline, as a message. Prints each message of the group,
+including those sent here, as a line NODE:PID<TAB>PAYLOAD. Ends when the input has ended and all its lines have been
+delivered.
 
-  --count N    end after N messages of the group, neither earlier nor later
-  --members    print who is there, who comes and who goes, too: '+ NODE:PID present', '+ NODE:PID REASON' and
-               '- NODE:PID REASON' (join, leave, procdown, nodedown, nodeup)
-  --with-nul   join the name with the NUL that ends it in C, as Pacemaker and DLM do
+  --count N    end after exactly N messages of the group, and not with the input
+  --members    also print the members: '+ NODE:PID present' for each that was there before, '+ NODE:PID REASON' for
+               each that joins, '- NODE:PID REASON' for each that leaves. REASON is one of join, leave, procdown,
+               nodedown, nodeup
+  --with-nul   use the group name with a NUL byte at its end, as Pacemaker and DLM do
   --help       print this
   --version    print the version
 ";
 
-/// How long to wait before a line that flow control refused is tried again: nothing tells when it will be taken.
+/// The pause before a line that flow control refused is sent again: nothing tells when flow control ends.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// Own messages may weigh so much until they have come back. More would wait in the daemon's memory.
+/// The most that the undelivered messages of this member may weigh. More would wait in the daemon's memory.
 const WINDOW: usize = 1 << 20;
 
-/// What a message weighs beside its bytes.
+/// The weight of a message in addition to its bytes.
 const OVERHEAD: usize = 256;
 
-/// No more messages are taken while so many bytes wait to be printed.
+/// The most bytes that may wait to be printed before dispatching stops.
 const OUTPUT: usize = 64 << 10;
 
-/// A pipe that is ready takes so much without a wait.
+/// The number of bytes that a ready pipe takes without blocking.
 const PIPE: usize = 4096;
 
 struct Options {
@@ -65,24 +67,25 @@ struct Options {
 
 struct Cat {
     options: Options,
-    input: Lines,
+    input: Lines<File>,
     stdout: File,
     output: VecDeque<u8>,
-    /// What own messages weigh that have not come back; zero when all have.
+    /// The weight of the messages of this member that have not been delivered.
     in_flight: usize,
     delivered: u64,
-    /// Whether those have been printed who were there before.
+    /// True after the first view: the members that were there before have been printed.
     introduced: bool,
 }
 
 fn main() -> ExitCode {
     program::main("cpgcat", HELP, |arguments| {
         let options = parse(arguments)?;
+        let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let mut group = Handle::connect()?.join(&options.group)?;
         let mut cat = Cat {
             options,
-            input: Lines::new()?,
+            input: Lines::of(stdin),
             stdout,
             output: VecDeque::new(),
             in_flight: 0,
@@ -90,7 +93,7 @@ fn main() -> ExitCode {
             introduced: false,
         };
         let result = cat.run(&mut group);
-        // What went wrong first tells more than what that did to the rest.
+        // The first error is the cause; later ones may follow from it.
         let left = group.leave();
         let printed = cat.print_rest();
         result.and(left.map_err(End::from)).and(printed.map_err(End::from))
@@ -131,7 +134,7 @@ impl Cat {
             let [stdout, stdin, signal, _] = wait(
                 [
                     Some((self.stdout.as_fd(), printing)),
-                    reading.then_some((self.input.as_fd(), PollFlags::POLLIN)),
+                    reading.then_some((self.input.input.as_fd(), PollFlags::POLLIN)),
                     Some((signals.as_fd(), PollFlags::POLLIN)),
                     room.then_some((group.as_fd(), PollFlags::POLLIN)),
                 ],
@@ -159,7 +162,7 @@ impl Cat {
         }
     }
 
-    /// Takes what the group has for us, one by one: a message after the last that is wanted stays where it is.
+    /// Dispatches the events that are there one at a time, so that none is taken after the last that is wanted.
     fn receive(&mut self, group: &mut Group) -> cpg::Result<()> {
         while self.output.len() < OUTPUT && !self.is_done() {
             let handler = |link: &Link, event: Event<'_>| self.take(link.me(), &event);
@@ -204,7 +207,7 @@ impl Cat {
         self.output.write_fmt(text).expect("a VecDeque takes everything");
     }
 
-    /// Sends the lines that have been read, and tells whether flow control refused one, which is then kept.
+    /// Sends the lines that have been read. Returns true if flow control refused one, which stays the next.
     fn send(&mut self, group: &Group) -> cpg::Result<bool> {
         while self.in_flight < WINDOW {
             let Some(line) = self.input.line() else { break };
@@ -218,12 +221,12 @@ impl Cat {
         Ok(false)
     }
 
-    /// Prints as much as standard output takes at once.
+    /// Prints as much as standard output takes without blocking.
     fn print(&mut self) -> io::Result<()> {
         let (bytes, _) = self.output.as_slices();
         match self.stdout.write(&bytes[..bytes.len().min(PIPE)]) {
             Ok(written) => drop(self.output.drain(..written)),
-            Err(error) if is_passing(&error) => (),
+            Err(error) if is_retryable(&error) => (),
             Err(error) => return Err(error),
         }
         Ok(())

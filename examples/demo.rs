@@ -1,8 +1,8 @@
 //! Three corosync nodes agree on one order of messages, through a partition.
 //!
-//! `demo` starts three private corosync daemons on this machine and one member of a group on each. All send at once;
-//! then node 3 is cut off and both sides go on; then the network heals. What is shown is checked: members that stayed
-//! together have delivered the same messages in the same order. The exit status says whether it held.
+//! `demo` starts three private corosync daemons on this machine, and one member of a group on each. First all members send at
+//! once. Then node 3 is cut off, and both sides go on. Then the network heals. The program checks what it shows: members that stayed
+//! together have delivered the same messages in the same order. The exit status is 0 if this is so.
 
 mod program;
 
@@ -19,8 +19,8 @@ const HELP: &str = "\
 Usage: {name}
 
 Shows that members of a group on three corosync nodes agree on one order of messages, through a partition. The nodes are
-private daemons on this machine, which end with the program; a corosync that runs already is left alone. It takes some
-seconds, and needs corosync, iproute2 and util-linux, and root or user namespaces.
+private daemons on this machine, which end with the program. A corosync that already runs is left alone. The program
+takes a few seconds. It needs corosync, iproute2 and util-linux, and root or user namespaces.
 
   --help       print this
   --version    print the version
@@ -31,16 +31,16 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 const NODES: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a member is told to do.
+/// A task for a member.
 #[derive(Clone, Copy)]
 enum Task {
-    /// Wait until so many members are in view.
+    /// Wait for a view with so many members.
     See(usize),
-    /// Send so many messages, and deliver so many.
+    /// Send so many messages, and wait until so many have been delivered.
     Exchange(usize, usize),
 }
 
-/// The messages that a member delivered doing it.
+/// The messages that were delivered to a member during a task.
 type Heard = Result<Vec<String>>;
 
 struct Member {
@@ -84,10 +84,10 @@ fn demo() -> Result<()> {
     })
 }
 
-/// Has each member wait for its view and then send, shows side by side what they delivered, and checks it.
+/// Makes each member wait for its view and then send. Shows the delivered messages side by side, and checks them.
 fn act(title: &str, members: &[Member], in_view: [usize; NODES as usize], sends: usize) -> Result<()> {
     println!("{title}");
-    // Nobody sends before all have the view, so that all who are in it deliver all of it.
+    // No member sends before all have the view, so that every member of the view delivers every message.
     all(members, |node| Task::See(in_view[node]))?;
     let heard = all(members, |node| Task::Exchange(sends, sends * in_view[node]))?;
     show(&heard);
@@ -103,7 +103,7 @@ fn act(title: &str, members: &[Member], in_view: [usize; NODES as usize], sends:
     Ok(())
 }
 
-/// Gives all members their tasks, and then waits for all of them.
+/// Gives each member its task, and waits until all tasks are done.
 fn all(members: &[Member], task: impl Fn(usize) -> Task) -> Result<Vec<Vec<String>>> {
     for (node, member) in members.iter().enumerate() {
         member.tasks.send(task(node))?;
@@ -132,7 +132,7 @@ fn show(heard: &[Vec<String>]) {
     println!();
 }
 
-/// A member of the group on one node: does what it is told, and says what it heard.
+/// Runs a member of the group on one node: it does its tasks, and returns the messages that were delivered.
 fn member(node: u32, tasks: Receiver<Task>, said: &Sender<Heard>) {
     let mut group = Group::join("demo");
     let mut in_view = 0;
@@ -169,7 +169,7 @@ fn perform(group: &mut Group, task: Task, in_view: &mut usize) -> Heard {
         let handled = group.dispatch(Limits::one().until(deadline), |link, event| match event {
             Event::Deliver(message) => {
                 heard.push(String::from_utf8_lossy(message.payload()).into_owned());
-                // The next one goes out when the last one has come back, so that the members take turns.
+                // The next message goes out when the last one has been delivered here, so that the members take turns.
                 if message.sender() == link.me() && matches!(task, Task::Exchange(sends, _) if said < sends) {
                     said += 1;
                     sent = link.send(line(link, said).as_bytes());

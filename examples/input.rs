@@ -1,31 +1,30 @@
-//! Lines of standard input for a program that waits for its group, too.
+//! Lines of input for a program that waits for input and for its group at the same time.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, Read};
 
-/// Bytes to read at once.
+/// The most bytes that are read at once.
 const CHUNK: usize = 64 << 10;
 
-/// Lines of standard input, which are read when it is ready and never waited for.
+/// The lines of an input. The program reads when `poll` says that the input is ready, so that it never blocks.
+///
+/// The input is not `std::io::Stdin`: that has a buffer, and `poll` does not know of the lines in the buffer.
 #[derive(Debug)]
-pub struct Lines {
-    // Not `std::io::Stdin`, which has a buffer that poll does not know of.
-    input: File,
+pub struct Lines<I> {
+    pub input: I,
     buffer: Vec<u8>,
-    /// Where the line begins, and how far its end has been looked for.
+    /// The start of the next line in `buffer`.
     start: usize,
+    /// The end of what has been searched for a newline.
     searched: usize,
     ended: bool,
 }
 
-impl Lines {
-    pub fn new() -> io::Result<Self> {
-        let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        Ok(Self { input, buffer: Vec::new(), start: 0, searched: 0, ended: false })
+impl<I: Read> Lines<I> {
+    pub fn of(input: I) -> Self {
+        Self { input, buffer: Vec::new(), start: 0, searched: 0, ended: false }
     }
 
-    /// The line that is to be handled now, without its newline; none until more is read.
+    /// Returns the next line without its newline, or `None` if it has not been read yet.
     pub fn line(&mut self) -> Option<&[u8]> {
         let rest = &self.buffer[self.searched..];
         self.searched += rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
@@ -33,18 +32,19 @@ impl Lines {
         found.then(|| &self.buffer[self.start..self.searched])
     }
 
-    /// That line has been handled.
+    /// Goes on to the line after the one that [`line`](Self::line) has returned.
     pub fn advance(&mut self) {
         self.searched = self.buffer.len().min(self.searched + 1);
         self.start = self.searched;
     }
 
-    /// Whether there will be no more lines after those that have been read.
+    /// Returns true if the input is at its end, so that the lines that have been read are the last.
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Reads once. All complete lines have been handled, so that no more is kept than one line and what was read with it.
+    /// Reads once. The caller has handled all complete lines by then, so the buffer holds one unfinished line and what
+    /// this call reads.
     pub fn read(&mut self) -> io::Result<()> {
         self.buffer.drain(..self.start);
         self.searched -= self.start;
@@ -55,20 +55,15 @@ impl Lines {
         self.buffer.truncate(kept + read.as_ref().map_or(0, |&bytes| bytes));
         match read {
             Ok(bytes) => self.ended = bytes == 0,
-            Err(error) if is_passing(&error) => (),
+            Err(error) if is_retryable(&error) => (),
             Err(error) => return Err(io::Error::other(format!("standard input: {error}"))),
         }
         Ok(())
     }
 }
 
-impl AsFd for Lines {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.input.as_fd()
-    }
-}
-
-/// Whether a read or a write will do when it is tried again. A terminal that another program made non-blocking stays so.
-pub fn is_passing(error: &io::Error) -> bool {
+/// Returns true for an error of a read or a write that may succeed when the call is repeated. `WouldBlock` is one: another
+/// program may have made the terminal non-blocking.
+pub fn is_retryable(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -1,4 +1,4 @@
-//! How the smaller programs are called, and what they print.
+//! The command line and the output of the smaller programs.
 
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,12 +11,12 @@ use crate::program::{self, End};
 const HELP: &str = "\
 Usage: {name} GROUP
 
-Joins GROUP. Sends each line of standard input as a message; prints each message of the group as a line
-NODE:PID<TAB>PAYLOAD, each view as 'members N'. Leaves when the input has ended and all of it has come back, or with
-SIGINT or SIGTERM.
+Joins GROUP. Sends each line of standard input as a message. Prints each message of the group as a line
+NODE:PID<TAB>PAYLOAD, and each change of the membership as 'members N'. Leaves the group when the input has ended
+and all lines have been delivered, or when SIGINT or SIGTERM comes.
 ";
 
-/// Connects, and runs the program with that and the group that is its argument.
+/// Connects, and runs the program with the connection and with the group that its argument names.
 pub fn main(name: &str, run: impl FnOnce(Handle, GroupName) -> Result<(), End>) -> ExitCode {
     program::main(name, HELP, |mut arguments| {
         use lexopt::prelude::*;

@@ -2,8 +2,8 @@
 //!
 //!     loop_calloop GROUP
 //!
-//! It shows a group as an event source, `Generic<Group>`: the loop has the group, its callback dispatches, and a
-//! [`Dispatcher`] gives the group back for sending, and for leaving in the end. The other examples of loops do the same;
+//! The group is an event source, `Generic<Group>`. The loop owns the group, and its callback dispatches. A [`Dispatcher`] gives
+//! access to the group for sending, and returns it for leaving at the end. The other `loop_` examples do the same work;
 //! compare them.
 
 mod joined;
@@ -23,7 +23,7 @@ use program::End;
 use signals::Signals;
 use talk::Talk;
 
-/// What the callbacks share.
+/// The state that the callbacks share.
 struct State {
     talk: Talk,
     stopped: bool,
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         let source = Dispatcher::new(Generic::new(group, Interest::READ, Mode::Level), receive);
         let result = run(&source);
         let group = source.into_source_inner().unwrap();
-        // What went wrong first tells more than what that did to the rest.
+        // The first error is the cause; later ones may follow from it.
         result.and(group.leave().map_err(End::from))
     })
 }
@@ -51,7 +51,7 @@ fn receive(_: Readiness, group: &mut NoIoDrop<Group>, state: &mut State) -> io::
 }
 
 fn run(group: &Dispatcher<'_, Generic<Group>, State>) -> Result<(), End> {
-    // Before there are threads, which inherit what is blocked.
+    // Before other threads are started, because they inherit the blocked signals.
     let signals = Generic::new(Signals::new()?, Interest::READ, Mode::Level);
     let mut events = EventLoop::try_new().map_err(io::Error::from)?;
     let handle = events.handle();

@@ -2,9 +2,9 @@
 //!
 //!     loop_glib GROUP
 //!
-//! It shows the group's descriptor as a source whose callback dispatches. The callbacks own what they use, so they share it
-//! in a cell. Here the program iterates the main context; in one that runs a `MainLoop` the callbacks do what is done between
-//! two iterations here. The other examples of loops do the same; compare them.
+//! The group's descriptor is a source whose callback dispatches. Callbacks own what they use, so these share the state in a
+//! cell. This program iterates the main context itself, and sends between two iterations. In a program that runs a `MainLoop`,
+//! the callbacks would do this. The other `loop_` examples do the same work; compare them.
 
 mod joined;
 mod program;
@@ -23,7 +23,7 @@ use nix::sys::signal::Signal;
 use program::End;
 use talk::Talk;
 
-/// What the callbacks share.
+/// The state that the callbacks share.
 struct State {
     group: Group,
     talk: Talk,
@@ -32,7 +32,7 @@ struct State {
 }
 
 impl State {
-    /// What is done between two iterations.
+    /// Does the work between two iterations.
     fn turn(&mut self) -> Result<Turn<(), Option<Duration>>, End> {
         std::mem::replace(&mut self.heard, Ok(()))?;
         if self.stopped { Ok(Break(())) } else { self.talk.say(&self.group) }
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         let state = Rc::new(RefCell::new(State { group, talk, heard: Ok(()), stopped: false }));
         let result = run(&context, &state);
         let state = Rc::into_inner(state).expect("the sources are gone").into_inner();
-        // What went wrong first tells more than what that did to the rest.
+        // The first error is the cause; later ones may follow from it.
         result.and(state.group.leave().map_err(End::from))
     })
 }
@@ -65,7 +65,7 @@ fn run(context: &MainContext, state: &Rc<RefCell<State>>) -> Result<(), End> {
         }));
     }
     let fd = state.borrow().group.as_raw_fd();
-    // With the conditions that poll reports unasked: GLib would not call back for them and come round at once, for ever.
+    // With ERR and HUP, which poll reports without being asked. Else GLib would not call back for them, and the loop would spin.
     let ready = IOCondition::IN | IOCondition::ERR | IOCondition::HUP;
     sources.push(glib::unix_fd_add_local(fd, ready, {
         let state = Rc::clone(state);

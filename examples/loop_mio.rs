@@ -2,9 +2,9 @@
 //!
 //!     loop_mio GROUP
 //!
-//! It shows the group's descriptor in edge-triggered mode, the only one of mio: it is ready once, and again only for events
-//! that come after all before them have been dispatched. [`Limits::available()`] does that; who handles fewer in one turn comes back
-//! without waiting until a dispatch returns 0. The other examples of loops do the same; compare them.
+//! mio has only the edge-triggered mode: the group's descriptor is reported once, and again only for events that come after all
+//! earlier ones have been dispatched. [`Limits::available()`] dispatches all of them. A program that handles fewer per turn
+//! must not wait again before a dispatch has returned 0. The other `loop_` examples do the same work; compare them.
 
 mod joined;
 mod program;
@@ -32,18 +32,18 @@ fn main() -> ExitCode {
     joined::main("loop_mio", |handle, group| {
         let mut group = handle.join(group)?;
         let result = poll(&mut group);
-        // What went wrong first tells more than what that did to the rest.
+        // The first error is the cause; later ones may follow from it.
         result.and(group.leave().map_err(End::from))
     })
 }
 
 fn poll(group: &mut Group) -> Result<(), End> {
-    // Before there are threads, which inherit what is blocked.
+    // Before other threads are started, because they inherit the blocked signals.
     let signals = Signals::new()?;
     let mut poll = Poll::new()?;
     poll.registry().register(&mut SourceFd(&group.as_raw_fd()), GROUP, Interest::READABLE)?;
     poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), SIGNALS, Interest::READABLE)?;
-    // Kept here too: a wake that has not been seen when the last owner drops the waker is lost.
+    // This function keeps one owner, because a wake is lost if the last owner drops the waker before the loop has seen the wake.
     let waker = Arc::new(Waker::new(poll.registry(), LINES)?);
     let mut talk = Talk::start({
         let waker = Arc::clone(&waker);
@@ -52,7 +52,7 @@ fn poll(group: &mut Group) -> Result<(), End> {
     let mut events = Events::with_capacity(8);
     while let Continue(time) = talk.say(group)? {
         match poll.poll(&mut events, time) {
-            // After SIGSTOP and SIGCONT, say.
+            // For example after SIGSTOP and SIGCONT.
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             result => result?,
         }

@@ -2,8 +2,8 @@
 //!
 //!     loop_polling GROUP
 //!
-//! It shows the group's descriptor in level-triggered mode: it stays ready until all is dispatched, so how much a turn of the
-//! loop handles is free to choose. The other examples of loops do the same; compare them.
+//! The mode is level-triggered: the group's descriptor stays ready until all events are dispatched. So a turn of the loop may
+//! handle as many events as the program likes. The other `loop_` examples do the same work; compare them.
 
 mod joined;
 mod program;
@@ -21,7 +21,7 @@ use program::End;
 use signals::Signals;
 use talk::Talk;
 
-/// What a descriptor is called in the events of the poller.
+/// The key of a descriptor in the events of the poller.
 const GROUP: usize = 0;
 const SIGNALS: usize = 1;
 
@@ -29,18 +29,18 @@ fn main() -> ExitCode {
     joined::main("loop_polling", |handle, group| {
         let mut group = handle.join(group)?;
         let result = poll(&mut group);
-        // What went wrong first tells more than what that did to the rest.
+        // The first error is the cause; later ones may follow from it.
         result.and(group.leave().map_err(End::from))
     })
 }
 
 fn poll(group: &mut Group) -> Result<(), End> {
-    // Before there are threads, which inherit what is blocked.
+    // Before other threads are started, because they inherit the blocked signals.
     let signals = Signals::new()?;
     let poller = Arc::new(Poller::new()?);
     for (fd, key) in [(group.as_fd(), GROUP), (signals.as_fd(), SIGNALS)] {
-        // SAFETY: both are deleted below before they are closed. A panic in between closes them first, upon which epoll forgets
-        // them, and nobody waits any more.
+        // SAFETY: both are deleted below before they are closed. If there is a panic in between, they are closed first; then
+        // epoll forgets them, and no code waits for them any more.
         #[allow(unsafe_code, reason = "polling cannot see that a descriptor stays open")]
         unsafe { poller.add_with_mode(&fd, Event::readable(key), PollMode::Level) }?;
     }

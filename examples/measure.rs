@@ -1,4 +1,4 @@
-//! What `cpg-bench` measures with: a member that sends to its group and looks at what comes back.
+//! The member with which `cpg-bench` measures: it sends to its group and examines what is delivered.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,16 +11,16 @@ use crate::program::End;
 use crate::signals::Signals;
 use crate::wait::wait;
 
-/// How long to wait for what should come at once.
+/// The longest wait for something that should happen at once.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long to wait before a message that was refused is tried again, if nothing comes back before.
+/// The pause before a refused message is sent again, unless an event comes first.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// Messages to send before the clock is looked at, and what has come back.
+/// The number of messages to send between two looks at the clock and at the events.
 const BATCH: usize = 64;
 
-/// How messages are sent.
+/// A way of sending messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Plain,
@@ -28,7 +28,7 @@ pub enum Kind {
     Coalesced,
 }
 
-/// What a message begins with: its number, and in the highest bit whether it is the last of its run.
+/// The beginning of a message: its number, with the highest bit set in the last message of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Message {
     pub number: u64,
@@ -38,7 +38,7 @@ pub struct Message {
 impl Message {
     const LAST: u64 = 1 << 63;
 
-    /// None if it is not one of ours.
+    /// Reads the beginning of a message. Returns `None` for a message of another program.
     pub fn of(payload: &[u8]) -> Option<Self> {
         let number = u64::from_le_bytes(*payload.first_chunk()?);
         Some(Self { number: number & !Self::LAST, is_last: number & Self::LAST != 0 })
@@ -50,32 +50,32 @@ impl Message {
     }
 }
 
-/// What has come of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     pub messages: u64,
     pub lost: u64,
-    /// From the first message to the last delivery.
+    /// The time from the first message to the last delivery.
     pub time: Duration,
     latencies: Vec<Duration>,
 }
 
 impl Outcome {
-    /// What so many thousandths of the messages did not exceed.
+    /// Returns the latency that so many thousandths of the messages did not exceed.
     pub fn latency(&self, thousandths: usize) -> Duration {
         let rank = (self.latencies.len() * thousandths).div_ceil(1000);
         self.latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 }
 
-/// One membership, which sends messages of one size.
+/// A membership that sends messages of one size.
 pub struct Run<'s> {
     membership: Membership,
     signals: &'s Signals,
     message: Vec<u8>,
     sent: u64,
     tally: Tally,
-    /// A signal has come.
+    /// True after a signal.
     stopped: bool,
 }
 
@@ -104,14 +104,14 @@ impl<'s> Run<'s> {
         }
     }
 
-    /// Sends so many messages a second, and takes the time of each; none if a signal has ended it.
+    /// Sends so many messages per second, and measures the latency of each. Returns `None` if a signal has ended the run.
     pub fn paced(mut self, rate: u64, time: Duration) -> Result<Option<Outcome>, End> {
         let start = Instant::now();
         let count = rate * time.as_secs();
         for number in 0..count {
             let due = start + Duration::from_nanos(number * 1_000_000_000 / rate);
-            // One that is late counts from when it was due, or a cluster that stops would make few messages slow. That this
-            // machine wakes the process a little too late is not the cluster's doing.
+            // A message that is sent late counts from the time at which it was due. Else a cluster that stops for a second would
+            // delay one message only. But if this process merely wakes a little too late, the cluster is not to blame.
             let mut began = due;
             while !self.stopped && Instant::now() < due {
                 self.step(due.saturating_duration_since(Instant::now()))?;
@@ -125,7 +125,7 @@ impl<'s> Run<'s> {
         self.finish(start)
     }
 
-    /// Sends as many messages as are taken; none if a signal has ended it.
+    /// Sends as many messages as the daemon takes. Returns `None` if a signal has ended the run.
     pub fn flood(mut self, time: Duration) -> Result<Option<Outcome>, End> {
         let start = Instant::now();
         while !self.stopped && start.elapsed() < time {
@@ -144,7 +144,7 @@ impl<'s> Run<'s> {
         self.finish(start)
     }
 
-    /// Sends the next message; false if it was refused for now.
+    /// Sends the next message. Returns false if flow control refused the message.
     fn send(&mut self, is_last: bool) -> cpg::Result<bool> {
         Message { number: self.sent, is_last }.write(&mut self.message);
         let sent = match &self.membership {
@@ -159,7 +159,7 @@ impl<'s> Run<'s> {
         Ok(true)
     }
 
-    /// Takes what has come back; waits for it no longer than that.
+    /// Waits for events, but no longer than the given time, and dispatches them.
     fn step(&mut self, time: Duration) -> Result<(), End> {
         let wanted = [self.signals.as_fd(), self.membership.as_fd()].map(|fd| Some((fd, PollFlags::POLLIN)));
         let [signal, _] = wait(wanted, Some(time))?;
@@ -174,7 +174,7 @@ impl<'s> Run<'s> {
         Ok(())
     }
 
-    /// Waits for the last message, and leaves.
+    /// Waits until the last message has been delivered, and leaves.
     fn finish(mut self, start: Instant) -> Result<Option<Outcome>, End> {
         let deadline = Instant::now() + PATIENCE;
         while !self.stopped && self.tally.next < self.sent {
@@ -205,15 +205,15 @@ impl AsFd for Membership {
     }
 }
 
-/// What has come back.
+/// The messages of this member that have been delivered.
 #[derive(Default)]
 struct Tally {
     messages: u64,
     lost: u64,
-    /// The number of the message that is next.
+    /// The number of the next message to be delivered.
     next: u64,
     last: Option<Instant>,
-    /// When messages began that are timed and have not come back.
+    /// The times at which the undelivered messages began, if their latency is measured.
     began: VecDeque<Instant>,
     latencies: Vec<Duration>,
 }
@@ -226,7 +226,7 @@ impl Tally {
             return;
         };
         let now = Instant::now();
-        // The daemon can drop one that it has taken (B17 of the facts); they never change places.
+        // The daemon can drop a message that it has accepted (fact B17), but it never changes their order.
         while self.next < number {
             self.next += 1;
             self.lost += 1;

@@ -1,9 +1,9 @@
-//! The groups of the cluster with their members, as corosync-cpgtool shows them; `--watch` keeps showing them.
+//! A table of the groups of the cluster with their members, as corosync-cpgtool shows them. `--watch` shows each change.
 //!
 //!     members [--watch]
 //!
-//! It shows what a connection can be asked that has joined nothing. Such a connection does not hear of members that come
-//! and go, but of nodes (`TotemConfChg`): so the question is asked again once a second, and at once for those.
+//! The program shows the questions that a connection can ask without joining a group. Such a connection gets events for nodes
+//! (`TotemConfChg`) and none for members. So the program asks again at once when there is such an event, and else once per second.
 
 mod program;
 mod wait;
@@ -22,18 +22,19 @@ use wait::wait;
 const HELP: &str = "\
 Usage: {name} [--watch]
 
-Prints a line for each member of each group in the cluster: the group's name, the member's node and its pid.
-In names \\0 is a NUL, \\\\ a backslash.
+Prints one line per member of each group in the cluster: the name of the group, the node of the member, and its pid.
+In names, \\0 stands for a NUL byte and \\\\ for a backslash.
 
-  --watch    print that again whenever it has changed: on a terminal in the same place, else after an empty line
+  --watch    print the table again whenever it has changed: in the same place on a terminal, else followed by an empty
+             line
   --help     print this
   --version  print the version
 ";
 
-/// How often to ask when nothing says that something has changed.
+/// The time between two questions while there are no events.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long to wait before a question that flow control refused is asked again, and how often to do that.
+/// The pause before a question that flow control refused is asked again, and the longest time for asking again.
 const RETRY: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Who is in which group now.
+/// Asks for the members of all groups.
 fn ask(handle: &Handle) -> cpg::Result<Vec<Process>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -77,7 +78,7 @@ fn watch(mut handle: Handle) -> Result<(), End> {
     let (before, after) = if stdout.is_terminal() { (CLEAR, "") } else { ("", "\n") };
     let mut shown = None;
     loop {
-        // What these events tell is in the answer. They would make the handle readable for ever.
+        // The answer below has the news of these events. If they were not dispatched, the handle would stay readable.
         handle.dispatch(Limits::available(), |_, _| {})?;
         let processes = Some(ask(&handle)?);
         if processes != shown {

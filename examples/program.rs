@@ -5,16 +5,16 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Why a program ends before it has done what it is for.
+/// The reason for which a program ends early.
 #[derive(Debug)]
 pub enum End {
-    /// It was asked for its help.
+    /// The user has asked for the help.
     Help,
-    /// It was asked for its version.
+    /// The user has asked for the version.
     Version,
-    /// It was not called as its help says.
+    /// The arguments are not those that the help describes.
     Usage(String),
-    /// Nobody reads its output any more (`| head`), which is no failure.
+    /// No program reads the output any more, as with `| head`. This is no failure.
     OutputClosed,
     Failed(String),
 }
@@ -52,8 +52,8 @@ impl From<io::Error> for End {
     }
 }
 
-/// Runs a program with its arguments, and tells how it ended: on standard error and as an exit status. `{name}` in its help is
-/// what it was called as: packages install some under another name.
+/// Runs a program with its arguments. Reports an error on standard error, and returns the exit status. `{name}` in the help
+/// becomes the name under which the program was called, because packages install some programs under another name.
 pub fn main(name: &str, help: &str, run: impl FnOnce(lexopt::Parser) -> Result<(), End>) -> ExitCode {
     let called = env::args_os().next();
     let called = called.as_deref().and_then(|path| Path::new(path).file_name()?.to_str());
@@ -80,6 +80,6 @@ fn print(name: &str, text: &str) -> ExitCode {
 }
 
 fn complain(name: &str, text: &str) {
-    // Nobody is left to be told when this fails.
+    // If standard error fails, there is no place left to report to.
     let _: io::Result<()> = writeln!(io::stderr(), "{name}: {text}");
 }

@@ -1,4 +1,4 @@
-//! The wish of the user that a program ends, for a program that waits for its group, too.
+//! Signals that end a program, for a program that waits for signals and for its group at the same time.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// SIGINT and SIGTERM as something to wait for, so that a member can leave its group. When this is dropped they end the
-/// process again, and nobody has to wait for a daemon that does not answer.
+/// SIGINT and SIGTERM as a descriptor to wait for, so that the program can leave its group first. After this value is dropped,
+/// the signals end the process again, also while it waits for a daemon that does not answer.
 #[derive(Debug)]
 pub struct Signals {
     set: SigSet,
@@ -22,7 +22,7 @@ impl Signals {
         Ok(Self { set, fd })
     }
 
-    /// Whether one has come since this was asked last.
+    /// Returns true if a signal has come since the last call.
     pub fn take(&self) -> io::Result<bool> {
         Ok(self.fd.read_signal()?.is_some())
     }
@@ -36,7 +36,7 @@ impl AsFd for Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        // It fails for a wrong argument only.
+        // The call fails only for a wrong argument.
         let _: nix::Result<()> = self.set.thread_unblock();
     }
 }

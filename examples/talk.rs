@@ -1,4 +1,5 @@
-//! What each of the examples of event loops does in its loop: saying lines of standard input, hearing what is said.
+//! The work that each example of an event loop does in its loop: it sends the lines of standard input, and prints what the
+//! group delivers.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::ops::ControlFlow;
@@ -10,39 +11,40 @@ use cpg::{Event, Link};
 use crate::joined::show;
 use crate::program::End;
 
-/// How long to wait before a line that flow control refused is tried again: nothing tells when it will be taken.
+/// The pause before a line that flow control refused is sent again: nothing tells when flow control ends.
 const RETRY: Duration = Duration::from_millis(2);
 
-/// So many own messages may be on their way. More would wait in the daemon's memory.
+/// The most messages of this member that may be in flight. More would wait in the daemon's memory.
 const WINDOW: usize = 256;
 
-/// What is to be said and what has been heard.
+/// The lines to send and the events to print.
 pub struct Talk {
     lines: Receiver<io::Result<Vec<u8>>>,
-    /// The line that is next: flow control refused it.
+    /// The line that flow control refused. It is the next to be sent.
     refused: Option<Vec<u8>>,
     ended: bool,
-    /// Own messages that have not come back.
+    /// The number of messages of this member that have not been delivered.
     in_flight: usize,
     output: Vec<u8>,
 }
 
 impl Talk {
-    /// Begins to read lines, and calls `wake` from another thread when there is a line to [`say`](Self::say), or no more.
+    /// Starts a thread that reads lines. The thread calls `wake` when there is a line to [`say`](Self::say), and at the end of
+    /// the input.
     ///
-    /// A thread, because epoll refuses standard input when that is a file, and reading it can block at any time.
+    /// Standard input is not in the event loop, because epoll refuses a file, and because reading can block.
     pub fn start(wake: impl Fn() + Send + 'static) -> Self {
         let (sender, lines) = sync_channel(WINDOW);
         std::thread::spawn(move || {
             read(&sender, &wake);
-            // First the end, then the call to come and see it.
+            // In this order, so that the loop sees the end when it wakes.
             drop(sender);
             wake();
         });
         Self { lines, refused: None, ended: false, in_flight: 0, output: Vec::new() }
     }
 
-    /// For the handler of a dispatch.
+    /// Takes an event: to be called by the handler of a dispatch.
     pub fn hear(&mut self, link: &Link, event: &Event<'_>) {
         if let Event::Deliver(message) = event {
             self.in_flight -= usize::from(message.sender() == link.me());
@@ -50,8 +52,10 @@ impl Talk {
         show(&mut self.output, event).expect("a Vec takes everything");
     }
 
-    /// Prints what has been heard and sends what can be sent, without waiting. After that the loop has to wait for events, for
-    /// the call of `wake` and, if one is given, for some time; or all is done.
+    /// Prints what has been delivered and sends the lines that the daemon takes, without waiting.
+    ///
+    /// `Continue` tells the loop to wait until there are events or `wake` is called, and no longer than the time in it.
+    /// `Break` says that all is done.
     pub fn say(&mut self, to: &Link) -> Result<ControlFlow<(), Option<Duration>>, End> {
         io::stdout().write_all(&self.output)?;
         io::stdout().flush()?;

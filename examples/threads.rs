@@ -1,10 +1,10 @@
-//! A group used by many threads: some that send, one that dispatches, one that ends it.
+//! A group that many threads use: some threads send, one dispatches, one ends the program.
 //!
 //!     threads GROUP
 //!
-//! It shows a session that is [split](Session::split): workers share the sender, and each waits out flow control by itself; the
-//! main thread runs the receiver, until a [`Waker`] ends that. Lines of standard input are the work. What is printed is that
-//! of the examples of event loops, but the workers send in any order.
+//! The program [splits](Session::split) a session. The workers share the sender; each waits by itself while flow control holds
+//! its message up. The main thread runs the receiver until a [`Waker`] ends the run. The work is the lines of standard input.
+//! The output is that of the examples of event loops, but the workers send the lines in any order.
 
 mod joined;
 mod program;
@@ -24,7 +24,7 @@ use program::End;
 
 const WORKERS: usize = 4;
 
-/// How long flow control may hold up a message, and the daemon the end.
+/// The longest time that a message may wait for flow control, and that leaving may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -53,24 +53,24 @@ fn run(handle: Handle, group: GroupName) -> Result<(), End> {
         Ok(_) => reports.try_recv().unwrap_or(Ok(())),
         Err(error) => Err(error.into()),
     };
-    // What was sent before comes before the own leave.
+    // Messages that were sent before are delivered before this member's leave.
     let mut printed = Ok(());
     let left = receiver.leave_until(Instant::now() + PATIENCE, |_, event| {
         if printed.is_ok() {
             printed = show(io::stdout(), &event);
         }
     });
-    // What went wrong first tells more than what that did to the rest.
+    // The first error is the cause; later ones may follow from it.
     result.and(left.map_err(End::from)).and(printed.map_err(End::from))
 }
 
-/// The first SIGINT or SIGTERM wakes, the next ends the process, so that nobody has to wait for a daemon that is stopped.
+/// Makes the first SIGINT or SIGTERM wake the run. The next one ends the process, also while it waits for a paused daemon.
 fn end_with_signals(waker: Waker) -> io::Result<()> {
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    // Here and in all threads that are started from here on, so that they come to the one that waits for them.
+    // In this thread and in all that it starts later. So the signals go to the thread that waits for them.
     signals.thread_block()?;
     thread::spawn(move || {
-        // It fails for a wrong argument only.
+        // The calls fail only for a wrong argument.
         let _: nix::Result<Signal> = signals.wait();
         let _: nix::Result<()> = signals.thread_unblock();
         waker.wake();
@@ -81,7 +81,7 @@ fn end_with_signals(waker: Waker) -> io::Result<()> {
     Ok(())
 }
 
-/// What threads tell the main thread: that all is done, or what has failed.
+/// The way by which a thread tells the main thread that all is done, or that something has failed.
 #[derive(Clone)]
 struct Report {
     results: mpsc::Sender<Result<(), End>>,
@@ -90,13 +90,13 @@ struct Report {
 
 impl Report {
     fn tell(&self, result: Result<(), End>) {
-        // Nobody listens any more if a signal or an earlier failure has ended it.
+        // The main thread no longer listens if a signal or an earlier failure has ended the run.
         let _ = self.results.send(result);
         self.waker.wake();
     }
 }
 
-/// Has the lines of standard input sent by workers, to the end.
+/// Reads standard input to its end, and gives its lines to workers that send them.
 fn send_lines(sender: &Sender, report: &Report) -> Result<(), End> {
     let (lines, work) = sync_channel(WORKERS);
     let work = Arc::new(Mutex::new(work));
@@ -112,7 +112,7 @@ fn send_lines(sender: &Sender, report: &Report) -> Result<(), End> {
         .collect();
     drop(work);
     for line in io::stdin().lock().split(b'\n') {
-        // None is left to take it when all have failed.
+        // This fails when all workers have failed.
         if lines.send(line?).is_err() {
             break;
         }

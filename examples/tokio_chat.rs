@@ -1,10 +1,10 @@
-//! The tasks' form of `chat`: people on several nodes who talk to each other, with those in `chat` too.
+//! `chat` for tasks: people on several nodes talk to each other. Users of `chat` can take part.
 //!
 //!     tokio_chat [--name NAME] [GROUP]
 //!
-//! It shows `cpg::tokio`: lines of standard input and events of the group in one `select!`, and a graceful end. SIGINT and
-//! SIGTERM cancel the talk wherever it is, also where a line waits for space in the queue; then the program leaves, and hears
-//! what comes before its own leave. As in `chat`, a message `/name NAME` tells those who join what its sender is called.
+//! The program shows `cpg::tokio`: lines of standard input and events of the group in one `select!`, and a graceful end. SIGINT
+//! and SIGTERM cancel the talk wherever it is, also while a line waits for space in the queue. Then the program leaves, and prints the
+//! events that come before its leave. As in `chat`, a message `/name NAME` gives the name of its sender.
 
 mod program;
 
@@ -23,21 +23,21 @@ use tokio::runtime::Builder;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How long the last events are waited for.
+/// The longest wait for the last events.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const HELP: &str = "\
 Usage: {name} [--name NAME] [GROUP]
 
-Talks with the others in GROUP (chat): each line of standard input is said to all. Leaves with the end of input, SIGINT
-or SIGTERM.
+Talks with the other members of GROUP (default: chat). Each line of standard input is sent to all of them. Leaves at the
+end of the input, or when SIGINT or SIGTERM comes.
 
-  --name NAME   what to be called (guest)
+  --name NAME   your name in the group (default: guest)
   --help        print this
   --version     print the version
 ";
 
-/// What a message begins with that says what its sender is called.
+/// The beginning of a message that gives the name of its sender.
 const NAME: &str = "/name ";
 
 fn main() -> ExitCode {
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         let (name, group) = parse(arguments)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(chat(&name, group));
-        // Not dropped: that would wait for the thread that reads standard input, until a line comes.
+        // Dropping the runtime would wait for the thread that reads standard input, until a line comes.
         runtime.shutdown_background();
         result
     })
@@ -84,7 +84,7 @@ async fn chat(name: &str, group: GroupName) -> Result<(), End> {
         left = session.leave_until(Instant::now() + PATIENCE, hear) => left.map_err(End::from),
         () = signalled(&mut signals) => Err(End::Failed("a second signal came before the group was left".to_owned())),
     };
-    // What went wrong first tells more than what that did to the rest.
+    // The first error is the cause; later ones may follow from it.
     result.and(left).and(printed.map_err(End::from))
 }
 
@@ -104,14 +104,14 @@ async fn talk(session: &mut Session, name: &str, people: &mut People) -> Result<
         }
         Ok(())
     };
-    // Goes on while a line waits for space in the queue: own messages that are heard make space.
+    // This goes on while a line waits for space in the queue: each delivered message of this member makes space.
     let hear = async {
         let mut unnamed = false;
         loop {
             unnamed |= people.hear(&session.recv().await?)?;
             if unnamed {
                 match sender.try_send(format!("{NAME}{name}").as_bytes()) {
-                    // The next event is a time to try again.
+                    // The next event is the time to send it again.
                     Err(Error::QueueFull) => (),
                     sent => {
                         sent?;
@@ -127,12 +127,12 @@ async fn talk(session: &mut Session, name: &str, people: &mut People) -> Result<
     }
 }
 
-/// What those are called who are there and have said it.
+/// The members that have given their names.
 #[derive(Default)]
 struct People(BTreeMap<Member, String>);
 
 impl People {
-    /// Prints what has happened, and tells whether somebody has come who does not know the others.
+    /// Prints an event. Returns true if a member has joined, which does not know the names yet.
     fn hear(&mut self, event: &OwnedEvent) -> io::Result<bool> {
         match event {
             OwnedEvent::Deliver(message) => {
@@ -163,7 +163,7 @@ impl People {
 }
 
 fn print(line: &str) -> io::Result<()> {
-    // What others send must not command the terminal.
+    // A message of another member must not command the terminal.
     let line: String =
         line.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
     writeln!(io::stdout(), "{line}")

@@ -1,4 +1,4 @@
-//! The event loop of the programs that have no other: `poll`.
+//! The wait of the programs that bring no event loop of another crate: `poll`.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-/// Waits until one of the descriptors that are given is ready for what is asked of it, is at its end or has failed, and
-/// tells what each is ready for; or until the time has passed.
+/// Waits until a descriptor is ready for one of its flags, has reached its end or has failed, or until the time has passed.
+/// Returns the flags for which each descriptor is ready. `None` stands for a descriptor that is not waited for.
 pub fn wait<const N: usize>(
     wanted: [Option<(BorrowedFd<'_>, PollFlags)>; N],
     time: Option<Duration>,
@@ -19,7 +19,7 @@ pub fn wait<const N: usize>(
         Ok(_) | Err(Errno::EINTR) => (),
         Err(error) => return Err(error.into()),
     }
-    // The system answers with flags that were asked for and with those of an end or an error: nix knows all of them.
+    // The system returns only flags that were asked for, and those of an end and of an error. nix knows all of them.
     let mut polled = polled.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
     Ok(wanted.map(|fd| fd.and_then(|_| polled.next()).unwrap_or(PollFlags::empty())))
 }

@@ -1,10 +1,13 @@
-//! chat on a real cluster.
+//! `chat` on a real cluster.
 
 use std::process::Command;
 
-use crate::support::{Program, outcome, run_well};
+use crate::support::{Program, outcome, run_well, wait_for};
+use crate::terminal::Terminal;
 use nix::sys::signal::Signal;
+use nix::sys::termios::LocalFlags;
 use testcluster::Cluster;
+use testcluster::child::assert_ended;
 
 const CHAT: &str = env!("CARGO_BIN_EXE_chat");
 const CPGCAT: &str = env!("CARGO_BIN_EXE_cpgcat");
@@ -14,7 +17,7 @@ fn chat(cluster: &Cluster, node: u32, arguments: &[&str]) -> Program {
 }
 
 #[test]
-fn people_see_each_other_and_what_they_say() {
+fn members_see_each_other_and_each_others_lines() {
     let cluster = Cluster::start(3).unwrap();
     let mut alice = chat(&cluster, 1, &["--name", "alice"]);
     assert_eq!(alice.line(), format!("* you are alice (1:{}) in chat: /who, /quit", alice.pid()));
@@ -33,7 +36,7 @@ fn people_see_each_other_and_what_they_say() {
     alice.say("/who");
     assert_eq!(alice.line(), format!("* here: {a}, {b}"));
     alice.say("/what");
-    assert_eq!(alice.line(), "* there are /who and /quit");
+    assert_eq!(alice.line(), "* the commands are /who and /quit");
 
     let mut somebody = chat(&cluster, 3, &[]);
     let s = format!("somebody (3:{})", somebody.pid());
@@ -43,7 +46,7 @@ fn people_see_each_other_and_what_they_say() {
     present[1..].sort_unstable();
     assert_eq!(present[1..], [format!("* {a} is here"), format!("* {b} is here")]);
 
-    // What is said last is heard before the leave, by its speaker too.
+    // The last line is delivered before the leave, to its sender as well.
     somebody.say("bye");
     somebody.say("/quit");
     assert_eq!(somebody.end_well(), ["somebody: bye"]);
@@ -64,7 +67,7 @@ fn people_see_each_other_and_what_they_say() {
 }
 
 #[test]
-fn people_lose_and_find_each_other_with_a_partition() {
+fn members_see_each_other_go_and_come_with_a_partition() {
     let cluster = Cluster::start(3).unwrap();
     let mut alice = chat(&cluster, 1, &["--name", "alice", "room"]);
     alice.line();
@@ -83,7 +86,7 @@ fn people_lose_and_find_each_other_with_a_partition() {
 }
 
 #[test]
-fn what_others_send_does_not_command_the_terminal() {
+fn a_message_of_another_member_does_not_command_the_terminal() {
     let cluster = Cluster::start(1).unwrap();
     let mut alice = chat(&cluster, 1, &["--name", "alice"]);
     alice.line();
@@ -95,7 +98,44 @@ fn what_others_send_does_not_command_the_terminal() {
 }
 
 #[test]
-fn many_lines_at_once_are_all_said_in_order() {
+fn a_line_being_typed_stays_in_its_row_while_others_speak() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut command = cluster.command_on(1, CHAT);
+    let mut terminal = Terminal::open(20);
+    let flags = terminal.local_flags();
+    assert!(flags.contains(LocalFlags::ICANON | LocalFlags::ECHO));
+    let mut alice = terminal.attach(command.args(["--name", "alice"])).spawn().unwrap();
+    let a = format!("alice (1:{})", alice.id());
+    let mut lines = vec![format!("* you are {a} in chat: /who, /quit")];
+    terminal.expect(&lines, "");
+    let mut bob = chat(&cluster, 2, &["--name", "bob"]);
+    bob.expect(&format!("* {a} is here"));
+    lines.push(format!("* bob (2:{}) comes", bob.pid()));
+    terminal.expect(&lines, "");
+
+    // The row shows the end of a line that is too long for the row, counted in characters and not in bytes.
+    terminal.press("what I have typ\u{e9}d so far");
+    terminal.expect(&lines, "I have typ\u{e9}d so far");
+    for text in ["hello", "this line is longer than three rows of the terminal on which it is shown"] {
+        bob.say(text);
+        lines.push(format!("bob: {text}"));
+        terminal.expect(&lines, "I have typ\u{e9}d so far");
+    }
+
+    // Two words erased, a key that moves the cursor in other programs, four characters erased, two typed.
+    terminal.press("\u{17}\u{17}\u{1b}[D\u{7f}\u{7f}\u{7f}\u{8}xy");
+    terminal.expect(&lines, "what I have tyxy");
+    terminal.press("\r");
+    lines.push("alice: what I have tyxy".to_owned());
+    terminal.expect(&lines, "");
+    // A line erased, and the end of the input.
+    terminal.press("gone\u{15}\u{4}");
+    assert_ended("chat", wait_for("its end", || alice.try_wait().unwrap()), 0, "");
+    assert_eq!(terminal.local_flags(), flags, "the state of the terminal has not been restored");
+}
+
+#[test]
+fn many_lines_at_once_are_all_sent_in_order() {
     let cluster = Cluster::start(2).unwrap();
     let mut alice = chat(&cluster, 1, &["--name", "alice"]);
     alice.line();
@@ -109,7 +149,7 @@ fn many_lines_at_once_are_all_said_in_order() {
 }
 
 #[test]
-fn wrong_calls_and_a_missing_daemon_are_told() {
+fn wrong_arguments_and_a_missing_daemon_are_reported() {
     let (_, errors) = outcome(Command::new(CHAT), &["--name", " "], 2);
     assert_eq!(errors.lines().next(), Some("chat: the name is empty"));
     let cluster = Cluster::start(1).unwrap();

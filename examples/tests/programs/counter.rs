@@ -16,7 +16,7 @@ fn members_keep_a_sum_through_partitions_and_restarts() {
     two.say("10");
     one.expect("sum 15");
 
-    // Both sides count on, and come to the same.
+    // Both sides go on counting, and have the same sum when they merge.
     cluster.partition(&[&[1], &[2]]).unwrap();
     one.expect("members 1");
     two.expect("members 1");
@@ -28,7 +28,7 @@ fn members_keep_a_sum_through_partitions_and_restarts() {
     one.expect("sum 1115");
     two.expect("sum 1115");
 
-    // What is counted without a daemon is told when there is one.
+    // A number that is added without a daemon is sent when the daemon is back.
     cluster.kill(1).unwrap();
     one.line_where(|line| line.starts_with("lost: cpg_"));
     one.say("10000");
@@ -42,7 +42,7 @@ fn members_keep_a_sum_through_partitions_and_restarts() {
 }
 
 #[test]
-fn what_it_cannot_do_it_says() {
+fn a_missing_group_and_a_wrong_number_are_reported() {
     let cluster = Cluster::start(1).unwrap();
     let (_, errors) = outcome(cluster.command_on(1, COUNTER), &[], 2);
     assert_eq!(errors.lines().next(), Some("counter: which GROUP?"));

@@ -1,4 +1,4 @@
-//! cpg-bench on a real cluster. What it measures depends on the machine: that it has measured does not.
+//! `cpg-bench` on a real cluster. The figures depend on the machine, so the tests check only that there are figures.
 
 use std::process::Command;
 
@@ -9,14 +9,14 @@ use testcluster::Cluster;
 const BENCH: &str = env!("CARGO_BIN_EXE_cpg-bench");
 const CPGCAT: &str = env!("CARGO_BIN_EXE_cpgcat");
 
-/// A member that listens, and has joined.
+/// Starts a member that listens, and waits until it has joined.
 fn listener(cluster: &Cluster, node: u32) -> Program {
     let mut program = Program::start(cluster, node, BENCH, &["--listen"]);
     assert_eq!(program.line(), format!("listening  as {node}:{}", program.pid()));
     program
 }
 
-/// The number that stands before a word of a line.
+/// Returns the number before a word of a line.
 fn number_before(line: &str, word: &str) -> f64 {
     let words: Vec<&str> = line.split_whitespace().collect();
     let place = words.iter().position(|other| other.trim_end_matches(',') == word);
@@ -25,7 +25,7 @@ fn number_before(line: &str, word: &str) -> f64 {
 }
 
 #[test]
-fn all_nodes_hear_all_messages_and_each_has_a_latency() {
+fn all_nodes_get_all_messages_and_each_message_has_a_latency() {
     let cluster = Cluster::start(3).unwrap();
     let mut listeners = [listener(&cluster, 2), listener(&cluster, 3)];
     let bench = Program::start(&cluster, 1, BENCH, &["--seconds", "1", "--rate", "50", "--size", "1000"]);
@@ -49,7 +49,7 @@ fn all_nodes_hear_all_messages_and_each_has_a_latency() {
 }
 
 #[test]
-fn a_flood_goes_three_ways_and_none_is_lost() {
+fn a_flood_is_sent_in_three_ways_and_no_message_is_lost() {
     let cluster = Cluster::start(2).unwrap();
     let mut listener = listener(&cluster, 2);
     let bench =
@@ -62,7 +62,7 @@ fn a_flood_goes_three_ways_and_none_is_lost() {
     assert_eq!(listener.line(), format!("{from}\t1 messages of 100 bytes"));
     for way in ways {
         assert!(number_before(way, "messages/s") > 0.0 && !way.contains("LOST"), "{way}");
-        // As many as were sent, since none is missing and it ends with the last.
+        // These are all that were sent: none is missing, and the line comes with the last one.
         let heard = listener.line();
         let heard = heard.strip_prefix(&format!("{from}\t")).unwrap_or_else(|| panic!("{heard}"));
         assert!(number_before(heard, "messages") > 1.0 && heard.ends_with(" of 100 bytes"), "{heard}");
@@ -70,11 +70,11 @@ fn a_flood_goes_three_ways_and_none_is_lost() {
 }
 
 #[test]
-fn signals_end_it_and_a_listener_says_who_has_gone() {
+fn signals_end_it_and_a_listener_reports_the_missing_member() {
     let cluster = Cluster::start(2).unwrap();
     let mut listener = listener(&cluster, 1);
     let mut others = Program::start(&cluster, 2, CPGCAT, &["--members", "cpg-bench"]);
-    // What others say is nothing that was measured.
+    // A message of another program is not counted.
     others.say("a line that is long enough");
     others.line_where(|line| line.ends_with("\ta line that is long enough"));
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
@@ -92,7 +92,7 @@ fn signals_end_it_and_a_listener_says_who_has_gone() {
 }
 
 #[test]
-fn it_says_when_it_cannot_measure() {
+fn wrong_arguments_and_a_lost_daemon_are_reported() {
     for (arguments, said) in [
         (["--seconds", "61"], "cpg-bench: --seconds: 1 to 60"),
         (["--size", "7"], "cpg-bench: --size: 8 to 1000000"),
@@ -112,9 +112,9 @@ fn it_says_when_it_cannot_measure() {
     assert!(errors.contains("the connection to corosync is lost"), "{errors}");
 }
 
-/// As packages install it: what it says of itself is its name there.
+/// Packages install the program under another name.
 #[test]
-fn it_is_called_as_it_was_called() {
+fn its_texts_have_the_name_under_which_it_was_called() {
     let directory = std::env::temp_dir().join(format!("cpg-examples-{}", std::process::id()));
     std::fs::create_dir(&directory).unwrap();
     let link = directory.join("another-name");

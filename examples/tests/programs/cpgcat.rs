@@ -1,4 +1,4 @@
-//! cpgcat on a real cluster.
+//! `cpgcat` on a real cluster.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{ChildStdout, Stdio};
@@ -16,7 +16,7 @@ fn cpgcat(cluster: &Cluster, node: u32, arguments: &[&str]) -> Program {
     Program::start(cluster, node, CPGCAT, arguments)
 }
 
-/// Reads views until so many members are there.
+/// Reads lines until so many members are in the group.
 fn await_members(program: &mut Program, members: usize) {
     let mut here = 0;
     program.line_where(|line| {
@@ -29,7 +29,7 @@ fn await_members(program: &mut Program, members: usize) {
     });
 }
 
-/// A member of each of so many nodes, each of which sees all.
+/// Starts a member on each of so many nodes, and waits until each member sees all.
 fn together(cluster: &Cluster, nodes: u32, arguments: &[&str]) -> Vec<Program> {
     let mut programs: Vec<_> = (1..=nodes).map(|node| cpgcat(cluster, node, arguments)).collect();
     for program in &mut programs {
@@ -38,14 +38,14 @@ fn together(cluster: &Cluster, nodes: u32, arguments: &[&str]) -> Vec<Program> {
     programs
 }
 
-/// What the member of a node said, of lines that all heard.
+/// Returns the payloads that the member of a node sent, in the order of these lines.
 fn said_by(node: usize, lines: &[String]) -> Vec<&str> {
     let of_node = |line: &&String| line.starts_with(&format!("{node}:"));
     lines.iter().filter(of_node).map(|line| line.split_once('\t').unwrap().1).collect()
 }
 
 #[test]
-fn lines_of_three_nodes_arrive_everywhere_in_one_order() {
+fn lines_of_three_nodes_are_delivered_everywhere_in_one_order() {
     let cluster = Cluster::start(3).unwrap();
     let mut programs = together(&cluster, 3, &["--members", "g"]);
     for i in 0..30 {
@@ -61,11 +61,11 @@ fn lines_of_three_nodes_arrive_everywhere_in_one_order() {
 }
 
 #[test]
-fn the_end_of_the_input_ends_it_once_its_messages_have_come_back() {
+fn the_program_ends_after_its_input_once_its_messages_are_delivered() {
     let cluster = Cluster::start(1).unwrap();
     let mut command = cluster.command_on(1, CPGCAT);
     command.arg("g");
-    // An empty line, bytes that are no text, a line above the atomic size, and a last one without a newline.
+    // An empty line, bytes that are no text, a line above the atomic size, and a last line without a newline.
     let mut input = b"one\n\n\xff\x00\xfe\n".to_vec();
     input.resize(3 << 20, b'x');
     input.extend(b"\nlast");
@@ -78,7 +78,7 @@ fn the_end_of_the_input_ends_it_once_its_messages_have_come_back() {
 }
 
 #[test]
-fn count_ends_it_after_so_many_messages_and_not_before() {
+fn count_ends_the_program_after_exactly_so_many_messages() {
     let cluster = Cluster::start(2).unwrap();
     let mut sender = cpgcat(&cluster, 2, &["--members", "g"]);
     await_members(&mut sender, 1);
@@ -100,11 +100,11 @@ fn count_ends_it_after_so_many_messages_and_not_before() {
 }
 
 #[test]
-fn names_with_and_without_nul_are_two_groups() {
+fn names_with_and_without_a_nul_are_two_groups() {
     let cluster = Cluster::start(1).unwrap();
     let mut plain = cpgcat(&cluster, 1, &["g"]);
     let mut counted = cpgcat(&cluster, 1, &["--with-nul", "g"]);
-    // What comes back to one has been delivered to all who get it: there is one order for the whole cluster.
+    // The order is one for the whole cluster: if a message were delivered to the other group, it would come before the next line there.
     plain.say("plain");
     assert_eq!(plain.line(), format!("1:{}\tplain", plain.pid()));
     counted.say("counted");
@@ -115,7 +115,7 @@ fn names_with_and_without_nul_are_two_groups() {
 }
 
 #[test]
-fn members_come_and_go_with_a_reason() {
+fn members_join_and_leave_with_a_reason() {
     let cluster = Cluster::start(3).unwrap();
     let mut here = cpgcat(&cluster, 1, &["--members", "g"]);
     assert_eq!(here.line(), format!("+ 1:{} join", here.pid()));
@@ -123,7 +123,7 @@ fn members_come_and_go_with_a_reason() {
         let mut other = cpgcat(&cluster, node, &["--members", "g"]);
         let pid = other.pid();
         assert_eq!(other.lines(2), [format!("+ 1:{} present", here.pid()), format!("+ {node}:{pid} join")]);
-        // It is in its loop when it answers, so that signals do not end it at once.
+        // When this line comes back, the program is in its loop, and a signal makes it leave.
         other.say("hello");
         assert_eq!(other.line(), format!("{node}:{pid}\thello"));
         assert_eq!(here.lines(2), [format!("+ {node}:{pid} join"), format!("{node}:{pid}\thello")]);
@@ -154,7 +154,7 @@ fn members_come_and_go_with_a_reason() {
 }
 
 #[test]
-fn a_flood_from_two_nodes_arrives_complete_and_in_one_order() {
+fn a_flood_from_two_nodes_is_delivered_completely_and_in_one_order() {
     const LINES: usize = 100_000;
     let cluster = Cluster::start(3).unwrap();
     let mut programs = together(&cluster, 2, &["--members", "flood"]);
@@ -171,7 +171,7 @@ fn a_flood_from_two_nodes_arrives_complete_and_in_one_order() {
                 })
             })
             .collect();
-        // A ring that forms anew stops all sends for a while, and refuses some.
+        // While a ring forms, nothing is sent and some sends are refused.
         scope.spawn(|| {
             cluster.partition(&[&[1, 2], &[3]]).unwrap();
             cluster.heal().unwrap();
@@ -193,7 +193,7 @@ fn a_flood_from_two_nodes_arrives_complete_and_in_one_order() {
 }
 
 #[test]
-fn a_slow_reader_costs_no_memory_and_keeps_no_one_from_ending_it() {
+fn a_slow_reader_costs_no_memory_and_a_signal_still_ends_the_program() {
     const LINES: usize = 20_000;
     let cluster = Cluster::start(1).unwrap();
     let unread = |lines: usize| {
@@ -203,17 +203,17 @@ fn a_slow_reader_costs_no_memory_and_keeps_no_one_from_ending_it() {
         let output = BufReader::new(child.stdout.take().unwrap());
         (child, read_lines(output, lines).1)
     };
-    // The last line that is read is that of its own join.
+    // The last line that is read here tells of the program's join.
     let (mut stopped, _kept_open) = unread(1);
     let (mut read, output) = unread(2);
     let mut command = cluster.command_on(1, CPGCAT);
     command.arg("g");
     let line = "x".repeat(1000) + "\n";
     run_well(command, line.repeat(LINES).as_bytes());
-    // All has been delivered now, and neither of the two has been read.
+    // All messages have been delivered now, and the output of neither program has been read.
     kill(Pid::from_raw(stopped.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert_ended("cpgcat", wait_for("its end", || stopped.try_wait().unwrap()), 0, "");
-    // Beside the messages: the sender has come and gone, and the one that was stopped has left.
+    // Three lines in addition to the messages: the sender has joined and left, and the program that got the signal has left.
     let (lines, _output) = read_lines(output, LINES + 3);
     assert_eq!(lines.iter().filter(|other| other.ends_with(line.trim_end())).count(), LINES);
     let peak = peak_memory(read.id());
@@ -222,7 +222,7 @@ fn a_slow_reader_costs_no_memory_and_keeps_no_one_from_ending_it() {
     assert_ended("cpgcat", wait_for("its end", || read.try_wait().unwrap()), 0, "");
 }
 
-/// So many lines, and what comes after them unread.
+/// Reads so many lines, and returns them with the rest, unread.
 fn read_lines(mut output: BufReader<ChildStdout>, count: usize) -> (Vec<String>, BufReader<ChildStdout>) {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -232,7 +232,7 @@ fn read_lines(mut output: BufReader<ChildStdout>, count: usize) -> (Vec<String>,
     receiver.recv_timeout(PATIENCE).expect("the lines did not come")
 }
 
-/// In KiB.
+/// Returns the peak memory of a process in KiB.
 fn peak_memory(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -240,7 +240,7 @@ fn peak_memory(pid: u32) -> usize {
 }
 
 #[test]
-fn a_reader_that_goes_ends_it_in_silence() {
+fn a_closed_output_ends_the_program_without_an_error() {
     let cluster = Cluster::start(1).unwrap();
     let mut here = cpgcat(&cluster, 1, &["--members", "g"]);
     await_members(&mut here, 1);
@@ -252,7 +252,7 @@ fn a_reader_that_goes_ends_it_in_silence() {
     let output = run_well(head("g", "seq 1 1000000"), b"");
     assert!(output.ends_with(b"\t1\n"), "{output:?}");
     here.line_where(|line| line.starts_with('-') && line.ends_with(" leave"));
-    // Nothing more to print, and an input that goes on: it is the closed pipe itself that ends it.
+    // There is nothing more to print, and the input stays open: the closed pipe itself ends the program.
     let mut command = head("--members g", "cat");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     here.line_where(|line| line.starts_with('-') && line.ends_with(" leave"));
@@ -261,7 +261,7 @@ fn a_reader_that_goes_ends_it_in_silence() {
 }
 
 #[test]
-fn wrong_calls_and_a_missing_daemon_are_told() {
+fn wrong_arguments_and_a_missing_daemon_are_reported() {
     let cluster = Cluster::start(1).unwrap();
     let call = |arguments: &[&str], code| outcome(cluster.command_on(1, CPGCAT), arguments, code);
     for (arguments, text) in [

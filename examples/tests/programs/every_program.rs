@@ -1,4 +1,4 @@
-//! What all programs have in common: they tell their usage and their version, and join nothing for that.
+//! The options `--help` and `--version` of all programs, and a wrong option: none of them needs a cluster.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 #[test]
-fn every_program_tells_its_usage_and_its_version() {
+fn every_program_prints_its_usage_and_its_version() {
     for program in PROGRAMS {
         let name = program.rsplit('/').next().unwrap();
         for option in ["--help", "-h"] {
@@ -47,7 +47,7 @@ fn every_program_tells_its_usage_and_its_version() {
 }
 
 #[test]
-fn a_help_that_cannot_be_written_is_no_success() {
+fn a_help_that_cannot_be_printed_is_an_error() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cpgcat"));
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = testcluster::child::run(command.arg("--help").stdout(full));

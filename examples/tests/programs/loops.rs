@@ -1,4 +1,4 @@
-//! The examples of event loops and threads on a real cluster: each does the same, so each is tested the same.
+//! The examples of event loops and threads on a real cluster. All do the same work, so the same tests run on each.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use testcluster::Cluster;
 use testcluster::child::{describe, succeed};
 
-/// Which send lines in the order in which they are said.
+/// The programs that send lines in the order of their input.
 const LOOPS: &[&str] = &[
     #[cfg(feature = "loops")]
     env!("CARGO_BIN_EXE_loop_polling"),
@@ -23,7 +23,7 @@ const LOOPS: &[&str] = &[
 const THREADS: &str = env!("CARGO_BIN_EXE_threads");
 const CPGCAT: &str = env!("CARGO_BIN_EXE_cpgcat");
 
-/// More than flow control and the program's own window let through at once.
+/// More lines than flow control and the limit of the program let through at once.
 const MANY: usize = 3000;
 
 fn all() -> impl Iterator<Item = &'static str> {
@@ -34,9 +34,9 @@ fn name(program: &str) -> &str {
     program.rsplit('/').next().unwrap()
 }
 
-/// Starts all in one group, one after the other on the nodes in turn, and waits until each sees all.
+/// Starts each program twice in one group, on the nodes in turn, and waits until each member sees all.
 fn together(cluster: &Cluster, nodes: u32) -> Vec<Program> {
-    // Twice, so that none is alone.
+    // Twice, so that no member is alone with its kind.
     let nodes = (1..=nodes).cycle();
     let mut programs: Vec<_> = all()
         .chain(all())
@@ -50,7 +50,7 @@ fn together(cluster: &Cluster, nodes: u32) -> Vec<Program> {
     programs
 }
 
-/// The payloads of a process, of lines that all heard.
+/// Returns the payloads that a process sent, in the order of these lines.
 fn said_by(pid: u32, lines: &[String]) -> Vec<&str> {
     let messages = lines.iter().filter_map(|line| line.split_once('\t'));
     messages
@@ -60,7 +60,7 @@ fn said_by(pid: u32, lines: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn all_hear_all_lines_in_one_order() {
+fn all_members_get_all_lines_in_one_order() {
     let cluster = Cluster::start(3).unwrap();
     let mut programs = together(&cluster, 3);
     for i in 0..20 {
@@ -79,11 +79,11 @@ fn all_hear_all_lines_in_one_order() {
         }
         assert_eq!(own, said, "{path}");
     }
-    // With the end of its input each leaves, and those that stay see it go.
+    // Each member leaves at the end of its input, and the others see it leave.
     for path in all().chain(all()).collect::<Vec<_>>().into_iter().rev() {
         let left = programs.pop().unwrap().end_well();
         let view = format!("members {}", programs.len());
-        // Which of them hear their own leave.
+        // Only `threads` prints the view of its leave.
         assert_eq!(left, if path == THREADS { vec![view.clone()] } else { vec![] });
         for program in &mut programs {
             assert_eq!(program.line(), view);
@@ -92,10 +92,10 @@ fn all_hear_all_lines_in_one_order() {
 }
 
 #[test]
-fn many_lines_at_once_are_all_sent_and_come_back_before_the_end() {
+fn many_lines_at_once_are_all_sent_and_delivered_before_the_end() {
     let cluster = Cluster::start(1).unwrap();
     let lines: Vec<_> = (0..MANY).map(|i| format!("line {i}")).collect();
-    // Of a file, too, which epoll refuses.
+    // The input is a file, which epoll refuses.
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lines");
     fs::write(&file, lines.join("\n")).unwrap();
     for program in all() {
@@ -113,7 +113,7 @@ fn many_lines_at_once_are_all_sent_and_come_back_before_the_end() {
 }
 
 #[test]
-fn signals_make_them_leave() {
+fn signals_make_the_programs_leave() {
     let cluster = Cluster::start(2).unwrap();
     let mut watch = Program::start(&cluster, 2, CPGCAT, &["--members", "g"]);
     watch.line_where(|line| line.starts_with("+ 2:"));
@@ -133,7 +133,7 @@ fn signals_make_them_leave() {
 }
 
 #[test]
-fn a_lost_daemon_is_told() {
+fn a_lost_daemon_is_reported() {
     let cluster = Cluster::start(1).unwrap();
     let mut programs = together(&cluster, 1);
     let inputs: Vec<_> = programs.iter_mut().map(Program::take_input).collect();
@@ -152,7 +152,7 @@ fn a_lost_daemon_is_told() {
 }
 
 #[test]
-fn a_reader_that_goes_ends_them_in_silence() {
+fn a_closed_output_ends_the_programs_without_an_error() {
     let cluster = Cluster::start(1).unwrap();
     let mut watch = Program::start(&cluster, 1, CPGCAT, &["--members", "g"]);
     watch.line();
@@ -165,12 +165,12 @@ fn a_reader_that_goes_ends_them_in_silence() {
 }
 
 #[test]
-fn idle_they_cost_no_time() {
+fn idle_programs_use_no_processor_time() {
     let cluster = Cluster::start(1).unwrap();
     let programs = together(&cluster, 1);
     let mut speaker = Program::start(&cluster, 1, CPGCAT, &["elsewhere"]);
     for (program, path) in programs.iter().zip(all().chain(all())) {
-        // Over the time that some messages take in another group. It may not be idle yet.
+        // The time is that of 30 messages in another group. The program may still be busy at first.
         wait_for(&format!("{path} to be idle"), || {
             let before = time(program.pid());
             for i in 0..30 {
@@ -182,7 +182,7 @@ fn idle_they_cost_no_time() {
     }
 }
 
-/// The time in ns that the threads of a process have run.
+/// Returns the time in ns that the threads of a process have run.
 fn time(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     threads
@@ -194,7 +194,7 @@ fn time(pid: u32) -> u64 {
 }
 
 #[test]
-fn wrong_calls_are_told() {
+fn wrong_arguments_are_reported() {
     for program in all() {
         let name = name(program);
         for (arguments, text) in [

@@ -5,8 +5,10 @@ mod counter;
 mod cpgbench;
 mod cpgcat;
 mod every_program;
+mod idioms;
 mod loops;
 mod members;
 mod support;
+mod terminal;
 #[cfg(feature = "loops")]
 mod tokio_chat;

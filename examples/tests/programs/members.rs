@@ -1,4 +1,4 @@
-//! members on a real cluster.
+//! `members` on a real cluster.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -11,14 +11,14 @@ use testcluster::{Cluster, find};
 const MEMBERS: &str = env!("CARGO_BIN_EXE_members");
 const CPGCAT: &str = env!("CARGO_BIN_EXE_cpgcat");
 
-/// A member, that has joined.
+/// Starts a member, and waits until it has joined.
 fn joined(cluster: &Cluster, node: u32, arguments: &[&str]) -> Program {
     let mut program = Program::start(cluster, node, CPGCAT, &[&["--members"], arguments].concat());
     program.expect(&format!("+ {node}:{} join", program.pid()));
     program
 }
 
-/// What a table has under GROUP, NODE and PID.
+/// Returns the rows of a table: GROUP, NODE and PID.
 fn rows(table: &str) -> BTreeSet<Vec<String>> {
     let mut lines = table.lines().map(|line| line.split_whitespace().map(str::to_owned).collect());
     assert_eq!(lines.next(), Some(["GROUP", "NODE", "PID"].map(str::to_owned).to_vec()));
@@ -30,7 +30,7 @@ fn row(group: &str, node: u32, program: &Program) -> Vec<String> {
 }
 
 #[test]
-fn it_prints_what_corosync_cpgtool_prints() {
+fn members_prints_the_members_that_corosync_cpgtool_prints() {
     let cluster = Cluster::start(3).unwrap();
     let members = || outcome(cluster.command_on(3, MEMBERS), &[], 0);
     assert_eq!(members(), ("GROUP        NODE         PID\n".to_owned(), String::new()));
@@ -48,7 +48,7 @@ fn it_prints_what_corosync_cpgtool_prints() {
 
     let tool = find("corosync-cpgtool").unwrap();
     let (list, _) = outcome(cluster.command_on(3, tool), &["-d", " "], 0);
-    // The tool has a line GROUP PID NODE for each.
+    // The tool prints a line GROUP PID NODE for each member.
     let of_tool = list.lines().skip(1).map(|line| {
         let [group, pid, node] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
         [group, node, pid].map(str::to_owned).to_vec()
@@ -61,7 +61,7 @@ fn it_prints_what_corosync_cpgtool_prints() {
 }
 
 #[test]
-fn watch_shows_who_comes_and_who_goes() {
+fn watch_shows_each_join_and_leave() {
     let cluster = Cluster::start(2).unwrap();
     let mut watch = Program::start(&cluster, 1, MEMBERS, &["--watch"]);
     let mut tables_until = |wanted: &[Vec<String>]| {
@@ -90,7 +90,7 @@ fn watch_shows_who_comes_and_who_goes() {
 }
 
 #[test]
-fn watch_ends_when_nobody_reads_it() {
+fn watch_ends_when_its_output_is_closed() {
     let cluster = Cluster::start(1).unwrap();
     let mut command = cluster.command_on(1, MEMBERS);
     let mut child = command.arg("--watch").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -102,7 +102,7 @@ fn watch_ends_when_nobody_reads_it() {
 }
 
 #[test]
-fn wrong_calls_and_a_missing_daemon_are_told() {
+fn wrong_arguments_and_a_missing_daemon_are_reported() {
     let (_, errors) = outcome(Command::new(MEMBERS), &["group"], 2);
     assert_eq!(errors.lines().next(), Some("members: unexpected argument \"group\""));
 

@@ -1,4 +1,4 @@
-//! What the tests share: a program on a node, whose lines are read until the one comes that is waited for.
+//! Helpers of the tests, above all [`Program`]: a program on a node, with its input and its output.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use testcluster::Cluster;
 use testcluster::child::{assert_code, assert_ended, assert_success, describe};
 
-/// Longer than anything takes on a busy machine: no test waits for it unless it fails.
+/// A deadline that is longer than anything takes on a busy machine: only a test that fails waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Repeats `probe` until it gives a value.
@@ -22,7 +22,7 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = probe() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -33,13 +33,13 @@ pub fn run(command: &mut Command, input: &[u8]) -> Output {
     let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
-        // It may end before it has read all.
+        // The write fails if the program ends before it has read all.
         scope.spawn(move || stdin.write_all(input));
         child.wait_with_output().unwrap()
     })
 }
 
-/// As [`run`], for a program that ends well and in silence.
+/// Runs a program that must succeed and print no errors, and returns its standard output.
 #[track_caller]
 pub fn run_well(mut command: Command, input: &[u8]) -> Vec<u8> {
     let output = run(&mut command, input);
@@ -48,7 +48,7 @@ pub fn run_well(mut command: Command, input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// The standard output and standard error of a program that is given no input and ends with this status.
+/// Runs a program without input that must end with this status, and returns its standard output and standard error.
 #[track_caller]
 pub fn outcome(mut command: Command, arguments: &[&str], code: i32) -> (String, String) {
     let output = run(command.args(arguments), b"");
@@ -57,7 +57,7 @@ pub fn outcome(mut command: Command, arguments: &[&str], code: i32) -> (String, 
     (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// A program that runs on a node until it is told to end, or dropped.
+/// A program that runs on a node until it is told to end, or this value is dropped.
 pub struct Program {
     name: String,
     child: Child,
@@ -77,7 +77,7 @@ impl Program {
         let mut stderr = child.stderr.take().unwrap();
         let (sender, lines) = channel();
         std::thread::spawn(move || {
-            // A test that has seen enough does not read on, and lets the pipe close.
+            // The send fails when a test has seen enough. Then the pipe is closed.
             stdout.lines().try_for_each(|line| sender.send(line.unwrap()))
         });
         let errors = Some(std::thread::spawn(move || {
@@ -97,7 +97,7 @@ impl Program {
         writeln!(self.stdin.as_mut().unwrap(), "{text}").unwrap();
     }
 
-    /// Its input, for a thread to write.
+    /// Takes the standard input of the program, to write to it elsewhere or to keep it open.
     pub fn take_input(&mut self) -> ChildStdin {
         self.stdin.take().unwrap()
     }
@@ -110,7 +110,7 @@ impl Program {
         (0..count).map(|_| self.line()).collect()
     }
 
-    /// The first line from now on that `wanted` says yes to.
+    /// Reads up to the first line for which `wanted` returns true, and returns that line.
     pub fn line_where(&mut self, mut wanted: impl FnMut(&str) -> bool) -> String {
         let mut passed = Vec::new();
         loop {
@@ -122,7 +122,7 @@ impl Program {
         }
     }
 
-    /// Waits until that is a line.
+    /// Reads up to this line.
     pub fn expect(&mut self, line: &str) {
         self.line_where(|other| other == line);
     }
@@ -131,13 +131,13 @@ impl Program {
         kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
     }
 
-    /// Stops reading what it prints: its next line finds no reader.
+    /// Stops reading the output, so that the next line of the program finds a closed pipe.
     pub fn close_output(&mut self) {
         self.lines = channel().1;
     }
 
-    /// Ends its input if that is open, and waits until it has ended: with which status, which lines that were not read,
-    /// and which words on standard error.
+    /// Closes the input if it is open, and waits until the program has ended. Returns the exit status, the lines that no test
+    /// has read, and standard error.
     pub fn end(mut self) -> (ExitStatus, Vec<String>, String) {
         drop(self.stdin.take());
         let status = wait_for(&format!("{} to end", self.name), || self.child.try_wait().unwrap());
@@ -145,7 +145,7 @@ impl Program {
         (status, rest, self.errors.take().unwrap().join().unwrap())
     }
 
-    /// As [`end`](Self::end), for a program that ends with this status.
+    /// Does what [`end`](Self::end) does for a program that must end with this status.
     #[track_caller]
     pub fn end_with(self, code: i32) -> (Vec<String>, String) {
         let name = self.name.clone();
@@ -154,7 +154,7 @@ impl Program {
         (rest, errors)
     }
 
-    /// As [`end`](Self::end), for a program that ends well and in silence.
+    /// Does what [`end`](Self::end) does for a program that must succeed and print no errors.
     #[track_caller]
     pub fn end_well(self) -> Vec<String> {
         let name = self.name.clone();
@@ -163,9 +163,9 @@ impl Program {
         rest
     }
 
-    /// Ends the program, whose output has disappointed a test, and tells how it ended and what it said.
+    /// Kills the program after a line did not come, and describes its end: exit status and standard error.
     fn ended(&mut self) -> String {
-        // One that has ended already is no error. The end closes the pipe that is read to its end here.
+        // A program that has already ended is no error here. Its end closes the pipe, so that standard error can be read to the end.
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         let errors = self.errors.take().map_or_else(String::new, |errors| errors.join().unwrap());
@@ -175,7 +175,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // After an end that was waited for both do nothing, and say that all is well. A test that fails has said more.
+        // After `end` both calls do nothing. In a test that fails, their errors would hide the first one.
         let _: std::io::Result<()> = self.child.kill();
         let _: std::io::Result<ExitStatus> = self.child.wait();
     }

@@ -15,7 +15,7 @@ fn tokio_chat(cluster: &Cluster, node: u32, name: &str) -> Program {
 }
 
 #[test]
-fn people_talk_here_and_in_chat() {
+fn members_of_tokio_chat_and_chat_talk_to_each_other() {
     let cluster = Cluster::start(2).unwrap();
     let mut alice = tokio_chat(&cluster, 1, "alice");
     let a = format!("alice (1:{})", alice.pid());
@@ -30,14 +30,14 @@ fn people_talk_here_and_in_chat() {
     assert_eq!(alice.lines(2), ["alice: hello", "bob: hello\u{fffd}yourself"]);
     bob.expect("bob: hello\u{fffd}yourself");
 
-    // What is said last is heard before the leave, by its speaker too.
+    // The last line is delivered before the leave, to its sender as well.
     alice.say("bye");
     assert_eq!(alice.end_well(), ["alice: bye", &format!("* {a} goes: leave")]);
     assert_eq!(bob.lines(2), ["alice: bye".to_owned(), format!("* {a} goes: leave")]);
 }
 
 #[test]
-fn it_leaves_with_a_signal_and_tells_a_lost_daemon() {
+fn a_signal_makes_it_leave_and_a_lost_daemon_is_reported() {
     let cluster = Cluster::start(1).unwrap();
     let mut alice = tokio_chat(&cluster, 1, "alice");
     alice.line();
@@ -45,7 +45,7 @@ fn it_leaves_with_a_signal_and_tells_a_lost_daemon() {
         let mut bob = tokio_chat(&cluster, 1, "bob");
         let b = format!("bob (1:{})", bob.pid());
         alice.expect(&format!("* {b} is here"));
-        // Its input stays open.
+        // The input stays open, so that the signal is what ends the program.
         let input = bob.take_input();
         bob.signal(signal);
         alice.expect(&format!("* {b} goes: leave"));
@@ -63,7 +63,7 @@ fn it_leaves_with_a_signal_and_tells_a_lost_daemon() {
 }
 
 #[test]
-fn it_hears_on_while_a_line_waits_for_space_in_the_queue() {
+fn events_are_handled_while_a_line_waits_for_space_in_the_queue() {
     let cluster = Cluster::start(1).unwrap();
     let mut alice = tokio_chat(&cluster, 1, "alice");
     alice.line();
@@ -81,14 +81,14 @@ fn it_hears_on_while_a_line_waits_for_space_in_the_queue() {
             input
         }
     });
-    // Many looks in a row: it has stopped to read.
+    // The count stays the same for many looks: the program has stopped reading.
     let (mut before, mut same) = (0, 0);
     wait_for("the queue to be full", || {
         let now = written.load(Ordering::Relaxed);
         same = if now == std::mem::replace(&mut before, now) { same + 1 } else { 0 };
         (now > 0 && same == 100).then_some(())
     });
-    assert!(!saying.is_finished(), "there was space for all");
+    assert!(!saying.is_finished(), "the queue had space for all lines");
     cluster.resume(1).unwrap();
     alice.expect("alice: the end");
     drop(saying.join().unwrap());
@@ -96,7 +96,7 @@ fn it_hears_on_while_a_line_waits_for_space_in_the_queue() {
 }
 
 #[test]
-fn a_daemon_that_does_not_answer_is_left_with_a_second_signal() {
+fn a_second_signal_ends_it_while_its_daemon_does_not_answer() {
     let cluster = Cluster::start(1).unwrap();
     let mut alice = tokio_chat(&cluster, 1, "alice");
     alice.line();
