@@ -1,8 +1,9 @@
-# Reads a program's help, and writes what ci/manual says. The help consists of
-#   Usage: NAME ARGUMENTS, with the summary before it or not at all
-#   paragraphs, which begin at the margin
-#   "  TERM   what it is", or that in the lines below: TERM is an option, or something that is typed
-#   headings, lines at the margin that end with a colon; what is indented below one and is no term is shown as it is
+# Reads the help of a program, and writes the files that ci/manual names. The help consists of
+#   - "Usage: NAME ARGUMENTS", with or without a summary before it
+#   - paragraphs, which begin at the margin
+#   - "  TERM   MEANING", where the meaning may be in the lines below: TERM is an option, or something that the user types
+#   - headings, which are lines at the margin that end with a colon. Indented lines below a heading that are no term are shown
+#     unchanged
 
 function troff(text) {
     gsub(/\\/, "\\e", text)
@@ -33,12 +34,12 @@ BEGIN {
     next
 }
 
-# What comes before the usage is the summary.
+# The lines before the usage are the summary.
 usage == "" { next }
 
 /^$/ { if (shown) page(".EE"); shown = 0; gap = current != "DESCRIPTION" || described; term = ""; next }
 
-# A heading, and what stands below.
+# A heading.
 /^[^ ].*:$/ && !/[,;]/ && NF <= 3 {
     example = /^Example/
     if (example) section("EXAMPLE")
@@ -56,7 +57,7 @@ example {
     next
 }
 
-# A term has at most six spaces before it; what it is comes after two more, or in the lines below it, further in.
+# A term has at most six spaces before it. Its meaning follows after two or more spaces, or in the lines below, further indented.
 match($0, /^ +/) && RLENGTH <= 6 {
     line = substr($0, RLENGTH + 1)
     end = match(line, /  +/)
@@ -92,7 +93,7 @@ function remember(term, meaning,    words, n) {
     }
 }
 function more(text) { if (option && term != "") meant[option] = meant[option] (meant[option] == "" ? "" : " ") text }
-function brief(text) { # its first clause
+function brief(text) { # the first clause of a text
     sub(/[:;.] .*$/, "", text)
     sub(/ \(.*$/, "", text)
     return text

@@ -1,4 +1,5 @@
-//! A program of somebody who has installed the packages: says a word to a group, and ends when it has come back.
+//! A program that a user of the installed packages could write: it sends a message to a group, and ends when the message is
+//! delivered to it.
 
 use cpg::{Event, Group, Limits};
 

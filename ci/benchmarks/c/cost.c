@@ -1,13 +1,13 @@
 /*
- * What a message costs a C program, on the stub:
+ * Shows the cost of a message in a C program, with the stub:
  *
  *     cost STYLE deliver COUNT  dispatches COUNT messages
  *     cost STYLE send COUNT     sends COUNT messages
  *     cost STYLE both COUNT     sends COUNT messages and dispatches them, 64 at a time
  *
- * STYLE  all   dispatches all events that are there at once; its state is global
- *        twin  what the crate does, in C: dispatches one event at a time until there is none, with its state behind the
- *              context pointer
+ * STYLE  all   dispatches all available events at once; its state is global
+ *        twin  does the work of the crate in C: dispatches one event at a time until there is none, with its state behind
+ *              the context pointer
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 #define SIZE 64
 #define BATCH 64
 
-/* The two that a message changes are no neighbours: the compiler would take a vector for both, and more instructions. */
+/* The two fields that a message changes are not neighbours. Else the compiler would use a vector for both, with more instructions. */
 struct state {
 	unsigned long delivered;
 	int joined;

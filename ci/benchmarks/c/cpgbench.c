@@ -1,10 +1,10 @@
 /*
- * The baseline: what a C program pays.
+ * The baseline: the cost in a C program.
  *
  *     cpgbench receive GROUP COUNT    delivers COUNT messages and prints "NANOSECONDS CPU_NANOSECONDS"
  *     cpgbench send GROUP COUNT SIZE  sends COUNT messages, one after the other, spinning on CS_ERR_TRY_AGAIN
  *
- * Both print "ready" when they have joined. The time is that from the first delivery to the last.
+ * Both print "ready" when they have joined. The time is from the first delivery to the last.
  */
 #include <poll.h>
 #include <stdio.h>

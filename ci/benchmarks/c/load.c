@@ -1,20 +1,20 @@
 /*
- * The baseline: what a C program pays.
+ * The baseline: the cost in a C program.
  *
  *     load STYLE JOB GROUP SIZE MILLISECONDS RATE
  *
- * STYLE  spin     upstream's cpgbench: one thread sends, tries again at once when refused, and
- *                 dispatches what is there after each message
- *        sleep    the same, with a pause of 1 ms before it tries again
+ * STYLE  spin     upstream's cpgbench: one thread sends, repeats a refused send at once, and
+ *                 dispatches the available events after each message
+ *        sleep    the same, with a pause of 1 ms before it repeats a send
  *        threads  one thread sends and spins, another one dispatches
  *        one      as spin, but dispatches one event at a time until there is none
- *        twin     as one, with its state behind the context pointer: what the crate does, in C
- * JOB    flood    sends as much as it can
+ *        twin     as one, with its state behind the context pointer, which is the work of the crate
+ * JOB    flood    sends as many messages as it can
  *        echo     sends one message, waits until it is delivered here, sends the next
- *        paced    sends RATE messages a second, each at its time
- *        receive  delivers what another process sends, to the end
+ *        paced    sends RATE messages per second, each at its time
+ *        receive  receives the messages of another process, up to the last
  *
- * The protocol is that of src/worker: it prints "ready" when it has joined, sends when it has read a
+ * The protocol is that of src/worker: the program prints "ready" when it has joined, sends when it has read a
  * line, and prints names and numbers on one line when its last message has been delivered.
  */
 #define _GNU_SOURCE /* ppoll */
@@ -30,14 +30,14 @@
 
 #include <corosync/cpg.h>
 
-/* What each message begins with: its number, with a mark on the last one, and when it was due. */
+/* The beginning of each message: its number, with a mark on the last one, and the time at which it was due. */
 struct head {
 	uint64_t number;
 	uint64_t due;
 };
 #define LAST (1ULL << 63)
 
-/* The clock is read once in so many small messages. */
+/* The number of small messages for which the clock is read once. */
 #define CLOCK_EVERY 64
 
 /* The state of the program. */
@@ -53,7 +53,7 @@ struct member {
 	uint64_t retries;
 };
 
-/* That of all styles but the twin. */
+/* The state of all styles except the twin. */
 static struct member global;
 
 static uint64_t now(clockid_t clock)
@@ -203,7 +203,7 @@ static void paced(struct member *m, uint64_t duration, double rate, int dispatch
 	uint64_t count = duration / 1e9 * rate;
 	struct pollfd readable = { m->fd, POLLIN, 0 };
 
-	/* A wait ends when it is over, not up to 50 microseconds later. */
+	/* Waits end on time, and not up to 50 microseconds later. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	for (uint64_t i = 0; i <= count; i++) {
 		uint64_t due = begin + (uint64_t)(i * (1e9 / rate)), t;

@@ -1,11 +1,11 @@
 /*
- * A libcpg without a daemon, to see what a program itself pays for a message: `ci/bench --cost`.
+ * A libcpg without a daemon, for measuring the cost of a message in the program itself: `ci/bench --cost`.
  *
- * It has one connection in one group, and does as little as it can. From the environment:
+ * It has one connection in one group, and does as little as possible. Settings from the environment:
  *
- *     CPG_STUB_DELIVER  so many messages are there to be dispatched once it has joined, of another member's
- *     CPG_STUB_MESSAGE  a file with the bytes of each; 64 zeros when there is none
- *     CPG_STUB_ECHO     what is sent comes back; else it is dropped
+ *     CPG_STUB_DELIVER  the number of messages of another member that wait to be dispatched after the join
+ *     CPG_STUB_MESSAGE  a file with the bytes of each message (default: 64 zeros)
+ *     CPG_STUB_ECHO     if set, sent messages are delivered; else they are dropped
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@
 #define MAX_ATOMIC (1024 * 1024 - 1024)
 #define QUEUE 512
 
-/* What was sent and has not come back; the memory is used again. */
+/* The messages that were sent and not yet delivered. The memory is used again. */
 struct entry {
 	unsigned char *data;
 	size_t len, room;
@@ -38,11 +38,12 @@ static enum { NOTHING, JOIN, LEAVE } change;
 static struct cpg_name group;
 static cpg_model_v1_data_t callbacks;
 static void *context;
-/* The second is readable while something is there. It is the program's: one that connects on a thread with descriptors of its own takes
- * no more than the first from there, sees that this is another, and connects anew on its own thread. */
+/* The second is readable while events wait, and is in the program's table of descriptors. A program that connects on a thread with a
+ * separate table takes only the first descriptor from that table, sees that the library names another one, and connects again on its
+ * own thread. */
 static int sockets[2] = { -1, -1 };
 static int is_readable;
-/* That the iteration has not come to; there is one member, after the join. */
+/* The members that the iteration has not yet returned: there is one, after the join. */
 static int members_left;
 
 static int is_pending(void)
@@ -112,7 +113,7 @@ cs_error_t cpg_finalize(cpg_handle_t handle)
 	return CS_OK;
 }
 
-/* Nothing is counted for the look-up that the real one does: the programs that are compared pay the same for it. */
+/* The real function does a look-up, which is not counted here: all programs that are compared pay the same for it. */
 cs_error_t cpg_context_get(cpg_handle_t handle, void **to)
 {
 	(void)handle;
@@ -146,7 +147,7 @@ static void call_confchg(cpg_handle_t handle)
 	callbacks.cpg_confchg_fn(handle, &group, &me, joins, &me, !joins, &me, joins);
 }
 
-/* Hands over one event; 0 when there is none. */
+/* Hands over one event. Returns 0 if there is none. */
 static int dispatch_one(cpg_handle_t handle)
 {
 	struct entry *entry;
@@ -166,7 +167,7 @@ static int dispatch_one(cpg_handle_t handle)
 	pthread_mutex_unlock(&lock);
 	if (!entry)
 		return 0;
-	/* It is not used again before it is given back. */
+	/* The buffer is not used again before it is given back. */
 	callbacks.cpg_deliver_fn(handle, &group, NODE, getpid(), entry->data, entry->len);
 	pthread_mutex_lock(&lock);
 	begin++;
@@ -285,7 +286,7 @@ cs_error_t cpg_iteration_finalize(cpg_iteration_handle_t iteration)
 	return CS_OK;
 }
 
-/* The rest is there to be linked to. */
+/* The other functions exist only for linking. */
 
 cs_error_t cpg_zcb_alloc(cpg_handle_t handle, size_t size, void **buffer)
 {

@@ -20,39 +20,40 @@ Usage: ci/bench [MODE] [OPTIONS]
 Modes:
   (none)      throughput, the sender's CPU time and latencies of all variants,
               on 1 and 3 nodes, with messages of 16 bytes to 1 MB
-  --quick     the ratios that are watched, in less than a minute
+  --quick     the ratios to watch for regressions, in less than a minute
   --cost      instructions and allocations of a message, and the rate at which
               packets are decoded, on a stub of libcpg; needs valgrind
   --plain     sending and dispatching without a queue beside C, closely: where
               the sender has a CPU to itself, and sets the pace; first of all
               beside the twin, a C program that does what the crate has to do:
               dispatches one event at a time, its state behind the context
-  --styles    what each style of receiving costs beside a plain C loop
-  --tune      a sweep of windows and packet sizes, to choose the defaults by
+  --styles    the cost of each style of receiving, compared with a plain C loop
+  --tune      a sweep of window and packet sizes, for choosing the defaults
   --slow      the daemon's memory while a member does not dispatch
 
 The first takes half an hour, --tune two thirds of that, --plain four minutes.
 
 Options, where the mode has a use for them:
-  --json FILE         writes the figures
-  --html FILE         writes a page with tables and charts
-  --svg FILE          writes the chart of throughput alone
-  --nodes LIST        1,3 by default
-  --sizes LIST        sizes of messages in bytes, 16 at least
-  --latencies LIST    sizes of messages that latencies are measured of; under
-                      load only if they are among the others too
-  --variants LIST     some of the variants; c is what the others are compared with
-  --rounds N          5 by default
-  --seconds S         of one measurement, 1 by default
-  --messages N        of --styles, in each measurement: 200000 by default
-  -h, --help          this text
-  -V, --version       the version
+  --json FILE         also write the figures to FILE, as JSON
+  --html FILE         also write a page with tables and charts
+  --svg FILE          also write the chart of throughput
+  --nodes LIST        the numbers of nodes (default: 1,3)
+  --sizes LIST        the sizes of messages in bytes, at least 16
+  --latencies LIST    the sizes of messages whose latency is measured; under
+                      load only for those that are also in --sizes
+  --variants LIST     the variants to measure; all are compared with c
+  --rounds N          the number of rounds (default: 5)
+  --seconds S         the time of one measurement (default: 1)
+  --messages N        the number of messages of --styles in each measurement
+                      (default: 200000)
+  -h, --help          print this
+  -V, --version       print the version
 
 Lists have commas between their words. What the variants are is printed with
 the figures.
 ";
 
-/// What is to be done.
+/// A task of the command.
 #[derive(Debug)]
 pub enum Mode {
     Help,
@@ -63,7 +64,7 @@ pub enum Mode {
     Plain,
     Styles,
     Tune,
-    /// The command runs itself as one of these.
+    /// The command starts itself again as one of these.
     Worker(Vec<String>),
     Receiver(Vec<String>),
     CostOf(Vec<String>),
@@ -125,7 +126,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Arguments, lexopt::Error> {
     }
     let sizes = all.plan.sizes.iter().chain(&all.plan.latency_sizes);
     if sizes.copied().min().is_some_and(|size| size < 16) {
-        return Err("a message has 16 bytes at least".into());
+        return Err("a message has at least 16 bytes".into());
     }
     Ok(all)
 }

@@ -2,12 +2,12 @@
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Time since some moment that is the same for all processes on the machine, in whatever namespaces.
+/// Returns the time since a moment that is the same for all processes on the machine, in any namespaces.
 pub fn now() -> u64 {
     read(ClockId::CLOCK_MONOTONIC)
 }
 
-/// CPU time that this process has used, all its threads together.
+/// Returns the CPU time of all threads of this process together.
 pub fn cpu() -> u64 {
     read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }

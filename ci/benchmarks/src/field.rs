@@ -1,4 +1,4 @@
-//! A cluster that processes are measured on.
+//! A cluster on which processes are measured.
 
 use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,20 +15,20 @@ use testcluster::{Cluster, Transport};
 use crate::Result;
 use crate::task::{Job, Outcome, Task};
 
-/// How long a process may take beyond the time of its task. One that takes longer has lost a message.
+/// The time that a process may take in addition to its task. A process that takes longer has lost a message.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The name of this program's mode that works for it.
+/// The name of the mode in which this program does a task.
 pub const WORKER: &str = "worker";
 
-/// The programs that work.
+/// The programs that do the tasks.
 pub struct Programs {
     this: PathBuf,
     c: PathBuf,
 }
 
 impl Programs {
-    /// Builds the one in C.
+    /// Builds the program in C.
     pub fn build() -> Result<Self> {
         Ok(Self { this: std::env::current_exe()?, c: compile("load", &["-pthread", "-lcpg"])? })
     }
@@ -52,27 +52,27 @@ pub fn compile_to(file: &Path, name: &str, options: &[&str]) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("{compiler:?}: {status}").into()) }
 }
 
-/// A cluster, and what runs on it.
+/// A cluster, and the processes on it.
 pub struct Field<'p> {
     cluster: Cluster,
     programs: &'p Programs,
-    /// Each task has a group of its own, so that one that failed does not spoil the next.
+    /// The number of the task. Each task uses another group, so that a failed task does not disturb the next.
     groups: Cell<u32>,
-    /// What a process of a task may run on, if not everywhere.
+    /// The CPU of the process of a task, if it is bound to one.
     cpus: Option<CpuSet>,
 }
 
-/// What one task has come to.
+/// The result of one task.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured {
     pub sender: Outcome,
-    /// On more than one node that of another one.
+    /// The outcome of the receiver. On more than one node, that is another process.
     pub receiver: Outcome,
 }
 
 impl<'p> Field<'p> {
     pub fn start(nodes: u32, programs: &'p Programs) -> Result<Self> {
-        // What corosync uses by itself, and programs find.
+        // The default transport of corosync, which programs meet in practice.
         Ok(Self {
             cluster: Cluster::builder().nodes(nodes).transport(Transport::Knet).start()?,
             programs,
@@ -81,14 +81,14 @@ impl<'p> Field<'p> {
         })
     }
 
-    /// One node, of which the daemon has a CPU to itself and the process another: nothing that the scheduler decides is
-    /// measured, and the process sets the pace, as its daemon needs less for a message.
+    /// Starts a cluster of one node, with one CPU for the daemon and another for the process. So the scheduler has no influence on
+    /// the measurement, and the process limits the speed, because its daemon needs less time per message.
     pub fn start_apart(programs: &'p Programs) -> Result<Self> {
         let field = Self::start(1, programs)?;
         let all = sched_getaffinity(Pid::this())?;
         let mut cpus = (0..CpuSet::count()).filter(|&cpu| all.is_set(cpu).unwrap_or(false));
         let (Some(first), Some(second)) = (cpus.next(), cpus.next()) else {
-            return Err("the sender and the daemon need a CPU each, and there is one".into());
+            return Err("the sender and the daemon need one CPU each, and this machine has only one".into());
         };
         let daemon = field.cluster.daemon_pid(1);
         for thread in std::fs::read_dir(format!("/proc/{daemon}/task"))? {
@@ -106,7 +106,7 @@ impl<'p> Field<'p> {
     pub fn run(&self, task: &Task) -> Result<Measured> {
         self.groups.set(self.groups.get() + 1);
         let task = Task { group: format!("bench-{}", self.groups.get()), ..task.clone() };
-        // One message at a time is for its sender to time.
+        // If only one message is under way at a time, the sender measures the time itself.
         let receiver = (self.nodes() > 1 && task.job != Job::Echo)
             .then(|| self.spawn(2, &Task { job: Job::Receive, ..task.clone() }))
             .transpose()?;
@@ -133,19 +133,19 @@ impl<'p> Field<'p> {
     }
 }
 
-/// One CPU.
+/// Returns a set with one CPU.
 fn only(cpu: usize) -> Result<CpuSet> {
     let mut cpus = CpuSet::new();
     cpus.set(cpu)?;
     Ok(cpus)
 }
 
-/// Fails if a process has failed. What it says on standard error goes to that of this process.
+/// Fails if a process has failed. Its standard error is that of this process.
 pub fn well(name: &str, status: ExitStatus) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("{name}: {status}").into()) }
 }
 
-/// A process that says things on lines.
+/// A process that prints lines.
 pub struct Process {
     child: Child,
     lines: Receiver<String>,
@@ -153,7 +153,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it, and waits until it says that it is ready.
+    /// Starts the process, and waits until it prints that it is ready.
     pub fn start(command: &mut Command, name: String) -> Result<Self> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or("no output")?;
@@ -170,17 +170,17 @@ impl Process {
             Err(RecvTimeoutError::Timeout) => {
                 Err(format!("{} is not done after {patience:?}", self.name).into())
             }
-            // It has closed its output, so it ends.
+            // The process has closed its output, so it is ending.
             Err(RecvTimeoutError::Disconnected) => {
                 Err(format!("{} has failed: {}", self.name, self.child.wait()?).into())
             }
         }
     }
 
-    /// Lets it begin, if it waits for that, and gives what it says at its end.
+    /// Makes the process begin, if it waits for that, and returns its last line.
     pub fn finish(mut self, duration: Duration) -> Result<Outcome> {
         if let Some(mut input) = self.child.stdin.take() {
-            // One that only receives may have ended already, and reads nothing.
+            // A process that only receives reads nothing, and may have ended already.
             let _ = input.write_all(b"go\n");
         }
         let outcome = self.line(duration + PATIENCE)?.parse()?;
@@ -191,13 +191,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It has ended, or it hangs, and what was wrong is told already.
+        // The process has ended, or it hangs and the error has been reported.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads on a thread, so that nobody waits for ever.
+/// Reads lines on a thread, so that the caller can wait with a deadline.
 fn read(stdout: ChildStdout) -> Receiver<String> {
     let (sender, lines) = channel();
     thread::spawn(move || {

@@ -1,4 +1,5 @@
-//! What sending and receiving costs, beside C: `ci/bench --help` says what it measures, `variant` what it compares.
+//! The benchmark: the cost of sending and receiving, compared with C. `ci/bench --help` lists the measurements, the module `variant` the
+//! programs that are compared.
 
 mod arguments;
 mod clock;
@@ -26,7 +27,7 @@ use field::Programs;
 use report::{Report, table};
 use variant::Variant;
 
-/// An error that ends the command, in words for its user.
+/// An error that ends the command, with a text for the user.
 type Failure = Box<dyn Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -97,7 +98,7 @@ fn quick(arguments: &Arguments) -> Result<()> {
     write(arguments.json.as_deref(), || Ok(serde_json::to_string_pretty(&medians)? + "\n"))
 }
 
-/// Writes a file that was asked for.
+/// Writes a file, if the user asked for it.
 fn write(file: Option<&Path>, content: impl FnOnce() -> Result<String>) -> Result<()> {
     let Some(file) = file else { return Ok(()) };
     fs::write(file, content()?).map_err(|error| format!("{}: {error}", file.display()).into())

@@ -1,4 +1,4 @@
-//! The measurements that a report is made of.
+//! The measurements of a report.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::stats::Spread;
 use crate::task::{Job, Latencies, Task};
 use crate::variant::Variant;
 
-/// What is to be measured.
+/// The plan of measurements.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub nodes: Vec<u32>,
     pub variants: Vec<Variant>,
     pub sizes: Vec<usize>,
-    /// Sizes that latencies are measured of.
+    /// The sizes of messages whose latency is measured.
     pub latency_sizes: Vec<usize>,
     pub rounds: usize,
-    /// Of one measurement.
+    /// The time of one measurement.
     pub duration: Duration,
 }
 
@@ -31,16 +31,16 @@ pub struct Throughput {
     pub nodes: u32,
     pub size: usize,
     pub variant: Variant,
-    /// At the receiver.
+    /// The rate at the receiver.
     pub messages_per_second: Spread,
     pub megabytes_per_second: Spread,
-    /// Messages a second, by those of C in the same round.
+    /// The ratio of messages per second to those of C in the same round.
     pub versus_c: Option<Spread>,
-    /// CPU time of the sender, its own deliveries included.
+    /// The CPU time of the sender, including its self-deliveries.
     pub cpu_seconds_per_million: Spread,
-    /// CPU time of the sender by the time that passed.
+    /// The CPU time of the sender, divided by the elapsed time.
     pub cores: Spread,
-    /// How often flow control refused a message.
+    /// The number of times that flow control refused a message.
     pub retries_per_message: Spread,
 }
 
@@ -55,34 +55,38 @@ pub struct Latency {
     pub p50: Spread,
     pub p99: Spread,
     pub p999: Spread,
-    /// The p50, by that of C in the same round.
+    /// The ratio of the p50 to that of C in the same round.
     pub versus_c: Option<Spread>,
 }
 
-/// How busy it is meanwhile.
+/// The load during a measurement of latency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Load {
     /// One message at a time, there and back.
     Idle,
-    /// Half of what C can do at its best, for all.
+    /// Half of the best rate of C, for all programs.
     HalfOfC,
-    /// Half of what each can do at its best.
+    /// Half of the best rate of each program.
     HalfOfOwn,
 }
 
 impl Load {
-    /// In words.
+    /// Returns a description.
     pub fn what(self) -> &'static str {
         match self {
             Self::Idle => "one message at a time: sent, and delivered to its sender",
-            Self::HalfOfC => "all at half of what C can do: from when it is due until it is delivered",
-            Self::HalfOfOwn => "each at half of what it can do: from when it is due until it is delivered",
+            Self::HalfOfC => {
+                "all at half of the best rate of C: from the time at which a message is due until it is delivered"
+            }
+            Self::HalfOfOwn => {
+                "each at half of its best rate: from the time at which a message is due until it is delivered"
+            }
         }
     }
 }
 
-/// All that was measured.
+/// The results of all measurements.
 #[derive(Debug, Default, Serialize)]
 pub struct Results {
     pub throughput: Vec<Throughput>,
@@ -173,12 +177,12 @@ fn latency(
     all.iter().filter_map(row).collect()
 }
 
-/// Messages a second at the receiver.
+/// Returns the messages per second at the receiver.
 pub fn rate(measured: &Measured) -> f64 {
     measured.receiver.rate()
 }
 
-/// One of the latencies at the receiver, in microseconds.
+/// Returns one of the latencies at the receiver, in microseconds.
 pub fn micros(measured: &Measured, of: impl Fn(Latencies) -> u64) -> f64 {
     measured.receiver.latencies.map_or(f64::NAN, |all| of(all) as f64 / 1e3)
 }

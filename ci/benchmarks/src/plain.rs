@@ -1,11 +1,11 @@
-//! Sending and dispatching without a queue beside C, closely.
+//! A precise comparison of sending and dispatching without a queue with C.
 //!
-//! What a program pays for a message itself is a few per cent of what it pays altogether, and less than what a measurement
-//! differs by from the next. So each is short, they take turns in changing order, and there are many: the median of the ratios of
-//! neighbours is then known to a per cent. What the others are compared with is measured twice, to see that.
+//! The cost of a message in the program itself is only a few per cent of the whole, and two measurements differ by more than that. So
+//! there are many short measurements, in turn and in changing order. The median of the ratios of neighbours is then known to one per
+//! cent. To check this, the program with which the others are compared is measured twice.
 //!
-//! The twin of the crate is a C program that does what the crate has to do: it dispatches one event at a time, and its callbacks
-//! find their state by `cpg_context_get`. The figure that counts is the crate's by the twin's.
+//! The twin of the crate is a C program that does the same work: it dispatches one event at a time, and its callbacks find their state
+//! by `cpg_context_get`. The result is the ratio of the crate to the twin.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,13 +21,13 @@ use crate::stats::median_within;
 use crate::task::Task;
 use crate::variant::Variant;
 
-/// Bytes of a message.
+/// The size of a message in bytes.
 const SIZE: usize = 64;
 
-/// Of one measurement.
+/// The time of one measurement.
 const DURATION: Duration = Duration::from_millis(200);
 
-/// Rounds for each that was asked for.
+/// The number of rounds for each round that the user asked for.
 const ROUNDS: usize = 24;
 
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +42,11 @@ impl fmt::Display for Program {
     }
 }
 
-/// Messages a second by those of another program.
+/// The ratio of messages per second to those of another program.
 #[derive(Debug, Serialize)]
 pub struct Ratio {
     median: f64,
-    /// The median is between these with 95 % certainty.
+    /// The median is between these values with a certainty of 95 %.
     from: f64,
     to: f64,
 }
@@ -66,14 +66,14 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// By the name of the program that it is compared with.
+/// The name of the program with which it is compared.
 type Ratios = BTreeMap<&'static str, Ratio>;
 
 pub fn run(rounds: usize, programs: &Programs) -> Result<BTreeMap<String, Ratios>> {
     let field = Field::start_apart(programs)?;
     let once = |variant| Program { variant, again: false };
     let again = |variant| Program { variant, again: true };
-    // The first three are what all are compared with.
+    // All programs are compared with the first three.
     let mut compared = vec![
         once(Variant::CTwin),
         once(Variant::C),
@@ -85,7 +85,7 @@ pub fn run(rounds: usize, programs: &Programs) -> Result<BTreeMap<String, Ratios
     compared.extend(Variant::built().filter(|variant| variant.is_peer()).map(once));
     let rounds = rounds * ROUNDS;
     let all = interleaved(&field, rounds, &compared, |program| Task::flood(program.variant, SIZE, DURATION));
-    println!("{SIZE} bytes, the sender and the daemon on a CPU each, {rounds} rounds of {DURATION:?}");
+    println!("{SIZE} bytes; the sender and the daemon have one CPU each; {rounds} rounds of {DURATION:?}");
     print!("{:<14} {:>10} {:>13}", "", "messages/s", "CPU s/million");
     let bases = &all[..3];
     for base in bases {
@@ -94,7 +94,7 @@ pub fn run(rounds: usize, programs: &Programs) -> Result<BTreeMap<String, Ratios
     println!();
     let mut figures = BTreeMap::new();
     for series in &all {
-        let failed = || format!("{}: too little was measured", series.key);
+        let failed = || format!("{}: too few measurements succeeded", series.key);
         let rates = series.spread(rate).ok_or_else(failed)?;
         let cpu = series.spread(|measured| measured.sender.cpu_per_million()).ok_or_else(failed)?;
         print!("{:<14} {:>10.0} {:>13.2}", series.key, rates.median, cpu.median);
@@ -108,6 +108,6 @@ pub fn run(rounds: usize, programs: &Programs) -> Result<BTreeMap<String, Ratios
         figures.insert(series.key.to_string(), ratios);
     }
     let headline = &figures[Variant::Plain.name()][Variant::CTwin.name()];
-    println!("cpg by its twin in C: {headline}");
+    println!("ratio of cpg to its twin in C: {headline}");
     Ok(figures)
 }

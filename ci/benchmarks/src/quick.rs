@@ -1,4 +1,4 @@
-//! The ratios that are watched, in less than a minute.
+//! The ratios to watch for regressions, in less than a minute.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::stats::Spread;
 use crate::task::{Job, Task};
 use crate::variant::Variant::{self, C, Coalesced, Plain, Queued};
 
-/// The size that programs of many small messages have, and a large one that is still sent in one piece.
+/// A typical size for programs with many small messages, and a large size that is still sent in one piece.
 const SMALL: usize = 64;
 const LARGE: usize = 1_000_000;
 
-/// Throughput by that of C, and the idle latency by that of C, each the median of rounds.
+/// Measures the throughput and the idle latency as ratios to those of C. Each is the median of all rounds.
 pub fn run(programs: &Programs) -> Result<BTreeMap<&'static str, Spread>> {
     let mut ratios = BTreeMap::new();
     {
         let field = Field::start(1, programs)?;
         let mut compare = Compare { field: &field, ratios: &mut ratios };
-        // The difference from C is small here, so it takes many rounds to see.
+        // The difference from C is small here, so many rounds are needed to see it.
         compare.with_c(20, &[("nodes1.plain_vs_c_64", Plain)], rate, |variant| {
             Task::flood(variant, SMALL, Duration::from_millis(200))
         })?;

@@ -1,4 +1,4 @@
-//! Measuring several things in turn, again and again.
+//! Repeated measurements of several things in turn.
 
 use std::fmt::Display;
 
@@ -7,17 +7,17 @@ use crate::report::table;
 use crate::stats::Spread;
 use crate::task::Task;
 
-/// What came out for one of the things compared, round by round.
+/// The results of one of the things that are compared, round by round.
 pub struct Series<K> {
     pub key: K,
-    /// None where it failed.
+    /// `None` for a round that failed.
     rounds: Vec<Option<Measured>>,
 }
 
-/// Measures each of `keys` once a round, so that a machine that changes its speed changes it for all.
+/// Measures each of `keys` once per round, so that a change in the speed of the machine affects all of them.
 ///
-/// Each leaves the caches and the daemon to the next, so each round begins with another one, and goes on with another step from
-/// one to the next. What fails is reported and left out.
+/// A measurement influences the next one by the state of the caches and of the daemon. So each round has another order. A
+/// measurement that fails is reported and left out.
 pub fn interleaved<K: Copy + Display>(
     field: &Field<'_>,
     rounds: usize,
@@ -44,17 +44,18 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 impl<K> Series<K> {
-    /// A figure of all rounds; none if all have failed.
+    /// Returns a figure of all rounds, and `None` if all have failed.
     pub fn spread(&self, figure: impl Fn(&Measured) -> f64) -> Option<Spread> {
         Spread::of(self.rounds.iter().flatten().map(figure))
     }
 
-    /// As [`spread`](Self::spread), as a ratio to another's of the same round: neighbours in time.
+    /// Returns the ratio to another series, as [`spread`](Self::spread) does. Each ratio is of the same round, and so of neighbours in
+    /// time.
     pub fn ratio(&self, base: &Self, figure: impl Fn(&Measured) -> f64) -> Option<Spread> {
         Spread::of(self.ratios(base, figure))
     }
 
-    /// The ratios round by round.
+    /// Returns the ratios, round by round.
     pub fn ratios(&self, base: &Self, figure: impl Fn(&Measured) -> f64) -> impl Iterator<Item = f64> {
         let pairs = self.rounds.iter().zip(&base.rounds);
         pairs.filter_map(move |(own, base)| Some(figure(own.as_ref()?) / figure(base.as_ref()?)))

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The median of some figures, and the quartiles around it.
+/// The median of figures, and the quartiles around it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     pub low: f64,
@@ -11,7 +11,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// None of no figures.
+    /// Returns the spread of figures, and `None` if there are none.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
@@ -25,14 +25,14 @@ impl Spread {
         Some(Self { low: at(0.25), median: at(0.5), high: at(0.75) })
     }
 
-    /// Half the distance of the quartiles, in per cent of the median.
+    /// Returns half the distance of the quartiles, in per cent of the median.
     pub fn percent(&self) -> f64 {
         (self.high - self.low) / 2.0 / self.median * 100.0
     }
 }
 
-/// Where the median of all figures that could come is, with 95 % certainty, whatever they are distributed as: it divides them
-/// as a coin does. None of fewer than six.
+/// Returns the interval in which the median of all possible figures is with a certainty of 95 %, for any distribution: each figure is
+/// above or below the median with equal probability. Returns `None` for fewer than six figures.
 pub fn median_within(figures: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_median_is_within_what_a_coin_allows() {
         assert_eq!(median_within((0..5).map(f64::from)), None);
-        // Of a hundred, the 41st and the 60th.
+        // Of a hundred figures, the 41st and the 60th.
         assert_eq!(median_within((1..=100).map(f64::from)), Some((41.0, 60.0)));
         assert_eq!(median_within([6.0, 1.0, 5.0, 2.0, 3.0, 4.0]), Some((1.0, 6.0)));
     }

@@ -1,7 +1,7 @@
-//! What each style of receiving costs beside a plain C loop, on one node.
+//! The cost of each style of receiving, compared with a plain C loop, on one node.
 //!
-//! For each size and round every style receives the messages that a C program (`c/cpgbench.c`) sends, in turn, so that a machine
-//! that changes its speed changes it for all. A line says the median of messages a second and of CPU time a message, and the
+//! A C program (`c/cpgbench.c`) sends. In each round and for each size, the styles receive in turn, so that a change in the speed of the
+//! machine affects all of them. A line of the result has the median of messages per second and of CPU time per message, and the
 //! ratios to C.
 
 use std::io::{BufRead, BufReader, Write as _};
@@ -20,14 +20,14 @@ use crate::clock::cpu;
 use crate::field::{compile, well};
 use crate::stats::Spread;
 
-/// The name of this program's mode that receives.
+/// The name of the mode in which this program receives.
 pub const RECEIVER: &str = "receive";
 
 const STYLES: [&str; 8] =
     ["c", "dispatch-all", "run", "recv", "session", "tokio-dispatch", "tokio-recv", "c again"];
 const SIZES: [usize; 2] = [64, 8192];
 
-/// Measures with so many messages of the smaller size, fewer of the larger one, and prints.
+/// Measures with so many messages of the smaller size, and fewer of the larger one. Prints the result.
 pub fn run(rounds: usize, messages: usize) -> Result<()> {
     let baseline = compile("cpgbench", &["-lcpg"])?;
     let cluster = Cluster::start(1)?;
@@ -44,7 +44,7 @@ pub fn run(rounds: usize, messages: usize) -> Result<()> {
     Ok(())
 }
 
-/// Messages a second, and nanoseconds of CPU time a message, of one receiver.
+/// Measures one receiver: messages per second, and nanoseconds of CPU time per message.
 fn measure(cluster: &Cluster, baseline: &Path, style: &str, count: usize, size: usize) -> Result<(f64, f64)> {
     let mut receiver = match style {
         "c" | "c again" => {
@@ -85,7 +85,7 @@ fn report(size: usize, count: usize, figures: &[Vec<(f64, f64)>]) {
     let median =
         |figures: &mut dyn Iterator<Item = f64>| Spread::of(figures).map_or(f64::NAN, |all| all.median);
     for (style, own) in STYLES.iter().zip(figures) {
-        // Round by round, so that the ratio is of neighbours.
+        // Round by round, so that each ratio is of neighbours in time.
         let ratio = |part: fn(&(f64, f64)) -> f64| {
             median(&mut own.iter().zip(&figures[0]).map(|(own, c)| part(own) / part(c)))
         };

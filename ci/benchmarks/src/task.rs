@@ -1,4 +1,4 @@
-//! What one process is to do, and what it says when it has done it.
+//! The task of one process, and its outcome.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use crate::variant::Variant;
 /// The kinds of work; `c/load.c` knows the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Job {
-    /// Sends as much as it can.
+    /// Sends as many messages as it can.
     Flood,
     /// Sends one message, waits until it is delivered here, and sends the next.
     Echo,
-    /// Sends so many messages a second, each at its time.
+    /// Sends so many messages per second, each at its time.
     Paced,
-    /// Delivers what another process sends, to the end.
+    /// Receives the messages of another process, up to the last.
     Receive,
 }
 
@@ -30,7 +30,7 @@ impl Job {
     }
 }
 
-/// The window and the size of packets, where they are not the defaults.
+/// The sizes of window and packets, if they are not the defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
     pub window: usize,
@@ -45,18 +45,18 @@ pub struct Task {
     pub group: String,
     pub size: usize,
     pub duration: Duration,
-    /// Messages a second of [`Job::Paced`]; else 0. The receiver measures latencies when it is not 0.
+    /// The messages per second of [`Job::Paced`], and 0 for other jobs. The receiver measures latencies if this is not 0.
     pub rate: f64,
     pub sizes: Option<Sizes>,
 }
 
 impl Task {
-    /// As much as possible of messages of this size.
+    /// Returns a task that sends as many messages of this size as possible.
     pub fn flood(variant: Variant, size: usize, duration: Duration) -> Self {
         Self { variant, job: Job::Flood, group: String::new(), size, duration, rate: 0.0, sizes: None }
     }
 
-    /// Whether latencies are wanted.
+    /// Returns true if latencies are to be measured.
     pub fn is_timed(&self) -> bool {
         match self.job {
             Job::Flood => false,
@@ -65,7 +65,7 @@ impl Task {
         }
     }
 
-    /// Arguments that [`parse`](Self::parse), or the C program, makes the same task of.
+    /// Returns arguments from which [`parse`](Self::parse), or the C program, makes the same task.
     pub fn arguments(&self) -> Vec<String> {
         let mut words = vec![
             self.variant.c_style().unwrap_or(self.variant.name()).to_owned(),
@@ -101,7 +101,7 @@ impl Task {
     }
 }
 
-/// Half of all latencies, 99 % and 99.9 % are at most these, in nanoseconds.
+/// The latencies in nanoseconds that half, 99 % and 99.9 % of the messages do not exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Latencies {
     pub p50: u64,
@@ -109,35 +109,35 @@ pub struct Latencies {
     pub p999: u64,
 }
 
-/// What a process has measured; times are in nanoseconds.
+/// The measurements of a process. Times are in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outcome {
-    /// Messages delivered here.
+    /// The number of messages delivered here.
     pub received: u64,
-    /// From the first delivery to the last.
+    /// The time from the first delivery to the last.
     pub span: u64,
-    /// From the start of sending until the last message was delivered here.
+    /// The time from the start of sending until the last message was delivered here.
     pub wall: u64,
-    /// CPU time of the whole process meanwhile.
+    /// The CPU time of the whole process during that.
     pub cpu: u64,
-    /// How often flow control refused a message that the program then sent again.
+    /// The number of times that flow control refused a message, which the program then sent again.
     pub retries: u64,
     pub latencies: Option<Latencies>,
 }
 
 impl Outcome {
-    /// Messages a second.
+    /// Returns the messages per second.
     pub fn rate(&self) -> f64 {
         // The time is that between the first and the last.
         self.received.saturating_sub(1) as f64 / self.span.max(1) as f64 * 1e9
     }
 
-    /// Cores that the process kept busy.
+    /// Returns the number of cores that the process kept busy.
     pub fn cores(&self) -> f64 {
         self.cpu as f64 / self.wall.max(1) as f64
     }
 
-    /// CPU seconds for a million messages, which are microseconds for one.
+    /// Returns the CPU seconds per million messages, which are microseconds per message.
     pub fn cpu_per_million(&self) -> f64 {
         self.cpu as f64 / 1e3 / self.received.max(1) as f64
     }

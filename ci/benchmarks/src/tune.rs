@@ -1,4 +1,4 @@
-//! What windows and packet sizes come to, to choose the defaults by.
+//! A sweep of window and packet sizes, for choosing the defaults.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::variant::Variant;
 const WINDOWS: [usize; 8] = [64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, 8 << 20];
 const PACKETS: [usize; 5] = [16 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10];
 
-/// The load at which latency is measured: what C can do on three nodes.
+/// The load at which latency is measured: the rate that C reaches on three nodes.
 const RATE: f64 = 100_000.0;
 
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ impl fmt::Display for Setting {
 
 /// Prints a table for each number of nodes: small messages in packets, and messages that travel alone.
 pub fn run(nodes: &[u32], rounds: usize, duration: Duration, programs: &Programs) -> Result<()> {
-    // One packet is in flight at least, so a window that is smaller is none.
+    // At least one packet is in flight, so a smaller window has no effect.
     let packed: Vec<Setting> = PACKETS
         .into_iter()
         .flat_map(|packet| WINDOWS.into_iter().map(move |window| Sizes { window, packet }))

@@ -1,10 +1,9 @@
 //! The programs that are compared.
 //!
-//! All have the same layout: one process on node 1, with one membership, sends, and delivers its own messages itself. On
-//! three nodes another process on node 2, of the same kind, delivers them too, and it is there that throughput and latency
-//! under load are measured. One thread sends and dispatches in turn: after each message, as upstream's `cpgbench` does, or
-//! where there is a sending queue, when that is full. In those with `threads` in their names one thread sends and another
-//! one dispatches.
+//! All have the same layout. One process on node 1, with one membership, sends, and its messages are delivered to it. On three
+//! nodes, they are also delivered to a process of the same kind on node 2, where throughput and latency under load are measured. One
+//! thread sends and dispatches in turn: it dispatches after each message, as upstream's `cpgbench` does, or, if there is a queue, when
+//! the queue is full. In variants with `threads` in their names, one thread sends and another dispatches.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,17 +43,17 @@ impl Variant {
         Self::Tokio,
     ];
 
-    /// All of them that this build has.
+    /// All variants in this build.
     pub fn built() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|variant| cfg!(feature = "rust-corosync") || *variant != Self::Peer)
     }
 
-    /// Those of them that a report has if it is not told which.
+    /// The variants in a report by default.
     pub fn reported() -> impl Iterator<Item = Self> {
         Self::built().filter(|variant| ![Self::COne, Self::CTwin].contains(variant))
     }
 
-    /// What tables and options call it.
+    /// Returns the name in tables and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::C => "c",
@@ -72,35 +71,37 @@ impl Variant {
         }
     }
 
-    /// What it is, in words.
+    /// Returns a description.
     pub const fn what(self) -> &'static str {
         match self {
             Self::C => {
-                "C: sends, tries again at once when refused, dispatches after each message (upstream's cpgbench)"
+                "C: sends, repeats a refused send at once, dispatches after each message (upstream's cpgbench)"
             }
-            Self::COne => "C: the same, but dispatches one event at a time, until there is none",
-            Self::CTwin => "C: as the one before, with its state behind the context pointer: what cpg does",
-            Self::CSleep => "C: as the first, with a pause of 1 ms before it tries again",
-            Self::CThreads => "C: one thread sends and tries again at once, another one dispatches",
-            Self::Peer => "rust-corosync 3.2.0, the bindings that upstream publishes: as the first",
-            Self::Plain => "cpg: Group::send and Group::dispatch, as the first",
+            Self::COne => "C: as the first, but dispatches one event at a time, until there is none",
+            Self::CTwin => {
+                "C: as the one before, with its state behind the context pointer, which is the work of cpg"
+            }
+            Self::CSleep => "C: as the first, with a pause of 1 ms before it repeats a send",
+            Self::CThreads => "C: one thread sends and repeats refused sends at once, another one dispatches",
+            Self::Peer => "rust-corosync 3.2.0, the bindings that upstream publishes: works as the first",
+            Self::Plain => "cpg: Group::send and Group::dispatch, works as the first",
             Self::Queued => {
-                "cpg: Session::send with its queue, one message at a time; dispatches when that is full, on one thread"
+                "cpg: Session::send with its queue, without packets; dispatches when the queue is full, on one thread"
             }
             Self::QueuedThreads | Self::CoalescedThreads => {
-                "cpg: the same; one thread sends and waits for room, another one dispatches"
+                "cpg: the same queue; one thread sends and waits for room, another one dispatches"
             }
-            Self::Coalesced => "cpg: Session::send with its queue, messages in packets; on one thread",
+            Self::Coalesced => "cpg: Session::send with its queue, messages in packets, on one thread",
             Self::Tokio => "cpg::tokio: messages in packets; one task sends, another one dispatches",
         }
     }
 
-    /// Whether it is on other bindings.
+    /// Returns true if the variant uses other bindings.
     pub fn is_peer(self) -> bool {
         self == Self::Peer
     }
 
-    /// How the C program calls it, if it is one of that program's.
+    /// Returns the name in the C program, if the variant is one of the C program.
     pub const fn c_style(self) -> Option<&'static str> {
         match self {
             Self::C => Some("spin"),
@@ -131,7 +132,7 @@ impl FromStr for Variant {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::built().find(|variant| variant.name() == name).ok_or_else(|| {
             let names: Vec<_> = Self::built().map(Self::name).collect();
-            format!("there is no variant {name} in this build: there are {}", names.join(", "))
+            format!("there is no variant {name} in this build: the variants are {}", names.join(", "))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A process that joins anew while others still have an earlier membership of it.
+//! Processes that join again while others still see their earlier membership.
 
 use crate::compare::Compare;
 use crate::record::Ending;
@@ -7,8 +7,8 @@ use crate::sight::{Seen, Sight};
 use crate::stretch::{Start, Stretch};
 
 impl Compare<'_> {
-    /// Whether one of two joined, and the other was not told, because it had the same process in its view all the while: an
-    /// earlier membership, that the process gave up. They must have seen the same since.
+    /// Returns true if one of two clients joined and the other was not told, because the other saw the same process in its view all
+    /// the time: an earlier membership that the process gave up. Since the join, both must have seen the same.
     pub(crate) fn joined_again(
         &self,
         one: (&Stretch, &Sight),
@@ -37,7 +37,7 @@ impl Compare<'_> {
         })
     }
 
-    /// Whether the membership before this one was given up, so that nobody had to be told of its end.
+    /// Returns true if the membership before this one was given up, so that no client had to be told of its end.
     fn gave_up_before(&self, stretch: &Stretch) -> bool {
         let memberships = &self.scan.processes[stretch.process].memberships;
         let earlier = stretch.membership.checked_sub(2).and_then(|index| memberships.get(index));

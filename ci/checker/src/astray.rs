@@ -1,5 +1,5 @@
-//! Members whose joining or leave was under way at a merge, and was lost on some: they are in the views of others, or lack there,
-//! until the next ring.
+//! Members whose join or leave was under way at a merge, and was lost on some nodes. Until the next ring, the views there wrongly
+//! contain or lack these members.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -8,12 +8,12 @@ use crate::record::{Member, Ring, View};
 use crate::sight::{self, Single};
 use crate::stretch::Stretch;
 
-/// Those of which a daemon has missed it, by the daemon's node, the group and the ring.
+/// The members whose join or leave a daemon has missed, by the node of the daemon, the group and the ring.
 #[derive(Debug, Default)]
 pub(crate) struct Astray(RefCell<HashMap<(u32, u8, Ring), BTreeSet<Member>>>);
 
 impl Astray {
-    /// The daemon of a client has missed that a member joined or left.
+    /// Notes that the daemon of a client has missed the join or the leave of a member.
     pub(crate) fn miss(&self, stretch: &Stretch, member: Member) {
         if let Some(ring) = stretch.ring {
             let key = (stretch.me.node, stretch.group, ring);
@@ -21,19 +21,19 @@ impl Astray {
         }
     }
 
-    /// Whether it has.
+    /// Returns true if the daemon of the client has missed the join or the leave of the member.
     pub(crate) fn has_missed(&self, stretch: &Stretch, member: Member) -> bool {
         let missed = self.0.borrow();
         let of = |ring| missed.get(&(stretch.me.node, stretch.group, ring));
         stretch.ring.and_then(of).is_some_and(|missed| missed.contains(&member))
     }
 
-    /// Whether the daemon is not told that a process joined, because it has missed that it left before.
+    /// Returns true if the daemon is not told that a process joined, because it has missed the earlier leave of the process.
     pub(crate) fn knows_already(&self, stretch: &Stretch, single: Single) -> bool {
         single.joins && self.has_missed(stretch, single.member)
     }
 
-    /// Whether two views differ in nothing but those.
+    /// Returns true if two views differ only in such members.
     pub(crate) fn explains(
         &self,
         (one, view): (&Stretch, &View),

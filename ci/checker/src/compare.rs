@@ -1,4 +1,4 @@
-//! What two clients saw, side by side.
+//! The comparison of the histories of two clients.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -14,13 +14,13 @@ use crate::scan::{Process, Scan};
 use crate::sight::{Seen, Sight};
 use crate::stretch::{Start, Stretch};
 
-/// What one side of a comparison has had so far.
+/// The part of the history that one side of a comparison has passed.
 struct Had {
-    /// Whose messages above the atomic size.
+    /// The senders of messages above the atomic size that it got.
     long: BTreeSet<(u16, u16)>,
-    /// From which nodes.
+    /// The nodes from which it got messages.
     nodes: BTreeSet<u32>,
-    /// All that its daemon has delivered on this ring, to this client or another one.
+    /// All messages that its daemon has delivered on this ring, to this client or to another one.
     daemon: HashSet<MessageId>,
 }
 
@@ -31,9 +31,9 @@ pub(crate) struct Compare<'a> {
     pub(crate) history: &'a History,
     pub(crate) scan: &'a Scan,
     pub(crate) rings: &'a Rings<'a>,
-    /// Those of one daemon, by its node, their group and the ring.
+    /// The stretches of the clients of one daemon, by its node, the group and the ring.
     pub(crate) mates: &'a HashMap<(u32, u8, Ring), Vec<&'a Stretch>>,
-    /// The long messages that each membership of a process has missed of each sender.
+    /// The number of long messages that each membership of a process has missed, by sender.
     pub(crate) missed: RefCell<HashMap<Whose, BTreeSet<u32>>>,
     pub(crate) astray: Astray,
 }
@@ -92,7 +92,7 @@ impl Compare<'_> {
         if left == right {
             return Ok(());
         }
-        // What came to the one before the other joined.
+        // The part that one client saw before the other joined.
         let mut had = [self.had(one)?, self.had(other)?];
         for (whole, rest, side) in [(ones.whole(), left, 0), (others.whole(), right, 1)] {
             for item in &whole[..whole.len().saturating_sub(rest.len())] {
@@ -107,7 +107,8 @@ impl Compare<'_> {
         Ok(())
     }
 
-    /// Where a history parts from another one of the same daemon that begins at the same place, and may go on longer.
+    /// Returns the place where a history differs from another one of the same daemon. Both begin at the same place, and the other may be
+    /// longer.
     pub(crate) fn difference_of_part(
         &self,
         (one, ones): (&Stretch, &[Seen]),
@@ -121,7 +122,7 @@ impl Compare<'_> {
         Ok(self.difference((one, ones), (other, others), &mut had, true, report))
     }
 
-    /// Where two histories that begin at the same place part; `part` when the first may end earlier.
+    /// Returns the place where two histories that begin at the same place differ. With `part`, the first may end earlier.
     fn difference(
         &self,
         (one, ones): (&Stretch, &[Seen]),
@@ -192,19 +193,19 @@ impl Compare<'_> {
         Ok(Had { long: BTreeSet::new(), nodes: BTreeSet::new(), daemon })
     }
 
-    /// A message has come before a client joined, and to its daemon, perhaps.
+    /// Notes a message that came before a client joined, and may have come to its daemon.
     fn overhear(&self, seen: &Seen, had: &mut Had) {
         if let Some(id) = seen.message().filter(|id| had.daemon.contains(id)) {
             had.nodes.extend(self.nodes(id));
         }
     }
 
-    /// The nodes that the sender was on.
+    /// Returns the nodes of the sender.
     fn nodes(&self, id: MessageId) -> impl Iterator<Item = u32> {
         self.sender(id).into_iter().flat_map(|process| process.members.iter().map(|member| member.node))
     }
 
-    /// A message has come.
+    /// Notes a message that has come.
     fn note(&self, seen: &Seen, had: &mut Had) {
         if let Seen::Message(id) = seen {
             if self.scan.messages.get(*id).len >= LONG {
@@ -214,7 +215,7 @@ impl Compare<'_> {
         }
     }
 
-    /// A message has not come that may be missed.
+    /// Notes a message that did not come, if it may be missed.
     fn miss(&self, stretch: &Stretch, seen: &Seen, part: bool) {
         if let (Seen::Message(id), false) = (seen, part) {
             if self.scan.messages.get(*id).len >= LONG {
@@ -224,7 +225,7 @@ impl Compare<'_> {
         }
     }
 
-    /// Whether parts of a message may have gone before this client and its sender met.
+    /// Returns true if parts of a message may have been sent before this client and the sender met.
     fn may_miss(&self, stretch: &Stretch, seen: &Seen, had: &Had) -> bool {
         let Seen::Message(id) = seen else { return false };
         let of = (id.client, id.launch);
@@ -232,7 +233,7 @@ impl Compare<'_> {
         let met = nodes().any(|node| stretch.met_nodes.contains(&node));
         let len = self.scan.messages.get(*id).len;
         if len >= LONG {
-            // One at each meeting, and one at the own joining. It can be that several rings come and go before its end.
+            // One message for each time that they met, and one for the client's join. Several rings may come and go before the end of a message.
             let meetings =
                 nodes().map(|node| stretch.meetings.get(&node).copied().unwrap_or(0)).max().unwrap_or(0);
             let key = (stretch.process, stretch.membership, of);
@@ -244,8 +245,8 @@ impl Compare<'_> {
         met && !had.daemon.contains(id) && !nodes().any(|node| had.nodes.contains(&node))
     }
 
-    /// Whether the client's daemon misses that a process joined or left: because it had not met the process's node before, or
-    /// because it has missed that the process left earlier. It is noted.
+    /// Returns true if the client's daemon misses the join or the leave of a process: because it had not met the node of the process
+    /// before, or because it has missed an earlier leave of the process. Then this is noted.
     fn misses_change(&self, stretch: &Stretch, seen: &Seen, had: &Had) -> bool {
         let Some(single) = seen.single() else { return false };
         let node = single.member.node;

@@ -1,4 +1,4 @@
-//! What senders were told: property 4, as far as it concerns one message.
+//! The answers that senders got about their messages: property 4, as far as it concerns one message.
 
 use crate::History;
 use crate::messages::Sent;
@@ -6,7 +6,7 @@ use crate::record::{Ending, Fate, MessageId};
 use crate::report::{Known, Property, Report};
 use crate::scan::{Process, Scan};
 
-/// Looks at all messages of all processes.
+/// Checks all messages of all processes.
 pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
     for (process, source) in scan.processes.iter().zip(&history.processes) {
         let messages = scan.messages.of(process.client, process.launch);
@@ -49,7 +49,7 @@ fn fates(sent: &Sent) -> Vec<Fate> {
     all.into_iter().filter(|&fate| sent.has(fate)).collect()
 }
 
-/// What cannot be true.
+/// Returns the contradiction in the answers about a message, if there is one.
 fn contradiction(sent: &Sent) -> Option<&'static str> {
     let back = [Fate::BackSent, Fate::BackUnsent, Fate::BackDropped].map(|fate| sent.has(fate));
     let backs = back.into_iter().filter(|&back| back).count();
@@ -74,7 +74,7 @@ fn contradiction(sent: &Sent) -> Option<&'static str> {
     }
 }
 
-/// Whether the sender knows all that it was promised.
+/// Returns true if the sender got all the answers that it was promised.
 fn is_settled(sent: &Sent) -> bool {
     let back = [Fate::BackSent, Fate::BackUnsent, Fate::BackDropped].into_iter().any(|fate| sent.has(fate));
     let told = sent.own || back;
@@ -90,7 +90,7 @@ fn lack(sent: &Sent) -> &'static str {
     }
 }
 
-/// Whether a message that was sent without a queue should have come back: its membership went on to its end.
+/// Returns true if a message that was sent without a queue must have been delivered to its sender, because the membership was not lost.
 fn dropped(process: &Process, messages: &[Sent], seq: u32, last_own: Option<usize>) -> bool {
     let index = process.memberships.partition_point(|membership| membership.first_seq <= seq);
     let Some(membership) = index.checked_sub(1).map(|index| process.memberships[index]) else { return true };

@@ -1,4 +1,4 @@
-//! Members that are said to have ended, and whose last messages come then: [`Known::GoneBeforeItsMessages`].
+//! Members whose end is reported before their last messages come: [`Known::GoneBeforeItsMessages`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use crate::scan::Scan;
 use crate::sight;
 use crate::stretch::Stretch;
 
-/// A message that came while its sender was no member, up to the end of its ring.
+/// A message that came while its sender was no member.
 #[derive(Debug)]
 pub(crate) struct Late {
     pub(crate) process: usize,
@@ -20,30 +20,33 @@ pub(crate) struct Late {
     pub(crate) id: MessageId,
 }
 
-/// Whose end was told while a ring was formed: after the last message of the one before, and before the event about it.
+/// The members whose end was reported while a ring was formed: after the last message of the ring before, and before the event about
+/// the new ring.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
-    /// By group, member and ring; and the nodes where clients were told after that, before the event, that it has come back.
+    /// The key is group, member and ring. The value is the nodes whose clients were then told, before the event, that the member has
+    /// come back.
     told: HashMap<(u8, Member), BTreeMap<Ring, BTreeSet<u32>>>,
     pub(crate) late: Vec<Late>,
 }
 
 impl Gone {
-    /// Somebody on a node was told it.
+    /// Notes that a client on a node was told of the end.
     pub(crate) fn tell(&mut self, group: u8, node: u32, ring: Ring, member: Member, back: bool) {
         let nodes = self.told.entry((group, member)).or_default().entry(ring).or_default();
         nodes.extend(back.then_some(node));
     }
 
-    /// The nodes to which a member came back, if it was said to have ended.
+    /// Returns the nodes to which a member came back, if its end was reported.
     fn back(&self, group: u8, ring: Option<Ring>, member: Member) -> Option<&BTreeSet<u32>> {
         let (ring, told) = (ring?, self.told.get(&(group, member))?);
-        // Those to whom it came back are told once more, when the next ring is formed. Its own daemon knows that it has ended.
+        // The clients to which the member came back are told of the end again when the next ring is formed. The member's daemon knows of
+        // the end already.
         let again = told.range(..ring).any(|(_, nodes)| !nodes.is_empty());
         told.get(&ring).filter(|nodes| !again && !nodes.contains(&member.node))
     }
 
-    /// Whether two views differ in one member alone, who is gone to its own node and has come back to the others.
+    /// Returns true if two views differ only in one member, which is gone on its node and has come back on other nodes.
     pub(crate) fn explains(
         &self,
         (one, view): (&Stretch, &View),
@@ -58,7 +61,7 @@ impl Gone {
     }
 }
 
-/// Decides over the messages of those who were no members.
+/// Decides about the messages whose senders were no members.
 pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
     for late in &scan.gone.late {
         let name = &history.processes[late.process].name;
@@ -79,7 +82,7 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
 }
 
 fn is_known(history: &History, scan: &Scan, late: &Late) -> bool {
-    // Those on other nodes have it back, unless nobody has.
+    // On other nodes the member has come back, unless it came back nowhere.
     let gone = scan
         .gone
         .back(late.group, late.ring, late.sender)
@@ -93,7 +96,7 @@ fn is_known(history: &History, scan: &Scan, late: &Late) -> bool {
     gone && there && !lived_on(scan, late.id)
 }
 
-/// Whether the sender itself has delivered the message, or a later one of the same membership.
+/// Returns true if the message, or a later one of the same membership, was delivered to its sender.
 fn lived_on(scan: &Scan, id: MessageId) -> bool {
     let Some(process) = scan.process(id) else { return true };
     let messages = scan.messages.of(id.client, id.launch);

@@ -1,8 +1,8 @@
-//! What the log of a corosync daemon says.
+//! The parts of a corosync daemon's log that the checker needs.
 
 use crate::record::Ring;
 
-/// The rings that a node was on, in order: those of "A new membership (…) was formed".
+/// Returns the rings that a node was on, in order, from the lines "A new membership (…) was formed".
 pub fn rings(log: &str) -> Vec<Ring> {
     log.lines().filter_map(ring).collect()
 }
@@ -13,7 +13,7 @@ fn ring(line: &str) -> Option<Ring> {
     Some(Ring { seq: u64::from_str_radix(seq, 16).ok()?, node: u32::from_str_radix(node, 16).ok()? })
 }
 
-/// The lines that tell of messages that the daemon has dropped (B17).
+/// Returns the lines that report messages that the daemon has dropped (B17).
 pub fn drops(log: &str) -> impl Iterator<Item = &str> {
     log.lines()
         .filter(|line| line.contains("No buffer space available") || line.contains("cs_ipcs_msg_process"))

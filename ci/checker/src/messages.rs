@@ -1,26 +1,26 @@
-//! What is known of each message.
+//! The facts that are known of each message.
 
 use std::collections::HashMap;
 
 use crate::record::{Fate, MessageId};
 
-/// From here on a message may travel in parts. (The limit is 1 MiB less 1 KiB; nothing is sent between the two.)
+/// The smallest length of a message that may travel in parts. (The real limit is 1 MiB less 1 KiB; no message is between the two.)
 pub(crate) const LONG: u32 = 1_000_000;
 
-/// What is known of one message.
+/// The facts that are known of one message.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sent {
     pub(crate) hash: u32,
     pub(crate) len: u32,
     pub(crate) known: bool,
     pub(crate) tracked: bool,
-    /// One bit for each fate.
+    /// The answers that the sender got, one bit for each fate.
     pub(crate) fates: u8,
-    /// Its sender has delivered it.
+    /// True if the message was delivered to its sender.
     pub(crate) own: bool,
-    /// Clients that deliver it.
+    /// The number of clients to which the message is delivered.
     pub(crate) delivered: u32,
-    /// Clients that have come to it: for the order.
+    /// The number of clients that wait at this message, for the check of the order.
     pub(crate) reached: u32,
 }
 
@@ -53,7 +53,7 @@ impl Messages {
     }
 }
 
-/// Tells deliveries that are in their sender's order from those that are not. One for a client, over all its processes.
+/// A check that the deliveries to one client, over all its processes, are in the order of their senders.
 #[derive(Debug, Default)]
 pub(crate) struct Sequence(HashMap<(u16, u16), u32>);
 

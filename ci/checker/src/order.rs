@@ -1,8 +1,8 @@
-//! One order: property 1, and what else a look at all clients at once shows.
+//! One order of all messages: property 1, and everything else that needs the histories of all clients at once.
 //!
-//! The histories of all clients are read side by side. A message is passed when every client that delivers it has come to
-//! it. If all histories come to their ends this way, the order of passing contains each of them. If not, the messages that
-//! clients wait at are in a circle.
+//! The histories of all clients are read in parallel. Each history waits at its next delivery. A message is passed when every client to
+//! which it is delivered waits at it. If all histories reach their ends, the order of passing contains each client's order. If
+//! not, the messages at which clients wait form a cycle.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -14,7 +14,7 @@ use crate::report::{Property, Report};
 use crate::scan::Scan;
 use crate::source::Reader;
 
-/// How far is looked ahead for two messages in two orders.
+/// The number of deliveries that are searched for two messages in different orders.
 const AHEAD: usize = 50_000;
 
 /// One client, over all its processes.
@@ -22,7 +22,7 @@ struct Client {
     processes: VecDeque<usize>,
     open: Option<(usize, Reader)>,
     sequence: Sequence,
-    /// The message that it is at.
+    /// The message at which the client waits.
     at: Option<MessageId>,
 }
 
@@ -65,7 +65,7 @@ impl Client {
     }
 }
 
-/// Looks at the order of all deliveries.
+/// Checks the order of all deliveries.
 pub(crate) fn check(history: &History, scan: &mut Scan, report: &mut Report) -> io::Result<()> {
     let mut clients: BTreeMap<u16, Client> = BTreeMap::new();
     for (index, process) in scan.processes.iter().enumerate() {
@@ -78,7 +78,7 @@ pub(crate) fn check(history: &History, scan: &mut Scan, report: &mut Report) -> 
         client.processes.push_back(index);
     }
     let mut clients: Vec<Client> = clients.into_values().collect();
-    // Who waits at a message.
+    // The clients that wait at each message.
     let mut waiting: BTreeMap<MessageId, Vec<usize>> = BTreeMap::new();
     let mut moving: Vec<usize> = (0..clients.len()).collect();
     loop {
@@ -100,7 +100,7 @@ pub(crate) fn check(history: &History, scan: &mut Scan, report: &mut Report) -> 
         let heads: Vec<(MessageId, usize)> = waiting.iter().map(|(&id, indices)| (id, indices[0])).collect();
         let text = explain(history, &clients, &heads)?;
         report.violation(Property::Order, || text);
-        // Goes on as if the first one had come first, to see what else there is.
+        // Goes on as if this message had come first, to find further violations.
         let Some((id, indices)) = waiting.pop_first() else { return Ok(()) };
         let sent = scan.messages.get_mut(id);
         sent.delivered = 0;
@@ -108,7 +108,7 @@ pub(crate) fn check(history: &History, scan: &mut Scan, report: &mut Report) -> 
     }
 }
 
-/// Finds two clients that have two messages in two orders, if there are such nearby.
+/// Finds two clients that deliver two messages in different orders, if they are near each other.
 fn explain(history: &History, clients: &[Client], heads: &[(MessageId, usize)]) -> io::Result<String> {
     let mut later: Vec<Vec<MessageId>> = Vec::new();
     for &(_, index) in heads {

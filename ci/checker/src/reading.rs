@@ -1,4 +1,4 @@
-//! What can be decided over the records of one process alone, membership by membership.
+//! The checks that need only the records of one process, membership by membership.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::report::{Known, Property, Report};
 use crate::scan::{Membership, Process};
 use crate::stretch::{End, Start, Stretch};
 
-/// The reading of one process.
+/// The state of reading the records of one process.
 pub(crate) struct Reading<'a> {
     pub(crate) report: &'a mut Report,
     pub(crate) name: &'a str,
@@ -24,7 +24,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) gone: &'a mut Gone,
     pub(crate) live: Option<Live>,
     pub(crate) next_seq: u32,
-    /// Where the record that is being looked at begins.
+    /// The start of the current record.
     pub(crate) at: u64,
 }
 
@@ -54,7 +54,7 @@ impl Reading<'_> {
                     let stretch = self.stretch(live, End::Settled);
                     self.stretches.push(stretch);
                 }
-                // What comes now is the end of the run, where nothing is compared.
+                // The end of the run begins here, where nothing is compared.
                 if let Some(live) = &mut self.live {
                     live.ring = None;
                     live.start = Start::Join;
@@ -223,7 +223,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A view says that this process has ended, while it goes on.
+    /// Handles a view that says that this process has ended, while it goes on.
     fn earlier_self(&mut self, after: u64) {
         let name = self.name;
         self.report.known(Known::EarlierSelf, || format!("{name}, byte {after}"));
@@ -241,13 +241,13 @@ impl Reading<'_> {
         self.report.counts.rings += 1;
         let Some(live) = &mut self.live else { return };
         if live.view.is_none() || (!live.any && live.ring.is_none_or(|old| old == ring)) {
-            // The ring that it joined in.
+            // This is the ring in which the client joined.
             live.ring = Some(ring);
             (live.from, live.to) = (after, after);
             return;
         }
         if live.ring == Some(ring) {
-            // It joined while that ring was being formed, so what it saw until now was of the one before.
+            // The client joined while that ring was formed, so everything until now belongs to the ring before.
             live.ring = None;
         }
         let early = std::mem::take(&mut live.early);
@@ -294,7 +294,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The membership ends, or its records do.
+    /// Handles the end of the membership, or of its records.
     pub(crate) fn cut(&mut self, daemon: bool) {
         if let Some(live) = self.live.take().filter(|live| live.view.is_some() && live.to > live.from) {
             let stretch = self.stretch(&live, End::Cut { daemon });

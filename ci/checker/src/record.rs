@@ -1,6 +1,6 @@
-//! What a client writes down, and how: one record after the other, in the order in which things happened.
+//! The records that a client writes, in the order in which things happened, and their format.
 //!
-//! A record is its length, its bytes and a byte to check them. A client that is killed leaves a part of one at most, at the end.
+//! A record is its length, its bytes and a check byte. If a client is killed, only its last record can be incomplete.
 
 use std::io::{self, Read};
 
@@ -13,16 +13,16 @@ pub struct Member {
     pub pid: u32,
 }
 
-/// A member in the list of those who left or joined, and why: the number that `corosync/cpg.h` gives the reason.
+/// A member that left or joined, with the number of the reason in `corosync/cpg.h`.
 pub type Change = (Member, u8);
 
-/// The reason of who left.
+/// The reason of a member that left.
 pub(crate) const LEAVE: u8 = 2;
-/// The reason of those whose node went.
+/// The reason of a member whose node went down.
 pub(crate) const NODE_DOWN: u8 = 3;
-/// The reason of those whose node came.
+/// The reason of a member whose node came.
 pub(crate) const NODE_UP: u8 = 4;
-/// The reason of who ended without leaving.
+/// The reason of a member whose process ended without leaving.
 pub(crate) const PROC_DOWN: u8 = 5;
 
 /// The name of a totem ring. The sequence number first, which grows from ring to ring.
@@ -34,36 +34,36 @@ pub struct Ring {
     pub node: u32,
 }
 
-/// What a message is known by: its sender, the launch of that process, and a number that grows with each message.
+/// The identity of a message: the client, the number of its process, and a number that grows with each message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId {
     /// The client.
     pub client: u16,
-    /// Which process of the client, from 1: it is started anew after it has been killed.
+    /// The number of the client's process. The first is 1, and the client gets a new process after it has been killed.
     pub launch: u16,
-    /// Which of its messages, from 0.
+    /// The number of the message. The first is 0.
     pub seq: u32,
 }
 
-/// What became of a message, as its sender was told.
+/// An answer that the sender got about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Fate {
-    /// The call that sends it has returned without an error.
+    /// The call that sends the message has returned without an error.
     Accepted,
     /// The call has failed, and the message has not been sent.
     Refused,
-    /// The call has failed, and nobody knows whether it has been sent: the daemon died meanwhile.
+    /// The call has failed because the daemon died, so it is not known if the message was sent.
     Unclear,
-    /// The ticket says that it has been delivered.
+    /// The ticket says that the message was delivered.
     Resolved,
-    /// The ticket says that it has not.
+    /// The ticket says that the message was not delivered.
     Failed,
-    /// It was handed back: the daemon had taken it, and the connection was lost.
+    /// The message was handed back: the daemon had accepted it, and the connection was lost.
     BackSent,
-    /// It was handed back: the daemon had not taken it.
+    /// The message was handed back: the daemon had not accepted it.
     BackUnsent,
-    /// It was handed back: the daemon had taken it and dropped it.
+    /// The message was handed back: the daemon had accepted it and dropped it.
     BackDropped,
 }
 
@@ -78,49 +78,49 @@ const FATES: [Fate; 8] = [
     Fate::BackDropped,
 ];
 
-/// How a membership ended.
+/// The end of a membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Ending {
     /// The connection to the daemon was lost.
     Lost,
-    /// The client left, and its own leave was delivered.
+    /// The client left, and the view without it was delivered.
     Left,
-    /// The client gave the membership up: a leave that failed, say.
+    /// The client gave the membership up, for example after a leave that failed.
     GivenUp,
 }
 
-/// What became of a child that a client has forked, which tries to use what it has of its parent's.
+/// The result of a forked child, which tries to use its parent's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Child {
-    /// All that it tried was refused.
+    /// All attempts of the child were refused.
     Refused,
-    /// It could use its parent's connection, or got another answer than that it is a child.
+    /// The child could use the connection, or got another error than the one for a child.
     Used,
-    /// It did not come to an end.
+    /// The child did not end.
     Hung,
 }
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// The first of a process.
+    /// The first record of a process.
     Hello {
-        /// Which client.
+        /// The client.
         client: u16,
-        /// Which process of it.
+        /// The number of the process.
         launch: u16,
         /// The group that it joins.
         group: u8,
-        /// Whether it sends through a queue, which promises more.
+        /// True if the client sends through a queue, which promises more.
         queued: bool,
     },
     /// A membership begins.
     Begin {
-        /// Which one of this process, from 1.
+        /// The number of the membership in this process. The first is 1.
         incarnation: u32,
-        /// Who it is in the group.
+        /// The member that the client is in the group.
         me: Member,
     },
     /// A message is about to be sent.
@@ -131,23 +131,23 @@ pub enum Record {
         hash: u32,
         /// Its length.
         len: u32,
-        /// Whether there is to be a ticket.
+        /// True if there will be a ticket.
         tracked: bool,
     },
-    /// Something has become of a message.
+    /// The sender has got an answer about a message.
     Fate {
         /// Its number.
         seq: u32,
-        /// What.
+        /// The answer.
         fate: Fate,
     },
     /// A message was delivered.
     Deliver {
-        /// What its bytes say that it is.
+        /// The identity of the message, according to its bytes.
         id: MessageId,
         /// A hash of its bytes.
         hash: u32,
-        /// Who sent it, as the event says.
+        /// The sender, according to the event.
         sender: Member,
     },
     /// The group has changed.
@@ -156,11 +156,11 @@ pub enum Record {
     Totem(Ring),
     /// A membership has ended.
     End(Ending),
-    /// All members have sent their last message, and this one has been delivered all of them.
+    /// All last messages have been delivered to this client.
     Settled,
-    /// The process ends because it was asked to; what was sent has found its fate.
+    /// The process ends because it was told to. It has got the answers about all its messages.
     Bye,
-    /// Something was delivered that is no message of a client's.
+    /// Bytes were delivered that are not a message of a client.
     Alien {
         /// Its length.
         len: u32,
@@ -172,11 +172,11 @@ pub enum Record {
 /// A change of a group, and its members after it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct View {
-    /// Who is in the group.
+    /// The members of the group.
     pub members: Vec<Member>,
-    /// Who left.
+    /// The members that left.
     pub left: Vec<Change>,
-    /// Who joined.
+    /// The members that joined.
     pub joined: Vec<Change>,
 }
 
@@ -294,7 +294,7 @@ impl Record {
         })
     }
 
-    /// Reads the next record and says how many bytes it took; none at the end, and where one is torn.
+    /// Reads the next record. Returns it with its length in bytes, and `None` at the end or before an incomplete record.
     ///
     /// # Errors
     /// Those of reading.

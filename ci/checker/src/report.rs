@@ -1,31 +1,31 @@
-//! What the checker found.
+//! The report of the checker.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Texts that are kept of one kind; the rest is counted.
+/// The number of texts that are kept of one kind. Further ones are only counted.
 const KEPT: usize = 20;
 
-/// What was promised; the crate's documentation says it exactly.
+/// A property that was promised. The documentation of this crate defines each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Property {
     /// 1: one order.
     Order,
-    /// 2: the same messages between two views, and views that follow from each other.
+    /// 2: the same messages between two views, and views that follow from one another.
     Views,
     /// 3: each message once, unchanged, in its sender's order, from a member.
     Delivery,
-    /// 4: what the sender was told of a message is true, and it was told something.
+    /// 4: the sender got an answer about each message, and the answer is true.
     Fate,
-    /// 5: all come to one view, and nothing hangs.
+    /// 5: all clients get one view in the end, and none hangs.
     Convergence,
 }
 
 impl Property {
-    /// All of them, in the order of their numbers.
+    /// All properties, in the order of their numbers.
     pub const ALL: [Self; 5] = [Self::Order, Self::Views, Self::Delivery, Self::Fate, Self::Convergence];
 
-    /// One word.
+    /// Returns a name of one word.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Order => "order",
@@ -43,29 +43,29 @@ impl fmt::Display for Property {
     }
 }
 
-/// What corosync itself does not keep, so that no client can: each is explained in the crate's documentation.
+/// An exception that corosync itself causes, so that no client can avoid it. The documentation of this crate explains each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Known {
-    /// Nodes parted and came together again on rings that no view tells of; between the two views that they have in common
-    /// they were not together.
+    /// Nodes separated and merged again on rings that no view shows. So between two views that they have in common, they were not
+    /// together.
     PartedUnseen,
-    /// A message that was under way when two parts merged, or a long one when a member joined: those who had not heard its first
-    /// piece do not get it, nor what came in one frame with the pieces, although they are in the view in which the others
-    /// deliver it. That can be the news that a process joined or left, too.
+    /// A message was under way when two parts merged, or a long message when a member joined. Members that had not received its first
+    /// piece do not get the message, nor others in the same frames, although they are in the view in which the others deliver it. The
+    /// lost message can also be the report of a join or a leave.
     UnderWay,
-    /// A message of a member that the next view says has joined.
+    /// A message came before the view that has its sender as joined.
     BeforeJoining,
-    /// The daemon took a message and dropped it while its ring re-formed (B17).
+    /// The daemon accepted a message and dropped it while its ring re-formed (B17).
     Dropped,
-    /// A process that joins while an earlier membership of it is still ending gets the views of that one, too: corosync tells
-    /// memberships of one process not apart. It is told that it has gone, and then that it has come.
+    /// A process that joins while its earlier membership is still ending also gets the views of the earlier one, because corosync does
+    /// not distinguish memberships of one process. It is told that it has gone, and then that it has come.
     EarlierSelf,
-    /// A process ended while a ring was formed, and its end was told before the last messages that its daemon had taken from it.
+    /// A process ended while a ring was formed, and its end was reported before its last messages, which its daemon had accepted.
     GoneBeforeItsMessages,
 }
 
 impl Known {
-    /// A few words.
+    /// Returns a name of a few words.
     pub const fn name(self) -> &'static str {
         match self {
             Self::PartedUnseen => "parted unseen",
@@ -78,12 +78,12 @@ impl Known {
     }
 }
 
-/// How often something was found, and the first texts about it.
+/// The number of findings of one kind, with the texts of the first ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// How often.
+    /// The number of findings.
     pub count: u64,
-    /// What exactly, for the first ones.
+    /// The texts of the first findings.
     pub texts: Vec<String>,
 }
 
@@ -96,14 +96,14 @@ impl Found {
     }
 }
 
-/// How much was looked at. A check of nothing finds nothing.
+/// The amounts that were checked. A check of nothing finds nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Processes whose records were read.
+    /// The processes whose records were read.
     pub processes: u64,
     /// Memberships.
     pub incarnations: u64,
-    /// Messages that were to be sent.
+    /// Messages that clients tried to send.
     pub sent: u64,
     /// Deliveries.
     pub delivered: u64,
@@ -113,17 +113,17 @@ pub struct Counts {
     pub rings: u64,
     /// Tickets that said that their message was delivered.
     pub resolved: u64,
-    /// Tickets that said that it was not.
+    /// Tickets that said that their message was not delivered.
     pub failed: u64,
     /// Messages that were handed back.
     pub handed_back: u64,
-    /// Messages that were not taken.
+    /// Messages that were refused.
     pub refused: u64,
     /// Stretches of the history of one client that were compared with those of another.
     pub compared: u64,
-    /// Messages and views in them.
+    /// Messages and views in these stretches.
     pub compared_events: u64,
-    /// Forks whose child has ended.
+    /// Forked children that have ended.
     pub forks: u64,
     /// Messages that came after their sender had left.
     pub late: u64,
@@ -132,26 +132,26 @@ pub struct Counts {
 /// The verdict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What was looked at.
+    /// The amounts that were checked.
     pub counts: Counts,
-    /// What was broken.
+    /// The violations.
     pub violations: BTreeMap<Property, Found>,
-    /// What corosync does not keep.
+    /// The exceptions that corosync causes.
     pub known: BTreeMap<Known, Found>,
 }
 
 impl Report {
-    /// Notes that a property does not hold.
+    /// Notes a violation of a property.
     pub fn violation(&mut self, property: Property, text: impl FnOnce() -> String) {
         self.violations.entry(property).or_default().add(text);
     }
 
-    /// Notes what corosync does not keep.
+    /// Notes an exception that corosync causes.
     pub fn known(&mut self, known: Known, text: impl FnOnce() -> String) {
         self.known.entry(known).or_default().add(text);
     }
 
-    /// Whether all properties hold.
+    /// Returns true if all properties hold.
     pub fn is_good(&self) -> bool {
         self.violations.is_empty()
     }

@@ -1,11 +1,11 @@
-//! The rings that nodes were on, as the logs of their daemons say.
+//! The rings that nodes were on, from the logs of their daemons.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::record::Ring;
 use crate::stretch::{End, Stretch};
 
-/// The rings of each node, and which of them clients were told of.
+/// The rings of each node, and those of which clients were told.
 pub(crate) struct Rings<'a> {
     of: &'a BTreeMap<u32, Vec<Ring>>,
     told: HashSet<Ring>,
@@ -23,12 +23,12 @@ impl<'a> Rings<'a> {
         Self { of, told }
     }
 
-    /// Whether there are logs.
+    /// Returns true if there are logs.
     pub(crate) fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
 
-    /// The rings that a node was on, from one to another.
+    /// Returns the rings that a node was on, from one to another.
     pub(crate) fn path(&self, node: u32, from: Ring, to: Option<Ring>) -> Option<&'a [Ring]> {
         let rings = self.of.get(&node)?;
         let first = rings.iter().position(|&ring| ring == from)?;
@@ -39,8 +39,8 @@ impl<'a> Rings<'a> {
         Some(&rings[first..=last])
     }
 
-    /// The nodes that a node met with a ring: they were on another one before. What a daemon has taken waits while services do
-    /// not agree, so those count as well that came with a ring before of which no client was told.
+    /// Returns the nodes that a node met with a ring: they were on another ring before. Messages that a daemon has accepted wait until
+    /// services agree, so the nodes that came with earlier rings of which no client was told count as well.
     pub(crate) fn met(&self, node: u32, ring: Ring) -> BTreeSet<u32> {
         let mut met = BTreeSet::new();
         let Some(rings) = self.of.get(&node) else { return met };
@@ -53,7 +53,7 @@ impl<'a> Rings<'a> {
             for (&other, others) in
                 self.of.iter().filter(|(other, others)| **other != node && others.contains(&ring))
             {
-                // A daemon that has just been started has nothing under way.
+                // A daemon that has just been started has no messages under way.
                 let from =
                     others.iter().position(|&other| other == rings[at]).and_then(|at| at.checked_sub(1));
                 if from.is_some_and(|from| before != Some(others[from])) {

@@ -1,4 +1,4 @@
-//! Property 2: who goes from one ring to the next together has seen the same on the way.
+//! Property 2: clients that go from one ring to the next together have seen the same on the way.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,7 +14,7 @@ use crate::scan::Scan;
 use crate::sight::Seen;
 use crate::stretch::{End, Start, Stretch};
 
-/// What a stretch is known by: the group, the ring, and how it ends.
+/// The key of a stretch: the group, the ring, and its end.
 type Key = (u8, Ring, Option<Ring>);
 
 /// Compares the stretches.
@@ -55,7 +55,7 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::
     for (key, stretches) in &together {
         compare.together(*key, stretches, report)?;
     }
-    // By node and group, to find those of the same daemon.
+    // By node and group, to find the stretches of the same daemon.
     let mut mates: HashMap<(u32, u8), Vec<(Ring, &Stretch)>> = HashMap::new();
     for ((group, ring, _), stretches) in &together {
         for stretch in stretches {
@@ -70,8 +70,8 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::
     Ok(())
 }
 
-/// The stretches, each with what its client could not see, and others on its node or its log did: the ring, and who came with
-/// it.
+/// Returns the stretches. Facts that the client could not see (the ring, and the nodes that came with it) are added from other clients
+/// on its node or from the log.
 fn completed(stretches: &[Stretch], rings: &Rings<'_>) -> Vec<Stretch> {
     let before = rings_before(stretches);
     let mut met: HashMap<(u32, Option<Ring>), BTreeSet<u32>> = HashMap::new();
@@ -99,7 +99,7 @@ fn completed(stretches: &[Stretch], rings: &Rings<'_>) -> Vec<Stretch> {
     stretches.iter().map(complete).collect()
 }
 
-/// The ring from which a node came to another one, as those say who saw both.
+/// Returns the ring from which a node came to another one, according to the clients that saw both.
 fn rings_before(stretches: &[Stretch]) -> HashMap<(u32, Option<Ring>), Ring> {
     let mut before = HashMap::new();
     for stretch in stretches {
@@ -116,9 +116,9 @@ fn rings_before(stretches: &[Stretch]) -> HashMap<(u32, Option<Ring>), Ring> {
 }
 
 impl Compare<'_> {
-    /// Those that end on the same ring, from the same ring.
+    /// Compares the stretches that lead from one ring to the same next ring.
     fn together(&self, (_, ring, next): Key, stretches: &[&Stretch], report: &mut Report) -> io::Result<()> {
-        // Parts of them that went the same way. Without a log only a node is known to go with itself.
+        // Groups of stretches that went the same way. Without a log, this is known only of stretches on the same node.
         let mut ways: Vec<(Option<&[Ring]>, Vec<&Stretch>)> = Vec::new();
         for &stretch in stretches {
             let path = self.rings.path(stretch.me.node, ring, next);
@@ -142,7 +142,7 @@ impl Compare<'_> {
                 way.iter().max_by_key(|stretch| (stretch.start == Start::Ring, stretch.to - stretch.from));
             let Some(leader) = leader else { continue };
             let seen = self.load(leader)?;
-            // Those first who have seen the ring begin: they tell what daemons have missed then.
+            // First the clients that have seen the ring begin: they show the events that daemons have missed.
             let mut others: Vec<&Stretch> =
                 way.iter().copied().filter(|other| !std::ptr::eq(*other, *leader)).collect();
             others.sort_by_key(|other| other.start == Start::Join);
@@ -168,7 +168,7 @@ impl Compare<'_> {
         Ok(())
     }
 
-    /// A stretch that ends in the middle must be a part of one of the same daemon that does not.
+    /// Checks that a stretch that ends in the middle is a part of a complete one of the same daemon.
     fn cut(&self, stretch: &Stretch, mates: &[(Ring, &Stretch)], report: &mut Report) -> io::Result<()> {
         let Some(ring) = stretch.ring else { return Ok(()) };
         let seen = self.load(stretch)?;
@@ -189,7 +189,7 @@ impl Compare<'_> {
                     report.counts.compared_events += seen.count as u64;
                     return Ok(());
                 };
-                // One that joined later itself may know only of a later joining.
+                // A client that joined later may know only of a later join.
                 if mate.start == Start::Join {
                     continue;
                 }

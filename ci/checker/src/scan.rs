@@ -1,4 +1,4 @@
-//! One process after the other: what is known of all of them.
+//! The scan of all processes, one after the other, which collects the facts about all of them.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -18,7 +18,7 @@ pub(crate) struct Membership {
     pub(crate) ending: Option<Ending>,
 }
 
-/// What is known of a process.
+/// The facts that are known of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Process {
     pub(crate) client: u16,
@@ -27,11 +27,11 @@ pub(crate) struct Process {
     pub(crate) queued: bool,
     pub(crate) bye: bool,
     pub(crate) memberships: Vec<Membership>,
-    /// Who it was.
+    /// The member that it was.
     pub(crate) members: HashSet<Member>,
 }
 
-/// What all processes saw.
+/// The facts that all processes saw.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) messages: Messages,
@@ -42,7 +42,7 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// The process that sent a message.
+    /// Returns the process that sent a message.
     pub(crate) fn process(&self, id: MessageId) -> Option<&Process> {
         self.index.get(&(id.client, id.launch)).map(|&index| &self.processes[index])
     }
@@ -55,7 +55,7 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
     for (index, process) in history.processes.iter().enumerate() {
         let mut reader = process.source.open_at(0)?;
         let Some(Record::Hello { client, launch, group, queued }) = reader.read()? else {
-            // Killed before it had written anything.
+            // The process was killed before it had written anything.
             scan.processes.push(Process::default());
             continue;
         };

@@ -1,10 +1,10 @@
-//! What a client saw on a stretch.
+//! The events that a client saw on a stretch.
 
 use std::collections::BTreeSet;
 
 use crate::record::{Member, MessageId, NODE_DOWN, NODE_UP, View};
 
-/// A thing that all see.
+/// An event that all clients see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     Message(MessageId),
@@ -19,7 +19,7 @@ impl Seen {
         }
     }
 
-    /// The process that joined or left by itself, if this is a view of that. Daemons tell each other so in a small message.
+    /// Returns the process that joined or left, if this is a view of a single join or leave. Daemons report these in a small message.
     pub(crate) fn single(&self) -> Option<Single> {
         let Self::View(view) = self else { return None };
         match (&view.left[..], &view.joined[..]) {
@@ -30,25 +30,25 @@ impl Seen {
     }
 }
 
-/// A process that joined or left by itself.
+/// A process that joined or left in a single change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Single {
     pub(crate) member: Member,
     pub(crate) joins: bool,
 }
 
-/// Of two views of the same change, the members that one of them has and the other one lacks.
+/// Returns the members in which two views of the same change differ.
 pub(crate) fn astray(one: &View, other: &View) -> Option<BTreeSet<Member>> {
     let members = |view: &View| view.members.iter().copied().collect::<BTreeSet<Member>>();
     let same = (&one.left, &one.joined) == (&other.left, &other.joined);
     same.then(|| &members(one) ^ &members(other))
 }
 
-/// What a client saw on a stretch.
+/// The events that a client saw on a stretch.
 pub(crate) struct Sight {
     pub(crate) all: Vec<Seen>,
-    /// How much of it, up to the last message. The views after that belong to the next ring, or are as many as the client
-    /// saw before it ended.
+    /// The number of events up to the last message. The views after the last message belong to the next ring, or are only those that
+    /// the client saw before it ended.
     pub(crate) count: usize,
 }
 
@@ -57,7 +57,7 @@ impl Sight {
         &self.all[..self.count]
     }
 
-    /// What is seen after each joining of a member.
+    /// The events after each join of a member.
     pub(crate) fn after_join(&self, who: Member) -> impl Iterator<Item = &[Seen]> {
         self.all.iter().enumerate().filter_map(move |(index, item)| match item {
             Seen::View(view)

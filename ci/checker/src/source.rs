@@ -1,4 +1,4 @@
-//! Where records are read from.
+//! The sources of records.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
@@ -17,7 +17,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Of these records.
+    /// Returns a source of these records.
     pub fn of(records: &[Record]) -> Self {
         let mut bytes = Vec::new();
         for record in records {
@@ -26,7 +26,7 @@ impl Source {
         Self::Memory(bytes.into())
     }
 
-    /// Reads from a place that [`Reader::offset`] has told.
+    /// Reads from a place that [`Reader::offset`] has returned.
     ///
     /// # Errors
     /// Those of opening a file.
@@ -55,12 +55,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Where the next record begins.
+    /// Returns the start of the next record.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next record.
+    /// Reads the next record.
     ///
     /// # Errors
     /// Those of reading.

@@ -1,10 +1,10 @@
-//! The pieces of histories that are compared.
+//! Stretches: the pieces of histories that are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::{Member, Ring};
 
-/// How a stretch begins.
+/// The beginning of a stretch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     /// With the event about its ring.
@@ -13,7 +13,7 @@ pub(crate) enum Start {
     Join,
 }
 
-/// How a stretch ends.
+/// The end of a stretch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// With the event about the next ring.
@@ -22,12 +22,12 @@ pub(crate) enum End {
     Settled,
     /// In the middle: the client left, or was killed, or lost its daemon.
     Cut {
-        /// Whether its daemon went on.
+        /// True if the daemon of the client went on.
         daemon: bool,
     },
 }
 
-/// What a client saw on one ring: from the event about it, or its own joining, to the event about the next.
+/// The events of a client on one ring: from the event about the ring, or from the client's join, to the event about the next ring.
 #[derive(Debug, Clone)]
 pub(crate) struct Stretch {
     pub(crate) process: usize,
@@ -36,18 +36,18 @@ pub(crate) struct Stretch {
     pub(crate) start: Start,
     pub(crate) ring: Option<Ring>,
     pub(crate) end: End,
-    /// Where its first event is, where the one after its last message, and where the one that ends it.
+    /// The places of its first event, of the event after its last message, and of the event that ends it.
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) until: u64,
-    /// Nodes whose members the views of the next ring say have left.
+    /// The nodes whose members have left according to the views of the next ring.
     pub(crate) lost_nodes: BTreeSet<u32>,
-    /// Nodes whose members have come with this ring or one before, of which nothing has been heard since.
+    /// The nodes whose members have come with this ring or an earlier one, and from which no message has come since.
     pub(crate) met_nodes: BTreeSet<u32>,
-    /// How often the members of a node have come since the membership began.
+    /// The number of times that the members of a node have come since the membership began.
     pub(crate) meetings: BTreeMap<u32, u32>,
-    /// Which membership of the process.
+    /// The number of the membership in the process.
     pub(crate) membership: usize,
-    /// Who was in the view when the ring began.
+    /// The members of the view when the ring began.
     pub(crate) members: BTreeSet<Member>,
 }

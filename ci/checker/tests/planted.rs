@@ -1,4 +1,4 @@
-//! Correct histories pass, and each violation that is planted in one is caught.
+//! Correct histories pass, and each violation that is planted into one is found.
 
 mod simulator;
 
@@ -17,7 +17,7 @@ fn numbers() -> impl Strategy<Value = Vec<(u8, u8)>> {
     vec((any::<u8>(), any::<u8>()), 20..150)
 }
 
-/// All places of records that are as wanted: of the process, and in it.
+/// Returns the places of all matching records: the process, and the record in it.
 fn places(simulator: &Simulator, wanted: impl Fn(&Record) -> bool) -> Vec<(usize, usize)> {
     let mut places = Vec::new();
     for (process, client) in simulator.clients.iter().enumerate() {
@@ -38,7 +38,7 @@ fn id_of(record: &Record) -> Option<MessageId> {
     }
 }
 
-/// How many clients deliver a message.
+/// Returns the number of clients to which a message is delivered.
 fn audience(simulator: &Simulator, id: MessageId) -> usize {
     places(simulator, |record| id_of(record) == Some(id)).len()
 }
@@ -47,7 +47,7 @@ fn is_broken(report: &Report, property: Property) -> bool {
     report.violations.contains_key(&property)
 }
 
-/// The places of deliveries of short messages that other clients of the same stretch have too.
+/// Returns the places of deliveries of short messages that other clients of the same stretch have as well.
 fn shared(simulator: &Simulator) -> Vec<(usize, usize)> {
     let short = |id: MessageId| {
         let of = |client: &&simulator::Client| (client.number, client.launch) == (id.client, id.launch);
@@ -61,11 +61,11 @@ fn shared(simulator: &Simulator) -> Vec<(usize, usize)> {
     all.into_iter()
         .filter(|&(process, at)| {
             let id = id_of(&simulator.clients[process].records[at]).expect("a delivery");
-            // Of the last stretch, which all clients have from the same ring to the end.
+            // In the last stretch, which all clients have from the same ring to the end.
             let records = &simulator.clients[process].records;
             let last_ring = records.iter().rposition(|record| matches!(record, Record::Totem(_)));
             let settled = records.iter().position(|record| matches!(record, Record::Settled));
-            // What comes first of a node that has merged may be lacking: it can have been under way.
+            // The first messages of a node that has merged may be missing, because they can have been under way.
             let Record::Deliver { sender, .. } = &records[at] else { unreachable!() };
             let of = |record: &Record| matches!(record, Record::Deliver { sender: other, .. } if other.node == sender.node);
             let heard = last_ring.is_some_and(|ring| at > ring && records[ring..at].iter().any(of));
@@ -87,10 +87,10 @@ proptest! {
     #[test]
     fn a_history_that_is_torn_passes(numbers in numbers(), which in any::<Index>(), at in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
-        // A client that was killed, its last record in the middle of the file's end.
+        // A client that was killed: its last record is incomplete.
         let killed = which.index(simulator.clients.len());
         let len = simulator.clients[killed].records.len();
-        // What it has sent is known, or it was not sent.
+        // Its messages are recorded, or they were not sent.
         let keep = at.index(len);
         let sends = |record: &Record| matches!(record, Record::Send { .. });
         prop_assume!(!simulator.clients[killed].records[keep..].iter().any(sends));
@@ -197,7 +197,7 @@ proptest! {
         let places = shared(&simulator);
         prop_assume!(!places.is_empty());
         let (process, at) = *which.get(&places);
-        // The child has what its parent does not get.
+        // The child takes an event, which the parent does not get.
         simulator.clients[process].records[at] = Record::Fork(Child::Refused);
         prop_assert!(is_broken(&report(&simulator, true), Property::Views));
     }
@@ -210,7 +210,7 @@ proptest! {
         let (process, at) = *which.get(&places);
         let mut message = simulator.clients[process].records[at].clone();
         let Record::Deliver { id, .. } = &mut message else { unreachable!() };
-        // It goes on where its parent was, and the parent knows nothing of it.
+        // The child sends a message that its parent does not know.
         id.seq += 1_000_000;
         for client in &mut simulator.clients {
             let settled = client.records.iter().position(|record| *record == Record::Settled);
@@ -224,8 +224,8 @@ proptest! {
     #[test]
     fn a_message_of_one_who_is_no_member_is_caught(numbers in numbers(), which in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
-        // The view that says so comes to another client later than it should, or not at all: here a message comes earlier,
-        // before its sender's first view.
+        // For another client, the view of the join comes later than it should, or not at all: here a message comes before the first
+        // view that has its sender.
         let first = places(&simulator, |record| matches!(record, Record::View(_)));
         let early: Vec<(usize, usize, usize)> = first
             .iter()
@@ -237,7 +237,7 @@ proptest! {
                 let next = records[at..].iter().position(
                     |record| matches!(record, Record::Deliver { sender, .. } if *sender == who),
                 )?;
-                // On the same ring, so that no later event excuses it.
+                // On the same ring, because a later event would excuse it.
                 let same = !records[at..at + next].iter().any(|record| matches!(record, Record::Totem(_)));
                 (reason == simulator::JOIN && is_first && same).then_some((process, at, at + next))
             })
@@ -248,7 +248,7 @@ proptest! {
         let message = records.remove(from);
         records.insert(to, message);
         let report = report(&simulator, true);
-        // Its place in the order tells, and the view that excuses it is named.
+        // The place of the message in the order shows it, and the text names the view that excuses it.
         prop_assert!(!report.is_good() || !report.known.is_empty());
     }
 
@@ -284,16 +284,16 @@ proptest! {
         let records = &mut simulator.clients[process].records;
         let Record::Fate { seq, .. } = records[at] else { unreachable!() };
         match how {
-            // The ticket says nothing.
+            // The ticket is never resolved.
             0 => drop(records.remove(at)),
-            // It says the opposite, though the message came.
+            // The ticket says that the message failed, although it was delivered.
             1 => records[at] = Record::Fate { seq, fate: Fate::Failed },
-            // The message is handed back, though it came.
+            // The message is handed back, although it was delivered.
             2 => records.insert(at, Record::Fate { seq, fate: Fate::BackSent }),
-            // It was refused, and came.
+            // The message was refused, and was delivered.
             3 => records[at] = Record::Fate { seq, fate: Fate::Refused },
             4 => records.insert(at, Record::Fate { seq, fate: Fate::BackUnsent }),
-            // A message that nobody refused, handed back or delivered.
+            // The message was neither refused nor handed back nor delivered.
             _ => {
                 let (process, at) = *which.get(&refused);
                 simulator.clients[process].records.remove(at);
@@ -306,7 +306,7 @@ proptest! {
     #[test]
     fn a_message_that_nobody_gets_is_caught(numbers in numbers(), which in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
-        // From a client without a queue, that has more to say later, or leaves.
+        // From a client without a queue that sends more messages later, or leaves.
         let places: Vec<MessageId> = places(&simulator, is_delivery)
             .into_iter()
             .filter_map(|(process, at)| {
@@ -331,7 +331,7 @@ proptest! {
         let mut history = simulator.history(true);
         history.logged_drops = Some(false);
         prop_assert!(is_broken(&check(&history).unwrap(), Property::Fate));
-        // With the daemon's word for it, it is known.
+        // If the log of the daemon reports it, it is a known exception.
         history.logged_drops = Some(true);
         let report = check(&history).unwrap();
         prop_assert!(report.is_good() && !report.known.is_empty());

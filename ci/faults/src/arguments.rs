@@ -8,28 +8,28 @@ use lexopt::prelude::*;
 use crate::client::Task;
 
 pub const HELP: &str = "\
-Runs processes in closed process groups on a cluster that breaks all the time, and decides whether what
-they sent, delivered and saw was as promised.
+Runs processes in closed process groups on a cluster that is broken all the time, and checks that what they sent,
+delivered and saw is as the documentation promises.
 
 Usage: ci/torture [OPTIONS]
 
-      --nodes N        nodes of the cluster, 3 to 5 [3]
-      --seconds S      how long things break [60]
-      --seed X         what breaks and when is a function of it [chosen, and printed]
-      --clients N      clients on each node [5]
-      --listers N      programs on each node that list groups all the while [1]
-      --encrypted      the nodes encrypt what they tell each other
-      --json FILE      writes the report there, too
-      --keep DIR       leaves records and logs there, which else are left only when something is wrong
-      --plan           prints what would break, and when
-      --check DIR      decides once more over what --keep has left
-      --show FILE      prints the records of a client
-      --verbose        says what happens
-  -h, --help           prints this
-  -V, --version        prints the version
+      --nodes N        the number of nodes: 3 to 5 [3]
+      --seconds S      the time during which things break [60]
+      --seed X         the seed that determines what breaks and when [chosen and printed]
+      --clients N      the number of clients on each node [5]
+      --listers N      the number of programs on each node that list groups all the time [1]
+      --encrypted      encrypt the traffic between the nodes
+      --json FILE      also write the report to FILE
+      --keep DIR       always keep records and logs, in DIR; without this, they are kept only after a failure
+      --plan           only print what would break, and when
+      --check DIR      check records and logs again that an earlier run has kept in DIR
+      --show FILE      print the records of one client
+      --verbose        print what happens
+  -h, --help           print this
+  -V, --version        print the version
 ";
 
-/// What to run.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub nodes: u32,
@@ -60,7 +60,7 @@ impl Default for Options {
     }
 }
 
-/// What the command is to do.
+/// A task of the command.
 #[derive(Debug)]
 pub enum Mode {
     Help,

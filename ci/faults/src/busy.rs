@@ -1,4 +1,4 @@
-//! How busy the machine is, which tells a cluster that has no time from one that does not work.
+//! A measure of how busy the machine is. It distinguishes a cluster that gets no processor time from one that does not work.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// How much a thread computes, and how often.
+/// The work of a thread, and the time between two pieces of work.
 const WORK: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Work that takes so many times as long as it should leaves no daemon the time that it needs: the token comes round in half a
-/// second, or a node is taken for dead.
+/// The factor from which on the machine is too busy. If work takes so many times as long as on an idle machine, a daemon does not get
+/// the time that it needs: the token must come round in half a second, or a node is declared dead.
 const TOO_BUSY: f64 = 10.0;
 
-/// A thread that computes a little again and again, and knows how long that takes.
+/// A thread that computes a little again and again, and measures the time that this takes.
 #[derive(Debug)]
 pub struct Meter {
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ pub struct Meter {
 #[derive(Debug, Default)]
 struct Shared {
     ends: AtomicBool,
-    /// Nanoseconds that it has computed, and those that passed meanwhile.
+    /// The nanoseconds that the thread has computed, and those that passed meanwhile.
     computed: AtomicU64,
     passed: AtomicU64,
     mark: Mutex<(u64, u64)>,
@@ -46,12 +46,12 @@ impl Meter {
         Self { shared }
     }
 
-    /// What is asked from now on is of the time from now on.
+    /// Sets the mark: later questions are about the time from now on.
     pub fn mark(&self) {
         *self.shared.mark.lock().unwrap_or_else(PoisonError::into_inner) = self.now();
     }
 
-    /// How many times as long work has taken since the mark as on an idle machine.
+    /// Returns the factor by which work has taken longer since the mark than on an idle machine.
     #[expect(clippy::cast_precision_loss, reason = "it is said roughly")]
     pub fn slowness(&self) -> f64 {
         let (computed, passed) = self.now();
@@ -59,7 +59,7 @@ impl Meter {
         (passed - mark.1) as f64 / (computed - mark.0).max(1) as f64
     }
 
-    /// Why nothing can be said of a cluster since the mark, if that is so.
+    /// Returns an excuse if the machine has been so busy since the mark that a failure of the cluster means nothing.
     pub fn excuse(&self) -> Option<String> {
         let slowness = self.slowness();
         (slowness > TOO_BUSY)
@@ -77,7 +77,7 @@ impl Drop for Meter {
     }
 }
 
-/// Computes for a while, and returns for how long, and how long that took.
+/// Computes for a while. Returns the processor time and the elapsed time.
 fn compute() -> (Duration, Duration) {
     let used = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(WORK, Duration::from);
     let (began, before) = (Instant::now(), used());
@@ -94,7 +94,7 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A deadline in time that this thread has had: on a busy machine it comes later.
+/// A deadline that counts looks of this thread instead of time, so that it comes later on a busy machine.
 #[derive(Debug)]
 pub struct Patience {
     left: Duration,
@@ -102,12 +102,12 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// So long, in looks with such pauses between them.
+    /// Makes a deadline after this time, counted in looks with these pauses between them.
     pub fn new(length: Duration, pause: Duration) -> Self {
         Self { left: length, pause }
     }
 
-    /// Waits for the next look; false when there is to be none.
+    /// Waits for the next look. Returns false if the deadline has passed.
     pub fn wait(&mut self) -> bool {
         thread::sleep(self.pause);
         self.left = self.left.saturating_sub(self.pause);

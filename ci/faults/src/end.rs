@@ -1,4 +1,4 @@
-//! The end of a run: everything is whole again, all clients come to one view, send a last message, and end.
+//! The end of a run: everything is mended, all clients get one view, send a last message, and end.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,15 +13,15 @@ use crate::process::{Client, End};
 use crate::run::Run;
 use crate::shared_memory;
 
-/// How long clients may take to come to one view once nothing breaks any more.
+/// The longest time until clients have one view after everything is mended.
 const CONVERGE: Duration = Duration::from_secs(30);
-/// How long they may take to learn what became of their messages.
+/// The longest time until clients know the fate of their messages.
 const SETTLE: Duration = Duration::from_secs(15);
-/// How long they may take to end, should their own watchdogs see nothing: more than these take to decide.
+/// The longest time until clients have ended, if their watchdogs see no hang. It is longer than a watchdog takes to decide.
 const STOP: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Ends it, and notes what does not come to an end.
+/// Ends the run, and notes each client that does not end.
 pub fn end(run: &mut Run) -> Result<()> {
     mend(run)?;
     let mended = Instant::now();
@@ -32,7 +32,7 @@ pub fn end(run: &mut Run) -> Result<()> {
     }
     tell(run, "quiet");
     run.look_after_clients()?;
-    // From the time that the daemons were together; that took as long as it took.
+    // The time counts from the moment at which the daemons had merged.
     run.meter.mark();
     let converged = wait(run, CONVERGE, one_view)?;
     if !converged {
@@ -59,7 +59,7 @@ pub fn end(run: &mut Run) -> Result<()> {
     stop(run)
 }
 
-/// Notes what did not come about, which says nothing where the machine had no time for it.
+/// Notes a failure; if the machine was too busy, it is noted as not found out.
 fn failed(run: &mut Run, what: String) {
     match run.meter.excuse() {
         Some(excuse) => run.undecided.push(format!("{what}, and {excuse}")),
@@ -67,7 +67,7 @@ fn failed(run: &mut Run, what: String) {
     }
 }
 
-/// Those that have not been killed for a hang, which is noted.
+/// Returns the clients that run. A client that hung has been noted and killed, and is not among them.
 fn running(run: &Run) -> impl Iterator<Item = &Client> {
     run.clients.iter().filter(|client| client.pid().is_some())
 }
@@ -76,7 +76,7 @@ fn joined(run: &Run) -> impl Iterator<Item = &Client> {
     running(run).filter(|client| client.style.joins())
 }
 
-/// Mends all that is broken.
+/// Mends everything that is broken.
 fn mend(run: &mut Run) -> Result<()> {
     for client in &run.clients {
         client.signal(Signal::SIGCONT)?;
@@ -99,7 +99,7 @@ fn tell(run: &mut Run, line: &str) {
     run.clients.iter_mut().for_each(|client| client.tell(line));
 }
 
-/// Asks the clients for their state again and again until it is as wanted.
+/// Asks the clients for their state again and again, until all are in the wanted state.
 fn wait(run: &mut Run, length: Duration, is_good: impl Fn(&Run) -> bool) -> Result<bool> {
     let mut patience = Patience::new(length, POLL);
     loop {
@@ -115,7 +115,7 @@ fn wait(run: &mut Run, length: Duration, is_good: impl Fn(&Run) -> bool) -> Resu
     }
 }
 
-/// The members that all clients of each group should see.
+/// Returns the members that all clients of each group should see.
 fn wanted(run: &Run) -> BTreeMap<bool, Vec<String>> {
     let mut wanted: BTreeMap<bool, Vec<String>> = BTreeMap::new();
     for client in joined(run) {
@@ -139,7 +139,7 @@ fn sorted(mut members: Vec<String>) -> Vec<String> {
     members
 }
 
-/// The members that a client should see: those of its group, or all if it lists them.
+/// Returns the members that a client should see: those of its group, or all members if it is a lister.
 fn wanted_by(client: &Client, wanted: &BTreeMap<bool, Vec<String>>) -> Vec<String> {
     let of = |packed: bool| wanted.get(&packed).into_iter().flatten().cloned();
     if client.style.joins() {
@@ -169,10 +169,10 @@ fn note_views(run: &mut Run) {
     keep_stacks(run, |client| client.said().open.is_none());
 }
 
-/// Keeps the stacks of some.
+/// Writes the stacks of some clients to files.
 fn keep_stacks(run: &Run, of: impl Fn(&Client) -> bool) {
     for client in running(run).filter(|client| of(client)) {
-        // It is no part of the verdict.
+        // A failure of this is no part of the verdict.
         let path = client.path(&run.directory, "stacks");
         if let Err(error) = fs::write(&path, client.stacks()) {
             eprintln!("torture: {}: {error}", path.display());
@@ -180,7 +180,7 @@ fn keep_stacks(run: &Run, of: impl Fn(&Client) -> bool) {
     }
 }
 
-/// Has all clients end. Those whose watchdogs see a hang are noted, and killed.
+/// Makes all clients end. Notes and kills those whose watchdogs see a hang.
 fn stop(run: &mut Run) -> Result<()> {
     run.look_after_clients()?;
     tell(run, "stop");

@@ -1,5 +1,5 @@
-//! Processes in closed process groups on a cluster that breaks all the time; what they saw is decided over by `cpg-checker`.
-//! `ci/torture --help` says how it is used, the README beside this how to read what it says.
+//! The torture test: it runs processes in closed process groups on a cluster that is broken all the time, and `cpg-checker` checks their
+//! records. `ci/torture --help` explains its use, and the README in this directory explains its report.
 #![deny(unsafe_code)]
 
 mod arguments;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use arguments::Mode;
 
-/// An error that ends the command, in words for its user.
+/// An error that ends the command, with a text for the user.
 type Failure = Box<dyn Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does it, and says whether all was well.
+/// Does the task. Returns true if all is well.
 fn start(mode: Mode) -> Result<bool> {
     match mode {
         Mode::Help => print!("{}", arguments::HELP),

@@ -1,4 +1,4 @@
-//! The bytes of a message: who sent it, which it is, and enough to see that nothing has changed on the way.
+//! The bytes of a message: its sender, its number, and enough to notice any change on the way.
 
 use cpg_checker::record::MessageId;
 
@@ -8,11 +8,11 @@ const MAGIC: [u8; 4] = *b"cpgt";
 const HEADER: usize = 24;
 const TRAILER: usize = 8;
 
-/// What the bytes say.
+/// The content of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parsed {
     pub id: MessageId,
-    /// Whether its sender sends no more.
+    /// True if this is the last message of its sender.
     pub last: bool,
     pub hash: u32,
 }
@@ -38,7 +38,7 @@ pub fn make(id: MessageId, incarnation: u32, last: bool, len: usize) -> Vec<u8> 
     bytes
 }
 
-/// Reads one, if it is one.
+/// Reads a message. Returns `None` if the bytes are not one.
 pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     let (body, trailer) = bytes.split_at_checked(bytes.len().checked_sub(TRAILER)?)?;
     let hash = hash(body);
@@ -50,7 +50,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     good.then_some(Parsed { id, last: number(16)? == 1, hash: fold(hash) })
 }
 
-/// The hash of a message that was made here, as [`parse`] gives it.
+/// Returns the hash of a message that was made here, as [`parse`] does.
 pub fn hash_of(bytes: &[u8]) -> u32 {
     fold(hash(&bytes[..bytes.len() - TRAILER]))
 }

@@ -1,4 +1,4 @@
-//! What breaks, and when: a function of the seed, the number of nodes and of clients, and the length of the run.
+//! The plan: what breaks, and when. It is a function of the seed, the numbers of nodes and clients, and the length of the run.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::random::Random;
 
-/// Something that is done to the cluster, or to a client.
+/// A fault: something that is done to the cluster or to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     Partition(Vec<Vec<u32>>),
@@ -17,14 +17,14 @@ pub enum Fault {
     KillYoung(u32),
     Pause(u32),
     Resume(u32),
-    /// There is no room in a node's `/dev/shm`.
+    /// The `/dev/shm` of a node is filled.
     FillShm(u32),
     FreeShm(u32),
     /// SIGKILL to a client.
     KillClient(usize),
     /// The client is started again.
     StartClient(usize),
-    /// SIGSTOP to a client, and the SIGCONT after it.
+    /// SIGSTOP to a client, and later SIGCONT.
     StopClient(usize),
     ContinueClient(usize),
     /// A client does not dispatch for so many milliseconds.
@@ -32,16 +32,16 @@ pub enum Fault {
     /// A client forks, between dispatches or in a handler.
     ForkClient(usize),
     ForkInHandler(usize),
-    /// So many signals to a client.
+    /// A number of signals to a client.
     SignalClient(usize, u32),
 }
 
-/// What a fault breaks, by which faults are counted.
+/// The target of a fault. The report counts faults by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Breaks {
     Cluster,
     Client,
-    /// Nothing, or so it should be.
+    /// The fault should break nothing.
     Nothing,
 }
 
@@ -76,7 +76,7 @@ impl Fault {
         }
     }
 
-    /// One or two words, to count them by.
+    /// Returns the kind in one or two words. The report counts faults by it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Partition(_) => "partition",
@@ -131,7 +131,7 @@ impl fmt::Display for Fault {
 /// A fault and the time from the start of the run at which it happens.
 pub type Step = (Duration, Fault);
 
-/// What is broken at a point of the plan.
+/// The things that are broken at a point of the plan.
 #[derive(Default)]
 struct Broken {
     parted: bool,
@@ -142,7 +142,7 @@ struct Broken {
     full: BTreeSet<u32>,
 }
 
-/// Makes the plan; at its end things are broken as they are.
+/// Makes the plan. At its end, things may still be broken.
 pub fn make(seed: u64, nodes: u32, clients: usize, length: Duration) -> Vec<Step> {
     let mut random = Random::new(seed);
     let mut broken = Broken::default();
@@ -155,7 +155,7 @@ pub fn make(seed: u64, nodes: u32, clients: usize, length: Duration) -> Vec<Step
             _ => None,
         };
         steps.push((time, fault));
-        // While it connects, joins the ring, or agrees with the others.
+        // While the daemon connects, joins the ring, or agrees with the others.
         if let Some(node) = started.filter(|_| random.one_in(3)) {
             if broken.dead.len() + broken.paused.len() + 1 < nodes as usize {
                 time += Duration::from_millis(random.range(0, 600));
@@ -163,7 +163,7 @@ pub fn make(seed: u64, nodes: u32, clients: usize, length: Duration) -> Vec<Step
                 steps.push((time, Fault::KillYoung(node)));
             }
         }
-        // Now and then one comes in the middle of what the one before has begun.
+        // Sometimes a fault comes while the cluster still reacts to the fault before.
         let gap = if random.one_in(3) { random.range(10, 300) } else { random.range(300, 2500) };
         time += Duration::from_millis(gap);
     }
@@ -206,7 +206,7 @@ fn next(random: &mut Random, broken: &mut Broken, nodes: u32, clients: usize) ->
                     return Fault::Resume(node);
                 }
             }
-            // A restart of a daemon that runs.
+            // This restarts a daemon that runs.
             14 if whole => return Fault::Restart(node),
             15 if !broken.killed.contains(&client) && !broken.stopped.contains(&client) => {
                 broken.killed.insert(client);
@@ -244,7 +244,7 @@ fn next(random: &mut Random, broken: &mut Broken, nodes: u32, clients: usize) ->
     }
 }
 
-/// Parts the nodes at random.
+/// Divides the nodes into groups at random.
 fn parts(random: &mut Random, nodes: u32) -> Vec<Vec<u32>> {
     let count = if nodes > 3 && random.one_in(3) { 3 } else { 2 };
     let mut groups = vec![Vec::new(); count];

@@ -1,4 +1,4 @@
-//! A client as the driver has it.
+//! A client, seen from the driver.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -14,20 +14,20 @@ use testcluster::Cluster;
 use crate::Result;
 use crate::style::Style;
 
-/// What a client has said last.
+/// The last answers of a client.
 #[derive(Debug, Default, Clone)]
 pub struct Said {
-    /// Own messages that have not found their fate.
+    /// The number of its messages whose fate is not known.
     pub open: Option<u64>,
     /// The members that it sees, `NODE:PID`.
     pub members: Vec<String>,
     pub settled: bool,
     pub bye: bool,
-    /// Which of its threads hangs, and in what: its watchdog has decided that.
+    /// The thread that hangs, with its last work, according to the client's watchdog.
     pub hangs: Option<String>,
 }
 
-/// A client: one process after the other.
+/// A client, which is one process after the other.
 #[derive(Debug)]
 pub struct Client {
     pub id: u16,
@@ -49,12 +49,12 @@ impl Client {
         Self { id, node, style, launches: 0, running: None }
     }
 
-    /// What its current process is called in reports.
+    /// Returns the name of the current process in reports.
     pub fn name(&self) -> String {
         format!("client{:02}.{:03}-{}-node{}", self.id, self.launches, self.style, self.node)
     }
 
-    /// A file of its current process.
+    /// Returns the path of a file of the current process.
     pub fn path(&self, directory: &Path, kind: &str) -> PathBuf {
         directory.join(format!("{}.{kind}", self.name()))
     }
@@ -87,12 +87,12 @@ impl Client {
         self.running.as_ref().map(|running| running.child.id())
     }
 
-    /// How it ended, if it has ended by itself.
+    /// Returns the exit status if the process has ended by itself.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.running.as_mut().map_or(Ok(None), |running| running.child.try_wait())
     }
 
-    /// Tells it something. One that has ended is noticed elsewhere.
+    /// Sends a command. If the process has ended, this is noticed elsewhere.
     pub fn tell(&mut self, line: &str) {
         if let Some(running) = &mut self.running {
             let _: io::Result<()> = writeln!(running.input, "{line}").and_then(|()| running.input.flush());
@@ -119,7 +119,7 @@ impl Client {
         }
     }
 
-    /// How it has ended, if it has: one that was told to, or that has been killed and so has ended well.
+    /// Returns the exit status if the process has ended. It was told to end, or was killed, which also counts as a good end.
     pub fn end(&mut self) -> io::Result<Option<End>> {
         if self.running.is_none() {
             return Ok(Some(End::Well));
@@ -129,20 +129,20 @@ impl Client {
         Ok(Some(if status.success() { End::Well } else { End::Failed(status) }))
     }
 
-    /// The end of what it has said on standard error.
+    /// Returns the last part of its standard error.
     pub fn errors(&self, directory: &Path) -> String {
         let path = self.path(directory, "err");
         match fs::read_to_string(&path) {
             Ok(text) => {
                 let start = text.len().saturating_sub(1000);
-                // All, if a character is cut in two.
+                // If this cuts a character in two, the whole text.
                 text.get(start..).unwrap_or(&text).trim_end().to_owned()
             }
             Err(error) => format!("{}: {error}", path.display()),
         }
     }
 
-    /// Where its threads are.
+    /// Returns the stacks of its threads.
     pub fn stacks(&self) -> String {
         let Some(pid) = self.pid() else { return String::new() };
         let mut text = format!("{}, process {pid}\n", self.name());
@@ -153,7 +153,7 @@ impl Client {
         };
         text.push_str(stacks.trim_end());
         text.push('\n');
-        // One that has ended has no threads.
+        // A process that has ended has no threads.
         for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             for file in ["comm", "wchan", "syscall", "stack"] {
                 let content = fs::read_to_string(thread.path().join(file));
@@ -167,7 +167,7 @@ impl Client {
     }
 }
 
-/// How a client that was told to end has ended.
+/// The end of a client that was told to end.
 #[derive(Debug)]
 pub enum End {
     Well,

@@ -1,4 +1,4 @@
-//! Numbers that are a function of a seed.
+//! Pseudo-random numbers, which are a function of a seed.
 
 /// A generator (splitmix64). Not for secrets.
 #[derive(Debug, Clone)]
@@ -17,12 +17,12 @@ impl Random {
         value ^ (value >> 31)
     }
 
-    /// One of `from..to`.
+    /// Returns a number in `from..to`.
     pub fn range(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % (to - from)
     }
 
-    /// True once in so many times.
+    /// Returns true once in so many times, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.next() % times == 0
     }

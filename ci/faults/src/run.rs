@@ -1,4 +1,4 @@
-//! The run: a cluster, clients, and what breaks them.
+//! The run: a cluster, its clients, and the faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,16 +19,16 @@ use crate::shared_memory;
 use crate::style::{LISTER, STYLES};
 use crate::verdict::Verdict;
 
-/// How long a node may be silent before the others go on without it.
+/// The longest silence of a node before the others go on without it.
 const TOKEN: Duration = Duration::from_millis(500);
 
 /// The time between two signals to a client.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(1);
 
-/// What was done, how often.
+/// The number of faults of each kind.
 pub type Faults = BTreeMap<Breaks, BTreeMap<&'static str, u64>>;
 
-/// What runs.
+/// The state of a run.
 pub struct Run {
     pub options: Options,
     pub cluster: Cluster,
@@ -36,15 +36,15 @@ pub struct Run {
     pub directory: PathBuf,
     pub faults: Faults,
     pub meter: Meter,
-    /// Nodes with a daemon that is paused, as their clients know it.
+    /// The nodes whose clients have been told that the daemon is paused.
     paused: BTreeSet<u32>,
-    /// What was seen of clients and daemons that is against property 5.
+    /// The violations of property 5 by clients and daemons.
     pub failures: Vec<String>,
-    /// Why something could not be found out, which is no failure.
+    /// The reasons why something could not be found out. They are no failures.
     pub undecided: Vec<String>,
 }
 
-/// Runs it all.
+/// Runs the whole test.
 pub fn run(options: Options) -> Result<Verdict> {
     eprintln!(
         "torture: seed {}, {} nodes, {} seconds",
@@ -97,7 +97,7 @@ fn start(options: &Options) -> Result<Cluster> {
     Ok(if options.encrypted { cluster.encrypted() } else { cluster }.start()?)
 }
 
-/// The clients of all nodes: the styles one after the other, so that few nodes have them all between them.
+/// Returns the clients of all nodes. The styles are assigned in turn, so that a few nodes together have all styles.
 fn clients(options: &Options) -> Vec<Client> {
     let mut clients = Vec::new();
     for index in 0..options.clients {
@@ -133,7 +133,7 @@ impl Run {
         Ok(())
     }
 
-    /// Starts the clients that do not run.
+    /// Starts each client that does not run.
     pub fn start_clients(&mut self) -> Result<()> {
         (0..self.clients.len()).try_for_each(|client| self.start_client(client))
     }
@@ -145,7 +145,7 @@ impl Run {
         Ok(())
     }
 
-    /// Clients wait for a paused daemon without a limit, and their watchdogs must know.
+    /// Tells the watchdogs of clients that their daemon is paused, or goes on: clients wait for a paused daemon without a limit.
     pub fn tell_paused(&mut self) {
         for node in 1..=self.options.nodes {
             let is_paused = self.cluster.state(node) == State::Paused;
@@ -171,7 +171,7 @@ impl Run {
             Fault::Restart(node) => cluster.restart(*node)?,
             Fault::Pause(node) if cluster.state(*node) == State::Running => cluster.pause(*node)?,
             Fault::Resume(node) if cluster.state(*node) == State::Paused => cluster.resume(*node)?,
-            // A daemon that has ended by itself is reported.
+            // The error of a daemon that has ended by itself is reported.
             Fault::Kill(_) | Fault::KillYoung(_) | Fault::Pause(_) | Fault::Resume(_) => {}
             Fault::FillShm(node) => shared_memory::fill(cluster, *node)?,
             Fault::FreeShm(node) => shared_memory::free(cluster, *node)?,
@@ -192,21 +192,21 @@ impl Run {
         Ok(())
     }
 
-    /// Looks for clients that hang, and for those that have ended though nobody has ended them.
+    /// Looks for clients that hang, and for clients that have ended without being told to.
     pub fn look_after_clients(&mut self) -> Result<()> {
         self.look_for_hangs(None)?;
         for client in &mut self.clients {
             if let Some(status) = client.ended()? {
                 let errors = client.errors(&self.directory);
                 self.failures.push(format!("{} ended by itself, {status}: {errors}", client.name()));
-                // Reaped; a new one may be started in its place.
+                // The process is reaped, so a new one may be started.
                 client.end()?;
             }
         }
         Ok(())
     }
 
-    /// Notes and kills clients whose watchdogs see a hang, and those that have come too late to something, if to something.
+    /// Notes and kills the clients whose watchdogs see a hang, and, if something was to be done in time, those that are late.
     pub fn look_for_hangs(&mut self, late: Option<&str>) -> Result<()> {
         for client in &mut self.clients {
             let place = client.said().hangs.or_else(|| late.map(str::to_owned));
@@ -228,7 +228,7 @@ impl Run {
     }
 }
 
-/// Where the log of a node is kept.
+/// Returns the path of the kept log of a node.
 pub fn log_path(directory: &Path, node: u32) -> PathBuf {
     directory.join(format!("node{node}.log"))
 }

@@ -1,4 +1,4 @@
-//! A full `/dev/shm`, which each node has of its own: nobody can connect any more, and who is connected goes on (B21).
+//! A full `/dev/shm` of a node: no process can connect, and connected processes go on (B21). Each node has a separate `/dev/shm`.
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::statvfs;
@@ -8,13 +8,13 @@ use crate::Result;
 
 const PLACE: &str = "/dev/shm";
 
-/// As the cluster makes it; it is a limit, and nothing is taken.
+/// The size of `/dev/shm` that the cluster sets. It is a limit, and no memory is reserved.
 const WHOLE: &str = "size=16g,nr_inodes=0";
 
-/// Leaves no room on a node.
+/// Fills the `/dev/shm` of a node.
 pub fn fill(cluster: &Cluster, node: u32) -> Result<()> {
     cluster.on(node, || {
-        // A limit below what is used is refused: somebody may have taken more meanwhile.
+        // The kernel refuses a limit below the used size, and a process may have used more meanwhile.
         for _ in 0..20 {
             let now = statvfs(PLACE)?;
             let used = (now.blocks() - now.blocks_free()) * now.fragment_size();
@@ -26,7 +26,7 @@ pub fn fill(cluster: &Cluster, node: u32) -> Result<()> {
     })
 }
 
-/// Gives it back.
+/// Makes room again.
 pub fn free(cluster: &Cluster, node: u32) -> Result<()> {
     cluster.on(node, || Ok(limit(WHOLE)?))
 }

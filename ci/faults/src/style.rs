@@ -1,9 +1,9 @@
-//! The ways in which a client is in its group.
+//! The styles of clients: the ways in which they use the crate.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What a client is written with.
+/// The types that a client uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `Group` with `run`, sending also from its handler.
@@ -16,18 +16,18 @@ pub enum Kind {
     Split,
     /// `cpg::tokio`.
     Tokio,
-    /// In no group: it lists groups all the while.
+    /// In no group: the client lists groups all the time.
     List,
 }
 
-/// What happens when the daemon goes.
+/// The reaction to the loss of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Back {
-    /// The client joins anew.
+    /// The client joins again.
     Anew,
-    /// The session comes back by itself.
+    /// The session reconnects.
     Itself,
-    /// The session comes back by itself, and keeps what waits to be sent.
+    /// The session reconnects, and keeps the messages that wait to be sent.
     Keeping,
 }
 
@@ -36,12 +36,12 @@ pub enum Back {
 pub struct Style {
     pub name: &'static str,
     pub kind: Kind,
-    /// Whether its messages travel in packets; such a group is another one than that of those who do not.
+    /// True if its messages travel in packets. Such clients are in another group than the rest.
     pub packed: bool,
     pub back: Back,
-    /// Whether some messages are above the atomic size.
+    /// True if some messages are above the atomic size.
     pub large: bool,
-    /// Whether it leaves and joins all the time.
+    /// True if the client leaves and joins all the time.
     pub churns: bool,
 }
 
@@ -49,7 +49,7 @@ const fn style(name: &'static str, kind: Kind, packed: bool, back: Back) -> Styl
     Style { name, kind, packed, back, large: false, churns: false }
 }
 
-/// All of them.
+/// All styles of clients in groups.
 pub const STYLES: [Style; 17] = [
     style("run", Kind::Run, false, Back::Anew),
     style("split", Kind::Split, false, Back::Anew),
@@ -70,16 +70,16 @@ pub const STYLES: [Style; 17] = [
     Style { large: true, ..style("tokio-large-back", Kind::Tokio, false, Back::Itself) },
 ];
 
-/// The style of those who list.
+/// The style of listers.
 pub const LISTER: Style = style("list", Kind::List, false, Back::Anew);
 
 impl Style {
-    /// Whether it is in a group.
+    /// Returns true if the client is in a group.
     pub fn joins(&self) -> bool {
         self.kind != Kind::List
     }
 
-    /// Whether messages go through a queue.
+    /// Returns true if messages go through a queue.
     pub fn is_queued(&self) -> bool {
         matches!(self.kind, Kind::Whole | Kind::Split | Kind::Tokio)
     }

@@ -1,4 +1,4 @@
-//! What is said in the end.
+//! The verdict at the end of a run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,18 +15,18 @@ use crate::run::Faults;
 /// The report of the checker, and what the driver has seen.
 pub struct Verdict {
     pub options: Options,
-    /// What was broken, if that was now.
+    /// The faults, if they were part of this run.
     pub faults: Option<Faults>,
     pub report: Report,
-    /// Lines in the logs of the daemons that tell of dropped messages.
+    /// The lines in the logs of the daemons that report dropped messages.
     pub drops: Vec<String>,
     pub directory: PathBuf,
-    /// What could not be found out, and why.
+    /// The reasons why something could not be found out.
     pub undecided: Vec<String>,
 }
 
 impl Verdict {
-    /// Decides over the records and logs in a directory.
+    /// Checks the records and logs in a directory.
     pub fn over(directory: &Path) -> Result<Self> {
         let mut history = History::default();
         let mut drops = Vec::new();
@@ -58,14 +58,14 @@ impl Verdict {
         })
     }
 
-    /// Adds what the driver has seen.
+    /// Adds the failures that the driver has seen.
     pub fn add_failures(&mut self, failures: Vec<String>) {
         for failure in failures {
             self.report.violation(Property::Convergence, || failure);
         }
     }
 
-    /// Prints it, and says whether all was well.
+    /// Prints the verdict. Returns true if all is well.
     pub fn tell(&self) -> Result<bool> {
         let counts = &self.report.counts;
         let good = self.report.is_good();
@@ -164,7 +164,7 @@ impl Verdict {
     }
 }
 
-/// Prints the first texts, so many at most of those that are kept.
+/// Prints the first texts of those that are kept, but no more than the limit.
 fn tell_texts(found: Option<&Found>, most: usize) {
     for text in found.into_iter().flat_map(|found| found.texts.iter().take(most)) {
         println!("{:>14}{text}", "");

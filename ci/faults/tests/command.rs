@@ -1,4 +1,4 @@
-//! How the command is called.
+//! The command line of `ci/torture`.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Any bytes as a packet, and as the frames of one: all readers agree with a plain reading of the page that documents the
-//! bytes (`cpg::packet`), and what is written is read.
+//! A fuzz target that reads any bytes as a packet and as the frames of a packet. All readers must agree with a simple reader that follows
+//! the documentation of the bytes (`cpg::packet`) literally, and a packet that is written must be read back.
 #![no_main]
 
 use cpg::packet::{self, Error, Frames, HEADER_LEN};
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     write(bytes);
 });
 
-/// What the page says, word for word: where messages begin and end, and what is wrong after them.
+/// Reads a packet as the documentation says, literally. Returns the beginnings and ends of messages, and the error after them.
 fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Error>) {
     let mut messages = Vec::new();
     if let Some(malformed) = header_by_the_page(bytes) {
@@ -84,7 +84,7 @@ fn read(bytes: &[u8]) {
     };
     same_frames(frames, bytes, &expected, error);
 
-    // From a boundary in the middle, with another header before it.
+    // From a boundary between two messages, with another header before it.
     let count = bytes.len() % (expected.len() + 1);
     let mut rest = Vec::new();
     packet::begin(&mut rest);
@@ -96,14 +96,14 @@ fn same_frames(mut frames: Frames<'_>, bytes: &[u8], expected: &[(usize, usize)]
     for &(start, end) in expected {
         let frame = frames.next().unwrap().unwrap();
         assert_eq!(frame, &bytes[start..end]);
-        // What follows is compared after this: no message reaches into the next.
+        // The rest is compared below, so no message reaches into the next.
         frame.fill(0xaa);
     }
     assert_eq!(frames.next(), error.map(Err));
     assert_eq!(frames.next(), None);
 }
 
-/// Cuts the bytes into messages, each as long as the byte before it says; the first may be much longer.
+/// Cuts the bytes into messages. The byte before a message gives its length; the first message may be much longer.
 fn write(bytes: &[u8]) {
     let mut messages = Vec::new();
     let mut rest = bytes;

@@ -1,5 +1,6 @@
-//! Any callbacks that C may make, through a stub of libcpg: the handler sees what was handed over, in order and once, also
-//! when it panics now and then, when messages travel in packets, and whichever way events are taken, by a group or a session.
+//! A fuzz target that makes any callbacks that C may make, through a stub of libcpg. The handler must get every event once and in order. This
+//! must also hold if the handler panics at times, if messages travel in packets, and for every way of taking events, by a group or a
+//! session.
 #![no_main]
 
 #[path = "../../../cpg/tests/stub/stub.rs"]
@@ -16,7 +17,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use stub::{List, SOUND, Stub, c_name};
 
-/// The most that libcpg has room for.
+/// The largest number of members for which libcpg has room.
 const MOST: usize = 128;
 
 #[derive(Arbitrary, Debug)]
@@ -25,7 +26,7 @@ struct Input {
     steps: Vec<Step>,
 }
 
-/// What has joined.
+/// The group or session that has joined.
 #[derive(Arbitrary, Debug, Clone, Copy)]
 enum Kind {
     Group,
@@ -34,15 +35,15 @@ enum Kind {
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    /// C has this for a dispatch.
+    /// C has this event for a dispatch.
     Plan(Call, Return),
     /// The program takes events.
     Take(How),
-    /// The handler panics at the event after so many.
+    /// The handler panics after so many events.
     Panic(u8),
     /// The daemon counts so many members.
     Count(u8),
-    /// C calls back, and no dispatch is under way.
+    /// C calls back outside of a dispatch.
     Odd(Call),
     Send(Vec<u8>),
 }
@@ -59,7 +60,7 @@ enum Call {
         sender: (u32, u32),
         len: u32,
     },
-    /// Messages in a packet, and what comes after the last one of it.
+    /// Messages in a packet, and the bytes after the last message.
     Packet {
         name: Name,
         sender: (u32, u32),
@@ -89,7 +90,7 @@ struct Name {
 #[derive(Arbitrary, Debug, Clone)]
 enum Addresses {
     Of(Vec<(u32, u32, u32)>),
-    /// So many times the same.
+    /// The same member so many times.
     Times(u8, (u32, u32, u32)),
     Null(usize),
     /// Longer than the limit.
@@ -111,7 +112,7 @@ enum How {
     AtMost(u8),
     Run,
     Break,
-    /// By a deadline that has passed.
+    /// With a deadline that has passed.
     Late,
 }
 
@@ -126,7 +127,7 @@ impl Return {
     }
 }
 
-/// What a handler sees, in words of its own.
+/// An event as the handler sees it, in a form to compare.
 #[derive(Debug, Clone, PartialEq)]
 enum Seen {
     Message { name: Vec<u8>, sender: (u32, u32), payload: Vec<u8>, packed: bool },
@@ -207,7 +208,7 @@ impl Call {
         }
     }
 
-    /// The events that it makes; none if a list is too long, with the length of the longest.
+    /// Returns the events that this callback makes. If a list is too long, returns none, with the length of the longest list.
     fn events(&self, coalesced: bool) -> Result<Vec<Seen>, usize> {
         match self {
             Self::Deliver { name: Some(name), sender, payload } => {
@@ -241,7 +242,7 @@ impl Call {
         }
     }
 
-    /// Members in the view that it hands over, if it does.
+    /// Returns the number of members in the view of this callback, if it has one.
     fn view(&self) -> Option<usize> {
         match self {
             Self::ConfChg { name: Some(_), lists } => Some(lists[0].listed().len()),
@@ -260,7 +261,7 @@ fn bytes(messages: &[Vec<u8>], rest: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What a payload comes to; the readers of packets have a target of their own.
+/// Returns the events that a payload makes. The readers of packets have a separate target.
 fn messages(name: &[u8], sender: (u32, u32), payload: &[u8], coalesced: bool) -> Vec<Seen> {
     let message = |payload: &[u8], packed| Seen::Message {
         name: name.to_vec(),
@@ -288,7 +289,7 @@ fn see(event: Event<'_>) -> Option<Seen> {
     Some(match event {
         Event::Deliver(mut message) => {
             let payload = message.payload().to_vec();
-            // It is the handler's to change.
+            // The handler may change the payload.
             message.payload_mut().fill(0xaa);
             let name = message.group().as_bytes().to_vec();
             Seen::Message { name, sender: pair(message.sender()), payload, packed: message.is_packed() }
@@ -307,7 +308,7 @@ fn see(event: Event<'_>) -> Option<Seen> {
             sender: pair(packet.sender()),
             bytes: packet.bytes().to_vec(),
         },
-        // What the stub makes of sends is not what this is about.
+        // This target does not check the sends.
         Event::Undelivered(_) => return None,
         event => panic!("{event:?}"),
     })
@@ -337,7 +338,7 @@ impl Joined {
     fn send(&self, message: &[u8]) {
         match self {
             Self::Group(group) => group.send(message).unwrap(),
-            // Full, or ended by an error that a dispatch had.
+            // The queue is full, or a dispatch has ended the session with an error.
             Self::Session(session) => drop(session.send(message)),
             Self::Split(sender, _) => drop(sender.try_send(message)),
         }
@@ -370,28 +371,28 @@ impl Joined {
 }
 
 impl How {
-    /// True if it may end before there is nothing left.
+    /// Returns true if this way of taking events may end before all are taken.
     fn is_partial(self) -> bool {
         matches!(self, Self::One | Self::AtMost(_) | Self::Break | Self::Late)
     }
 }
 
-/// What C was asked for and what came of it.
+/// The state of the test: the plans for C, and the results.
 struct Check {
     coalesced: bool,
-    /// What the plans that were carried out come to.
+    /// The events that the executed plans make.
     expected: Vec<Seen>,
     seen: Vec<Seen>,
-    /// Those that were carried out since the last look.
+    /// The plans that were executed since the last check.
     carried_out: Arc<Mutex<Vec<(Call, Return)>>>,
-    /// Events until the handler panics.
+    /// The number of events until the handler panics.
     panic: Option<u8>,
-    /// Members in the last view, and as the daemon counts them.
+    /// The number of members in the last view, and the number according to the daemon.
     view: usize,
     count: usize,
-    /// Members of a list that was too long, or of a group that is too large.
+    /// The number of members of a list that was too long, or of a group that is too large.
     refused: Option<usize>,
-    /// An error that comes when what it has left undelivered has been handed back. None if the handler has panicked over it.
+    /// The error that comes after the undelivered messages have been handed back. `None` if the handler has panicked at it.
     put_off: Option<CsError>,
     /// The error that has ended a session, which each further dispatch returns.
     over: Option<Error>,
@@ -425,7 +426,7 @@ impl Check {
         });
     }
 
-    /// Takes events, and looks at what was seen and what was said.
+    /// Takes events, and checks what the handler saw and what the call returned.
     fn take(&mut self, joined: &mut Joined, how: How) {
         let (seen, panic) = (&mut self.seen, &mut self.panic);
         let taking = AssertUnwindSafe(|| {
@@ -491,10 +492,10 @@ impl Check {
         }
     }
 
-    /// Takes what is left, and sees that nothing was lost.
+    /// Takes the remaining events, and checks that none was lost.
     fn finish(mut self, joined: &mut Joined) {
         self.panic = None;
-        // What a plan that was carried out has left in a packet.
+        // Messages of an executed plan that are left in a packet.
         self.take(joined, How::All);
         assert_eq!(self.seen, self.expected);
     }
@@ -503,7 +504,7 @@ impl Check {
 static QUIET: Once = Once::new();
 
 fuzz_target!(|input: Input| {
-    // libFuzzer takes all panics for crashes; those of the handler are wanted.
+    // libFuzzer takes all panics for crashes, but those of the handler are wanted.
     QUIET.call_once(|| {
         let crash = take_hook();
         set_hook(Box::new(move |info| {

@@ -1,4 +1,4 @@
-//! The levels.
+//! The levels of the folders.
 
 /// The folders, the lowest level first. The files beside `lib.rs` are the level below the first one.
 pub const LEVELS: [&str; 9] =
@@ -20,7 +20,7 @@ pub(crate) fn level(file: &str) -> Option<usize> {
     }
 }
 
-/// Returns the text for a file's level, as messages have it.
+/// Returns the text for the level of a file in messages.
 pub(crate) fn place(file: &str) -> String {
     match folder(file) {
         "" => "beside lib.rs".to_string(),

@@ -1,20 +1,20 @@
 //! A check of the crate `cpg`: its files import in the direction of its [levels](levels::LEVELS), and
 //! `unsafe` stays in two of its folders.
 //!
-//! - A file imports from its own folder and from folders of lower levels. There is no circle of files.
-//! - A path names the module that an item is defined in, and goes through no re-export.
+//! - A file imports only from its folder and from folders of lower levels. Files do not import each other in a circle.
+//! - A path names the module in which an item is defined, and uses no re-export.
 //! - A `mod.rs` has modules and re-exports, and nothing else.
-//! - `unsafe` and `allow(unsafe_code)` stand in `os` and `ffi` alone, the latter once, in `mod.rs`. Nothing
-//!   is transmuted, and no type is declared `Send` or `Sync`.
+//! - `unsafe` and `allow(unsafe_code)` are only in `os` and `ffi`, the latter once, in `mod.rs`. There is no transmutation, and no
+//!   type is declared `Send` or `Sync`.
 //!
 //! The root file `lib.rs` may name everything. Modules that only tests and rustdoc see (`#[cfg(test)]`,
-//! `#[cfg(any(doc, doctest))]`) are free to import; what is said of `unsafe` holds for them too.
+//! `#[cfg(any(doc, doctest))]`) may import anything, but the rules about `unsafe` apply to them as well.
 //!
-//! # What a parser cannot see
+//! # The limits of a parser
 //!
-//! The files are parsed, not compiled. A dependency without a path stays unseen: a call of a method, the
-//! type of a value that is only passed on, a name that a macro puts together. A macro's arguments are read
-//! as tokens: `a::b` is a path wherever it stands.
+//! The files are parsed and not compiled. So the check does not see a dependency without a path: a call of a method, the type of a value
+//! that is only passed on, a name that a macro builds. The arguments of a macro are read as tokens: `a::b` counts as a path in any
+//! place.
 #![deny(unsafe_code)]
 
 pub mod levels;
@@ -39,7 +39,7 @@ pub type Sources = BTreeMap<String, String>;
 ///
 /// # Errors
 ///
-/// A text that says which file cannot be parsed, or is missing.
+/// A text that names the file that cannot be parsed or is missing.
 pub fn check(sources: &Sources) -> Result<Report, String> {
     let krate = Crate::read(sources)?;
     let mut report = Report::default();

@@ -1,5 +1,5 @@
-//! Checks the files under a folder: `layers SRC`. Prints what is wrong and ends with 1 if
-//! anything is, and with 2 if it cannot check.
+//! The program `layers SRC`: it checks the files in a folder and prints the violations. The exit status is 1 if there is a
+//! violation, and 2 if the check is not possible.
 #![deny(unsafe_code)]
 
 use std::fs;

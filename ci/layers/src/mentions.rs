@@ -16,7 +16,7 @@ use crate::scan;
 pub(crate) struct Mention {
     pub file: String,
     pub line: usize,
-    /// The module that the path stands in.
+    /// The module that contains the path.
     pub scope: ModulePath,
     pub path: Written,
     /// True if `::*` follows the path.
@@ -102,7 +102,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Goes through a tree of `use`, below the names in `before`.
+    /// Reads a tree of `use`, below the names in `before`.
     fn tree(&mut self, tree: &UseTree, before: &Written) {
         let with = |name: &Ident| {
             let mut path = before.clone();
@@ -141,8 +141,7 @@ impl Reader<'_> {
     fn bind(&mut self, name: String, path: Written, line: usize) {
         let (block, open) = (self.blocks > 0, self.open);
         if let Some(module) = self.module().filter(|_| name != "_") {
-            // Two blocks, or a block and its module, can use one name for two things: the one outside blocks
-            // counts.
+            // Two blocks, or a block and its module, can use one name for two things. The name outside of blocks counts.
             if module.bindings.get(&name).is_none_or(|old| old.block) {
                 module.bindings.insert(name, Binding { path: path.clone(), block, open });
             }

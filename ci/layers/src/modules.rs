@@ -10,34 +10,34 @@ use syn::{Attribute, Meta, Token};
 use crate::Sources;
 use crate::mentions::{self, Mention};
 
-/// The names of a module and of those it is in, from below the root on.
+/// The path of a module: the names of all modules around it, without the root, and its name.
 pub(crate) type ModulePath = Vec<String>;
 
 /// A path as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Written {
-    /// The names, `crate`, `self` and `super` among them.
+    /// The names, including `crate`, `self` and `super`.
     pub names: Vec<String>,
     /// True if the path begins with `::` and so leads out of the crate.
     pub global: bool,
 }
 
-/// A name, or all those of a module, that a `use` brings into another one.
+/// A name, or all names of a module, that a `use` brings into another module.
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub path: Written,
-    /// True if the `use` stands in a block. Other modules cannot name it then.
+    /// True if the `use` is in a block. Then other modules cannot use the name.
     pub block: bool,
-    /// True if the `use` has a visibility, so that more modules than the ones inside can name it.
+    /// True if the `use` has a visibility, so that modules outside of this one can use the name.
     pub open: bool,
 }
 
-/// A module that is in the crate as it is built for use.
+/// A module that is in a normal build of the crate.
 #[derive(Debug, Default)]
 pub(crate) struct Module {
     /// The file that the module is in.
     pub file: String,
-    /// The names of what is defined in the module, modules aside.
+    /// The names of the items that the module defines, except modules.
     pub items: BTreeSet<String>,
     /// The names that `use` brings in.
     pub bindings: BTreeMap<String, Binding>,
@@ -62,14 +62,14 @@ pub(crate) struct Crate {
     pub modules: BTreeMap<ModulePath, Module>,
     /// The paths in all files that are built.
     pub mentions: Vec<Mention>,
-    /// Things that would hide paths from the check: the file, the line and a text.
+    /// The constructs that would hide paths from the check: file, line and a text.
     pub hidden: Vec<(String, usize, String)>,
 }
 
 /// A `mod name;`.
 pub(crate) struct Declared {
     pub path: ModulePath,
-    /// The folder that the file is looked for in, with a slash at its end unless it is empty.
+    /// The folder in which the file is searched, with a slash at its end unless it is empty.
     pub folder: String,
     pub built: bool,
 }
@@ -110,14 +110,14 @@ impl Crate {
     }
 }
 
-/// Returns whether attributes leave something out of the crate as it is built for use.
+/// Returns true if the attributes exclude an item from a normal build.
 pub(crate) fn is_left_out(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg") && attribute.parse_args::<Meta>().is_ok_and(|meta| never(&meta))
     })
 }
 
-/// Returns whether a condition never holds for a build for use.
+/// Returns true if a condition is never true in a normal build.
 fn never(condition: &Meta) -> bool {
     let Meta::List(list) = condition else {
         return ["test", "doc", "doctest"].iter().any(|name| condition.path().is_ident(name));

@@ -3,21 +3,21 @@
 /// The number of lines above which a file is worth a note.
 const LONG: usize = 400;
 
-/// One thing that is wrong.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Violation {
     /// The file, by its path from `src` on.
     pub file: String,
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong, and what to do.
+    /// A text that describes the violation and its remedy.
     pub text: String,
 }
 
 /// The result of a check.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What is wrong, in the order of files and lines.
+    /// The violations, in the order of files and lines.
     pub violations: Vec<Violation>,
     /// Files with many lines, and their lines.
     pub long: Vec<(String, usize)>,
@@ -41,13 +41,13 @@ impl Report {
         }
     }
 
-    /// Brings the violations into order.
+    /// Sorts the violations.
     pub(crate) fn finish(&mut self) {
         self.violations.sort();
         self.violations.dedup();
     }
 
-    /// Returns whether nothing is wrong.
+    /// Returns true if there is no violation.
     pub fn is_clean(&self) -> bool {
         self.violations.is_empty()
     }

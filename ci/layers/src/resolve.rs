@@ -1,8 +1,8 @@
-//! The way from a path as it is written to the module that it leads to.
+//! The resolution of a written path to the module to which it leads.
 
 use crate::modules::{Crate, ModulePath, Written};
 
-/// The number of re-exports after which a path is taken to run in a circle.
+/// The number of re-exports after which a path counts as a circle.
 const DEEP: usize = 16;
 
 /// The end of a path.
@@ -10,15 +10,15 @@ const DEEP: usize = 16;
 pub(crate) struct Found {
     /// The module, unless a re-export leads out of the crate.
     pub module: Option<ModulePath>,
-    /// What the path names in the module: nothing if it names the module itself.
+    /// The name in the module. Empty if the path names the module itself.
     pub rest: Vec<String>,
     /// The modules whose re-exports the path goes through.
     pub through: Vec<ModulePath>,
 }
 
 impl Crate {
-    /// Follows a path from the module that it stands in. Nothing comes of a path that leads out of the crate,
-    /// and of one that begins with an item that a `use` has brought in: the `use` is what counts then.
+    /// Follows a path from the module that contains it. Returns `None` for a path that leads out of the crate, and for one that begins
+    /// with an item of a `use`, because then the `use` counts.
     pub(crate) fn follow(&self, scope: &[String], path: &Written) -> Option<Found> {
         self.lead(scope, path, 0)
     }
@@ -59,7 +59,7 @@ impl Crate {
         Some(found)
     }
 
-    /// Takes names off `rest` while they are modules or re-exports.
+    /// Removes names from `rest` while they are modules or re-exports.
     fn walk(&self, scope: &[String], found: &mut Found, depth: usize) {
         while let (Some(at), Some(name)) = (found.module.clone(), found.rest.first().cloned()) {
             if let Some(child) = self.child(&at, &name) {
@@ -102,7 +102,7 @@ impl Crate {
         }
     }
 
-    /// Looks for a name in the modules that `::*` takes into one.
+    /// Looks for a name in the modules that a module imports by `::*`.
     fn through_glob(&self, scope: &[String], at: &[String], rest: &[String], depth: usize) -> Option<Found> {
         if depth >= DEEP {
             return None;

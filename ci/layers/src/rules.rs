@@ -14,8 +14,7 @@ use crate::resolve::Found;
 /// The imports between files: from, to, and the lines where the first names the second.
 type Imports = BTreeMap<(String, String), BTreeSet<usize>>;
 
-/// Re-exports that are named: the file, the path as it is written, the file of the re-export, the path to be
-/// written, and the lines.
+/// The uses of re-exports: the file, the written path, the file of the re-export, the path that should be written, and the lines.
 type Reexports = BTreeMap<(String, String, String, String), BTreeSet<usize>>;
 
 pub(crate) fn check(krate: &Crate, report: &mut Report) {
@@ -39,7 +38,7 @@ fn is_index(file: &str) -> bool {
     file == "lib.rs" || file.ends_with("/mod.rs")
 }
 
-/// A `mod.rs` has modules and re-exports alone.
+/// Checks that each `mod.rs` has only modules and re-exports.
 fn modules_alone(krate: &Crate, report: &mut Report) {
     for file in krate.files.iter().filter(|file| file.built && file.name.ends_with("/mod.rs")) {
         for item in &file.syntax.items {
@@ -54,7 +53,7 @@ fn modules_alone(krate: &Crate, report: &mut Report) {
     }
 }
 
-/// Finds out what each path leads to. Reports those that go through re-exports or to the root.
+/// Resolves each path. Reports the paths that use re-exports or lead to the root.
 fn imports(krate: &Crate, report: &mut Report) -> Imports {
     let mut imports = Imports::new();
     let mut reexports = Reexports::new();
@@ -96,7 +95,7 @@ fn imports(krate: &Crate, report: &mut Report) -> Imports {
     imports
 }
 
-/// Returns the path that goes through no re-export, as text.
+/// Returns the text of the path that uses no re-export.
 fn right(found: &Found) -> String {
     match &found.module {
         Some(module) => {
@@ -107,7 +106,7 @@ fn right(found: &Found) -> String {
     }
 }
 
-/// Returns a text if `::*` takes in re-exports.
+/// Returns a text if `::*` imports re-exports.
 fn glob(krate: &Crate, mention: &Mention, found: &Found, target: &str) -> Option<String> {
     let path = found.module.as_ref().filter(|_| mention.glob && found.rest.is_empty())?;
     let module = krate.modules.get(path)?;
@@ -156,7 +155,7 @@ fn directions(imports: Imports, report: &mut Report) -> Imports {
     rest
 }
 
-/// Reports circles. A `mod.rs` is in none: what it re-exports it does not use.
+/// Reports circles of files. A `mod.rs` is in none, because it does not use its re-exports.
 fn circles(mut imports: Imports, report: &mut Report) {
     imports.retain(|(from, to), _| !is_index(from) && !is_index(to));
     while let Some(circle) = shortest_circle(&imports) {
@@ -168,12 +167,12 @@ fn circles(mut imports: Imports, report: &mut Report) {
         let what = if steps.len() == 2 { "two files that import each other" } else { "a circle of files" };
         let text = format!("{what}: {}; move what they share to a file below them", told.join(", "));
         report.violation(&circle[0], first(&imports[&steps[0]]), text);
-        // The other circles are then found without this step.
+        // This step is removed, and then the other circles are found.
         imports.remove(&steps[steps.len() - 1]);
     }
 }
 
-/// Returns the shortest circle, its first file at both ends.
+/// Returns the shortest circle, with its first file at both ends.
 fn shortest_circle(imports: &Imports) -> Option<Vec<String>> {
     let circles = imports.keys().filter_map(|(from, to)| {
         let mut circle = way(imports, to, from)?;
@@ -183,7 +182,7 @@ fn shortest_circle(imports: &Imports) -> Option<Vec<String>> {
     circles.min_by_key(Vec::len)
 }
 
-/// Returns the shortest way from one file to another, with both.
+/// Returns the shortest way from one file to another, including both.
 fn way(imports: &Imports, from: &str, to: &str) -> Option<Vec<String>> {
     let mut came: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([from]);

@@ -1,4 +1,4 @@
-//! The paths in tokens that nobody has parsed: the arguments of macros and attributes.
+//! The paths in tokens that are not parsed: the arguments of macros and attributes.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
@@ -12,7 +12,7 @@ pub(crate) struct Found {
     pub glob: bool,
 }
 
-/// Returns the paths of more than one name, in groups too. Braces after `::` are those of `use`.
+/// Returns the paths with more than one name, including those in groups. Braces after `::` are read as in `use`.
 pub(crate) fn paths(tokens: TokenStream) -> Vec<Found> {
     let mut found = Vec::new();
     scan(tokens, &Written { names: Vec::new(), global: false }, &mut found);
@@ -45,8 +45,7 @@ fn scan(tokens: TokenStream, before: &Written, found: &mut Vec<Found>) {
                 continue;
             }
         };
-        // A macro's variable, unless it is `$crate`; and `::` before a name leads out of the crate, as in
-        // `<T>::f` to a type.
+        // `$name` is a variable of a macro, except `$crate`. `::` before a name leads out of the crate, or to a type as in `<T>::f`.
         let variable = at > 0 && is(at - 1, '$') && first != "crate";
         let mut path = before.clone();
         path.global |= before.names.is_empty() && at > 1 && colons(at - 2);
@@ -64,7 +63,7 @@ fn scan(tokens: TokenStream, before: &Written, found: &mut Vec<Found>) {
                     if !variable {
                         scan(group.stream(), &path, found);
                     }
-                    // What stands before the braces has been counted with each of the names in them.
+                    // The names before the braces have been counted with each name in the braces.
                     path.names.clear();
                     at += 3;
                 }

@@ -1,4 +1,4 @@
-//! The rules about `unsafe`. They are decided over tokens, so that macros hide nothing.
+//! The rules about `unsafe`. They are checked on tokens, so that macros hide nothing.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ use crate::levels::{UNSAFE, folder};
 use crate::modules::Crate;
 use crate::report::Report;
 
-/// The lines of what is looked for in a file.
+/// The lines of a file that break the rules.
 #[derive(Default)]
 struct Lines {
     keyword: BTreeSet<usize>,
-    /// `allow(unsafe_code)` and whatever else weakens the lint.
+    /// `allow(unsafe_code)`, and anything else that weakens the lint.
     weakened: BTreeSet<usize>,
     /// `unsafe impl` of `Send` or `Sync`.
     declared: BTreeSet<usize>,
@@ -65,7 +65,7 @@ pub(crate) fn check(krate: &Crate, report: &mut Report) {
     }
 }
 
-/// Returns whether an attribute is `deny(unsafe_code)`.
+/// Returns true if an attribute is `deny(unsafe_code)`.
 fn denies(attribute: &Attribute) -> bool {
     match &attribute.meta {
         Meta::List(list) => list.path.is_ident("deny") && has(list.tokens.clone(), "unsafe_code"),
@@ -73,7 +73,7 @@ fn denies(attribute: &Attribute) -> bool {
     }
 }
 
-/// Returns whether a name is among tokens, groups aside.
+/// Returns true if the tokens contain a name, not counting groups.
 fn has(tokens: TokenStream, name: &str) -> bool {
     tokens.into_iter().any(|token| matches!(token, TokenTree::Ident(ident) if ident == name))
 }
@@ -112,7 +112,7 @@ fn look(tokens: TokenStream, lines: &mut Lines) {
     }
 }
 
-/// Returns whether the trait between `impl` and `for` is `Send` or `Sync`.
+/// Returns true if the trait between `impl` and `for` is `Send` or `Sync`.
 fn is_marker(tokens: &[TokenTree]) -> bool {
     let is = |token: &TokenTree, names: &[&str]| match token {
         TokenTree::Ident(ident) => names.iter().any(|name| ident == name),

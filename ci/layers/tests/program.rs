@@ -1,4 +1,4 @@
-//! The program: what it prints, and how it ends.
+//! The output and the exit status of the program.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-//! What the check finds, each in a small tree that is right but for it.
+//! The violations, each in a small tree that is otherwise correct.
 
 use cpg_layers::{Report, Sources};
 
-/// A tree that is right.
+/// A tree without violations.
 const CLEAN: [(&str, &str); 16] = [
     (
         "lib.rs",
@@ -67,7 +67,7 @@ const CLEAN: [(&str, &str); 16] = [
     ("session/sender.rs", "use crate::group::link::*;\npub struct Sender { link: Link }"),
 ];
 
-/// Returns the clean tree with one file's text replaced, or one file more.
+/// Returns the clean tree with the text of one file replaced, or with one more file.
 fn planted(changes: &[(&str, &str)]) -> Sources {
     CLEAN.iter().chain(changes).map(|(name, text)| ((*name).to_string(), (*text).to_string())).collect()
 }
@@ -85,7 +85,7 @@ fn check(sources: &Sources) -> Report {
     cpg_layers::check(sources).expect("a tree that can be parsed")
 }
 
-/// Asserts that one thing is wrong, in a file and a line, and that the text about it has a part.
+/// Asserts that there is one violation, in this file and line, and that its text contains `part`.
 #[track_caller]
 fn finds(sources: &Sources, file: &str, line: usize, part: &str) {
     let report = check(sources);
@@ -94,7 +94,7 @@ fn finds(sources: &Sources, file: &str, line: usize, part: &str) {
     assert!(wrong.text.contains(part), "no `{part}` in: {}", wrong.text);
 }
 
-/// Asserts that a text at the end of `event/view.rs`, which has 9 lines, is found to import from the session.
+/// Asserts that a text at the end of `event/view.rs`, which has 9 lines, is reported as an import from the session.
 #[track_caller]
 fn climbs(text: &str, line: usize) {
     finds(&with("event/view.rs", text), "event/view.rs", 9 + line, "imports from session/sender.rs");
@@ -281,7 +281,7 @@ fn names_in_blocks_are_not_those_of_the_module() {
     finds(&named(item), "session/other.rs", 1, "is a re-export in session/sender.rs");
     let import = with("session/sender.rs", "fn f() { use crate::event::view::View; }\nmake!(View);");
     assert!(check(&named(import)).is_clean());
-    // What a file takes in for itself is not what others can name in it.
+    // Other modules cannot use the names that a file imports for itself.
     finds(
         &with("event/view.rs", "fn f() { crate::session::sender::low() }"),
         "event/view.rs",

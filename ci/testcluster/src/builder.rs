@@ -1,4 +1,4 @@
-//! What a cluster is to be like.
+//! The options of a cluster.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::key::Key;
 use crate::network::MAX_NODES;
 use crate::node::NodeId;
 
-/// How the daemons talk to each other.
+/// The transport by which the daemons talk to each other.
 ///
-/// Encryption takes knet, and some builds of corosync have nothing else: it is used there, whatever was asked for.
+/// Encryption needs knet, and some builds of corosync have no other transport. In these cases knet is used, whatever was chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// Plain UDP to each node: the fastest to start.
     #[default]
     Udpu,
-    /// The kronosnet library, which is what corosync uses by default.
+    /// The kronosnet library, the default of corosync.
     Knet,
 }
 
@@ -39,14 +39,16 @@ impl std::str::FromStr for Transport {
         match text {
             "udpu" => Ok(Self::Udpu),
             "knet" => Ok(Self::Knet),
-            _ => Err(Error::Invalid(format!("transport {text}: there are udpu and knet"))),
+            _ => {
+                Err(Error::Invalid(format!("there is no transport {text}: the transports are udpu and knet")))
+            }
         }
     }
 }
 
 type Edit = Box<dyn FnOnce(String) -> String + Send>;
 
-/// Options of a cluster that is to be started. Made by [`Cluster::builder`].
+/// Options of a cluster to be started. Made by [`Cluster::builder`].
 pub struct Builder {
     pub(crate) nodes: NodeId,
     transport: Transport,
@@ -66,28 +68,28 @@ impl Builder {
         }
     }
 
-    /// How many nodes: 1 when this is not called.
+    /// Sets the number of nodes. The default is 1.
     pub fn nodes(mut self, nodes: NodeId) -> Self {
         self.nodes = nodes;
         self
     }
 
-    /// How the daemons talk to each other: UDP when this is not called.
+    /// Sets the transport. The default is UDP.
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self
     }
 
-    /// How long a node may be silent before the others go on without it: one second when this is
-    /// not called. Less makes partitions faster, and false ones likelier on a busy machine.
+    /// Sets the longest silence of a node before the others go on without it. The default is one second. With a shorter time,
+    /// partitions are noticed faster, but a busy machine may cause false ones.
     pub fn token(mut self, token: Duration) -> Self {
         self.token = token;
         self
     }
 
-    /// Has the daemons encrypt what they send each other, with a key that is made for this cluster, over knet.
+    /// Makes the daemons encrypt their traffic, over knet and with a new key for this cluster.
     ///
-    /// A corosync that was built to require encryption does so in any case.
+    /// A corosync that was built to require encryption always encrypts.
     pub fn encrypted(mut self) -> Self {
         self.encrypted = true;
         self
@@ -106,7 +108,7 @@ impl Builder {
         self
     }
 
-    /// Has the daemons serve their clients through datagram sockets (`qb_ipc_type: socket`), and not through shared memory.
+    /// Makes the daemons serve their clients through datagram sockets (`qb_ipc_type: socket`) instead of shared memory.
     pub fn datagram_ipc(self) -> Self {
         self.config(|text| text.replace("system {\n", "system {\n    qb_ipc_type: socket\n"))
     }
@@ -115,8 +117,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When a program or a permission is missing, when the system refuses something, and when a
-    /// daemon does not come up: then its log is in the error.
+    /// When a program or a permission is missing, when the system refuses something, and when a daemon does not come up. In the last
+    /// case the error contains the log of the daemon.
     pub fn start(self) -> Result<Cluster> {
         if !(1..=MAX_NODES).contains(&self.nodes) {
             return Err(Error::Invalid(format!("{} nodes: there can be 1 to {MAX_NODES}", self.nodes)));
@@ -124,7 +126,7 @@ impl Builder {
         Cluster::from_builder(self)
     }
 
-    /// Returns the text of `corosync.conf` for such daemons, and a key if it names one.
+    /// Returns the text of `corosync.conf` for daemons with these features, and a key if the text names one.
     pub(crate) fn configuration(self, features: Features) -> Result<(String, Option<Key>)> {
         let key = (self.encrypted || features.enforce_encryption).then(Key::new).transpose()?;
         let udpu = key.is_none() && !features.without_udpu;

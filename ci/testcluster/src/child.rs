@@ -1,4 +1,4 @@
-//! Running programs so that a failure tells its cause: which program, how it ended, and what it said.
+//! Running programs in tests. The message of a failure has the program, its status and its output.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 
 const POLL: Duration = Duration::from_millis(1);
 
-/// Runs a program to its end and returns what it printed. It has no input unless the command says otherwise.
+/// Runs a program that must succeed, and returns its output. The program has no input unless the command sets one.
 ///
 /// # Panics
 ///
-/// When the program cannot be run, and when its status is not success. The message has the command, the status and what
-/// the program printed on standard error.
+/// When the program cannot be run, and when its status is not success. The message has the command, the status and standard
+/// error.
 #[track_caller]
 pub fn succeed(command: &mut Command) -> Output {
     let output = run(command);
@@ -24,7 +24,7 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// Runs a program to its end, whatever its status. It has no input unless the command says otherwise.
+/// Runs a program to its end, with any status. The program has no input unless the command sets one.
 ///
 /// # Panics
 ///
@@ -44,7 +44,7 @@ pub fn assert_success(command: &Command, output: &Output) {
     assert_code(command, output, 0);
 }
 
-/// Asserts that a program has ended by itself, with this status.
+/// Asserts that a program has exited with this status, and was not killed.
 ///
 /// # Panics
 ///
@@ -54,12 +54,12 @@ pub fn assert_code(command: &Command, output: &Output, code: i32) {
     assert!(output.status.code() == Some(code), "{}{}", describe(command, output), wanted(code));
 }
 
-/// Asserts that a child that was waited for has ended by itself, with this status. What it printed on standard error is in the
-/// output of the test already, unless the test has read it and says it here.
+/// Asserts that a child has exited with this status, and was not killed. `errors` is its standard error if the test has read it; else
+/// standard error is in the output of the test already.
 ///
 /// # Panics
 ///
-/// When it has not. The message has the name, the status and the errors.
+/// When the status is another one. The message has the name, the status and the errors.
 #[track_caller]
 pub fn assert_ended(name: &str, status: ExitStatus, code: i32, errors: &str) {
     assert!(status.code() == Some(code), "{}{}", described(name, status, errors), wanted(code));
@@ -69,8 +69,7 @@ fn wanted(code: i32) -> String {
     if code == 0 { String::new() } else { format!("\nExpected was status {code}.") }
 }
 
-/// Returns a text that says which program it was, how it ended and what it printed, for a test that has more to assert than
-/// success.
+/// Returns a text with the command, its status and its output, for a test that asserts more than success.
 pub fn describe(command: &Command, output: &Output) -> String {
     let mut text = described(&name(command), output.status, &String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -87,7 +86,7 @@ fn described(name: &str, status: ExitStatus, errors: &str) -> String {
     format!("{name}: {status}:{separator}{errors}")
 }
 
-/// The program with its arguments, without what takes it to a node.
+/// Returns the program with its arguments, without the words that enter a node.
 pub(crate) fn name(command: &Command) -> String {
     let words: Vec<&OsStr> = [command.get_program()].into_iter().chain(command.get_args()).collect();
     let (words, place) = match cluster::without_entering(&words) {
@@ -98,7 +97,7 @@ pub(crate) fn name(command: &Command) -> String {
     format!("`{}`{place}", words.join(" "))
 }
 
-/// Runs a program that prints little. `None` if it had not ended by the deadline and was killed: one that asks a paused
+/// Runs a program that prints little. Kills it and returns `None` if it has not ended by the deadline: a program that asks a paused
 /// daemon would wait for ever.
 pub(crate) fn run_until(command: &mut Command, deadline: Instant) -> Result<Option<Output>> {
     let failed = |command: &Command| Error::system(name(command));

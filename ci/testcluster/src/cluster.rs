@@ -26,14 +26,15 @@ use crate::worker::Worker;
 
 const CONFIGURATION: &str = "/run/testcluster/corosync.conf";
 
-/// How long a daemon may take to end by itself.
+/// The longest time that a daemon may take to end by itself.
 const STOP: Duration = Duration::from_secs(5);
 
-/// The C library's dispatch takes more than a megabyte at once.
+/// The stack of threads on a node: libcpg's dispatch uses more than a megabyte of stack.
 const STACK: usize = 8 << 20;
 
-/// Enters a node's namespaces, then goes where the caller was: entering goes to the root
-/// directory. The directories of system programs, corosync's tools among them, come at the end of `PATH`. Each step replaces the process, so the program has its number.
+/// A shell script that enters the namespaces of a node. Entering changes to the root directory, so the script goes back to the
+/// caller's directory. It adds the directories of system programs, such as corosync's tools, at the end of `PATH`. Each step
+/// replaces the process, so the program has the process number of the script.
 const ENTER: &str = r#"
 enter=$1 mount=$2 network=$3
 shift 3
@@ -45,31 +46,31 @@ export PATH
 exec "$enter" --mount="$mount" --net="$network" sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"
 "#;
 
-/// The words before the program in a command that enters a node: `sh -c ENTER sh`, and the three that it takes.
+/// The number of words before the program in a command that enters a node: `sh -c ENTER sh`, and three arguments.
 const BEFORE_PROGRAM: usize = 7;
 
-/// The program and its arguments, if the words are those of a command that enters a node.
+/// Returns the program and its arguments, if the words are a command that enters a node.
 pub(crate) fn without_entering<'a, 'b>(words: &'a [&'b OsStr]) -> Option<&'a [&'b OsStr]> {
     if words.get(2).is_some_and(|script| *script == ENTER) { words.get(BEFORE_PROGRAM..) } else { None }
 }
 
 /// A corosync cluster on this machine, which ends when it is dropped.
 ///
-/// Nodes are numbered from 1. All methods can be called from several threads at once; changes
-/// (partitions, kills and the like) wait for each other.
+/// Nodes are numbered from 1. All methods can be called from several threads at once. Changes, such as partitions and kills, wait
+/// for each other.
 #[derive(Debug)]
 pub struct Cluster {
-    // The order is that of dropping: the daemons end first, what else runs on the nodes then.
+    // Fields are dropped in this order: first the daemons end, then everything else on the nodes.
     nodes: Vec<Node>,
     _watchdog: Watchdog,
     tools: Arc<Tools>,
     wiring: Mutex<Wiring>,
     waits: AtomicBool,
-    /// In the namespaces that connect the nodes.
+    /// A thread in the namespaces that connect the nodes.
     switch: Worker,
 }
 
-/// Who can reach whom.
+/// The groups of nodes that can reach each other.
 #[derive(Debug)]
 struct Wiring {
     groups: Vec<Vec<NodeId>>,
@@ -77,8 +78,7 @@ struct Wiring {
 }
 
 impl Cluster {
-    /// Starts a cluster of so many nodes that talk UDP, and returns when every node sees all the
-    /// others.
+    /// Starts a cluster of so many nodes with UDP, and returns when every node sees all others.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl Cluster {
         Self::builder().nodes(nodes).start()
     }
 
-    /// A cluster with options.
+    /// Returns the options of a cluster, to change them and then start it.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -128,7 +128,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The number of nodes, dead ones too.
+    /// Returns the number of nodes, including those whose daemon is dead.
     ///
     /// # Panics
     ///
@@ -137,7 +137,7 @@ impl Cluster {
         self.nodes.len().try_into().expect("there are at most 32")
     }
 
-    /// The address of a node, in the cluster's own network.
+    /// Returns the address of a node in the network of the cluster.
     ///
     /// # Panics
     ///
@@ -146,7 +146,7 @@ impl Cluster {
         network::address(self.known(node).id)
     }
 
-    /// Runs a closure on a node, in a thread of its own, and waits for it.
+    /// Runs a closure on a node, in a new thread, and waits for its result.
     ///
     /// A panic in the closure goes on in the caller.
     ///
@@ -180,12 +180,12 @@ impl Cluster {
             .unwrap_or_else(|error| panic!("a thread: {error}"))
     }
 
-    /// A command that will run on a node.
+    /// Returns a command that will run on a node.
     ///
-    /// A program that is no path is searched for in `PATH` and in the directories of system programs, as [`find`](crate::find)
-    /// does. Add arguments, environment, working directory and the rest to it as usual. The child's
-    /// process number is the program's. When there is no such program, the child ends with status
-    /// 127. The child is killed when the cluster ends or this process does.
+    /// A program without a path is searched for in `PATH` and in the directories of system programs, as [`find`](crate::find)
+    /// does. Add arguments, environment and working directory as usual. The process number of the child is that of the program.
+    /// If there is no such program, the child ends with status 127. The child is killed when the cluster or this process
+    /// ends.
     ///
     /// # Panics
     ///
@@ -208,16 +208,16 @@ impl Cluster {
         settle::wait_group(&[self.node(node)?], &members, Instant::now() + deadline)
     }
 
-    /// The members that a node sees, in order.
+    /// Returns the members that a node sees, in order.
     ///
     /// # Errors
     ///
-    /// When the node's daemon does not answer, because it is paused, say.
+    /// When the node's daemon does not answer, for example because it is paused.
     pub fn members(&self, node: NodeId) -> Result<Vec<NodeId>> {
         self.node(node)?.members(Instant::now() + STOP)
     }
 
-    /// What a node's daemon does.
+    /// Returns the state of a node's daemon.
     ///
     /// # Panics
     ///
@@ -226,7 +226,7 @@ impl Cluster {
         self.known(node).state().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The process of a node's daemon.
+    /// Returns the process number of a node's daemon.
     ///
     /// # Panics
     ///
@@ -236,7 +236,7 @@ impl Cluster {
         daemon.as_ref().unwrap_or_else(|| panic!("node {node} has no daemon: it was killed")).pid()
     }
 
-    /// What a node's daemons have logged.
+    /// Returns the log of the daemons that have run on a node.
     ///
     /// # Panics
     ///

@@ -8,7 +8,7 @@ use crate::key::KEY;
 use crate::network::address;
 use crate::node::NodeId;
 
-/// Where a daemon keeps what it wants to find again; every node has its own `/run`.
+/// The directory for the persistent state of a daemon. Every node has a separate `/run`.
 pub(crate) const STATE_DIRECTORY: &str = "/run/corosync-state";
 
 pub(crate) fn text(nodes: NodeId, transport: Transport, token: Duration, encrypted: bool) -> String {
@@ -46,7 +46,7 @@ nodelist {{
         token = token.as_millis(),
     );
     for node in 1..=nodes {
-        // A brace has to stand alone at the end of its line.
+        // corosync needs an opening brace at the end of its line.
         writeln!(
             text,
             "    node {{

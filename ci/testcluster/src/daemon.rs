@@ -1,4 +1,4 @@
-//! A corosync daemon: its process, and what it says.
+//! A corosync daemon: its process and its log.
 
 use std::fs::File;
 use std::io;
@@ -21,17 +21,17 @@ const POLL: Duration = Duration::from_millis(2);
 pub(crate) struct Daemon {
     child: Child,
     pub(crate) paused: bool,
-    /// Where its part of the node's log begins.
+    /// The start of this daemon's part in the log of the node.
     pub(crate) log_start: u64,
 }
 
 impl Daemon {
-    /// Starts it in the namespaces of the calling thread.
+    /// Starts a daemon in the namespaces of the calling thread.
     pub(crate) fn start(tools: &Tools, configuration: &Path, log: &File) -> Result<Self> {
         let failed = || Error::system(tools.corosync.display().to_string());
         let log_start = log.metadata().map_err(failed())?.len();
         let child = Command::new(&tools.setpriv)
-            // Locked memory would make every client cost all of its ring buffers at once.
+            // If the daemon locked its memory, each client would at once use the memory of all its ring buffers.
             .arg("--bounding-set=-ipc_lock,-sys_resource")
             .arg(&tools.corosync)
             .arg("-f")
@@ -40,7 +40,7 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(failed())?)
             .stderr(log.try_clone().map_err(failed())?)
-            // What is typed at a terminal is for the tests.
+            // In a new process group, so that ^C at a terminal ends the tests and not the daemon.
             .process_group(0)
             .spawn()
             .map_err(failed())?;
@@ -51,7 +51,7 @@ impl Daemon {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if the daemon has ended.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
@@ -61,7 +61,7 @@ impl Daemon {
         self.child.wait().map(drop)
     }
 
-    /// Asks it to end, and kills it when it has not by the deadline.
+    /// Asks the daemon to end, and kills it if it has not ended by the deadline.
     pub(crate) fn stop(&mut self, deadline: Instant) -> io::Result<()> {
         if self.ended()?.is_none() && !self.paused {
             self.signal(Signal::SIGTERM)?;
@@ -72,7 +72,7 @@ impl Daemon {
         self.kill()
     }
 
-    /// Stops its process, and returns when it stands still.
+    /// Pauses the process, and returns when it no longer runs.
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         self.signal(Signal::SIGSTOP)?;
         self.paused = true;
@@ -89,14 +89,14 @@ impl Daemon {
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        // The child has not been waited for, so its number is not another process's.
+        // The child has not been waited for, so no other process can have its number.
         let pid = Pid::from_raw(self.pid().try_into().map_err(io::Error::other)?);
         Ok(kill(pid, signal)?)
     }
 
     fn process_state(&self) -> io::Result<char> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        // The name before it is in parentheses, and may contain some.
+        // The state comes after the name, which is in parentheses and may contain parentheses.
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
         state.ok_or_else(|| io::Error::other(format!("not understood: {stat}")))
     }
@@ -104,7 +104,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // One that has ended already is no error.
+        // A daemon that has already ended is no error.
         if let Err(error) = self.kill() {
             eprintln!(
                 "testcluster: the daemon with process number {} could not be ended: {error}",
@@ -114,14 +114,14 @@ impl Drop for Daemon {
     }
 }
 
-/// What a daemon's log says about its membership.
+/// The membership of a daemon according to its log.
 #[derive(Debug)]
 pub(crate) struct LogReader {
     offset: u64,
     unfinished: Vec<u8>,
-    /// The name of the ring it is in.
+    /// The name of the daemon's ring.
     pub(crate) ring: Option<String>,
-    /// False between the forming of a ring and the end of its services' synchronization.
+    /// True, except after a ring has formed and until its services are synchronized.
     pub(crate) synchronized: bool,
 }
 
@@ -130,7 +130,7 @@ impl LogReader {
         Self { offset, unfinished: Vec::new(), ring: None, synchronized: true }
     }
 
-    /// Reads on, and says whether there was anything.
+    /// Reads the next part of the log. Returns true if there was one.
     pub(crate) fn read(&mut self, log: &File) -> io::Result<bool> {
         let mut buffer = [0; 4096];
         let mut any = false;

@@ -1,4 +1,4 @@
-//! The working directory, to which threads and commands on a node go back by its path.
+//! The working directory. Threads and commands on a node go back to it by its path.
 
 use std::env;
 use std::fs;
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Fails when the process is in a directory that its user cannot reach by its path, as when a program has been started in
-/// root's home directory and become another user's. The directory itself is usable then, and no node can go to it.
+/// Fails if the user of the process cannot reach the working directory by its path. This happens if a program is started in
+/// root's home directory and then becomes another user. The process can use the directory, but no node can enter it.
 pub(crate) fn check() -> Result<()> {
     let directory = env::current_dir().map_err(|error| unreachable("the working directory", None, &error))?;
     enter(&directory).map_err(|error| {
-        // The first one on the way that is closed is the one to name.
+        // The error names the first directory on the path that is closed.
         let mut way: Vec<&Path> = directory.ancestors().collect();
         way.reverse();
         let closed = way.into_iter().find(|part| enter(part).is_err());
@@ -20,7 +20,7 @@ pub(crate) fn check() -> Result<()> {
     })
 }
 
-/// Looks into a directory, which takes the permission to enter it and all above it.
+/// Checks that the user can enter a directory and all directories above it.
 fn enter(directory: &Path) -> io::Result<()> {
     fs::metadata(directory.join(".")).map(drop)
 }

@@ -1,62 +1,62 @@
-//! What can go wrong, in words that a failed test can show as they are.
+//! Errors, with texts that a failed test can show unchanged.
 
 use std::fmt;
 use std::io;
 
 use crate::node::NodeId;
 
-/// The result of what can fail here.
+/// The result of functions that can fail with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a cluster could not be started or changed.
+/// An error of starting or changing a cluster.
 ///
-/// `Debug` prints the same text as `Display`, because that is what `unwrap` and a test that
-/// returns an error show, and a daemon's log is not readable on one line.
+/// `Debug` prints the same text as `Display`: `unwrap` and a test that returns an error use `Debug`, and the log of a daemon
+/// cannot be read on one line.
 #[non_exhaustive]
 pub enum Error {
-    /// A program that the cluster needs is not installed. The text says where it comes from.
+    /// A program that the cluster needs is not installed. The text names its package.
     MissingTool(String),
-    /// This process may not make namespaces. The text says what would allow it.
+    /// This process may not make namespaces. The text says how to allow it.
     Rights(String),
-    /// The user of this process cannot reach the working directory. The text says which, and what to do.
+    /// The user of this process cannot reach the working directory. The text names the directory, and says what to do.
     Directory(String),
-    /// A node, a number of nodes or a partition that does not make sense.
+    /// A node, a number of nodes or a partition is not valid.
     Invalid(String),
     /// The system refused something.
     System {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// What the system answered.
+        /// The error of the system.
         source: io::Error,
     },
     /// A program that the cluster ran failed.
     Tool {
         /// The command line.
         command: String,
-        /// What it printed, or how it ended.
+        /// Its output, or its status.
         output: String,
     },
     /// A daemon does not answer: it is not up yet, or it is paused.
     Unanswered {
         /// The node of the daemon.
         node: NodeId,
-        /// What the program that asked it said.
+        /// The output of the program that asked the daemon.
         reason: String,
     },
     /// A daemon ended by itself.
     DaemonEnded {
         /// The node of the daemon.
         node: NodeId,
-        /// How it ended.
+        /// Its exit status.
         status: String,
-        /// What it had logged.
+        /// Its log.
         log: String,
     },
-    /// The nodes did not come to the state that was waited for.
+    /// The nodes did not reach the expected state in time.
     Timeout {
-        /// What was waited for, and what was seen last.
+        /// The expected state, and the last one seen.
         what: String,
-        /// What the daemons had logged.
+        /// The logs of the daemons.
         log: String,
     },
 }

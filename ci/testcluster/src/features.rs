@@ -1,4 +1,4 @@
-//! What a corosync was built to require.
+//! The requirements with which a corosync was built.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,17 +6,17 @@ use std::process::Command;
 use crate::child;
 use crate::error::{Error, Result};
 
-/// The features that a daemon names which a configuration has to fit, as `corosync -v` prints them.
+/// The features in the output of `corosync -v` that a configuration must respect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Features {
-    /// It refuses a configuration without encryption.
+    /// True if the daemon refuses a configuration without encryption.
     pub(crate) enforce_encryption: bool,
-    /// It has no transport but knet.
+    /// True if knet is the only transport of the daemon.
     pub(crate) without_udpu: bool,
 }
 
 impl Features {
-    /// Asks a daemon's program.
+    /// Asks a corosync program for its features.
     pub(crate) fn of(corosync: &Path) -> Result<Self> {
         let mut command = Command::new(corosync);
         let output = command.arg("-v").output().map_err(Error::system(corosync.display().to_string()))?;

@@ -1,16 +1,16 @@
-//! The key of a cluster whose daemons encrypt what they send.
+//! The key of a cluster whose daemons encrypt their traffic.
 
 use std::fs::{self, File};
 use std::io::Read as _;
 
 use crate::error::{Error, Result};
 
-/// The file of the key, on all nodes.
+/// The path of the key file on all nodes.
 pub(crate) const KEY: &str = "/run/testcluster/authkey";
 
 const RANDOM: &str = "/dev/urandom";
 
-/// Random bytes: corosync takes 128 or more.
+/// The number of random bytes: corosync needs at least 128.
 pub(crate) struct Key([u8; 256]);
 
 impl Key {
@@ -21,7 +21,7 @@ impl Key {
         Ok(Self(bytes))
     }
 
-    /// Writes the file, from a thread that is in the namespaces of the cluster.
+    /// Writes the file. The calling thread must be in the namespaces of the cluster.
     pub(crate) fn write(&self) -> Result<()> {
         fs::write(KEY, self.0).map_err(Error::system(KEY))
     }

@@ -1,9 +1,8 @@
 //! A private corosync cluster on this machine, for tests.
 //!
-//! Each node is a corosync daemon in network and mount namespaces of its own. A bridge connects
-//! the nodes, and a thread or a process talks to the daemon of the node whose namespaces it has
-//! entered. Nothing is written outside these namespaces, so nothing is left when the cluster is
-//! dropped or the process that started it dies.
+//! Each node is a corosync daemon in separate network and mount namespaces. A bridge connects the nodes. A thread or a process
+//! that has entered the namespaces of a node talks to the daemon of that node. Nothing is written outside the namespaces, so
+//! nothing is left when the cluster is dropped or when the process that started it dies.
 //!
 //! ```no_run
 //! use testcluster::Cluster;
@@ -25,10 +24,9 @@
 //!
 //! # What it needs
 //!
-//! Linux, corosync, iproute2 and util-linux, and the capability to make namespaces: root, or a
-//! user namespace. A process with threads cannot enter a user namespace by itself, therefore
-//! `cargo test` and `cargo run` start their programs through `ci/as-root`, which makes one. The
-//! command `testcluster` does that by itself.
+//! A cluster needs Linux, corosync, iproute2 and util-linux, and the right to make namespaces, which root has, and any user in a
+//! user namespace. A process with threads cannot enter a user namespace by itself. Therefore `cargo test` and `cargo run` start
+//! programs through `ci/as-root`, which makes one if necessary. The command `testcluster` makes one by itself.
 
 #![forbid(unsafe_code)]
 

@@ -13,14 +13,14 @@ use nix::sched::{CloneFlags, setns, unshare};
 use crate::error::{Error, Result};
 use crate::root;
 
-/// Where all nodes of a cluster see its files, in a file system in memory of its own.
+/// The directory of the cluster's files on all nodes, a file system in memory.
 pub(crate) const SHARED: &str = "/run/testcluster";
 
-/// What is not shown of the `/run` outside: the file that a daemon locks, so that there is one for
-/// a `/run`, and the state of a daemon when one cluster is started inside another.
+/// The entries of the outer `/run` that a node does not see: the file by which a daemon makes sure to be the only one in this
+/// `/run`, and the state of a daemon, which is there if a cluster is started inside another.
 const HIDDEN: [&str; 2] = ["corosync.pid", "corosync-state"];
 
-/// The ring buffers of a connection take megabytes, and tests make hundreds. It is only a limit.
+/// The size limit of `/dev/shm` on a node. The ring buffers of a connection use megabytes, and tests make hundreds of connections.
 const SHM_OPTIONS: &str = "mode=1777,size=16g,nr_inodes=0";
 
 /// The namespaces of a node, held open.
@@ -39,28 +39,28 @@ impl Namespaces {
         Ok(Self { mount: open("mnt")?, network: open("net")? })
     }
 
-    /// Puts the calling thread into these namespaces, for good.
+    /// Moves the calling thread into these namespaces. It cannot go back.
     pub(crate) fn enter(&self) -> Result<()> {
         let directory = env::current_dir();
-        // The kernel lets a thread change its mount namespace when it shares its working
-        // directory with no other.
+        // The kernel lets a thread change its mount namespace only if it does not share its working directory with other
+        // threads.
         unshare(CloneFlags::CLONE_FS).map_err(Error::errno("unshare(CLONE_FS)"))?;
         setns(&self.mount, CloneFlags::CLONE_NEWNS).map_err(Error::errno("setns(CLONE_NEWNS)"))?;
         setns(&self.network, CloneFlags::CLONE_NEWNET).map_err(Error::errno("setns(CLONE_NEWNET)"))?;
-        // Entering a mount namespace goes to its root directory.
+        // Entering a mount namespace changes to its root directory.
         let directory = directory.map_err(Error::system("the working directory"))?;
         let what = format!("entering the working directory {} on the node", directory.display());
         env::set_current_dir(&directory).map_err(Error::system(what))
     }
 
-    /// The paths under which other processes can open them as long as this process has them.
+    /// Returns the paths by which other processes can open the namespaces, as long as this process holds them.
     pub(crate) fn paths(&self) -> [PathBuf; 2] {
         [&self.mount, &self.network]
             .map(|file| PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())))
     }
 }
 
-/// Moves the calling thread to new namespaces: the ones that connect the nodes of a cluster.
+/// Moves the calling thread to new namespaces, which connect the nodes of a cluster.
 pub(crate) fn make_shared() -> Result<()> {
     new_namespaces()?;
     root::make_private()?;
@@ -69,7 +69,7 @@ pub(crate) fn make_shared() -> Result<()> {
     tmpfs(SHARED, "mode=755")
 }
 
-/// Moves the calling thread, which is in the shared namespaces, to new ones for a node.
+/// Moves the calling thread from the shared namespaces to new ones for a node.
 pub(crate) fn make_node() -> Result<Namespaces> {
     new_namespaces()?;
     own_run()?;
@@ -95,10 +95,9 @@ fn tmpfs(directory: &str, options: &str) -> Result<()> {
         .map_err(Error::errno(format!("mount -t tmpfs {directory}")))
 }
 
-/// Covers `/run` with a new one that shows the old one's content, without what is another
-/// daemon's.
+/// Covers `/run` with a new one that shows the content of the old one, except the files of another daemon.
 ///
-/// The content is wanted: some distributions have all their programs below `/run`.
+/// The content is needed, because some distributions have all their programs below `/run`.
 fn own_run() -> Result<()> {
     let run = Path::new("/run");
     let old = File::open(run).map_err(Error::system("/run"))?;
@@ -110,10 +109,10 @@ fn own_run() -> Result<()> {
     for name in entries {
         if !HIDDEN.iter().any(|hidden| name == *hidden) {
             match show(&old.join(&name), &run.join(&name)) {
-                // What this process may not see, or what has just gone, is missed by nothing here.
+                // An entry that this process may not read, or that has just been removed, is not needed.
                 Err(Error::System { source, .. })
                     if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => {}
-                // A cluster needs little of it, so it starts without the rest.
+                // A cluster needs few of these entries, so it starts without this one.
                 Err(error) => eprintln!("testcluster: not shown on the nodes: {error}"),
                 Ok(()) => {}
             }

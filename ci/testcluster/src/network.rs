@@ -1,4 +1,4 @@
-//! The wires: a cable from each node to a bridge, and more bridges when the cluster is parted.
+//! The network: a virtual cable from each node to a bridge, and one bridge per group in a partition.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,17 +13,17 @@ use crate::node::NodeId;
 /// The most nodes that a cluster can have.
 pub(crate) const MAX_NODES: NodeId = 32;
 
-/// The address of a node.
+/// Returns the address of a node.
 pub(crate) fn address(node: NodeId) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + node)
 }
 
-/// The file that names the network namespace of a node, for `ip` and for the watchdog.
+/// Returns the file that names the network namespace of a node, for `ip` and for the watchdog.
 pub(crate) fn name(node: NodeId) -> PathBuf {
     Path::new(SHARED).join(format!("net-{node}"))
 }
 
-/// Connects the nodes, from the namespace that they share.
+/// Connects the nodes. The calling thread is in the namespace that they share.
 pub(crate) fn connect(ip: &Path, nodes: NodeId) -> Result<()> {
     let mut script = bridge(0);
     for node in 1..=nodes {
@@ -38,13 +38,13 @@ pub(crate) fn connect(ip: &Path, nodes: NodeId) -> Result<()> {
     batch(ip, &script)
 }
 
-/// Brings up the links of a node, from its own namespace.
+/// Brings up the links of a node. The calling thread is in the namespace of the node.
 pub(crate) fn bring_up(ip: &Path, node: NodeId) -> Result<()> {
     batch(ip, &format!("link set lo up\naddr add {}/24 dev eth0\nlink set eth0 up\n", address(node)))
 }
 
-/// Puts each group of nodes on a bridge of its own, from the shared namespace. `bridges` counts
-/// those that are there.
+/// Puts each group of nodes on a separate bridge. The calling thread is in the shared namespace. `bridges` is the number of
+/// bridges that exist.
 pub(crate) fn part(ip: &Path, groups: &[Vec<NodeId>], bridges: usize) -> Result<()> {
     let mut script = String::new();
     for new in bridges..groups.len() {

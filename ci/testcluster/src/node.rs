@@ -1,4 +1,4 @@
-//! A node: its namespaces, and its daemon when it has one.
+//! A node: its namespaces, and its daemon if it has one.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -19,17 +19,17 @@ use crate::network;
 use crate::tools::Tools;
 use crate::worker::Worker;
 
-/// The number of a node, from 1 on.
+/// The number of a node. The first is 1.
 pub type NodeId = u32;
 
-/// What a node's daemon does.
+/// The state of a node's daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// It runs.
+    /// The daemon runs.
     Running,
-    /// It is stopped by [`Cluster::pause`](crate::Cluster::pause).
+    /// The daemon is paused by [`Cluster::pause`](crate::Cluster::pause).
     Paused,
-    /// There is none.
+    /// There is no daemon.
     Dead,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Makes its namespaces, from a thread that is in those of the cluster.
+    /// Makes the namespaces of a node. The calling thread is in those of the cluster.
     pub(crate) fn new(id: NodeId, tools: Arc<Tools>) -> Result<Self> {
         let worker = Worker::start(format!("node {id}")).map_err(Error::system("a thread"))?;
         let namespaces = worker.run(|| {
@@ -85,7 +85,7 @@ impl Node {
         self.worker.run(move || network::bring_up(&tools.ip, id))
     }
 
-    /// Starts the daemon. There is none.
+    /// Starts the daemon of a node that has none.
     pub(crate) fn start(&self, configuration: &'static Path) -> Result<()> {
         let (tools, log) = (Arc::clone(&self.tools), Arc::clone(&self.log));
         let daemon = self.worker.run(move || {
@@ -96,10 +96,9 @@ impl Node {
         Ok(())
     }
 
-    /// The daemon, when there is one that has not been killed through the cluster. It may have
-    /// ended by itself.
+    /// The daemon, unless there is none because the cluster has killed it. It may have ended by itself.
     pub(crate) fn daemon(&self) -> MutexGuard<'_, Option<Daemon>> {
-        // A panic elsewhere cannot leave it half changed.
+        // A panic elsewhere cannot leave the value half changed.
         self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,7 +120,7 @@ impl Node {
         })
     }
 
-    /// True when the others are to see it. A daemon that ended by itself is missed.
+    /// Returns true if the others should see this node. This includes a daemon that has ended by itself, so that its end is noticed.
     pub(crate) fn expected(&self) -> bool {
         self.daemon().as_ref().is_some_and(|daemon| !daemon.paused)
     }
@@ -133,7 +132,7 @@ impl Node {
             match self.log.read_at(&mut buffer, text.len() as u64) {
                 Ok(0) => break,
                 Ok(length) => text.extend_from_slice(&buffer[..length]),
-                // The text goes into errors, which are not to be lost for this one.
+                // The text goes into errors, and this error must not hide them.
                 Err(error) => {
                     text.extend_from_slice(format!("(the log could not be read on: {error})\n").as_bytes());
                     break;
@@ -143,7 +142,7 @@ impl Node {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Runs a closure in a thread of its own on the node.
+    /// Runs a closure in a new thread on the node.
     pub(crate) fn on<T: Send>(&self, stack: usize, action: impl FnOnce() -> T + Send) -> Result<T> {
         thread::scope(|scope| {
             let namespaces = &self.namespaces;
@@ -156,7 +155,7 @@ impl Node {
         })
     }
 
-    /// The members of the ring that the daemon is in, in order.
+    /// Returns the members of the daemon's ring, in order.
     pub(crate) fn members(&self, deadline: Instant) -> Result<Vec<NodeId>> {
         let mut command = Command::new(&self.tools.cmapctl);
         command.args(["-b", "runtime.members."]);
@@ -167,7 +166,7 @@ impl Node {
         };
         if !output.status.success() {
             let told = child::describe(&command, &output);
-            // The name of an error of corosync's library is the daemon's doing. All else is the program's own.
+            // If the output has an error code of corosync, the daemon refused. Any other failure is the program's.
             return Err(if told.contains("CS_ERR_") {
                 unanswered(told)
             } else {
@@ -188,14 +187,14 @@ impl Node {
     }
 }
 
-/// The node that a line `runtime.members.2.status (str) = joined` tells of. Other lines tell of other things.
+/// Returns the node in a line `runtime.members.2.status (str) = joined`, and `None` for other lines.
 fn joined(line: &str) -> Option<&str> {
     let (key, value) = line.split_once(" (str) = ")?;
     let node = key.strip_prefix("runtime.members.")?.strip_suffix(".status")?;
     (value == "joined").then_some(node)
 }
 
-/// A killed daemon leaves them behind, and no daemon runs now that would use them.
+/// Removes the ring buffers that a killed daemon leaves behind. No daemon runs now that would use them.
 fn remove_ring_buffers() -> Result<()> {
     let failed = || Error::system("/dev/shm");
     for entry in fs::read_dir("/dev/shm").map_err(failed())? {
@@ -204,7 +203,7 @@ fn remove_ring_buffers() -> Result<()> {
             let path = entry.path();
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             match removed {
-                // A client that ends now removes its own.
+                // A client that ends at this moment removes its files itself.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed.map_err(Error::system(path.display().to_string()))?,
             }

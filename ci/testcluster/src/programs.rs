@@ -1,4 +1,4 @@
-//! Where programs are: in `PATH`, and where system programs are that a user's `PATH` often lacks.
+//! Finding programs in `PATH`, and in the directories of system programs, which are often not in a user's `PATH`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,11 +8,11 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::error::{Error, Result};
 
-/// Searched after `PATH`. On Debian that of a user has no sbin directory, and corosync's tools are in one.
+/// The directories that are searched after `PATH`. On Debian, corosync's tools are in an sbin directory, and a user's `PATH` has none.
 pub(crate) const MORE_DIRECTORIES: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
 
-/// Returns the full path of a program, which is searched for in `PATH` and then in the usual directories, those of
-/// system programs included.
+/// Returns the full path of a program. Searches in `PATH` and then in the usual directories, including those of system
+/// programs.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), testcluster::Error> {
@@ -25,7 +25,7 @@ pub(crate) const MORE_DIRECTORIES: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/
 ///
 /// [`Error::MissingTool`], which names the package if it is known.
 pub fn find(name: &str) -> Result<PathBuf> {
-    // A process without PATH is no error: the usual directories are searched.
+    // Without PATH, only the usual directories are searched.
     let path = env::var_os("PATH").unwrap_or_default();
     find_in(&path, name).ok_or_else(|| {
         Error::MissingTool(format!(
@@ -36,7 +36,7 @@ pub fn find(name: &str) -> Result<PathBuf> {
     })
 }
 
-/// Finds several programs, and says at once which of them are missing.
+/// Finds several programs. The error names all that are missing.
 pub(crate) fn find_all<const COUNT: usize>(names: [&str; COUNT]) -> Result<[PathBuf; COUNT]> {
     let found = names.map(find);
     if found.iter().all(Result::is_ok) {
@@ -62,7 +62,7 @@ fn is_program(file: &Path) -> bool {
     file.is_file() && access(file, AccessFlags::X_OK).is_ok()
 }
 
-/// The name with the package that has the program.
+/// Returns the name of a program, with its package.
 fn described(name: &str) -> String {
     let package = match name {
         "ip" => ": package iproute2 (Debian, Ubuntu, openSUSE, Arch, Alpine), iproute (Fedora, RHEL)",

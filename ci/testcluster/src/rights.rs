@@ -1,4 +1,4 @@
-//! Whether this process may make namespaces, and what to do when it may not.
+//! The right to make namespaces, and advice for processes that lack it.
 
 use std::fs;
 use std::io;
@@ -6,12 +6,12 @@ use std::io;
 use crate::directory;
 use crate::error::{Error, Result};
 
-/// `CAP_NET_ADMIN`, `CAP_SYS_CHROOT` and `CAP_SYS_ADMIN`, by their bits.
+/// The bits of `CAP_NET_ADMIN`, `CAP_SYS_CHROOT` and `CAP_SYS_ADMIN`.
 const NEEDED: u64 = 1 << 12 | 1 << 18 | 1 << 21;
 
 const STATUS: &str = "/proc/thread-self/status";
 
-/// Returns true when the calling thread has the capabilities that a cluster needs.
+/// Returns true if the calling thread has the capabilities that a cluster needs.
 ///
 /// # Errors
 ///
@@ -26,12 +26,12 @@ pub fn sufficient() -> Result<bool> {
     Ok(capabilities & NEEDED == NEEDED)
 }
 
-/// Fails with what is missing when the calling thread cannot make a cluster.
+/// Fails if the calling thread cannot make a cluster. The error says what is missing.
 ///
 /// # Errors
 ///
-/// [`Error::Rights`]; [`Error::Directory`] when its user cannot reach the working directory, to which threads and commands
-/// on a node go.
+/// [`Error::Rights`]; [`Error::Directory`] when the user cannot reach the working directory, in which threads and commands on a
+/// node run.
 pub fn check() -> Result<()> {
     if sufficient()? {
         return directory::check();
@@ -47,10 +47,10 @@ pub fn check() -> Result<()> {
     Err(Error::Rights(text))
 }
 
-/// What keeps users of this machine from making user namespaces, and how to allow it, as far as
-/// the kernel's settings tell.
+/// Returns the obstacle that keeps users of this machine from making user namespaces, and its remedy, as far as the settings of
+/// the kernel tell.
 pub fn obstacle() -> Option<String> {
-    // A setting that cannot be read is one that this kernel does not have.
+    // If a setting cannot be read, this kernel does not have it.
     let set = |name: &str, value: &str| {
         fs::read_to_string(format!("/proc/sys/{name}")).is_ok_and(|text| text.trim() == value)
     };

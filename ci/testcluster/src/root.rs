@@ -14,13 +14,13 @@ use crate::error::{Error, Result};
 
 const PRIVATE: MsFlags = MsFlags::MS_REC.union(MsFlags::MS_PRIVATE);
 
-/// Keeps what the calling thread mounts in its new mount namespace from other namespaces.
+/// Keeps the mounts of the calling thread's new mount namespace out of other namespaces.
 ///
-/// In a chroot, whose directory is not where a file system is mounted, nothing can be said of its mounts, and threads that enter
-/// the namespace later would find themselves outside of it. There the directory becomes the root of the namespace.
+/// In a chroot, the root directory is not a mount point. So the propagation of its mounts cannot be changed, and threads that enter the
+/// namespace later would be outside the chroot. There, this function makes the directory the root of the namespace.
 ///
 /// # Errors
-/// What the kernel refused.
+/// The operation that the kernel refused.
 #[doc(hidden)]
 pub fn make_private() -> Result<()> {
     match mount(None::<&str>, "/", None::<&str>, PRIVATE, None::<&str>) {
@@ -34,15 +34,15 @@ fn leave_chroot() -> Result<()> {
     let root = File::open("/").map_err(Error::system("/"))?;
     let namespace = "/proc/thread-self/ns/mnt";
     let namespace = File::open(namespace).map_err(Error::system(namespace))?;
-    // Entering a namespace, even the own one, goes to its root directory.
+    // Entering a namespace changes to its root directory, even if the thread is in this namespace already.
     setns(&namespace, CloneFlags::CLONE_NEWNS).map_err(Error::errno("setns(CLONE_NEWNS)"))?;
     mount(None::<&str>, "/", None::<&str>, PRIVATE, None::<&str>)
         .map_err(Error::errno("mount --make-rprivate / outside of the chroot"))?;
     let become_root = || {
-        // Not fchdir, whose type is another in nix 0.29, the one of Debian 13.
+        // Not nix's fchdir, which has another type in nix 0.29, the version of Debian 13.
         chdir(&PathBuf::from(format!("/proc/thread-self/fd/{}", root.as_raw_fd())))?;
         mount(Some("."), ".", None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)?;
-        // By its path, which leads to what has just been mounted there.
+        // By its path, which leads to the new mount.
         chdir(&nix::unistd::getcwd()?)?;
         pivot_root(".", ".")?;
         umount2(".", MntFlags::MNT_DETACH)?;

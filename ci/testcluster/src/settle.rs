@@ -1,4 +1,4 @@
-//! Waiting until the daemons say what is expected of them.
+//! Waiting until the daemons have the expected membership.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,15 +9,15 @@ use crate::node::{Node, NodeId};
 
 const POLL: Duration = Duration::from_millis(5);
 
-/// How often a daemon is asked although its log has not changed.
+/// The time between two questions to a daemon whose log does not change.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// A node whose membership is waited for.
+/// A node that is expected to have a membership.
 struct Watched<'a> {
     node: &'a Node,
     log: LogReader,
     members: Vec<NodeId>,
-    /// Why the daemon has told no members, when it was asked last.
+    /// The reason why the daemon did not tell its members at the last question.
     unanswered: Option<Error>,
     asked: Option<Instant>,
 }
@@ -28,8 +28,8 @@ impl<'a> Watched<'a> {
         Self { node, log: LogReader::new(start), members: Vec::new(), unanswered: None, asked: None }
     }
 
-    /// Brings what is known of the daemon up to date. The log says when it is worth asking, which
-    /// takes a process, and tells a finished membership from one that is being agreed on.
+    /// Updates the knowledge about the daemon. Asking it takes a process, so it is asked only when its log has changed or some time
+    /// has passed. The log also distinguishes a finished membership from one that is not yet agreed on.
     fn look(&mut self, deadline: Instant) -> Result<()> {
         let node = self.node;
         if let Some(status) = node.with_daemon(Daemon::ended)? {
@@ -42,7 +42,7 @@ impl<'a> Watched<'a> {
         if self.log.synchronized && self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
             (self.members, self.unanswered) = match node.members(deadline) {
                 Ok(members) => (members, None),
-                // Until the daemon is up it refuses. Other errors do not pass by waiting.
+                // A daemon that is starting refuses. Other errors do not end by waiting.
                 Err(error @ Error::Unanswered { .. }) => (Vec::new(), Some(error)),
                 Err(error) => return Err(error),
             };
@@ -52,9 +52,9 @@ impl<'a> Watched<'a> {
     }
 }
 
-/// Waits until all nodes of each group see exactly this group, and are in one ring.
+/// Waits until all nodes of each group see exactly the nodes of the group, and are in one ring.
 ///
-/// Without the ring, a node that others have lost and taken back unseen would count too early.
+/// The ring matters: the others may lose a node and take it back between two looks, and then the node would count too early.
 pub(crate) fn wait(groups: &[Vec<&Node>], deadline: Instant) -> Result<()> {
     for group in groups {
         let members: Vec<NodeId> = group.iter().map(|node| node.id).collect();

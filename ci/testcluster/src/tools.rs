@@ -1,4 +1,4 @@
-//! The programs that a cluster is made with.
+//! The programs that start and connect a cluster.
 
 use std::path::PathBuf;
 

@@ -1,9 +1,8 @@
-//! The process that ends everything on the nodes when the cluster ends, in whichever way.
+//! The process that ends everything on the nodes when the cluster ends in any way.
 //!
-//! The process that started the cluster may be killed, and then nobody is left who knows what ran
-//! on the nodes. This small shell waits for that: it reads from a pipe that closes, and a forked
-//! child that keeps the pipe open does not deceive it because it gets a signal as well. Then it
-//! kills what is in the network namespaces of the nodes.
+//! If the process that started the cluster is killed, no other process knows what runs on the nodes. This small shell waits for
+//! that: it reads from a pipe that closes when that process ends. A forked child may keep the pipe open, so the shell also gets a
+//! signal when its parent dies. Then the shell kills all processes in the network namespaces of the nodes.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -13,11 +12,11 @@ use std::process::{Child, Command, Stdio};
 use crate::error::{Error, Result};
 use crate::namespace::SHARED;
 
-/// Waits for the end. Arguments: the process that started the cluster, the directory with the nodes' namespaces,
-/// [`CLEAN_UP`].
+/// A script that waits for the end. Arguments: the process that started the cluster, the directory with the namespaces of the
+/// nodes, [`CLEAN_UP`].
 ///
-/// It goes on in the trap because some shells go on reading after one, and in a new shell because a trap that comes in the
-/// middle of a condition changes what that says in some (dash 0.5.12).
+/// The clean-up starts in the trap, because some shells go on reading after a trap. It runs in a new shell, because in some shells
+/// (dash 0.5.12) a trap in the middle of a condition changes the result of the condition.
 const WAIT: &str = r#"
 clean_up() {
     trap '' TERM
@@ -30,7 +29,8 @@ read -r line
 clean_up "$@"
 "#;
 
-/// Kills what is on the nodes. A killed process is found again until it has ended; a zombie has no namespaces.
+/// A script that kills all processes on the nodes. It repeats this until it finds none; a zombie has no namespaces and is not
+/// found.
 const CLEAN_UP: &str = r#"
 rounds=0
 while [ "$rounds" -lt 10000 ]; do
@@ -55,7 +55,7 @@ const CLEANER: &str = "the shell that cleans up";
 pub(crate) struct Watchdog(Child);
 
 impl Watchdog {
-    /// Starts it, from a thread that lives as long as the cluster, in the shared namespaces.
+    /// Starts the shell. The calling thread is in the shared namespaces and lives as long as the cluster.
     pub(crate) fn start(setpriv: &Path) -> Result<Self> {
         let failed = || Error::system(CLEANER);
         let mut child = Command::new(setpriv)
@@ -64,7 +64,7 @@ impl Watchdog {
             .args([SHARED, CLEAN_UP])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // What is typed at a terminal to end the tests must not end this.
+            // In a new process group, so that ^C at a terminal does not end the shell.
             .process_group(0)
             .spawn()
             .map_err(failed())?;
@@ -81,7 +81,7 @@ impl Watchdog {
 }
 
 impl Drop for Watchdog {
-    /// Lets it kill what is on the nodes, and waits until that is done.
+    /// Makes the shell kill all processes on the nodes, and waits until it has done so.
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         match self.0.wait() {

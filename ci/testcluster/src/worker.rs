@@ -1,8 +1,8 @@
-//! A thread that stays in namespaces of its own and runs what it is given.
+//! A thread that stays in its namespaces and runs closures there.
 //!
-//! Namespaces belong to threads. This thread is made once in the namespaces it is for; processes
-//! that it starts are in them too, and are children of a thread that lives as long as the cluster,
-//! which matters to `PR_SET_PDEATHSIG`.
+//! Namespaces belong to threads. This thread is made once, in the right namespaces. The processes that it starts are in these
+//! namespaces as well. They are children of a thread that lives as long as the cluster, and `PR_SET_PDEATHSIG` kills a child when the
+//! thread that started it ends.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -18,7 +18,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// The thread starts in the namespaces of the thread that calls this.
+    /// Starts the thread in the namespaces of the calling thread.
     pub(crate) fn start(name: String) -> io::Result<Self> {
         let (jobs, queue) = channel::<Job>();
         let thread = Builder::new().name(name).spawn(move || {
@@ -29,7 +29,7 @@ impl Worker {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Runs a closure in the thread and waits for it. A panic in it goes on in the caller.
+    /// Runs a closure in the thread and waits for its result. A panic in the closure goes on in the caller.
     pub(crate) fn run<T, F>(&self, job: F) -> T
     where
         F: FnOnce() -> T + Send + 'static,
@@ -37,7 +37,7 @@ impl Worker {
     {
         let (done, result) = channel();
         let job = Box::new(move || {
-            // The caller waits for it, so the channel is there. Were it not, nobody would be left to be told.
+            // The caller waits for the result, so the channel is open.
             let _ = done.send(catch_unwind(AssertUnwindSafe(job)));
         });
         if let Some(jobs) = &self.jobs {
@@ -54,7 +54,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // Panics have gone to the callers of run.
+            // The callers of `run` have got the panics.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Clusters that start, break and come together again.
+//! Clusters that start, break and merge again.
 
 mod common;
 
@@ -15,12 +15,12 @@ use testcluster::{Cluster, Error, Result, State, Transport};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Partitions that are noticed fast, for tests that are not about time.
+/// A short token, so that partitions are noticed fast, for tests that are not about time.
 fn quick(nodes: u32) -> Result<Cluster> {
     Cluster::builder().nodes(nodes).token(Duration::from_millis(500)).start()
 }
 
-/// The members that each node sees: none where no daemon is.
+/// Returns the members that each node sees. A node without a daemon sees none.
 fn views(cluster: &Cluster) -> Vec<Vec<u32>> {
     let view = |node| match cluster.state(node) {
         State::Dead => vec![],
@@ -150,7 +150,7 @@ fn closures_run_on_nodes() -> Result<()> {
         assert_eq!(cluster.on(node, || std::env::current_dir().unwrap()), directory);
         assert_eq!(cluster.spawn_on(node, network).join().unwrap(), borrowed[borrowed.len() - 1]);
     }
-    // From one node to the other.
+    // From one node to another.
     borrowed.push(cluster.on(1, || cluster.on(2, network)));
     assert_eq!(borrowed[1], borrowed[2]);
     assert_eq!(network(), here);
@@ -183,7 +183,7 @@ fn commands_run_on_nodes() -> Result<()> {
     eventually("the child becomes the program", || name() == "sleep\n");
     let node = Namespace::of(child.id(), "net");
     drop(cluster);
-    // Its parent sees that a moment after it has left the node.
+    // The parent notices the end a moment after the process has left the node.
     let mut status = None;
     eventually("it is killed with the cluster", || {
         status = child.try_wait().unwrap();
@@ -218,7 +218,7 @@ fn a_daemon_that_ends_is_told() -> Result<()> {
 #[test]
 fn a_daemon_that_does_not_answer_is_told() -> Result<()> {
     let cluster = quick(1)?;
-    // Behind the cluster's back, so that it expects an answer.
+    // Without telling the cluster, which then expects an answer.
     kill(pid(cluster.daemon_pid(1)), Signal::SIGSTOP).unwrap();
     let error = cluster.wait_members(1, &[1], Duration::from_secs(1)).unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error}");
@@ -249,9 +249,9 @@ fn changes_do_not_wait_if_they_are_told_not_to() -> Result<()> {
     cluster.wait_after_changes(false);
     cluster.partition(&[&[1], &[2]])?;
     cluster.settle()?;
-    assert_eq!(views(&cluster), [[1], [2]], "who asks waits");
+    assert_eq!(views(&cluster), [[1], [2]], "a change waits until the nodes have agreed");
 
-    // A change that waited would see that a daemon is missing.
+    // A change that waited would fail, because a daemon is missing.
     kill(pid(cluster.daemon_pid(2)), Signal::SIGKILL).unwrap();
     eventually("the daemon ends", || cluster.state(2) == State::Dead);
     cluster.heal()?;
@@ -273,7 +273,7 @@ fn nonsense_is_refused() -> Result<()> {
     assert!(matches!(cluster.kill(2), Err(Error::Invalid(_))));
     assert!(matches!(cluster.partition(&[&[1], &[1]]), Err(Error::Invalid(_))));
     assert!(matches!(cluster.partition(&[&[0]]), Err(Error::Invalid(_))));
-    // On a busy machine the daemon may not have answered in time.
+    // On a busy machine, the daemon may need longer than the deadline for its answer.
     let wait = || cluster.wait_members(1, &[1, 2], Duration::from_secs(2)).unwrap_err().to_string();
     let told = std::iter::repeat_with(wait).take(30).any(|error| error.contains("node 1 sees [1]"));
     assert!(told, "{}", wait());

@@ -16,7 +16,7 @@ fn testcluster(arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Runs a shell script in a cluster, and gives what it printed.
+/// Runs a shell script in a cluster, and returns its output.
 fn script(options: &[&str], script: &str) -> String {
     let mut command = Command::new(PROGRAM);
     command.arg("run").args(options).args(["--", "sh", "-euc", script]).stdin(Stdio::null());
@@ -119,7 +119,7 @@ fn mistakes_are_told() {
     assert!(told(&["run", "testcluster", "partition", "1,2,x"]).contains("not a partition"));
 }
 
-/// Whether this process ignores a signal.
+/// Returns true if this process ignores a signal.
 fn ignores(signal: Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
@@ -129,7 +129,7 @@ fn ignores(signal: Signal) -> bool {
 #[test]
 fn nothing_is_left_of_a_killed_one() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGHUP] {
-        // Under nohup, say, and then by its children as well.
+        // For example under nohup. Then its children ignore the signal as well.
         if ignores(signal) {
             continue;
         }
@@ -162,7 +162,7 @@ fn a_command_that_leaves_processes_ends_them() {
         Command::new(PROGRAM)
             .args(["run", "--", "sh", "-c", "setsid sleep 1000 & exit 0"])
             .env(MARK, &mark)
-            // A pipe would be waited for until the process that is left closes it.
+            // With a pipe, the test would wait until the remaining process closes it.
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit()),
     );
@@ -174,7 +174,7 @@ fn an_interrupt_is_for_the_command() {
     let mut child = Command::new(PROGRAM)
         .args(["run", "--", "sh", "-c", "trap 'exit 3' INT; echo ready; sleep 1000 & wait"])
         .stdout(Stdio::piped())
-        // As a terminal does, to all processes of the group.
+        // To all processes of the group, as a terminal does.
         .process_group(0)
         .spawn()
         .unwrap();

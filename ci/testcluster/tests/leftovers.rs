@@ -1,4 +1,4 @@
-//! Whatever happens to the process that has a cluster, nothing stays behind.
+//! Whatever happens to the process that owns a cluster, nothing is left behind.
 
 mod common;
 
@@ -12,7 +12,7 @@ use common::{
 use nix::sys::signal::{Signal, kill};
 use testcluster::Cluster;
 
-/// Not a test of its own: what the other ones start as another process.
+/// No test: the tests below start this as another process.
 #[test]
 #[ignore = "runs until it is killed"]
 fn have_a_cluster() {
@@ -52,7 +52,7 @@ impl Other {
         self.process.wait().unwrap();
         none_stays(&self.mark);
         for namespace in &self.namespaces {
-            // Its environment goes a moment before its namespaces.
+            // The environment of a process is gone a moment before its namespaces.
             eventually_none("no process is left on a node", || namespace.processes());
         }
         assert_eq!(traces(), before);
@@ -77,7 +77,7 @@ fn an_interrupted_process() {
 
 #[test]
 fn a_process_that_is_killed_while_it_starts() {
-    // At any moment: the start takes longer than the longest of these.
+    // At any moment of the start, which takes longer than the longest of these times.
     for delay in (0..120).step_by(8) {
         let mark = mark(&format!("starting-{delay}"));
         let mut process = Command::new(env::current_exe().unwrap())

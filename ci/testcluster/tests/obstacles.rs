@@ -1,4 +1,4 @@
-//! What keeps a cluster from starting: it is told at once, with its cause.
+//! Obstacles that keep a cluster from starting: the error comes at once, and names the cause.
 
 mod common;
 
@@ -15,11 +15,11 @@ use testcluster::{Cluster, find};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_testcluster");
 
-/// Less than a cluster waits for its daemons.
+/// A time that is shorter than a cluster waits for its daemons.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// A directory that every user can reach, until it is dropped. The one that the tests are built in may be in the home
-/// directory of root, and so may be what `TMPDIR` names.
+/// A directory that every user can reach, removed when it is dropped. The build directory may be in root's home directory, and so may
+/// be `TMPDIR`.
 struct ForEverybody(PathBuf);
 
 impl ForEverybody {
@@ -42,7 +42,7 @@ impl ForEverybody {
         command
     }
 
-    /// Makes a program of this text.
+    /// Makes a program with this text.
     fn program(&self, name: &str, text: &str) {
         let file = self.0.join(name);
         fs::write(&file, text).unwrap();
@@ -62,17 +62,17 @@ fn as_user() -> Command {
     command
 }
 
-/// True where other users can be become: not in a user namespace, as `ci/as-root` makes one.
+/// Returns true if this process can become another user. It cannot in a user namespace, which `ci/as-root` may have made.
 fn real_root() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap();
     let real = map.split_whitespace().eq(["0", "0", "4294967295"]);
     if !real {
-        println!("all tests run without root here");
+        println!("skipped: this process is not root, so all tests run as this user");
     }
     real
 }
 
-/// True where a user can make a user namespace.
+/// Returns true if a user can make a user namespace here.
 fn user_namespaces() -> bool {
     run(as_user().args(["unshare", "--user", "true"]).current_dir("/")).status.success()
 }
@@ -148,7 +148,7 @@ fn a_directory_that_is_gone_is_told_at_once() {
 #[test]
 fn a_tool_that_cannot_run_is_told_at_once() {
     let place = ForEverybody::new("tool");
-    // As the dynamic linker ends one when a library is missing, and as the kernel does when its interpreter is.
+    // These are the errors of the dynamic linker for a missing library, and of the kernel for a missing interpreter.
     let missing = "cannot open shared object file";
     let programs = [
         (format!("#!/bin/sh\necho 'libcmap.so.4: {missing}' >&2\nexit 127\n"), missing),
@@ -166,9 +166,9 @@ fn a_tool_that_cannot_run_is_told_at_once() {
     }
 }
 
-/// Not a test of its own: what the one below starts as another process.
+/// No test: the test below starts this as another process.
 #[test]
-#[ignore = "says on standard error what the test looks for"]
+#[ignore = "writes the text that the test looks for on standard error"]
 fn lose_the_watchdog() {
     let cluster = Cluster::start(1).unwrap();
     let running = marked(&std::env::var(MARK).unwrap());

@@ -1,7 +1,7 @@
-//! What a member that does not dispatch costs its daemon (fact B14): `ci/bench --slow`.
+//! The memory that a daemon uses for a member that does not dispatch (fact B14): `ci/bench --slow`.
 //!
-//! On node 1 a process joins and handles nothing, on node 2 another one sends. The memory of the daemon on node 1 is that of the
-//! process as the kernel counts it. Then the member goes on, or is killed.
+//! On node 1 a process joins and handles no events; on node 2 another one sends. The memory of the daemon on node 1 is measured as the
+//! kernel counts it. Then the member goes on, or is killed.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Stdio};
@@ -13,7 +13,7 @@ use testcluster::Cluster;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const MEGABYTE: usize = 1_000_000;
-/// The length of a message, and how many megabytes of them are sent.
+/// The lengths of messages, and the megabytes that are sent of each.
 const RUNS: [(usize, usize); 4] = [(100, 10), (1000, 50), (10_000, 200), (1_000_000, 200)];
 
 fn main() -> Result<()> {
@@ -26,11 +26,13 @@ fn main() -> Result<()> {
         }
         Some("-h" | "--help") => {
             println!(
-                "What a member that does not dispatch costs its daemon; has no options: `ci/bench --slow`"
+                "Measures the memory that a daemon uses for a member that does not dispatch. It has no options: `ci/bench --slow`"
             );
             return Ok(());
         }
-        Some(other) => return Err(format!("{other} is no option: there are --help and --version").into()),
+        Some(other) => {
+            return Err(format!("there is no option {other}: the options are --help and --version").into());
+        }
     }
     println!("message    sent   daemon grew by    of the sent    member goes on        then   killed: then");
     for (len, megabytes) in RUNS {
@@ -40,7 +42,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Joins, waits for a line, and handles all there is up to the last message.
+/// Joins, waits for a line, and handles all events up to the last message.
 fn member() -> Result<()> {
     let mut group = Group::join("slow")?;
     println!("joined");
@@ -55,7 +57,7 @@ fn member() -> Result<()> {
         _ => std::ops::ControlFlow::Continue(()),
     })?;
     println!("{messages}");
-    // A member still, until it is told to end.
+    // The process stays a member until it is told to end.
     std::io::stdin().lock().read_to_end(&mut Vec::new())?;
     Ok(())
 }
@@ -79,7 +81,7 @@ impl Run {
         Ok((child, out))
     }
 
-    /// Sends all, and waits until it has been delivered on node 2.
+    /// Sends all messages, and waits until they have been delivered on node 2.
     fn send(&self) -> Result<()> {
         let send = || -> Result<()> {
             let (sender, mut receiver) = Session::join("slow")?.split();
@@ -101,7 +103,7 @@ impl Run {
         Ok(())
     }
 
-    /// Megabytes of memory of the daemon on node 1, when it has not changed for a while.
+    /// Waits until the memory of the daemon on node 1 no longer changes, and returns it in megabytes.
     fn memory(&self) -> Result<f64> {
         let path = format!("/proc/{}/status", self.cluster.daemon_pid(1));
         let (mut last, mut since) = (0, Instant::now());

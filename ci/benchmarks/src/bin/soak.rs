@@ -1,8 +1,8 @@
-//! Traffic, joins, leaves and restarts of the daemon for a long time: `ci/soak`. What the process holds must not grow.
+//! A test over a long time, with traffic, joins, leaves and restarts of the daemon: `ci/soak`. The resources of the process must not
+//! grow.
 //!
-//! A session that comes back by itself sends from two threads all the while, and is heard on both nodes. Around it, in rounds,
-//! other groups are joined, used and left, by threads and by tasks, one of them loses its daemon, and what the process has is
-//! counted.
+//! A session that reconnects sends from two threads all the time, and receivers on both nodes get its messages. Meanwhile, in rounds,
+//! threads and tasks join, use and leave other groups, one group loses its daemon, and the resources of the process are counted.
 
 use std::fs;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use testcluster::Cluster;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// For what takes a moment, on a machine that is busy with other things.
+/// A deadline for something that takes a moment, on a machine that may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn deadline() -> Instant {
@@ -27,9 +27,9 @@ Usage: ci/soak [--minutes M]
 Traffic, joins, leaves and restarts of the daemon on a private cluster. Fails if
 the process's descriptors, threads, mappings, shared memory or memory grow.
 
-      --minutes M     how long, 30 by default
-  -h, --help          this text
-  -V, --version       the version
+      --minutes M     the duration in minutes (default: 30)
+  -h, --help          print this
+  -V, --version       print the version
 ";
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ fn run() -> Result<()> {
     if is_flat(&samples) { Ok(()) } else { Err("it grows".into()) }
 }
 
-/// What the process holds at the end of a round.
+/// The resources of the process at the end of a round.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     after: Duration,
@@ -94,8 +94,8 @@ impl Sample {
     }
 }
 
-/// Whether nothing is always more in the last quarter of the time than it ever was in the second one. The first is for what a
-/// process takes once and keeps.
+/// Returns true if no resource was, during the whole last quarter of the time, above its maximum in the second quarter. The first
+/// quarter does not count, because a process takes some resources once and keeps them.
 fn is_flat(samples: &[Sample]) -> bool {
     let Some(end) = samples.last().map(|sample| sample.after) else { return false };
     let quarter = |number: u32| {
@@ -114,7 +114,7 @@ fn is_flat(samples: &[Sample]) -> bool {
     flat
 }
 
-/// What the session that comes back has done.
+/// The counts of the session that reconnects.
 #[derive(Default)]
 struct Counts {
     sent: AtomicU64,
@@ -142,7 +142,7 @@ fn soak(cluster: &Cluster, time: Duration) -> Vec<Sample> {
     })
 }
 
-/// Ends the threads, also in a panic.
+/// Ends the threads when it is dropped, also in a panic.
 struct Stops<'s>(&'s AtomicBool);
 
 impl Drop for Stops<'_> {
@@ -182,7 +182,7 @@ fn load(sender: &Sender, counts: &Counts) {
             Ok(_) => drop(counts.sent.fetch_add(1, Ordering::SeqCst)),
             Err(error) => assert!(error.is_retryable() || error.is_connection_lost(), "{error}"),
         }
-        // Bursts: it is to last, not to be fast.
+        // In bursts: the traffic must go on for long, and need not be fast.
         if len % 64 == 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -218,7 +218,7 @@ fn rounds(cluster: &Cluster, time: Duration, counts: &Counts) -> Vec<Sample> {
     samples
 }
 
-/// A membership from its beginning to its end, with all that a group can do.
+/// Runs a membership from join to leave, with everything that a group can do.
 fn by_hand() {
     let mut group = ConnectOptions::new().join_until("by hand", deadline()).unwrap();
     let handle = Handle::connect().unwrap();
@@ -227,7 +227,7 @@ fn by_hand() {
     for len in [0, 10, 100_000, 3_000_000] {
         group.send_until(&vec![1; len], deadline()).unwrap();
     }
-    // Its daemon refuses it while the ring re-forms.
+    // The daemon refuses this while the ring re-forms.
     match group.zero_copy(10_000).and_then(|buffer| buffer.send()) {
         Err(error) if error.is_retryable() => {}
         sent => sent.unwrap(),
@@ -250,7 +250,7 @@ fn by_a_task() {
     });
 }
 
-/// Restarts the daemon under a group that ends with it, and waits for the one that comes back.
+/// Restarts the daemon. A group without reconnecting ends then; the session must rejoin.
 fn restart(cluster: &Cluster, counts: &Counts) {
     let before = counts.rejoined.load(Ordering::SeqCst);
     let mut lost = ConnectOptions::new().join_until("lost", deadline()).unwrap();
@@ -265,7 +265,7 @@ fn restart(cluster: &Cluster, counts: &Counts) {
     cluster.restart(1).unwrap();
     let deadline = deadline();
     while counts.rejoined.load(Ordering::SeqCst) == before {
-        assert!(Instant::now() < deadline, "the session does not come back");
+        assert!(Instant::now() < deadline, "the session does not rejoin");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! The Rust side: what `c/cost.c` does, in the ways of this crate.
+//! The Rust programs that do the work of `c/cost.c` with this crate.
 
 use std::ops::ControlFlow;
 
@@ -6,13 +6,13 @@ use cpg::{Event, Flow, Group, Limits, Session};
 
 use crate::Result;
 
-/// The name of this program's mode that does it.
+/// The name of the mode in which this program does a case.
 pub const CASE: &str = "cost-of";
 
 const SIZE: usize = 64;
 const BATCH: u64 = 64;
 
-/// What a case does, in words.
+/// Returns the description of a case.
 pub fn what(case: &str) -> &'static str {
     match case {
         "deliver" => "Group::dispatch",
@@ -25,17 +25,17 @@ pub fn what(case: &str) -> &'static str {
     }
 }
 
-/// Joins the one group that there is on the stub.
+/// Joins the only group of the stub.
 fn join() -> Result<Group> {
     Ok(Group::join("cost")?)
 }
 
-/// As [`join`], with a queue.
+/// Joins as [`join`] does, with a queue.
 pub fn join_session(flow: Flow) -> Result<Session> {
     Ok(Session::options().flow(flow).join("cost")?)
 }
 
-/// Counts as the callback in C does.
+/// Counts messages as the callback in C does.
 #[derive(Default)]
 struct Count {
     delivered: u64,
@@ -51,7 +51,7 @@ impl Count {
     }
 }
 
-/// Does one case with so many messages.
+/// Runs one case with so many messages.
 pub fn run(arguments: &[String]) -> Result<()> {
     let [case, messages] = arguments else { return Err("a case and a number of messages".into()) };
     let messages: u64 = messages.parse()?;

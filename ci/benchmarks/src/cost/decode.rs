@@ -1,4 +1,4 @@
-//! How fast packets of 64-byte messages are taken apart, on one core.
+//! The speed at which packets of 64-byte messages are decoded, on one core.
 
 use std::fs;
 use std::hint::black_box;
@@ -13,21 +13,21 @@ use crate::Result;
 use crate::clock::now;
 use crate::stats::Spread;
 
-/// The name of this program's mode that receives them.
+/// The name of the mode in which this program receives packets.
 pub const DECODER: &str = "decode";
 
-/// The size of a packet that is full by default, and of its messages.
+/// The default size of a full packet, and the size of its messages.
 const PACKET: usize = 256 << 10;
 const MESSAGE: usize = 64;
 
-/// The size of a message with its length before it, which takes one byte.
+/// The size of a message in a packet, with its length, which is one byte.
 const FRAME: usize = 1 + MESSAGE;
 
-/// Packets in a measurement, which then takes a second or less, and measurements.
+/// The number of packets in a measurement, which then takes at most a second, and the number of measurements.
 const PACKETS: usize = 10_000;
 const ROUNDS: usize = 7;
 
-/// Messages a second: of the packets alone, and through a receiver, on the stub.
+/// Measures messages per second: decoding only, and through a receiver with the stub.
 pub fn run(stub: &Stub) -> Result<[(&'static str, Spread); 2]> {
     let file = stub.file("packet");
     fs::write(&file, full_packet())?;
@@ -61,7 +61,7 @@ fn messages() -> usize {
     (PACKET - packet::HEADER_LEN) / FRAME * PACKETS
 }
 
-/// Messages a second.
+/// Returns the messages per second of decoding.
 fn rate(began: u64) -> f64 {
     messages() as f64 / (now() - began) as f64 * 1e9
 }
@@ -78,7 +78,7 @@ fn take_apart(bytes: &[u8]) -> Result<f64> {
     if sum == messages() * (MESSAGE + 7) { Ok(rate) } else { Err("messages were lost".into()) }
 }
 
-/// Receives them from the stub, and prints how many a second.
+/// Receives packets from the stub, and prints the messages per second.
 pub fn receive() -> Result<()> {
     let mut session = join_session(Flow::coalesced())?;
     let (mut count, mut sum) = (0, 0);
@@ -94,7 +94,7 @@ pub fn receive() -> Result<()> {
     if sum == count * (MESSAGE + 7) { Ok(()) } else { Err("messages were not whole".into()) }
 }
 
-/// As much as a program looks at a message at least: its length, and where it begins.
+/// Reads the least that any program reads of a message: its length and its address.
 fn use_of(message: &[u8]) -> usize {
     message.len() + usize::from(message.first().copied().unwrap_or(0))
 }

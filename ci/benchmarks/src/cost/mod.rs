@@ -1,9 +1,9 @@
-//! What the binding itself costs: instructions and allocations of a message, beside C's, without a daemon.
+//! The cost of the binding itself: instructions and allocations per message, compared with C, without a daemon.
 //!
-//! Programs run twice on a stub of libcpg (`c/stub.c`) under valgrind, with different numbers of messages. The difference is
-//! what the messages cost; what the stub costs is in the figures of both languages. There are two programs in C: one has its
-//! state in globals and dispatches all events that are there at once, the other one is the twin of this crate: it finds its state
-//! by `cpg_context_get` and dispatches one event at a time.
+//! Each program runs twice under valgrind with a stub of libcpg (`c/stub.c`), with different numbers of messages. The difference is
+//! the cost of the messages. The figures of both languages include the cost of the stub. There are two programs in C: one has its
+//! state in globals and dispatches all available events at once. The other is the twin of this crate: it finds its state by
+//! `cpg_context_get` and dispatches one event at a time.
 
 mod case;
 mod decode;
@@ -26,14 +26,14 @@ use valgrind::Cost;
 const FEW: u64 = 10_000;
 const MANY: u64 = 60_000;
 
-/// A case of C's, and those of this crate that do the same.
+/// A case in C, and the cases of this crate that do the same.
 const CASES: [(&str, &[&str]); 3] = [
     ("deliver", &["deliver", "deliver-run"]),
     ("send", &["send"]),
     ("both", &["both", "both-queued", "both-coalesced"]),
 ];
 
-/// Measures and prints; the figures have names for a program to read.
+/// Measures all cases and prints them. Returns the figures with names, for programs to read.
 pub fn run() -> Result<BTreeMap<String, f64>> {
     let stub = Stub::build()?;
     let program = compile("cost", &["-lcpg"])?.into_os_string();
@@ -66,7 +66,7 @@ pub fn run() -> Result<BTreeMap<String, f64>> {
     Ok(figures)
 }
 
-/// What one message costs a program.
+/// The cost of one message in a program.
 fn of_one(stub: &Stub, program: &[OsString], case: &str, kind: &str) -> Result<Cost> {
     let run = |messages: u64| {
         let number = messages.to_string();
@@ -81,7 +81,7 @@ fn of_one(stub: &Stub, program: &[OsString], case: &str, kind: &str) -> Result<C
     Ok(Cost::of_one(run(FEW)?, run(MANY)?, (MANY - FEW) as f64))
 }
 
-/// What a message costs the programs in C.
+/// The cost of a message in the programs in C.
 #[derive(Debug, Clone, Copy)]
 struct Bases {
     c: Cost,
@@ -89,7 +89,7 @@ struct Bases {
 }
 
 impl Bases {
-    /// The cells of one row.
+    /// Returns the cells of one row.
     fn cells(self, cost: Cost) -> Vec<String> {
         vec![
             table::number(Some(cost.instructions), 1),

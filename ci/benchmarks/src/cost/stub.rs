@@ -1,4 +1,4 @@
-//! Running programs on the stub of libcpg.
+//! Running programs with the stub of libcpg.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,12 +22,12 @@ impl Stub {
         Ok(Self { directory })
     }
 
-    /// Lets a program run on it.
+    /// Makes a program use the stub.
     pub fn under<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.env("LD_LIBRARY_PATH", &self.directory)
     }
 
-    /// A file of its own.
+    /// Returns the path of a file in this directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::stub::Stub;
 use crate::Result;
 
-/// What a program, or a message of it, costs.
+/// The cost of a program, or of one of its messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
     pub instructions: f64,
@@ -14,7 +14,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// That of one message, by the costs of two runs that differ in this many.
+    /// Returns the cost of one message, from two runs whose numbers of messages differ by this number.
     pub fn of_one(few: Self, many: Self, difference: f64) -> Self {
         Self {
             instructions: (many.instructions - few.instructions) / difference,
@@ -23,7 +23,7 @@ impl Cost {
     }
 }
 
-/// Runs a program on the stub twice: once to count instructions, once to count allocations.
+/// Runs a program with the stub twice: once to count instructions, once to count allocations.
 pub fn count(stub: &Stub, words: &[OsString], variables: &[(&str, String)]) -> Result<Cost> {
     let run = |options: &[&str], before: &str| {
         let mut valgrind = Command::new(testcluster::find("valgrind").map_err(|error| error.to_string())?);
@@ -38,7 +38,7 @@ pub fn count(stub: &Stub, words: &[OsString], variables: &[(&str, String)]) -> R
     Ok(Cost { instructions, allocations })
 }
 
-/// The number that follows a word, which may have commas in it.
+/// Returns the number after a word. The number may contain commas.
 fn number_after(text: &str, before: &str) -> Option<f64> {
     let (_, rest) = text.split_once(before)?;
     rest.split_whitespace().next()?.replace(',', "").parse().ok()

@@ -15,7 +15,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const FONT: &str = "sans-serif";
 
-/// What the overview leaves out, so that it can be read at a glance.
+/// The variants that the overview leaves out, so that it can be read at a glance.
 const ASIDE: [Variant; 5] =
     [Variant::CSleep, Variant::CThreads, Variant::QueuedThreads, Variant::CoalescedThreads, Variant::Tokio];
 
@@ -36,7 +36,7 @@ fn colour(variant: Variant) -> RGBColor {
     }
 }
 
-/// Throughput for each number of nodes, side by side.
+/// Draws the throughput for each number of nodes, side by side.
 pub fn overview(report: &Report) -> Result<String> {
     let mut nodes: Vec<u32> = report.results.throughput.iter().map(|row| row.nodes).collect();
     nodes.dedup();
@@ -46,14 +46,14 @@ pub fn overview(report: &Report) -> Result<String> {
             let rows = report.results.throughput.iter();
             let shown: Vec<_> =
                 rows.filter(|row| row.nodes == nodes && !ASIDE.contains(&row.variant)).collect();
-            let title = format!("Megabytes a second, {}", table::nodes(nodes));
+            let title = format!("Megabytes per second, {}", table::nodes(nodes));
             lines(area, &title, &shown, |row| row.megabytes_per_second)?;
         }
         Ok(())
     })
 }
 
-/// One figure of each variant over the size of messages.
+/// Draws one figure of each variant over the size of messages.
 pub fn by_size(
     report: &Report,
     title: &str,
@@ -65,7 +65,7 @@ pub fn by_size(
     draw((620, 420), |paper| lines(paper, &title, &rows, figure))
 }
 
-/// The latencies of each variant: a line from p50 to p99.9.
+/// Draws the latencies of each variant: a line from p50 to p99.9.
 pub fn latencies(title: &str, rows: &[&Latency]) -> Result<String> {
     draw((620, 70 + 34 * rows.len() as u32), |paper| ranges(paper, title, rows))
 }
@@ -86,7 +86,7 @@ fn ranges(area: &Area<'_>, title: &str, rows: &[&Latency]) -> Result<()> {
         .x_label_formatter(&|micros| duration(*micros))
         .y_labels(rows.len())
         .y_label_formatter(&|place| match place {
-            // The first one on top.
+            // The first variant is at the top.
             SegmentValue::CenterOf(index) | SegmentValue::Exact(index) if *index < rows.len() => {
                 rows[rows.len() - 1 - index].variant.to_string()
             }
@@ -106,7 +106,7 @@ fn ranges(area: &Area<'_>, title: &str, rows: &[&Latency]) -> Result<()> {
     Ok(())
 }
 
-/// A line for each variant, and the quartiles of its points.
+/// Draws a line for each variant, with the quartiles of its points.
 fn lines(
     area: &Area<'_>,
     title: &str,
@@ -156,7 +156,7 @@ fn lines(
     Ok(())
 }
 
-/// A picture on white, so that it can be read on a dark page too.
+/// Adds a white background, so that the picture can be read on a dark page as well.
 fn draw(size: (u32, u32), paint: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
     let mut svg = String::new();
     {
@@ -168,7 +168,7 @@ fn draw(size: (u32, u32), paint: impl FnOnce(&Area<'_>) -> Result<()>) -> Result
     Ok(svg)
 }
 
-/// The whole powers of ten around all figures.
+/// Returns the range of whole powers of ten around all figures.
 fn decades(figures: impl Iterator<Item = f64>) -> Range<f64> {
     let known = figures.filter(|figure| figure.is_finite() && *figure > 0.0);
     let (low, high) =
@@ -180,7 +180,7 @@ fn decades(figures: impl Iterator<Item = f64>) -> Range<f64> {
     10_f64.powi(low)..10_f64.powi(high.max(low + 1))
 }
 
-/// A power of ten, short.
+/// Returns the short text of a power of ten.
 fn short(value: f64) -> String {
     match value {
         1e6.. => format!("{} M", value / 1e6),

@@ -17,7 +17,7 @@ details { margin: .5em 0 }
 dt { font-family: monospace }
 ";
 
-/// The page.
+/// Returns the page.
 pub fn page(report: &Report) -> Result<String> {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -31,9 +31,9 @@ pub fn page(report: &Report) -> Result<String> {
     for &nodes in &nodes {
         figure(
             &mut page,
-            &chart::by_size(report, "Megabytes a second", nodes, |row| row.megabytes_per_second)?,
+            &chart::by_size(report, "Megabytes per second", nodes, |row| row.megabytes_per_second)?,
         );
-        let title = "Sender's CPU seconds for a million messages";
+        let title = "CPU seconds of the sender per million messages";
         figure(&mut page, &chart::by_size(report, title, nodes, |row| row.cpu_seconds_per_million)?);
     }
     for (nodes, size) in report.throughput_cases() {
@@ -41,7 +41,7 @@ pub fn page(report: &Report) -> Result<String> {
         let rows = rows.map(|row| (row.variant, table::throughput(row)));
         rows_of(&mut page, &format!("{}, {size} bytes", table::nodes(nodes)), &table::THROUGHPUT, rows)?;
     }
-    page += "<h2>Latency</h2>\n<p>Large dot: half of the messages; then 99 %, and 99.9 %.</p>\n";
+    page += "<h2>Latency</h2>\n<p>The large dot is the latency that half of the messages do not exceed; then follow 99 % and 99.9 %.</p>\n";
     for case in report.latency_cases() {
         let rows: Vec<_> =
             results.latency.iter().filter(|row| (row.nodes, row.size, row.load) == case).collect();
@@ -55,7 +55,7 @@ pub fn page(report: &Report) -> Result<String> {
     Ok(page)
 }
 
-/// Where and how it was measured.
+/// Returns the description of the machine and of the measurements.
 fn about(page: &mut String, report: &Report) -> Result<()> {
     let machine = &report.machine;
     writeln!(

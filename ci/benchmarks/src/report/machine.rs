@@ -1,11 +1,11 @@
-//! Where it was measured.
+//! The machine of the measurements.
 
 use std::fs;
 use std::process::Command;
 
 use serde::Serialize;
 
-/// What the figures depend on.
+/// The properties of the machine on which the figures depend.
 #[derive(Debug, Serialize)]
 pub struct Machine {
     pub cpu: String,

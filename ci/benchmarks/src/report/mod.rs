@@ -1,4 +1,4 @@
-//! What was measured, for people and for programs.
+//! The report of the measurements, for people and for programs.
 
 mod chart;
 mod html;
@@ -13,12 +13,12 @@ use serde::Serialize;
 
 use crate::measure::{Load, Plan, Results};
 
-/// All that a report says.
+/// The content of a report.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub machine: Machine,
     pub rounds: usize,
-    /// Of one measurement.
+    /// The time of one measurement.
     pub seconds: f64,
     #[serde(flatten)]
     pub results: Results,
@@ -29,14 +29,14 @@ impl Report {
         Self { machine: Machine::this(), rounds: plan.rounds, seconds: plan.duration.as_secs_f64(), results }
     }
 
-    /// The numbers of nodes and sizes that throughput was measured with, in the order of measuring.
+    /// Returns the numbers of nodes and the sizes of the throughput measurements, in the order of measuring.
     fn throughput_cases(&self) -> Vec<(u32, usize)> {
         let mut cases: Vec<_> = self.results.throughput.iter().map(|row| (row.nodes, row.size)).collect();
         cases.dedup();
         cases
     }
 
-    /// The same of latencies, with the loads.
+    /// Returns the same for the latencies, with the loads.
     fn latency_cases(&self) -> Vec<(u32, usize, Load)> {
         let mut cases: Vec<_> =
             self.results.latency.iter().map(|row| (row.nodes, row.size, row.load)).collect();

@@ -6,7 +6,7 @@ use super::Report;
 use crate::measure::{Latency, Throughput};
 use crate::stats::Spread;
 
-/// A table: what each row is called, and its figures.
+/// Returns a table: the name of each row, and its figures.
 pub fn text(corner: &str, columns: &[&str], rows: &[(String, Vec<String>)]) -> String {
     let first = rows.iter().map(|(name, _)| name.len()).chain([corner.len()]).max().unwrap_or(0);
     let width = |column: usize| {
@@ -28,12 +28,12 @@ pub fn text(corner: &str, columns: &[&str], rows: &[(String, Vec<String>)]) -> S
     table
 }
 
-/// So many nodes, in words.
+/// Returns a number of nodes in words.
 pub fn nodes(number: u32) -> String {
     if number == 1 { "1 node".to_owned() } else { format!("{number} nodes") }
 }
 
-/// A figure, with its thousands apart; a dash for none.
+/// Returns a figure with separated thousands, and a dash for no figure.
 pub fn number(value: Option<f64>, digits: usize) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else { return "–".to_owned() };
     let plain = format!("{value:.digits$}");
@@ -41,7 +41,7 @@ pub fn number(value: Option<f64>, digits: usize) -> String {
     let mut grouped = String::new();
     for (index, digit) in whole.chars().enumerate() {
         if index > 0 && (whole.len() - index) % 3 == 0 && digit.is_ascii_digit() && !grouped.ends_with('-') {
-            // A thin space.
+            // The separator is a thin space.
             grouped.push('\u{2009}');
         }
         grouped.push(digit);
@@ -49,14 +49,14 @@ pub fn number(value: Option<f64>, digits: usize) -> String {
     grouped + rest
 }
 
-/// A figure with its spread.
+/// Returns a figure with its spread.
 fn spread(spread: Option<Spread>, digits: usize) -> String {
     spread.map_or("–".to_owned(), |spread| {
         format!("{} ±{:.0}%", number(Some(spread.median), digits), spread.percent())
     })
 }
 
-/// What the columns of [`throughput`] are.
+/// The names of the columns of [`throughput`].
 pub const THROUGHPUT: [&str; 6] = ["messages/s", "MB/s", "× C", "CPU s/million", "cores", "refused/message"];
 
 /// The figures of one row.
@@ -71,7 +71,7 @@ pub fn throughput(row: &Throughput) -> Vec<String> {
     ]
 }
 
-/// What the columns of [`latency`] are.
+/// The names of the columns of [`latency`].
 pub const LATENCY: [&str; 5] = ["messages/s", "p50 µs", "p99 µs", "p99.9 µs", "p50 × C"];
 
 /// The figures of one row.
@@ -85,7 +85,7 @@ pub fn latency(row: &Latency) -> Vec<String> {
     ]
 }
 
-/// All that a report has.
+/// Returns all tables of a report.
 pub fn report(report: &Report) -> String {
     let mut out = String::new();
     for (nodes, size) in report.throughput_cases() {

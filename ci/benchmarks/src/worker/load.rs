@@ -1,20 +1,20 @@
-//! The messages that are sent, and when.
+//! The messages that are sent, and their times.
 
 use std::time::Duration;
 
 use crate::clock::now;
 use crate::task::Task;
 
-/// Marks the number of the last message.
+/// The bit that marks the number of the last message.
 pub const LAST: u64 = 1 << 63;
 
-/// Bytes of number and time that each message begins with.
+/// The length of number and time, with which each message begins.
 pub const HEAD: usize = 16;
 
-/// The clock is read once in so many small messages, as in C.
+/// The number of small messages for which the clock is read once, as in C.
 const CLOCK_EVERY: u64 = 64;
 
-/// One message after the other, in the same memory.
+/// The messages, one after the other, in the same memory.
 pub struct Messages {
     buffer: Vec<u8>,
     number: u64,
@@ -25,7 +25,7 @@ impl Messages {
         Self { buffer: vec![0; task.size.max(HEAD)], number: 0 }
     }
 
-    /// The next message: due at `due`, and perhaps the last one.
+    /// Returns the next message, with the time at which it is due and the mark of the last one.
     pub fn next(&mut self, due: u64, is_last: bool) -> &[u8] {
         let number = if is_last { self.number | LAST } else { self.number };
         self.number += 1;
@@ -35,7 +35,7 @@ impl Messages {
     }
 }
 
-/// As many messages as there is time for.
+/// A flood: as many messages as there is time for.
 pub struct Flood {
     end: u64,
     every: u64,
@@ -48,14 +48,14 @@ impl Flood {
         Self { end: now() + task.duration.as_nanos() as u64, every, sent: 0 }
     }
 
-    /// Counts one more message; true if it is to be the last one.
+    /// Counts one more message. Returns true if it is to be the last.
     pub fn is_last(&mut self) -> bool {
         self.sent += 1;
         self.sent % self.every == 0 && now() >= self.end
     }
 }
 
-/// So many messages a second, each with a time of its own.
+/// A pace: so many messages per second, each at a separate time.
 pub struct Pace {
     begin: u64,
     period: f64,
@@ -70,7 +70,7 @@ pub struct Due {
 }
 
 impl Due {
-    /// The time until then; `None` when it has come.
+    /// Returns the time until the message is due, and `None` if it is due now.
     pub fn wait(&self) -> Option<Duration> {
         let left = self.time.saturating_sub(now());
         (left > 0).then(|| Duration::from_nanos(left))
@@ -78,7 +78,7 @@ impl Due {
 }
 
 impl Pace {
-    /// Starts now. The waits of the calling thread end when they are over from now on, not up to 50 microseconds later.
+    /// Starts now. From now on, waits of the calling thread end on time, and not up to 50 microseconds later.
     pub fn start(task: &Task) -> crate::Result<Self> {
         nix::sys::prctl::set_timerslack(1)?;
         let count = (task.duration.as_secs_f64() * task.rate) as u64;

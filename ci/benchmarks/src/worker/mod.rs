@@ -1,6 +1,6 @@
 //! The process that sends or receives.
 //!
-//! It prints "ready" when it has joined, sends when it has read a line, and prints its [`Outcome`] on one line when its last
+//! The process prints "ready" when it has joined, sends when it has read a line, and prints its [`Outcome`] in one line when its last
 //! message has been delivered. `c/load.c` does the same.
 
 mod load;
@@ -23,7 +23,7 @@ use crate::variant::Variant;
 use tally::Tally;
 
 pub fn run(arguments: &[String]) -> Result<()> {
-    // No thread is left waiting for one that has panicked.
+    // If a thread panics, the process ends, so that no other thread waits for it.
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         report(info);
@@ -32,7 +32,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let task = Task::parse(arguments)?;
     let outcome = match task.variant {
         Variant::Plain => plain::run(&task),
-        // Only a session takes messages out of packets.
+        // Only a session takes messages from packets.
         Variant::Queued | Variant::QueuedThreads if task.job == Job::Receive => plain::run(&task),
         Variant::CoalescedThreads if task.job == Job::Receive => queued::run(&task),
         Variant::Queued | Variant::Coalesced => queued::run(&task),
@@ -46,12 +46,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Ends the process when one of its threads or tasks fails: others may wait for it.
+/// Ends the process when one of its threads or tasks fails, because others may wait for that one.
 fn must<T, E: std::fmt::Display>(result: std::result::Result<T, E>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The session of a task.
+/// Joins the session of a task.
 fn options(task: &Task) -> SessionOptions {
     let mut flow = match task.variant {
         Variant::Coalesced | Variant::CoalescedThreads | Variant::Tokio => Flow::coalesced(),
@@ -63,7 +63,7 @@ fn options(task: &Task) -> SessionOptions {
     SessionOptions::new().flow(flow)
 }
 
-/// Says that it has joined and, if it is one that sends, waits to be told to begin.
+/// Prints that the process has joined. If it is a sender, waits until it is told to begin.
 fn begin(task: &Task) -> Result<Start> {
     println!("ready");
     if task.job != Job::Receive {
@@ -72,7 +72,7 @@ fn begin(task: &Task) -> Result<Start> {
     Ok(Start { time: clock::now(), cpu: clock::cpu() })
 }
 
-/// The beginning of what is measured.
+/// The beginning of the measurement.
 struct Start {
     time: u64,
     cpu: u64,

@@ -1,4 +1,4 @@
-//! `rust-corosync`: functions as callbacks, which find what they are for in the thread.
+//! `rust-corosync`: its callbacks are functions, which find their state in a thread-local.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::BorrowedFd;
@@ -15,7 +15,7 @@ use crate::task::{Outcome, Task};
 
 thread_local! {
     static JOINED: Cell<bool> = const { Cell::new(false) };
-    /// The one of the dispatch that is under way.
+    /// The tally of the current dispatch.
     static TALLY: RefCell<Tally> = RefCell::default();
 }
 
@@ -58,7 +58,7 @@ impl Member for Peer {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as the C compiler does it")]
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()> {
-        // A tally is small; the swaps are nothing beside a dispatch.
+        // A tally is small, so the swaps cost little compared with a dispatch.
         let swap = |tally: &mut Tally| TALLY.with_borrow_mut(|slot| std::mem::swap(slot, tally));
         swap(tally);
         let result = dispatch(&self.handle, DispatchFlags::All);
@@ -68,7 +68,7 @@ impl Member for Peer {
 
     #[expect(unsafe_code, reason = "the library gives a number")]
     fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the library closes the descriptor when the handle goes, which is borrowed here.
+        // SAFETY: the library closes the descriptor when the handle is dropped, and the handle is borrowed here.
         unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 }

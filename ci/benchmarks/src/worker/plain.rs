@@ -1,4 +1,4 @@
-//! `cpg` without a queue. It also receives for the variants that have one and no packets.
+//! `cpg` without a queue. It also receives for the variants with a queue and without packets.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 

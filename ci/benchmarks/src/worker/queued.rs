@@ -14,12 +14,12 @@ use crate::Result;
 use crate::clock::now;
 use crate::task::{Job, Outcome, Task};
 
-/// On one thread.
+/// Does a task on one thread.
 pub fn run(task: &Task) -> Result<Outcome> {
     single::run(task, &mut options(task).join(&*task.group)?)
 }
 
-/// On two.
+/// Does a task on two threads.
 pub fn run_threads(task: &Task) -> Result<Outcome> {
     let (sender, mut receiver) = options(task).join(&*task.group)?.split();
     let mut tally = Tally::new(task);
@@ -47,7 +47,7 @@ impl Member for Session {
         }
     }
 
-    /// The queue says when it is time to dispatch: when it is full.
+    /// Sends. It is time to dispatch when the queue is full.
     fn after(&mut self, _: &mut Tally) -> Result<()> {
         Ok(())
     }
@@ -74,7 +74,7 @@ impl Member for Session {
     }
 }
 
-/// Dispatches to the end, while another thread sends.
+/// Dispatches up to the last message, while another thread sends.
 fn beside(send: impl FnOnce() -> Result<()> + Send, receiver: &mut Receiver, tally: &mut Tally) {
     thread::scope(|scope| {
         scope.spawn(|| must(send()));
@@ -113,7 +113,7 @@ fn paced(task: &Task, sender: &Sender) -> Result<()> {
     Ok(())
 }
 
-/// On one thread: a message at a time needs no other.
+/// Sends one message at a time, on one thread, because this needs no other.
 fn echo(task: &Task, sender: &Sender, receiver: &mut Receiver, tally: &mut Tally) -> Result<()> {
     let mut messages = Messages::new(task);
     let end = now() + task.duration.as_nanos() as u64;

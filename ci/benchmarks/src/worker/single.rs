@@ -1,4 +1,4 @@
-//! Sending and dispatching on one thread in turn: what C programs do, and those on bindings that have no queue.
+//! Sending and dispatching in turn on one thread, as C programs and programs on bindings without a queue do.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -13,36 +13,36 @@ use crate::Result;
 use crate::clock::now;
 use crate::task::{Job, Outcome, Task};
 
-/// A member of the group, as a library has it.
+/// A member of the group, in one of the libraries.
 pub trait Member: Sized {
-    /// Sends a message; false when flow control refused it. What is dispatched meanwhile, if it has to be for a message to be
-    /// taken, goes to the tally.
+    /// Sends a message. Returns false if flow control refused it. If events must be dispatched before a message is accepted, they go
+    /// to the tally.
     fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool>;
 
-    /// What is done after each message of many: as C does it, dispatching what is there.
+    /// Is called after each of many messages. It dispatches the available events, as C does.
     fn after(&mut self, tally: &mut Tally) -> Result<()> {
         self.dispatch(tally)
     }
 
-    /// Hands all events that are there to the tally.
+    /// Hands all available events to the tally.
     fn dispatch(&mut self, tally: &mut Tally) -> Result<()>;
 
-    /// Waits for an event, and hands it to the tally, perhaps with others that are there.
+    /// Waits for an event, and hands it to the tally, with or without other available events.
     fn hear(&mut self, tally: &mut Tally) -> Result<()> {
         wait(self, None)?;
         self.dispatch(tally)
     }
 
-    /// Waits for events, and hands all that are there to the tally.
+    /// Waits for events, and hands all available events to the tally.
     fn hear_all(&mut self, tally: &mut Tally) -> Result<()> {
         self.hear(tally)
     }
 
-    /// What is readable while events wait.
+    /// Returns the descriptor that is readable while events wait.
     fn fd(&self) -> BorrowedFd<'_>;
 }
 
-/// Does all kinds of work with a member.
+/// Does any kind of work with a member.
 pub fn run(task: &Task, member: &mut impl Member) -> Result<Outcome> {
     let mut tally = Tally::new(task);
     let start = begin(task)?;
@@ -101,7 +101,7 @@ fn paced(task: &Task, member: &mut impl Member, tally: &mut Tally) -> Result<u64
     Ok(retries)
 }
 
-/// Sends a message, at once again when it is refused, as upstream's program does; says how often it was refused.
+/// Sends a message, and repeats a refused send at once, as upstream's program does. Returns the number of refusals.
 #[inline]
 fn send(member: &mut impl Member, message: &[u8], tally: &mut Tally) -> Result<u64> {
     let mut retries = 0;
@@ -111,7 +111,7 @@ fn send(member: &mut impl Member, message: &[u8], tally: &mut Tally) -> Result<u
     Ok(retries)
 }
 
-/// Waits for events; false when none came in time.
+/// Waits for events. Returns false if none came in time.
 fn wait(member: &impl Member, timeout: Option<Duration>) -> Result<bool> {
     let mut fds = [PollFd::new(member.fd(), PollFlags::POLLIN)];
     Ok(ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None)? > 0)

@@ -1,4 +1,4 @@
-//! What is delivered.
+//! The tally of delivered messages.
 
 use cpg::Event;
 use hdrhistogram::Histogram;
@@ -7,10 +7,10 @@ use super::load::{HEAD, LAST};
 use crate::clock::now;
 use crate::task::{Latencies, Outcome, Task};
 
-/// The longest latency that is told from longer ones, in nanoseconds.
+/// The longest latency that is measured, in nanoseconds. Longer ones count as this one.
 const LONGEST: u64 = 60_000_000_000;
 
-/// Counts messages, and sees to it that none is missing: what loses messages is not fast.
+/// A count of messages. It checks that none is missing, because a program that loses messages is not fast.
 #[derive(Default)]
 pub struct Tally {
     size: usize,
@@ -35,7 +35,7 @@ impl Tally {
         }
     }
 
-    /// Takes a message.
+    /// Counts a message.
     #[inline]
     pub fn hear(&mut self, message: &[u8]) {
         let (number, rest) = message.split_first_chunk().expect("a message has a head");
@@ -61,7 +61,7 @@ impl Tally {
         }
     }
 
-    /// Takes an event.
+    /// Counts an event.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>) {
         match event {
@@ -75,12 +75,12 @@ impl Tally {
         self.received
     }
 
-    /// Whether the last message has come.
+    /// Returns true if the last message has come.
     pub fn is_done(&self) -> bool {
         self.is_done
     }
 
-    /// What it has come to; what is not its own to know is left at 0.
+    /// Returns the outcome. Values that the tally does not know are 0.
     pub fn outcome(&self) -> Outcome {
         let latencies = self.latencies.as_ref().map(|all| Latencies {
             p50: all.value_at_quantile(0.5),

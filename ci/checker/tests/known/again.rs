@@ -1,11 +1,11 @@
-//! A process that gave a membership up and joins anew while a ring is formed can be there all the while for others.
+//! A process that gave a membership up and joins again while a ring is formed: other clients may see it as a member all the time.
 
 use crate::report;
 use crate::story::{LEAVE, NODE_UP, Story, ring};
 use cpg_checker::record::Ending;
 use cpg_checker::{Known, Property};
 
-/// What differs from what is known.
+/// The difference from the known exception.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum But {
     Nothing,

@@ -1,4 +1,4 @@
-//! A process that is gone before its messages is known, and a history that differs from that in one respect is not excused.
+//! A process whose end is reported before its messages is a known exception. A history that differs in one respect is not excused.
 
 use crate::report;
 use crate::story::{JOIN, LEAVE, NODE_DOWN, NODE_UP, PROC_DOWN, Story, ring};
@@ -13,24 +13,24 @@ struct Ending8 {
     /// The clients that are told that it has ended, and that it has come back.
     told: Vec<usize>,
     back: Vec<usize>,
-    /// As who comes.
+    /// The reason of its return.
     returns: u8,
     /// The node of client 4.
     other: u32,
-    /// Whether the event about the ring is there.
+    /// True if there is an event about the ring.
     ring: bool,
-    /// Whether a message comes between its end and the ring.
+    /// True if a message comes between its end and the ring.
     between: bool,
-    /// Whether its message comes on the ring after that.
+    /// True if its message comes on the ring after that.
     later: bool,
-    /// Whether it is delivered the message, or the one that comes then.
+    /// The message that is delivered to the process itself, if any: this one or the next.
     lives: Option<u32>,
-    /// Whose message comes.
+    /// The client whose message comes.
     sender: usize,
-    /// How client 3 is said to join on node 2, and whether it is there.
+    /// The reason with which client 3 joins on node 2, and its node.
     joins: u8,
     joins_on: u32,
-    /// Who is said to have left on node 2 alone.
+    /// The client that has left only in the views of node 2.
     leaves: Option<usize>,
     /// The rings of the logs of node 2.
     rings: Vec<Ring>,

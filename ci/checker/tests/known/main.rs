@@ -1,4 +1,4 @@
-//! What corosync does not keep is named apart, and a history that differs from it in one respect is not excused.
+//! The exceptions that corosync causes are reported separately. A history that differs from one in one respect is not excused.
 
 mod again;
 mod gone;

@@ -1,4 +1,4 @@
-//! Histories told one event after the other.
+//! Histories that are built one event after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,23 +11,23 @@ pub const NODE_DOWN: u8 = 3;
 pub const NODE_UP: u8 = 4;
 pub const PROC_DOWN: u8 = 5;
 
-/// The ring with a number.
+/// Returns the ring with this number.
 pub fn ring(seq: u64) -> Ring {
     Ring { seq, node: 1 }
 }
 
-/// What happened, to clients that are known by their index.
+/// A history. Clients are identified by their index.
 pub struct Story {
     clients: Vec<(Member, Vec<Record>)>,
     sent: Vec<u32>,
-    /// The view of each.
+    /// The current view of each client.
     views: Vec<BTreeSet<usize>>,
-    /// What the logs of the nodes say.
+    /// The rings in the logs of the nodes.
     pub rings: BTreeMap<u32, Vec<Ring>>,
 }
 
 impl Story {
-    /// With a client on each of these nodes.
+    /// Begins a history with one client on each of these nodes.
     pub fn new(nodes: &[u32]) -> Self {
         let client = |(number, &node): (u16, &u32)| {
             let hello = Record::Hello { client: number, launch: 1, group: 0, queued: false };
@@ -51,7 +51,7 @@ impl Story {
         }
     }
 
-    /// A client joins, which it alone is told.
+    /// Makes a client join; no other client is told.
     pub fn join(&mut self, client: usize, members: &[usize], ring_seq: u64) {
         let me = self.clients[client].0;
         self.tell(&[client], &Record::Begin { incarnation: 1, me });
@@ -60,18 +60,18 @@ impl Story {
         self.totem(&[client], ring_seq);
     }
 
-    /// A client that is alone leaves.
+    /// Makes a client leave that is alone in its view.
     pub fn leave(&mut self, client: usize) {
         self.view(&[client], &[(client, LEAVE)], &[]);
         self.end(client, Ending::Left);
     }
 
-    /// The membership of a client ends.
+    /// Ends the membership of a client.
     pub fn end(&mut self, client: usize, how: Ending) {
         self.tell(&[client], &Record::End(how));
     }
 
-    /// A change of the views of some: who left and joined, and why.
+    /// Changes the views of some clients: the members that left and joined, with their reasons.
     pub fn view(&mut self, to: &[usize], left: &[(usize, u8)], joined: &[(usize, u8)]) {
         for &client in to {
             let view = &mut self.views[client];
@@ -83,17 +83,17 @@ impl Story {
         }
     }
 
-    /// Whether a client has another one in its view.
+    /// Returns true if a client has another one in its view.
     pub fn sees(&self, client: usize, other: usize) -> bool {
         self.views[client].contains(&other)
     }
 
-    /// A new ring.
+    /// Begins a new ring.
     pub fn totem(&mut self, to: &[usize], seq: u64) {
         self.tell(to, &Record::Totem(ring(seq)));
     }
 
-    /// A message is sent, and delivered.
+    /// Sends a message and delivers it.
     pub fn message(&mut self, sender: usize, to: &[usize]) {
         let (seq, client) = (self.sent[sender], u16::try_from(sender).expect("few clients"));
         self.sent[sender] += 1;
@@ -102,7 +102,7 @@ impl Story {
         self.tell(to, &Record::Deliver { id, hash: seq, sender: self.clients[sender].0 });
     }
 
-    /// The end of all that is compared.
+    /// Ends the part of the history that is compared.
     pub fn settle(&mut self, all: &[usize]) {
         self.tell(all, &Record::Settled);
         self.tell(all, &Record::Bye);

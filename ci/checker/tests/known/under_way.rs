@@ -1,4 +1,4 @@
-//! What was under way at a merge is known, and a history that differs from it in one respect is not excused.
+//! Messages under way at a merge are a known exception. A history that differs in one respect is not excused.
 
 use crate::report;
 use crate::story::{JOIN, LEAVE, NODE_UP, PROC_DOWN, Story, ring};
@@ -18,20 +18,20 @@ enum Mate {
     Leaves,
 }
 
-/// What happens when node 2 comes to those of nodes 1 and 3, and a client joins on it.
+/// The merge of node 2 with nodes 1 and 3, and a client that joins on node 2.
 struct Merge {
-    /// The ring that node 2 was on before.
+    /// The ring of node 2 before.
     alone: Ring,
     /// The rings of node 3.
     third: Vec<Ring>,
-    /// Whether there is a ring between that and the merge of which no client is told.
+    /// True if there is a ring between that and the merge of which no client is told.
     unseen: bool,
-    /// Whether there has been another ring since, which clients are told of.
+    /// True if there has been another ring since, of which clients are told.
     later: bool,
-    /// The node of the sender, and which of its messages is lacking.
+    /// The node of the sender, and the number of its message that is missing.
     sender: u32,
     lacks: usize,
-    /// How many come before.
+    /// The number of messages that come before.
     before: usize,
     mate: Mate,
 }

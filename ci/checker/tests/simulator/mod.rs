@@ -1,5 +1,5 @@
-//! Histories that a correct cluster could have made: nodes on rings, clients that join, leave, send and die, partitions and
-//! merges, all a function of a list of numbers.
+//! A simulator of histories that a correct cluster could have made, with nodes on rings, partitions and merges, and clients that join,
+//! leave, send and die. A history is a function of a list of numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub struct Client {
     pub queued: bool,
     pub node: u32,
     pub records: Vec<Record>,
-    /// In the group now.
+    /// True if the client is in the group now.
     joined: bool,
     alive: bool,
     incarnation: u32,
@@ -37,7 +37,7 @@ impl Client {
     }
 }
 
-/// A node: the ring that it is on, and the members that it knows.
+/// A node: its ring, and the members that it knows.
 #[derive(Debug, Clone)]
 struct Node {
     up: bool,
@@ -55,7 +55,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A cluster in one piece, with all clients in the group.
+    /// Returns a cluster without partitions, with all clients in the group.
     pub fn new() -> Self {
         let ring = Ring { seq: 4, node: 1 };
         let node = Node { up: true, ring, known: BTreeSet::new() };
@@ -69,7 +69,7 @@ impl Simulator {
         simulator
     }
 
-    /// One history for each list of numbers.
+    /// Makes the history of a list of numbers.
     pub fn run(numbers: &[(u8, u8)]) -> Self {
         let mut simulator = Self::new();
         for &(what, which) in numbers {
@@ -95,7 +95,7 @@ impl Simulator {
         });
     }
 
-    /// The clients that see what is sent on the ring of this node.
+    /// Returns the clients to which messages on the ring of this node are delivered.
     fn audience(&self, node: u32) -> Vec<usize> {
         let ring = self.nodes[&node].ring;
         let hears = |client: &Client| client.joined && self.nodes[&client.node].ring == ring;
@@ -183,14 +183,14 @@ impl Simulator {
             self.ring_seq += 4;
             let ring = Ring { seq: self.ring_seq, node: first };
             let here = |member: &Member| group.contains(&member.node);
-            // Who is in the group on these nodes, as each of them knows of its own.
+            // The members on these nodes: each node knows those that are on it.
             let all: BTreeSet<Member> = group
                 .iter()
                 .flat_map(|id| before[id].known.iter().copied().filter(move |member| member.node == *id))
                 .collect();
             for &id in &group {
                 let old = &before[&id];
-                // Those that come with this node.
+                // The members that come with this node.
                 let with = |member: &Member| here(member) && before[&member.node].ring == old.ring;
                 let stay: BTreeSet<Member> = old.known.iter().copied().filter(with).collect();
                 let left: Vec<Change> =
@@ -254,7 +254,7 @@ impl Simulator {
         }
     }
 
-    /// Everything whole, last messages, and the end.
+    /// Merges all nodes, sends the last messages, and ends the history.
     fn finish(&mut self) {
         self.nodes.values_mut().for_each(|node| node.up = true);
         self.form(&[(1..=NODES).collect()]);
@@ -275,7 +275,7 @@ impl Simulator {
         }
     }
 
-    /// The history, with the rings of the logs or without.
+    /// Returns the history, with or without the rings of the logs.
     pub fn history(&self, logs: bool) -> History {
         let mut clients: Vec<&Client> = self.clients.iter().collect();
         clients.sort_by_key(|client| (client.number, client.launch));

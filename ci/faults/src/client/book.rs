@@ -1,4 +1,4 @@
-//! What a client knows of itself, and writes down.
+//! The state of a client, and the records that it writes.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use super::say;
 use super::watchdog::{Watch, Watchdog};
 use crate::message;
 
-/// What is written at once at least, if nothing asks for less.
+/// The number of bytes that are collected before they are written, unless they are needed earlier.
 const BUFFER: usize = 16 << 10;
 
 /// The book of a client, for all its threads.
@@ -33,13 +33,13 @@ pub struct Book {
     stall: AtomicU32,
     next_seq: AtomicU32,
     watchdog: Watchdog,
-    /// The process that has made it.
+    /// The process that has made the book.
     pid: u32,
     fork: [AtomicBool; 2],
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Where a client forks.
+/// A place where a client forks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Between,
@@ -50,11 +50,11 @@ pub enum Place {
 struct State {
     incarnation: u32,
     members: Vec<Member>,
-    /// The ring after the last view but for those of the next one, where the client is told of rings.
+    /// The ring of the last event about a ring, if the client gets such events. Views of the next ring may have come since.
     ring: Option<cpg::OwnedRing>,
-    /// Own messages whose fate is not known in full.
+    /// The messages of this client whose fate is not yet completely known.
     open: HashMap<u32, Open>,
-    /// Last messages that were delivered, and how many there are to be.
+    /// The number of last messages that were delivered, and the number of all last messages.
     lasts: u32,
     lasts_wanted: u32,
     settled: bool,
@@ -62,9 +62,9 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// Neither delivered nor handed back.
+    /// True while the message is neither delivered nor handed back.
     untold: bool,
-    /// There is a ticket that has said nothing.
+    /// True while there is a ticket that is not resolved.
     ticket: bool,
 }
 
@@ -108,17 +108,17 @@ impl Book {
         self.fork[place as usize].store(true, Ordering::SeqCst);
     }
 
-    /// Whether to fork here, which is then done.
+    /// Returns true if the client is to fork here. The request is then over.
     pub fn takes_fork(&self, place: Place) -> bool {
         self.fork[place as usize].swap(false, Ordering::SeqCst)
     }
 
-    /// False in a child.
+    /// Returns false in a forked child.
     pub fn is_parent(&self) -> bool {
         std::process::id() == self.pid
     }
 
-    /// A thread that is to end before the process does.
+    /// Notes a thread that must end before the process.
     pub fn wait_for(&self, thread: JoinHandle<()>) {
         lock(&self.threads).push(thread);
     }
@@ -139,7 +139,7 @@ impl Book {
         }
     }
 
-    /// Hands what was written to the kernel, where a SIGKILL does not reach it.
+    /// Writes the records to the file. After that, they survive a SIGKILL of the process.
     pub fn flush(&self) {
         Self::flush_now(&mut lock(&self.writer));
     }
@@ -179,18 +179,18 @@ impl Book {
         self.stall.store(millis, Ordering::SeqCst);
     }
 
-    /// For how long not to dispatch.
+    /// Returns the time during which the client is not to dispatch.
     pub fn take_stall(&self) -> Option<Duration> {
         let millis = self.stall.swap(0, Ordering::SeqCst);
         (millis > 0).then(|| Duration::from_millis(millis.into()))
     }
 
-    /// What the daemon has listed.
+    /// Notes the list of members from the daemon.
     pub fn listed(&self, members: BTreeSet<Member>) {
         lock(&self.state).members = members.into_iter().collect();
     }
 
-    /// The state on a line: open messages, and the view without ghosts (B26).
+    /// Returns the state in one line: the number of open messages, and the view without ghosts (B26).
     pub fn look(&self) -> String {
         let state = lock(&self.state);
         let mut line = format!("state {}", state.open.len());
@@ -207,7 +207,7 @@ impl Book {
         self.write(&Record::Begin { incarnation: state.incarnation, me: member(me) });
     }
 
-    /// The membership has ended. What was sent without a queue has no more to say.
+    /// Notes the end of the membership. Messages that were sent without a queue get no further answers.
     pub fn end(&self, ending: Ending, queued: bool) {
         let mut state = lock(&self.state);
         state.members.clear();
@@ -233,7 +233,7 @@ impl Book {
         (seq, bytes)
     }
 
-    /// The call that sends a message has failed.
+    /// Notes that the call that sends a message has failed.
     pub fn refused(&self, seq: u32, error: &Error, len: usize) {
         // Parts of a long message may have gone out before the daemon died.
         let unclear = len > 1_000_000 && !error.is_retryable();
@@ -241,7 +241,7 @@ impl Book {
         self.write(&Record::Fate { seq, fate: if unclear { Fate::Unclear } else { Fate::Refused } });
     }
 
-    /// A ticket has said what it has to say.
+    /// Notes the answer of a ticket.
     pub fn ticket(&self, seq: u32, delivered: bool) {
         self.write(&Record::Fate { seq, fate: if delivered { Fate::Resolved } else { Fate::Failed } });
         self.told(seq, |open| open.ticket = false);
@@ -257,7 +257,7 @@ impl Book {
         }
     }
 
-    /// Writes down an event.
+    /// Records an event.
     pub fn event(&self, event: &Event<'_>, me: Member) {
         match event {
             Event::Deliver(message) => self.deliver(message.payload(), message.sender()),
@@ -277,12 +277,12 @@ impl Book {
         }
     }
 
-    /// As [`event`](Self::event), of a message that owns its bytes.
+    /// Records an event of a message that owns its bytes, as [`event`](Self::event) does.
     pub fn message(&self, message: &cpg::OwnedMessage) {
         self.deliver(message.payload(), message.sender());
     }
 
-    /// As [`event`](Self::event), of a new ring.
+    /// Records an event of a new ring, as [`event`](Self::event) does.
     pub fn ring(&self, ring: &cpg::OwnedRing) {
         self.write(&Record::Totem(Ring { seq: ring.id().seq(), node: ring.id().node().get() }));
         lock(&self.state).ring = Some(ring.clone());

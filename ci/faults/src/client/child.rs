@@ -1,7 +1,8 @@
-//! A child of a client, which has all that its parent has and may use none of it (A7, A17), and signals that do nothing.
+//! Forked children of a client, which have the connection of their parent and must not be able to use it (A7, A17); and signals that only
+//! interrupt calls.
 //!
-//! The child is alone: threads of its parent may have held any lock. So it neither prints nor writes records, tries to send and to
-//! dispatch, and says by its exit status what came of that.
+//! A child has only one thread, and other threads of the parent may have held any lock. So the child neither prints nor writes records.
+//! It tries to send and to dispatch, and reports the result by its exit status.
 #![allow(unsafe_code, reason = "fork, _exit and sigaction are")]
 
 use std::io;
@@ -18,7 +19,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 use super::book::{Book, Place};
 use super::watchdog::{HANG, Silence, TICK};
 
-/// What a child tries to send.
+/// The message that a child tries to send.
 pub const MESSAGE: &[u8] = b"of a child";
 
 const REFUSED: i32 = 0;
@@ -26,18 +27,18 @@ const USED: i32 = 10;
 
 extern "C" fn nothing(_: libc::c_int) {}
 
-/// Has signals interrupt calls, and do nothing else.
+/// Installs a signal handler that does nothing, so that signals only interrupt calls.
 pub fn bear_signals() -> io::Result<()> {
-    // Without SA_RESTART.
+    // Without SA_RESTART, so that calls are interrupted.
     let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler does nothing.
     unsafe { sigaction(Signal::SIGUSR1, &action) }?;
     Ok(())
 }
 
-/// Forks. True in the child; a thread of the parent writes down how that ends.
+/// Forks. Returns true in the child. A thread of the parent records the end of the child.
 fn split(book: &Arc<Book>) -> bool {
-    // SAFETY: the child takes no lock of this program's, does what the crate says that it bears, and ends without handlers.
+    // SAFETY: the child takes no lock of this program, makes only calls that the crate allows in a child, and ends by `_exit`.
     match unsafe { fork() } {
         Ok(ForkResult::Child) => true,
         Ok(ForkResult::Parent { child }) => {
@@ -56,7 +57,7 @@ fn split(book: &Arc<Book>) -> bool {
 }
 
 fn end_of(child: Pid) -> Child {
-    // A child of a client that is stopped runs on, and this thread does not: what counts are its own looks.
+    // If the client is stopped, its child runs on but this thread does not. So the looks of this thread are counted.
     let mut silence = Silence::default();
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
@@ -69,7 +70,7 @@ fn end_of(child: Pid) -> Child {
         }
         if silence.grows() >= HANG {
             eprintln!("the child {child} does not end");
-            // It may have ended just now.
+            // The child may have ended just now.
             let _ = kill(child, Signal::SIGKILL);
             let _ = waitpid(child, None);
             return Child::Hung;
@@ -78,12 +79,13 @@ fn end_of(child: Pid) -> Child {
     }
 }
 
-/// Forks between two dispatches, if that is wanted: true in the child.
+/// Forks between two dispatches, if the client is to fork there. Returns true in the child.
 pub fn between(book: &Arc<Book>) -> bool {
     book.takes_fork(Place::Between) && split(book)
 }
 
-/// Forks in a handler, if that is wanted: true in the child, which has tried to send and goes on with the dispatch.
+/// Forks in a handler, if the client is to fork there. Returns true in the child, which has tried to send and goes on with the
+/// dispatch.
 pub fn in_handler<T>(book: &Arc<Book>, send: impl FnOnce() -> cpg::Result<T>) -> bool {
     if !book.takes_fork(Place::Handler) || !split(book) {
         return false;
@@ -92,7 +94,8 @@ pub fn in_handler<T>(book: &Arc<Book>, send: impl FnOnce() -> cpg::Result<T>) ->
     true
 }
 
-/// A dispatch has returned: a child that was forked in its handler tries one more, and ends. A limit may have ended the first.
+/// Is called after a dispatch. A child that was forked in a handler tries to dispatch once more and ends, because a limit may have
+/// ended the first dispatch.
 pub fn after<T, U>(book: &Book, handled: &cpg::Result<T>, again: impl FnOnce() -> cpg::Result<U>) {
     if !book.is_parent() {
         if handled.is_err() {
@@ -103,19 +106,19 @@ pub fn after<T, U>(book: &Book, handled: &cpg::Result<T>, again: impl FnOnce() -
     }
 }
 
-/// The child has tried something, and ends if it was not refused.
+/// Takes the result of an attempt of the child, and ends the child if the attempt was not refused.
 pub fn tried<T>(result: &cpg::Result<T>) {
     if !matches!(result, Err(Error::Forked { .. })) {
         end(USED);
     }
 }
 
-/// The child has come to its end: all was refused.
+/// Ends the child with the report that all attempts were refused.
 pub fn done() -> ! {
     end(REFUSED)
 }
 
 fn end(status: i32) -> ! {
-    // SAFETY: it does not return, and runs no handlers of the parent's.
+    // SAFETY: `_exit` does not return, and runs no exit handlers of the parent.
     unsafe { libc::_exit(status) }
 }

@@ -1,4 +1,4 @@
-//! Clients that are in no group, and ask the daemon all the while what groups there are and who is in them.
+//! Listers: clients that are in no group, and ask the daemon for all groups and their members all the time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::random::Random;
 /// The longest time between two lists.
 const PAUSE: u64 = 30;
 
-/// All processes of all groups, asked for in both ways.
+/// Asks for all processes of all groups, in both ways that there are.
 fn list(handle: &Handle) -> Result<BTreeSet<Member>> {
     let all = handle.processes()?;
     let once: BTreeSet<&Process> = all.iter().collect();
@@ -23,7 +23,7 @@ fn list(handle: &Handle) -> Result<BTreeSet<Member>> {
     Ok(all.into_iter().map(|process| process.member()).collect())
 }
 
-/// Until it is told to stop.
+/// Runs a lister until it is told to stop.
 pub fn run(task: &Task, book: &Book) {
     let mut random = Random::new(task.seed ^ u64::from(task.client));
     let watch = book.watch("the lister");

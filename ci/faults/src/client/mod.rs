@@ -1,6 +1,6 @@
-//! A client: a process in a group that sends, and writes down all that it sees.
+//! A client: a process in a group that sends, and records everything that it sees.
 //!
-//! It is told what to do on its standard input, a word a line, and answers on its standard output.
+//! It reads commands on its standard input, one per line, and answers on its standard output.
 
 mod book;
 mod child;
@@ -25,16 +25,16 @@ use crate::random::Random;
 use crate::style::{Back, Kind, Style};
 use book::{Book, Place};
 
-/// How long a client handles events before it looks whether there is something else to do.
+/// The time for which a client handles events before it looks for other work.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How long a join may wait for a daemon that is not there before it is begun anew.
+/// The longest wait of a join for a daemon that does not run. Then the client joins again.
 const JOIN: Duration = Duration::from_secs(2);
 
-/// How long leaving may take.
+/// The longest time that leaving may take.
 const LEAVE: Duration = Duration::from_secs(10);
 
-/// What a client process is started with.
+/// The arguments of a client process.
 #[derive(Debug)]
 pub struct Task {
     pub client: u16,
@@ -59,7 +59,7 @@ impl Task {
         if self.style.packed { "torture-packed" } else { "torture-plain" }
     }
 
-    /// When this membership is over, for one that leaves and joins all the time.
+    /// The end of this membership, if the client leaves and joins all the time.
     fn stay(&self, random: &mut Random) -> Option<Instant> {
         self.style.churns.then(|| Instant::now() + Duration::from_millis(random.range(200, 3000)))
     }
@@ -69,7 +69,7 @@ fn connect() -> ConnectOptions {
     ConnectOptions::new().totem_events(cpg::TotemEvents::InitialAndChanges)
 }
 
-/// Runs to the end of the process.
+/// Runs a client to the end of the process.
 pub fn run(task: &Task) -> Result<()> {
     // A thread that panics leaves others waiting; the driver must hear of it.
     let report = std::panic::take_hook();
@@ -92,7 +92,7 @@ pub fn run(task: &Task) -> Result<()> {
         for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
             obey(&for_input, &line);
         }
-        // Who started it has gone.
+        // The driver has ended.
         std::process::exit(3);
     });
     match task.style.kind {
@@ -110,7 +110,7 @@ pub fn run(task: &Task) -> Result<()> {
 }
 
 fn obey(book: &Book, line: &str) {
-    // Words without a value have none to be understood.
+    // A command without a value parses as nothing.
     let (word, value) = line.split_once(' ').unwrap_or((line, "0"));
     let Ok(value) = value.parse() else {
         eprintln!("not understood: {line}");
@@ -130,11 +130,11 @@ fn obey(book: &Book, line: &str) {
 
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Nobody may be listening any more.
+    // The driver may have ended.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// What is sent next, and when.
+/// The next messages to send, and their times.
 struct Traffic {
     random: Random,
     next: Instant,
@@ -148,14 +148,14 @@ impl Traffic {
         Self { random, next: Instant::now(), burst: 0, large: task.style.large }
     }
 
-    /// The length of a message that is to be sent now, if one is.
+    /// Returns the length of the message that is due now, if one is.
     fn due(&mut self) -> Option<usize> {
         if self.burst == 0 {
             let now = Instant::now();
             if now < self.next {
                 return None;
             }
-            // About 20 messages a second.
+            // About 20 messages per second.
             self.burst =
                 if self.random.one_in(8) { self.random.range(5, 60) } else { self.random.range(1, 4) };
             self.next = now + Duration::from_millis(self.random.range(20, 80) * self.burst.min(20));
@@ -176,7 +176,7 @@ impl Traffic {
     }
 }
 
-/// How a membership ended in which dispatching gave this error.
+/// Returns the end of a membership in which dispatching failed with this error.
 fn lost(error: &cpg::Error) -> Ending {
     if !error.is_connection_lost() {
         eprintln!("dispatch: {error}");
@@ -184,7 +184,7 @@ fn lost(error: &cpg::Error) -> Ending {
     Ending::Lost
 }
 
-/// How an attempt to leave ended.
+/// Returns the end of a membership after an attempt to leave.
 fn ending(left: &cpg::Result<()>) -> Ending {
     match left {
         Ok(()) => Ending::Left,

@@ -1,4 +1,4 @@
-//! Clients with a plain group: everything on one thread.
+//! Clients with a plain group, which do everything on one thread.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::child;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, connect, ending, lost};
 use crate::style::Kind;
 
-/// Sends what is due now.
+/// Sends the messages that are due now.
 fn send(link: &Link, book: &Book, traffic: &mut Traffic) {
     while let Some(len) = traffic.due() {
         let (seq, bytes) = book.make(len, false, false);
@@ -27,7 +27,7 @@ fn send(link: &Link, book: &Book, traffic: &mut Traffic) {
     }
 }
 
-/// Sends the last message, once it is accepted.
+/// Sends the last message, until the daemon accepts it.
 fn send_last(link: &Link, book: &Book) -> bool {
     let (seq, bytes) = book.make(100, false, true);
     match link.send_until(&bytes, Instant::now() + JOIN) {
@@ -39,7 +39,7 @@ fn send_last(link: &Link, book: &Book) -> bool {
     }
 }
 
-/// Handles events for a moment; an error ends the membership.
+/// Handles events for a moment. An error ends the membership.
 fn handle(group: &mut Group, task: &Task, book: &Arc<Book>, traffic: &mut Traffic) -> cpg::Result<()> {
     let until = Instant::now() + TICK;
     let me = group.me();
@@ -73,7 +73,7 @@ fn owned(event: &OwnedEvent, book: &Book, me: cpg::Member) {
     }
 }
 
-/// Until it is told to stop.
+/// Runs a client until it is told to stop.
 pub fn run(task: &Task, book: &Arc<Book>) {
     let mut traffic = Traffic::new(task);
     let mut sent_last = false;
@@ -91,7 +91,7 @@ pub fn run(task: &Task, book: &Arc<Book>) {
                 std::thread::sleep(time);
             }
             watch.beat("dispatches");
-            // One that has no handler forks between.
+            // A client without a handler forks between two dispatches in both cases.
             let forks = child::between(book)
                 || (task.style.kind == Kind::Recv && child::in_handler(book, || group.send(child::MESSAGE)));
             if forks {

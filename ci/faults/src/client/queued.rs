@@ -15,14 +15,14 @@ use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 use crate::Result;
 
-/// The sending thread of one membership, or of several in a session that comes back.
+/// The sending thread of one membership, or of several if the session reconnects.
 struct Sending {
     sender: Sender,
     book: Arc<Book>,
     traffic: Traffic,
     tickets: Tickets,
     sent_last: bool,
-    /// The dispatching thread ends the membership.
+    /// True if the dispatching thread ends the membership.
     over: Arc<AtomicBool>,
 }
 
@@ -72,7 +72,7 @@ impl Sending {
     }
 }
 
-/// Until it is told to stop.
+/// Runs a client until it is told to stop.
 pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
     let mut traffic = Traffic::new(task);
     let mut sent_last = false;

@@ -1,4 +1,4 @@
-//! Clients of tasks.
+//! Clients with tasks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 use crate::Result;
 
-/// Until it is told to stop.
+/// Runs a client until it is told to stop.
 pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(memberships(task, book))
@@ -90,7 +90,7 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
     Ok(())
 }
 
-/// What a future says in a child, where nobody wakes a task.
+/// Polls a future in a child, where no thread wakes a task, and returns its result.
 async fn at_once<T>(future: impl Future<Output = cpg::Result<T>>) -> cpg::Result<()> {
     let mut future = std::pin::pin!(future);
     let now = std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await;
@@ -141,7 +141,7 @@ impl Sending {
         .map(|sent| (way >= 2).then(|| self.sender.ticket(sent)));
         match sent {
             Ok(Some(mut ticket)) if self.traffic.random.one_in(4) => {
-                // As a future, for a while: this process can be stopped for longer than any limit.
+                // As a future, but only for a while, because this process can be stopped for longer than any limit.
                 match tokio::time::timeout(Duration::from_secs(1), &mut ticket).await {
                     Ok(outcome) => self.book.ticket(seq, outcome.is_ok()),
                     Err(_) => self.tickets.add(seq, ticket),

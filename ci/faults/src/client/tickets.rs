@@ -1,4 +1,4 @@
-//! What has become of messages that a ticket was taken for.
+//! Tickets, and the fate of their messages.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use super::LEAVE;
 use super::book::Book;
 use super::watchdog::Watch;
 
-/// Tickets that have not said anything, with the numbers of their messages.
+/// The tickets that are not resolved, with the numbers of their messages.
 #[derive(Default)]
 pub struct Tickets(Vec<(u32, Ticket)>);
 
@@ -17,7 +17,7 @@ impl Tickets {
         self.0.push((seq, ticket));
     }
 
-    /// Writes down what some of them say by now.
+    /// Records the outcomes of tickets that are resolved by now.
     pub fn look(&mut self, book: &Book) {
         self.0.retain(|(seq, ticket)| match ticket.outcome() {
             None => true,
@@ -28,7 +28,7 @@ impl Tickets {
         });
     }
 
-    /// Waits for the rest, when the membership has ended.
+    /// Waits for the remaining tickets, after the membership has ended.
     pub fn finish(self, book: &Book, watch: &Watch) {
         for (seq, ticket) in self.0 {
             watch.beat("waits for a ticket");
@@ -39,7 +39,7 @@ impl Tickets {
         }
     }
 
-    /// As [`finish`](Self::finish), in a task.
+    /// Does what [`finish`](Self::finish) does, in a task.
     pub async fn finish_in_task(self, book: &Book, watch: &Watch) {
         for (seq, ticket) in self.0 {
             watch.beat("waits for a ticket");
@@ -52,5 +52,5 @@ impl Tickets {
 }
 
 fn silent(seq: u32) {
-    eprintln!("the ticket of {seq} says nothing");
+    eprintln!("the ticket of message {seq} is not resolved");
 }

@@ -1,7 +1,7 @@
-//! What is a hang: a thread that should go on, and does not while this process runs.
+//! The watchdog of a client. It detects a hang: a thread that should make progress, and does not while the process runs.
 //!
-//! Time is counted in looks of a thread that does nothing but look. It is held up as the others are: by a machine that is too busy,
-//! and by who stops the process. While the daemon is paused nothing is counted, since requests wait for it without a limit (B16).
+//! Time is counted in looks of a thread that only looks. A busy machine, or a stop of the process, delays this thread as much as the
+//! others. While the daemon is paused, looks are not counted, because requests wait for it without a limit (B16).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 /// The time between two looks.
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// The silence that is a hang. Nothing takes half as long that has a limit.
+/// The silence that counts as a hang. It is more than twice as long as any limit in the clients.
 pub const HANG: Duration = Duration::from_secs(30);
 
-/// A silence, of which a look counts for no more than a [`TICK`].
+/// A silence. Each look adds no more than one [`TICK`] to it.
 #[derive(Debug, Default)]
 pub struct Silence {
     length: Duration,
@@ -21,7 +21,7 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// It goes on, and is so long now.
+    /// Notes a further look, and returns the length of the silence.
     pub fn grows(&mut self) -> Duration {
         let now = Instant::now();
         let since = self.last.replace(now).map_or(Duration::ZERO, |last| now - last);
@@ -30,7 +30,7 @@ impl Silence {
     }
 }
 
-/// A thread or a task that says that it goes on.
+/// A thread or a task that reports its progress.
 #[derive(Debug)]
 pub struct Watch(Arc<Slot>);
 
@@ -39,25 +39,25 @@ struct Slot {
     name: &'static str,
     beats: AtomicU64,
     doing: Mutex<&'static str>,
-    /// It waits for another one, which is watched.
+    /// True if the thread waits for another one, which is watched.
     rests: AtomicBool,
 }
 
 impl Watch {
-    /// It goes on, with this.
+    /// Reports that the thread goes on, with this work.
     pub fn beat(&self, doing: &'static str) {
         *self.0.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
         self.0.rests.store(false, Ordering::Relaxed);
         self.0.beats.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It waits for one that is watched itself.
+    /// Reports that the thread waits for another one that is watched.
     pub fn rest(&self) {
         self.0.rests.store(true, Ordering::Relaxed);
     }
 }
 
-/// All that are watched in this process.
+/// All watched threads and tasks of this process.
 #[derive(Debug, Default)]
 pub struct Watchdog {
     slots: Mutex<Vec<Weak<Slot>>>,
@@ -65,7 +65,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// One more.
+    /// Adds a thread or a task.
     pub fn watch(&self, name: &'static str) -> Watch {
         let slot = Arc::new(Slot {
             name,
@@ -77,12 +77,12 @@ impl Watchdog {
         Watch(slot)
     }
 
-    /// The daemon is paused, or goes on.
+    /// Notes that the daemon is paused, or that it goes on.
     pub fn set_paused(&self, paused: bool) {
         self.paused.store(paused, Ordering::SeqCst);
     }
 
-    /// Looks until one has been silent for so long, and returns which, and where.
+    /// Looks until a thread has been silent for too long, and returns its name and its last work.
     pub fn run(&self, hang: Duration) -> String {
         let mut seen: Vec<(Weak<Slot>, u64, Silence)> = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! Clients with a whole session: everything on one thread, and no send that waits.
+//! Clients with a whole session, which do everything on one thread. No send waits.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::child;
 use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
 
-/// Sends a message; false if it was refused.
+/// Sends a message. Returns false if it was refused.
 fn send(sender: &Sender, book: &Book, tickets: &mut Tickets, len: usize, tracked: bool, last: bool) -> bool {
     let (seq, bytes) = book.make(len, tracked, last);
     let sent = sender.try_send(&bytes);
@@ -23,7 +23,7 @@ fn send(sender: &Sender, book: &Book, tickets: &mut Tickets, len: usize, tracked
     sent.is_ok()
 }
 
-/// Sends what is due now.
+/// Sends the messages that are due now.
 fn send_due(sender: &Sender, book: &Book, tickets: &mut Tickets, traffic: &mut Traffic) {
     while let Some(len) = traffic.due() {
         let tracked = traffic.random.one_in(2);
@@ -33,7 +33,7 @@ fn send_due(sender: &Sender, book: &Book, tickets: &mut Tickets, traffic: &mut T
     }
 }
 
-/// Handles events for a moment; an error ends the membership.
+/// Handles events for a moment. An error ends the membership.
 fn handle(
     session: &mut Session,
     book: &Arc<Book>,
@@ -56,7 +56,7 @@ fn handle(
     handled.map(drop)
 }
 
-/// Until it is told to stop.
+/// Runs a client until it is told to stop.
 pub fn run(task: &Task, book: &Arc<Book>) {
     let mut traffic = Traffic::new(task);
     let mut sent_last = false;

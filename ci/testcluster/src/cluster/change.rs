@@ -1,4 +1,4 @@
-//! Breaking a cluster on purpose, and putting it together again.
+//! Changes that break a cluster on purpose and mend it.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -12,25 +12,24 @@ use crate::network;
 use crate::node::{Node, NodeId};
 use crate::settle;
 
-/// How long the daemons may take to agree on a membership. On an idle machine it is a second or
-/// three.
+/// The longest time that the daemons may take to agree on a membership. On an idle machine they need one to three seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Cluster {
-    /// Parts the network into groups of nodes that cannot reach each other. The nodes that are in
-    /// none of them form one more group. Any earlier partition is over.
+    /// Splits the network into groups of nodes that cannot reach each other. The nodes that are in no group form one more group. This
+    /// replaces any earlier partition.
     ///
-    /// Returns when every running node has the membership that follows.
+    /// Returns when every running node has the new membership.
     ///
     /// # Errors
     ///
-    /// When a node is named twice or not there, and when the nodes do not come to an agreement.
+    /// When a node is named twice or does not exist, and when the nodes do not agree in time.
     pub fn partition(&self, groups: &[&[NodeId]]) -> Result<()> {
         let mut rest: Vec<NodeId> = (1..=self.nodes()).collect();
         for &node in groups.iter().copied().flatten() {
             let Some(index) = rest.iter().position(|&other| other == node) else {
                 return Err(Error::Invalid(format!(
-                    "node {node} is in two groups, or not there: {groups:?}"
+                    "node {node} is in two groups, or does not exist: {groups:?}"
                 )));
             };
             rest.remove(index);
@@ -44,21 +43,20 @@ impl Cluster {
         self.rewire(groups)
     }
 
-    /// Ends any partition, and returns when every running node has the membership that follows.
+    /// Ends any partition, and returns when every running node has the new membership.
     ///
     /// # Errors
     ///
-    /// When the nodes do not come to an agreement.
+    /// When the nodes do not agree in time.
     pub fn heal(&self) -> Result<()> {
         self.rewire(vec![(1..=self.nodes()).collect()])
     }
 
-    /// Kills a node's daemon, as a crash does (SIGKILL), and returns when every running node has
-    /// the membership that follows.
+    /// Kills a node's daemon with SIGKILL, which looks like a crash, and returns when every running node has the new membership.
     ///
     /// # Errors
     ///
-    /// When the node has no daemon, and when the others do not come to an agreement.
+    /// When the node has no daemon, and when the others do not agree in time.
     pub fn kill(&self, node: NodeId) -> Result<()> {
         let wiring = self.wiring();
         let node = self.node(node)?;
@@ -67,12 +65,12 @@ impl Cluster {
         self.settle_after_change(&wiring)
     }
 
-    /// Starts a node's daemon, after it has ended the one that is there, and returns when every
-    /// running node has the membership that follows.
+    /// Starts a node's daemon again, and returns when every running node has the new membership. If a daemon runs, it is ended
+    /// first.
     ///
     /// # Errors
     ///
-    /// When the daemon does not come up, and when the nodes do not come to an agreement.
+    /// When the daemon does not come up, and when the nodes do not agree in time.
     pub fn restart(&self, node: NodeId) -> Result<()> {
         let wiring = self.wiring();
         let node = self.node(node)?;
@@ -83,8 +81,8 @@ impl Cluster {
         self.settle_after_change(&wiring)
     }
 
-    /// Stops a node's daemon (SIGSTOP). Its clients wait, and the other nodes go on without it
-    /// when it stays away for longer than the token's time; [`Cluster::settle`] waits for that.
+    /// Pauses a node's daemon (SIGSTOP). Its clients wait. If it is paused for longer than the time of the token, the other nodes go
+    /// on without it; [`Cluster::settle`] waits for this.
     ///
     /// # Errors
     ///
@@ -94,7 +92,7 @@ impl Cluster {
         self.node(node)?.with_daemon(Daemon::pause)
     }
 
-    /// Lets a node's daemon go on. [`Cluster::settle`] waits until the nodes are together again.
+    /// Lets a paused daemon go on. [`Cluster::settle`] waits until the nodes are together again.
     ///
     /// # Errors
     ///
@@ -124,9 +122,8 @@ impl Cluster {
         self.settle_after_change(&wiring)
     }
 
-    /// Whether changes wait until the nodes have agreed on the membership that follows, as they do
-    /// when this is not called. Without it one can come in the middle of what another has begun;
-    /// [`Cluster::settle`] waits all the same.
+    /// Sets if changes wait until the nodes have agreed on the new membership. They do so by default. After `false`, a change
+    /// can come while the nodes still react to an earlier one. [`Cluster::settle`] waits in any case.
     pub fn wait_after_changes(&self, wait: bool) {
         self.waits.store(wait, Ordering::Relaxed);
     }
@@ -144,7 +141,7 @@ impl Cluster {
     }
 
     fn wiring(&self) -> MutexGuard<'_, Wiring> {
-        // A panic leaves it as the bridges are.
+        // After a panic, this still is the state of the bridges.
         self.wiring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests look at: the processes, mounts and files of the machine.
+//! Helpers of the tests, which look at the processes, mounts and files of the machine.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -9,25 +9,25 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// An environment variable that processes inherit, to know them by.
+/// An environment variable that marks the processes of a test: they inherit it.
 pub const MARK: &str = "TESTCLUSTER_MARK";
 
-/// A value for [`MARK`] that no other test has.
+/// Returns a value for [`MARK`] that no other test uses.
 pub fn mark(test: &str) -> String {
     format!("{test}-{}", std::process::id())
 }
 
-/// As system calls have it.
+/// Returns a process number with the type that system calls use.
 pub fn pid(pid: u32) -> nix::unistd::Pid {
     nix::unistd::Pid::from_raw(pid.try_into().unwrap())
 }
 
-/// Waits until it is so, and fails when it does not become so.
+/// Waits until the condition is true, and fails at the deadline.
 pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     eventually_none(what, || if so() { vec![] } else { vec!["not so"] });
 }
 
-/// Waits until nothing is found, and fails with what is when something stays.
+/// Waits until nothing is found. Fails at the deadline, with the things that are still found.
 pub fn eventually_none<T: std::fmt::Debug>(what: &str, mut find: impl FnMut() -> Vec<T>) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -40,18 +40,14 @@ pub fn eventually_none<T: std::fmt::Debug>(what: &str, mut find: impl FnMut() ->
     }
 }
 
-/// Waits until a child prints that it is ready, and fails with how it ended if it does not.
+/// Waits until a child prints that it is ready. Fails with its status if the child ends first.
 pub fn wait_ready(child: &mut Child) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let ready = lines.any(|line| line.ends_with("ready"));
-    assert!(
-        ready,
-        "the child ended before it was ready, with {}: see what it has printed",
-        child.wait().unwrap()
-    );
+    assert!(ready, "the child ended before it was ready, with {}: see its output", child.wait().unwrap());
 }
 
-/// Starts a cluster with something on its nodes, and returns when all of it runs.
+/// Starts a cluster with processes on its nodes, and returns when all of them run.
 pub fn busy(program: &mut Command, mark: &str) -> Child {
     let script = "testcluster on 2 sleep 1000 & setsid sleep 1000 & echo ready; exec sleep 1000";
     let mut child = program
@@ -73,12 +69,12 @@ pub fn none_stays(mark: &str) {
     eventually_none("no process stays behind", || marked(mark));
 }
 
-/// The processes that have the mark, with their command lines.
+/// Returns the processes with the mark, and their command lines.
 pub fn marked(mark: &str) -> Vec<(u32, String)> {
     let wanted = format!("{MARK}={mark}");
     processes()
         .filter(|pid| {
-            // One that has just ended, or is another user's, is none that a test has started.
+            // A process that has just ended, or that belongs to another user, was not started by a test.
             fs::read(format!("/proc/{pid}/environ"))
                 .is_ok_and(|text| text.split(|&byte| byte == 0).any(|part| part == wanted.as_bytes()))
         })
@@ -86,7 +82,7 @@ pub fn marked(mark: &str) -> Vec<(u32, String)> {
         .collect()
 }
 
-/// A namespace, kept: a new one would else get its number as soon as it is gone.
+/// A namespace that is held open, so that no new namespace can get its number.
 pub struct Namespace {
     kind: &'static str,
     file: File,
@@ -97,24 +93,24 @@ impl Namespace {
         Self { kind, file: File::open(format!("/proc/{pid}/ns/{kind}")).unwrap() }
     }
 
-    /// Those that are in it.
+    /// Returns the processes in the namespace.
     pub fn processes(&self) -> Vec<u32> {
         let own = self.file.metadata().unwrap();
         let same = |other: fs::Metadata| (other.dev(), other.ino()) == (own.dev(), own.ino());
-        // Those of others, and those that have just ended, cannot be looked at.
+        // The namespaces of other users' processes, and of processes that have just ended, cannot be read.
         processes()
             .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/{}", self.kind)).is_ok_and(same))
             .collect()
     }
 }
 
-/// What a cluster could have left where everybody sees it.
+/// Returns everything that a cluster could have left on the machine.
 pub fn traces() -> Vec<String> {
     let of_cluster = |name: &str| ["testcluster", "qb-", "corosync"].iter().any(|part| name.contains(part));
     let mut found = Vec::new();
     for directory in ["/run", "/dev/shm", "/var/lib/corosync", "/run/netns"] {
         let entries = match fs::read_dir(directory) {
-            // Not there, or not for this user to see.
+            // The directory does not exist, or this user may not read it.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
                 continue;
             }
@@ -124,18 +120,18 @@ pub fn traces() -> Vec<String> {
         found.extend(names.filter(|name| of_cluster(name)));
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    // A working copy may itself be mounted, below a directory of any name.
+    // The working copy itself may be a mount, below a directory of any name.
     found.extend(mounts.lines().filter(|line| line.contains(" /run/testcluster")).map(str::to_owned));
     found
 }
 
 fn processes() -> impl Iterator<Item = u32> {
-    // What is not called by a number is no process.
+    // Only entries with a number as their name are processes.
     fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
 }
 
 fn command_line(pid: u32) -> String {
-    // It may have ended since its number was read.
+    // The process may have ended after its number was read.
     let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&text).replace('\0', " ")
 }

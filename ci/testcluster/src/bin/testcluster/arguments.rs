@@ -8,41 +8,42 @@ use lexopt::prelude::*;
 use testcluster::{NodeId, Transport};
 
 pub(crate) const HELP: &str = "\
-A private corosync cluster on this machine, for the length of a command.
+Runs a private corosync cluster on this machine for the duration of a command.
 
 Usage: {name} run [OPTIONS] [--] [COMMAND [ARGUMENT...]]
 
-Starts a cluster, waits until all nodes are members, runs COMMAND (your shell,
-when there is none) on node 1, and ends the cluster with it. The exit status is
-that of COMMAND, or 125 when there is no cluster to run it in.
+Starts a cluster, waits until all nodes are members, and runs COMMAND (default:
+your shell) on node 1. When COMMAND ends, the cluster ends too. The exit status
+is that of COMMAND, or 125 if the cluster could not be started.
 
 Options:
-  -n, --nodes N           number of nodes: 1 to 32, 1 by default
+  -n, --nodes N           the number of nodes: 1 to 32 (default: 1)
   -t, --transport NAME    udpu (the default, fast to start) or knet
-  -e, --encrypted         the daemons encrypt what they send each other, over
-                          knet, with a key of this cluster's own
+  -e, --encrypted         encrypt the traffic between the daemons, over knet,
+                          with a new key for this cluster
       --token MILLISECONDS
-                          how long a node may be silent before the others go on
-                          without it: 1000 by default
-  -h, --help              this text
-  -V, --version           the version
+                          the longest silence of a node before the others go on
+                          without it (default: 1000)
+  -h, --help              print this
+  -V, --version           print the version
 
-Inside, that is in COMMAND and what it starts, on any node, instead of run:
+Inside the cluster, which is in COMMAND and in programs that it starts, on any
+node, use these commands instead of run:
   on K [--] COMMAND [ARGUMENT...]
                           runs COMMAND on node K
-  partition GROUPS        parts the network: 1,2/3 parts node 3 from 1 and 2.
+  partition GROUPS        cuts the network: 1,2/3 cuts node 3 off from 1 and 2.
                           Nodes that are not named form one more group
   heal                    ends the partition
   kill K                  kills the daemon of node K
-  restart K               starts it again, after stopping it if it runs
-  pause K                 stops the process of node K's daemon (SIGSTOP)
-  resume K                lets it go on
-  settle                  waits until the nodes have agreed, after a pause, say
-  status                  shows the nodes and which members each of them sees
-  log K                   prints what node K's daemons have logged
+  restart K               starts that daemon again; ends it first if it runs
+  pause K                 pauses the daemon of node K (SIGSTOP)
+  resume K                lets a paused daemon go on
+  settle                  waits until the nodes have agreed, for use after a pause
+  status                  shows the nodes, and the members that each node sees
+  log K                   prints the log of the daemons of node K
 
-partition, heal, kill and restart return when every running node has the
-membership that follows. The cluster needs root or user namespaces, corosync,
+partition, heal, kill and restart return when every running node has the new
+membership. The cluster needs root or user namespaces, corosync,
 iproute2 and util-linux. It leaves nothing behind, not even when it is killed.
 
 Example:
@@ -50,25 +51,25 @@ Example:
       {name} partition 1,2/3 && {name} status'
 ";
 
-/// What this program was called as: packages install it under another name.
+/// Returns the name under which this program was called: packages install it under another name.
 pub(crate) fn name() -> String {
     let called = std::env::args_os().next();
     let called = called.as_deref().and_then(|path| Path::new(path).file_name()?.to_str());
     called.unwrap_or("testcluster").to_owned()
 }
 
-/// What the command is to do.
+/// A task of the command.
 #[derive(Debug)]
 pub(crate) enum Action {
     Help,
     Version,
     Run(Options),
-    /// The first process of the cluster's process namespace. The command runs itself as that.
+    /// Be the first process in the process namespace of the cluster. The command starts itself again with this task.
     Init {
         lifeline: i32,
         options: Options,
     },
-    /// The process that has the cluster. The command runs itself as that.
+    /// Be the process that owns the cluster. The command starts itself again with this task.
     Session(Options),
     On {
         node: String,
@@ -88,7 +89,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Arguments that [`parse`] makes the same options of.
+    /// Returns arguments from which [`parse`] makes the same options.
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         let Self { nodes, transport, token, encrypted, command } = self;
         let token = token.as_millis();

@@ -1,4 +1,4 @@
-//! The commands inside a cluster, which ask the session.
+//! The commands inside a cluster: they send requests to the session.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,14 +13,14 @@ use crate::control::SEPARATOR;
 use crate::session::VARIABLE;
 use crate::{FAILED, Failure, arguments};
 
-/// Asks for something, and prints the answer.
+/// Sends a request to the session, and prints the answer.
 pub(crate) fn request(request: &str) -> Result<u8, Failure> {
     let answer = ask(request)?;
     io::stdout().write_all(&answer)?;
     Ok(0)
 }
 
-/// Becomes a command on a node. Returns only when there is none.
+/// Replaces this process by a command on a node. Returns only on failure.
 pub(crate) fn on(node: &str, command: &[OsString]) -> Result<u8, Failure> {
     let answer = ask(&format!("enter {node}"))?;
     let mut words = answer.split(|&byte| byte == SEPARATOR).map(OsStr::from_bytes);
@@ -33,14 +33,14 @@ pub(crate) fn on(node: &str, command: &[OsString]) -> Result<u8, Failure> {
 fn ask(request: &str) -> Result<Vec<u8>, Failure> {
     let Some(socket) = env::var_os(VARIABLE) else {
         let name = arguments::name();
-        return Err(format!("this is for commands inside a cluster, which `{name} run` starts").into());
+        return Err(format!("this command works only inside a cluster, which `{name} run` starts").into());
     };
     let mut stream = UnixStream::connect(&socket)
         .map_err(|error| format!("{VARIABLE}={}: {error}", Path::new(&socket).display()))?;
     let mut answer = Vec::new();
     writeln!(stream, "{request}")
         .and_then(|()| stream.read_to_end(&mut answer))
-        .map_err(|error| format!("asking the cluster: {error}"))?;
+        .map_err(|error| format!("the request to the cluster failed: {error}"))?;
     if let Some(text) = answer.strip_prefix(b"ok\n") {
         return Ok(text.to_vec());
     }

@@ -1,4 +1,4 @@
-//! What the processes inside a cluster ask for: one line, answered by `ok` or `error` and a text.
+//! The requests of processes inside a cluster. A request is one line; the answer is `ok` or `error`, and a text.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -10,15 +10,15 @@ use testcluster::{Cluster, Error, NodeId, State};
 
 use crate::{Failure, arguments};
 
-/// Between the arguments of the command that [`enter`] answers with.
+/// The separator between the arguments of the command in the answer of [`enter`].
 pub(crate) const SEPARATOR: u8 = 0;
 
-/// Serves until the process ends.
+/// Answers requests until the process ends.
 pub(crate) fn serve(cluster: &Cluster, listener: &UnixListener) {
     thread::scope(|scope| {
         for stream in listener.incoming() {
             scope.spawn(move || match stream.and_then(|stream| converse(cluster, stream)) {
-                // One who does not wait for the answer needs none.
+                // The client did not wait for the answer.
                 Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
                 Err(error) => eprintln!("{}: answering a command: {error}", arguments::name()),
                 Ok(()) => {}
@@ -40,7 +40,7 @@ fn converse(cluster: &Cluster, stream: UnixStream) -> io::Result<()> {
 }
 
 fn answer(cluster: &Cluster, request: &str) -> Result<Vec<u8>, Failure> {
-    // One without an operand has none.
+    // A request may have no operand.
     let (name, operand) = request.split_once(' ').unwrap_or((request, ""));
     match name {
         "enter" => return Ok(enter(cluster, node(cluster, operand)?)),
@@ -68,14 +68,14 @@ fn node(cluster: &Cluster, text: &str) -> Result<NodeId, Failure> {
     node.ok_or_else(|| format!("there is no node {text:?}: the nodes are 1 to {last}").into())
 }
 
-/// Groups as in `1,2/3`.
+/// Parses groups of nodes such as `1,2/3`.
 fn groups(text: &str) -> Result<Vec<Vec<NodeId>>, Failure> {
     let group = |group: &str| group.split(',').map(|node| node.trim().parse()).collect();
     let groups: Result<_, std::num::ParseIntError> = text.split('/').map(group).collect();
     groups.map_err(|_| format!("{text:?} is not a partition such as 1,2/3").into())
 }
 
-/// The command that goes to a node, which wants the command to run there as its last arguments.
+/// Returns a command that enters a node. The command to run there is to be added as its last arguments.
 fn enter(cluster: &Cluster, node: NodeId) -> Vec<u8> {
     let command = cluster.command_on(node, "--");
     let mut words: Vec<&[u8]> = vec![command.get_program().as_bytes()];
@@ -92,7 +92,7 @@ fn status(cluster: &Cluster) -> Result<String, Failure> {
         let members = match state {
             State::Running => match cluster.members(node) {
                 Ok(members) => list(&members),
-                // It may answer next time, and the other nodes are of interest. One line is for one node.
+                // The error must not hide the other nodes. It has to fit into one line, as each node has one line.
                 Err(Error::Unanswered { reason, .. }) => {
                     format!("? ({})", reason.split_whitespace().collect::<Vec<_>>().join(" "))
                 }

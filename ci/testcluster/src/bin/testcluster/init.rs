@@ -1,4 +1,4 @@
-//! The first process of the cluster's process namespace: the kernel kills all others with it.
+//! The first process in the process namespace of the cluster. When it ends, the kernel kills all others in the namespace.
 
 use std::env;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub(crate) fn run(lifeline: i32, options: &Options) -> Result<u8, Failure> {
     if !parent_lives(lifeline)? {
         return Ok(FAILED);
     }
-    // By its path, which /proc/self/exe does not have any more when the root directory has changed.
+    // By its path, because /proc/self/exe no longer works when the root directory has changed.
     let program = env::current_exe()?;
     own_proc()?;
     let session = Command::new(program)
@@ -33,7 +33,7 @@ pub(crate) fn run(lifeline: i32, options: &Options) -> Result<u8, Failure> {
         .spawn()?;
     let session = Pid::from_raw(session.id().try_into()?);
     loop {
-        // Whatever loses its parent becomes a child of this process.
+        // Every process that loses its parent becomes a child of this process.
         match waitpid(None, None) {
             Ok(WaitStatus::Exited(pid, code)) if pid == session => return Ok(code.try_into()?),
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == session => {
@@ -45,8 +45,8 @@ pub(crate) fn run(lifeline: i32, options: &Options) -> Result<u8, Failure> {
     }
 }
 
-/// False when it ended before this process could ask to die with it: nobody holds the other end
-/// of the pipe then.
+/// Returns false if the process that started this one ended before this one could ask to die with it. Then no process holds
+/// the other end of the pipe.
 fn parent_lives(lifeline: i32) -> Result<bool, Failure> {
     let pipe = File::open(format!("/proc/self/fd/{lifeline}"))?;
     close(lifeline)?;
@@ -54,7 +54,7 @@ fn parent_lives(lifeline: i32) -> Result<bool, Failure> {
     Ok(poll(&mut polled, PollTimeout::ZERO)? == 0)
 }
 
-/// Makes `/proc` show the processes by the numbers that they have in the namespace.
+/// Mounts a `/proc` that shows the processes with their numbers in the namespace.
 fn own_proc() -> Result<(), Failure> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     testcluster::root::make_private()?;

@@ -1,4 +1,4 @@
-//! The command `testcluster`: a private corosync cluster for the length of a command.
+//! The command `testcluster`: it runs a private corosync cluster for the duration of a command.
 
 #![forbid(unsafe_code)]
 
@@ -14,10 +14,10 @@ use std::process::ExitCode;
 
 use arguments::Action;
 
-/// What the command ends with when it fails itself, as `env`, `timeout` and their like do.
+/// The exit status of a failure of `testcluster` itself. `env`, `timeout` and similar commands use the same.
 const FAILED: u8 = 125;
 
-/// An error that ends the command, in words for its user.
+/// An error that ends the command, with a text for the user.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     report(result)
 }
 
-/// Prints what was asked for. One who has closed the pipe (`| head`) has read enough.
+/// Prints a text. A closed pipe (`| head`) is no error.
 fn print(text: &str) -> Result<u8, Failure> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),

@@ -1,7 +1,7 @@
 //! `testcluster run`: the process that the user sees.
 //!
-//! It makes a process namespace. All of the cluster, the command included, is in it, so the kernel
-//! ends everything when the namespace's first process ends, which dies with this one.
+//! This process makes a process namespace, which contains the whole cluster and the command. When the first process of the
+//! namespace ends, the kernel ends everything in it; and the first process dies with this process.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -21,10 +21,10 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     if !rights::sufficient()? {
         become_root().map_err(|error| no_namespaces(&error))?;
     }
-    // Of all that a cluster needs, the steps below take some, and their errors would not say what to do.
+    // Checked first, because the steps below need some of these rights and their errors would not say what to do.
     rights::check()?;
     unshare(CloneFlags::CLONE_NEWPID).map_err(|errno| format!("making a process namespace: {errno}"))?;
-    // The child gets one end, and not the other, whose copy is closed there. (fcntl has another type in nix 0.29, Debian 13's.)
+    // The child inherits one end. (Not with nix's fcntl, which has another type in nix 0.29, the version of Debian 13.)
     let (lifeline, inherited) = pipe2(OFlag::empty())?;
     let held = inherited.try_clone()?;
     drop(inherited);
@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     Ok(exit_status(status))
 }
 
-/// Gets capabilities by becoming the root of a new user namespace.
+/// Gets capabilities: makes this process root in a new user namespace.
 fn become_root() -> Result<(), Failure> {
     let (user, group) = (geteuid(), getegid());
     unshare(CloneFlags::CLONE_NEWUSER)?;
@@ -54,12 +54,12 @@ fn no_namespaces(error: &Failure) -> Failure {
     });
     let name = arguments::name();
     format!(
-        "a user namespace cannot be made here ({error}).\n{obstacle}\nOr run it as root: `sudo {name} run …`."
+        "a user namespace cannot be made here ({error}).\n{obstacle}\nOr run {name} as root: `sudo {name} run …`."
     )
     .into()
 }
 
-/// The first process of the namespace. It can tell by the lifeline whether this one still lives.
+/// Starts the first process of the namespace. It notices by the lifeline that this process has ended.
 fn spawn_init(lifeline: &OwnedFd, options: &Options) -> Result<std::process::Child, Failure> {
     let child = Command::new("/proc/self/exe")
         .arg0(arguments::name())
@@ -70,9 +70,9 @@ fn spawn_init(lifeline: &OwnedFd, options: &Options) -> Result<std::process::Chi
     Ok(child?)
 }
 
-/// What a shell would show as the status.
+/// Returns the exit status as a shell would show it.
 pub(crate) fn exit_status(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    // A process that was waited for has one of both, and Unix gives a code one byte.
+    // A process that has ended has either a code, which is one byte on Unix, or a signal.
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(crate::FAILED)
 }

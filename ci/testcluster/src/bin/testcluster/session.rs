@@ -1,4 +1,4 @@
-//! The process that has the cluster: it runs the user's command and does what that asks for.
+//! The process that owns the cluster: it runs the user's command, and serves the requests of processes inside the cluster.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ use crate::arguments::{self, Options};
 use crate::run::exit_status;
 use crate::{Failure, control};
 
-/// What tells processes inside how to reach the session.
+/// The environment variable that tells processes inside the cluster how to reach the session.
 pub(crate) const VARIABLE: &str = "TESTCLUSTER";
 
-/// All nodes see it there, and only they.
+/// The place of the socket, which only the nodes can see.
 const SOCKET: &str = "/run/testcluster/control";
 
 pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     let [program, arguments @ ..] = command.as_slice() else { return Err("no command".into()) };
     ignore_interrupts()?;
     let path = path()?;
-    // Not command_on, whose child says by its status that there is no such program, as one does that ends with it.
+    // Not `command_on`: its child ends with status 127 if there is no such program, and a program may end with 127 as well.
     let child = cluster
         .on(1, || Command::new(program).args(arguments).env(VARIABLE, SOCKET).env("PATH", path).spawn());
     match child {
@@ -48,10 +48,11 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     }
 }
 
-/// Ends with the directories of system programs, such as corosync's tools, and with that of this program, so that the command
-/// finds all of them by their names.
+/// Returns `PATH` with two additions at its end: the directories of system programs, such as corosync's tools, and the directory of
+/// this program. So the command finds all of them by name.
 fn path() -> Result<OsString, Failure> {
-    let program = env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+    let program =
+        env::current_exe().map_err(|error| format!("the path of this program is not known: {error}"))?;
     let mut path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     path.push(":/usr/local/sbin:/usr/sbin:/sbin");
     if let Some(directory) = program.parent() {
@@ -61,8 +62,8 @@ fn path() -> Result<OsString, Failure> {
     Ok(path)
 }
 
-/// What is typed at the terminal is for the command, as it is with a shell: this process ends when
-/// the command does. Unlike ignored signals, ones with a handler are reset in new programs.
+/// Makes the keys that send signals act on the command only, as in a shell: this process ends when the command does. The signals
+/// get a handler, because a new program would inherit ignored signals.
 pub(crate) fn ignore_interrupts() -> io::Result<()> {
     for signal in [SIGINT, SIGQUIT] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
