@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# Functions for scripts that build in trees of Debian releases (ci/chroot). They are called in the top directory of the sources. They
-# make a tree, put the needed crates into a directory for builds without a network, and run commands in a tree.
+# Functions for scripts that build in trees of Debian releases (ci/chroot). They are called in the top directory of the
+# sources. They make a tree, put the needed crates into a directory for builds without a network, and run commands in a
+# tree.
 
 # Making a tree takes a minute. DIR=… is the directory of the trees; if it is set, the trees are kept for the next time.
 if [ -z "${DIR:-}" ]; then
@@ -31,8 +32,8 @@ registry() {
         >"$DIR/$tree.build/home/config.toml"
 }
 
-# inside COMMAND...: runs a command in the tree. Its current directory is the sources, which it cannot change. If $rust is set,
-# that is the Rust toolchain of this machine to use.
+# inside COMMAND...: runs a command in the tree. Its current directory is the sources, which it cannot change. If $rust
+# is set, that is the Rust toolchain of this machine to use.
 inside() {
     ci/chroot run "$DIR/$tree" -b "$PWD:/mnt/src:ro" -b "$DIR/vendor:/mnt/vendor:ro" -b "$DIR/$tree.build:/mnt/build" \
         ${rust:+-b "$rust:/mnt/rust:ro"} env -C /mnt/src PATH="/mnt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin" CARGO_NET_OFFLINE=true \

@@ -1,10 +1,12 @@
-//! People on several nodes talk to each other. All of them see the same lines in the same order, and see who comes and goes.
+//! People on several nodes talk to each other. All of them see the same lines in the same order, and see who comes and
+//! goes.
 //!
 //!     chat [--name NAME] [GROUP]
 //!
-//! The program keeps something about each member, here a name. When a view has new members, every member sends its name, so
-//! that the new members learn all names. When a view says that a member has left, its name is forgotten. A message that
-//! begins with `/name ` gives the name of its sender; any other message is a line of the talk, so `cpgcat` can take part.
+//! The program keeps something about each member, here a name. When a view has new members, every member sends its
+//! name, so that the new members learn all names. When a view says that a member has left, its name is forgotten. A
+//! message that begins with `/name ` gives the name of its sender; any other message is a line of the talk, so `cpgcat`
+//! can take part.
 //!
 //! On a terminal, the line that the user is typing stays below the lines of the others.
 

@@ -2,9 +2,10 @@
 //!
 //!     counter GROUP
 //!
-//! The program shows a session that [rejoins](Reconnect) after it has lost its daemon, and state that survives this. Each member
-//! sends its total so far, and not the number that was added; it sends the total again whenever a member joins. So a missed message
-//! does no harm, and two parts of a cluster that merge come to the same sum. The numbers are lines of standard input.
+//! The program shows a session that [rejoins](Reconnect) after it has lost its daemon, and state that survives this.
+//! Each member sends its total so far, and not the number that was added; it sends the total again whenever a member
+//! joins. So a missed message does no harm, and two parts of a cluster that merge come to the same sum. The numbers are
+//! lines of standard input.
 
 mod program;
 

@@ -1,4 +1,5 @@
-//! A benchmark of the cluster that this node is in: the time until a message is delivered, and, if asked for, the throughput.
+//! A benchmark of the cluster that this node is in: the time until a message is delivered, and, if asked for, the
+//! throughput.
 //!
 //!     cpg-bench [--seconds N] [--size BYTES] [--rate N] [--flood]
 //!     cpg-bench --listen

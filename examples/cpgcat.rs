@@ -1,10 +1,11 @@
-//! netcat for a group: each line of standard input becomes a message, and each message becomes a line of standard output.
+//! netcat for a group: each line of standard input becomes a message, and each message becomes a line of standard
+//! output.
 //!
 //!     cpgcat [--count N] [--members] [--with-nul] GROUP
 //!
-//! The program shows traffic in both directions in a loop on `poll`, with the group's descriptor beside others. Under flow control
-//! it holds a line back, and never loses or reorders one. Self-delivery acknowledges its messages. Its memory and the daemon's stay
-//! small, however much comes in and however slowly its output is read.
+//! The program shows traffic in both directions in a loop on `poll`, with the group's descriptor beside others. Under
+//! flow control it holds a line back, and never loses or reorders one. Self-delivery acknowledges its messages. Its
+//! memory and the daemon's stay small, however much comes in and however slowly its output is read.
 
 mod input;
 mod program;

@@ -1,8 +1,9 @@
 //! Three corosync nodes agree on one order of messages, through a partition.
 //!
-//! `demo` starts three private corosync daemons on this machine, and one member of a group on each. First all members send at
-//! once. Then node 3 is cut off, and both sides go on. Then the network heals. The program checks what it shows: members that stayed
-//! together have delivered the same messages in the same order. The exit status is 0 if this is so.
+//! `demo` starts three private corosync daemons on this machine, and one member of a group on each. First all members
+//! send at once. Then node 3 is cut off, and both sides go on. Then the network heals. The program checks what it
+//! shows: members that stayed together have delivered the same messages in the same order. The exit status is 0 if this
+//! is so.
 
 mod program;
 

@@ -62,8 +62,8 @@ impl<I: Read> Lines<I> {
     }
 }
 
-/// Returns true for an error of a read or a write that may succeed when the call is repeated. `WouldBlock` is one: another
-/// program may have made the terminal non-blocking.
+/// Returns true for an error of a read or a write that may succeed when the call is repeated. `WouldBlock` is one:
+/// another program may have made the terminal non-blocking.
 pub fn is_retryable(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

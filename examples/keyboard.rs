@@ -1,8 +1,8 @@
 //! A line that the user types on a terminal while the program prints other lines.
 //!
-//! A terminal by itself keeps what is being typed in the kernel, where no program can read it before the line is complete. A
-//! line of output then lands in the middle of the typing. So this program reads each key, edits the line, and draws it again
-//! below whatever is printed.
+//! A terminal by itself keeps what is being typed in the kernel, where no program can read it before the line is
+//! complete. A line of output then lands in the middle of the typing. So this program reads each key, edits the line,
+//! and draws it again below the printed lines.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
@@ -13,8 +13,8 @@ use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 /// Moves to the start of the row and clears it.
 pub const CLEAR: &str = "\r\x1b[K";
 
-/// Switches off, and on, that a terminal goes to the next row at its right edge. While it is off, text that is too long stays in
-/// its row, even if it has characters that are wider than this program knows.
+/// Switches off, and on, that a terminal goes to the next row at its right edge. While it is off, text that is too long
+/// stays in its row, even if it has characters that are wider than this program knows.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
@@ -30,8 +30,8 @@ const ERASE_LINE: u8 = 0x15;
 const ERASE_WORD: u8 = 0x17;
 const ESCAPE: u8 = 0x1b;
 
-/// Standard input. On a terminal, reading it gives the lines that the user has completed, and [`row`](Self::row) is the line
-/// that is being typed. A file or a pipe is read as it is.
+/// Standard input. On a terminal, reading it gives the lines that the user has completed, and [`row`](Self::row) is the
+/// line that is being typed. A file or a pipe is read as it is.
 #[derive(Debug)]
 pub struct Keyboard {
     input: File,

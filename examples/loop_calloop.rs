@@ -2,9 +2,9 @@
 //!
 //!     loop_calloop GROUP
 //!
-//! The group is an event source, `Generic<Group>`. The loop owns the group, and its callback dispatches. A [`Dispatcher`] gives
-//! access to the group for sending, and returns it for leaving at the end. The other `loop_` examples do the same work;
-//! compare them.
+//! The group is an event source, `Generic<Group>`. The loop owns the group, and its callback dispatches. A
+//! [`Dispatcher`] gives access to the group for sending, and returns it for leaving at the end. The other `loop_`
+//! examples do the same work; compare them.
 
 mod joined;
 mod program;

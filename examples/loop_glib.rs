@@ -2,9 +2,9 @@
 //!
 //!     loop_glib GROUP
 //!
-//! The group's descriptor is a source whose callback dispatches. Callbacks own what they use, so these share the state in a
-//! cell. This program iterates the main context itself, and sends between two iterations. In a program that runs a `MainLoop`,
-//! the callbacks would do this. The other `loop_` examples do the same work; compare them.
+//! The group's descriptor is a source whose callback dispatches. Callbacks own what they use, so these share the state
+//! in a cell. This program iterates the main context itself, and sends between two iterations. In a program that runs a
+//! `MainLoop`, the callbacks would do this. The other `loop_` examples do the same work; compare them.
 
 mod joined;
 mod program;
@@ -65,7 +65,8 @@ fn run(context: &MainContext, state: &Rc<RefCell<State>>) -> Result<(), End> {
         }));
     }
     let fd = state.borrow().group.as_raw_fd();
-    // With ERR and HUP, which poll reports without being asked. Else GLib would not call back for them, and the loop would spin.
+    // With ERR and HUP, which poll reports without being asked. Else GLib would not call back for them, and the loop
+    // would spin.
     let ready = IOCondition::IN | IOCondition::ERR | IOCondition::HUP;
     sources.push(glib::unix_fd_add_local(fd, ready, {
         let state = Rc::clone(state);

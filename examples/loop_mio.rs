@@ -2,9 +2,10 @@
 //!
 //!     loop_mio GROUP
 //!
-//! mio has only the edge-triggered mode: the group's descriptor is reported once, and again only for events that come after all
-//! earlier ones have been dispatched. [`Limits::available()`] dispatches all of them. A program that handles fewer per turn
-//! must not wait again before a dispatch has returned 0. The other `loop_` examples do the same work; compare them.
+//! mio has only the edge-triggered mode: the group's descriptor is reported once, and again only for events that come
+//! after all earlier ones have been dispatched. [`Limits::available()`] dispatches all of them. A program that handles
+//! fewer per turn must not wait again before a dispatch has returned 0. The other `loop_` examples do the same work;
+//! compare them.
 
 mod joined;
 mod program;
@@ -43,7 +44,8 @@ fn poll(group: &mut Group) -> Result<(), End> {
     let mut poll = Poll::new()?;
     poll.registry().register(&mut SourceFd(&group.as_raw_fd()), GROUP, Interest::READABLE)?;
     poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), SIGNALS, Interest::READABLE)?;
-    // This function keeps one owner, because a wake is lost if the last owner drops the waker before the loop has seen the wake.
+    // This function keeps one owner, because a wake is lost if the last owner drops the waker before the loop has seen
+    // the wake.
     let waker = Arc::new(Waker::new(poll.registry(), LINES)?);
     let mut talk = Talk::start({
         let waker = Arc::clone(&waker);

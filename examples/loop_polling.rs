@@ -2,8 +2,8 @@
 //!
 //!     loop_polling GROUP
 //!
-//! The mode is level-triggered: the group's descriptor stays ready until all events are dispatched. So a turn of the loop may
-//! handle as many events as the program likes. The other `loop_` examples do the same work; compare them.
+//! The mode is level-triggered: the group's descriptor stays ready until all events are dispatched. So a turn of the
+//! loop may handle as many events as the program likes. The other `loop_` examples do the same work; compare them.
 
 mod joined;
 mod program;
@@ -39,8 +39,8 @@ fn poll(group: &mut Group) -> Result<(), End> {
     let signals = Signals::new()?;
     let poller = Arc::new(Poller::new()?);
     for (fd, key) in [(group.as_fd(), GROUP), (signals.as_fd(), SIGNALS)] {
-        // SAFETY: both are deleted below before they are closed. If there is a panic in between, they are closed first; then
-        // epoll forgets them, and no code waits for them any more.
+        // SAFETY: both are deleted below before they are closed. If there is a panic in between, they are closed first;
+        // then epoll forgets them, and no code waits for them any more.
         #[allow(unsafe_code, reason = "polling cannot see that a descriptor stays open")]
         unsafe { poller.add_with_mode(&fd, Event::readable(key), PollMode::Level) }?;
     }

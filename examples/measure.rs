@@ -104,14 +104,16 @@ impl<'s> Run<'s> {
         }
     }
 
-    /// Sends so many messages per second, and measures the latency of each. Returns `None` if a signal has ended the run.
+    /// Sends so many messages per second, and measures the latency of each. Returns `None` if a signal has ended the
+    /// run.
     pub fn paced(mut self, rate: u64, time: Duration) -> Result<Option<Outcome>, End> {
         let start = Instant::now();
         let count = rate * time.as_secs();
         for number in 0..count {
             let due = start + Duration::from_nanos(number * 1_000_000_000 / rate);
-            // A message that is sent late counts from the time at which it was due. Else a cluster that stops for a second would
-            // delay one message only. But if this process merely wakes a little too late, the cluster is not to blame.
+            // A message that is sent late counts from the time at which it was due. Else a cluster that stops for a
+            // second would delay one message only. But if this process merely wakes a little too late, the cluster is
+            // not to blame.
             let mut began = due;
             while !self.stopped && Instant::now() < due {
                 self.step(due.saturating_duration_since(Instant::now()))?;

@@ -1,9 +1,11 @@
-//! A table of the groups of the cluster with their members, as corosync-cpgtool shows them. `--watch` shows each change.
+//! A table of the groups of the cluster with their members, as corosync-cpgtool shows them. `--watch` shows each
+//! change.
 //!
 //!     members [--watch]
 //!
-//! The program shows the questions that a connection can ask without joining a group. Such a connection gets events for nodes
-//! (`TotemConfChg`) and none for members. So the program asks again at once when there is such an event, and else once per second.
+//! The program shows the questions that a connection can ask without joining a group. Such a connection gets events for
+//! nodes (`TotemConfChg`) and none for members. So the program asks again at once when there is such an event, and else
+//! once per second.
 
 mod program;
 mod wait;

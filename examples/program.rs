@@ -1,4 +1,4 @@
-//! How the programs of this directory start and end.
+//! The start and the end of the programs in this directory.
 
 use std::env;
 use std::io::{self, Write as _};
@@ -52,8 +52,8 @@ impl From<io::Error> for End {
     }
 }
 
-/// Runs a program with its arguments. Reports an error on standard error, and returns the exit status. `{name}` in the help
-/// becomes the name under which the program was called, because packages install some programs under another name.
+/// Runs a program with its arguments. Reports an error on standard error, and returns the exit status. `{name}` in the
+/// help becomes the name under which the program was called, because packages install some programs under another name.
 pub fn main(name: &str, help: &str, run: impl FnOnce(lexopt::Parser) -> Result<(), End>) -> ExitCode {
     let called = env::args_os().next();
     let called = called.as_deref().and_then(|path| Path::new(path).file_name()?.to_str());

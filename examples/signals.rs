@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// SIGINT and SIGTERM as a descriptor to wait for, so that the program can leave its group first. After this value is dropped,
-/// the signals end the process again, also while it waits for a daemon that does not answer.
+/// SIGINT and SIGTERM as a descriptor to wait for, so that the program can leave its group first. After this value is
+/// dropped, the signals end the process again, also while it waits for a daemon that does not answer.
 #[derive(Debug)]
 pub struct Signals {
     set: SigSet,

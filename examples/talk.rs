@@ -1,5 +1,5 @@
-//! The work that each example of an event loop does in its loop: it sends the lines of standard input, and prints what the
-//! group delivers.
+//! The work that each example of an event loop does in its loop: it sends the lines of standard input, and prints what
+//! the group delivers.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::ops::ControlFlow;
@@ -29,8 +29,8 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Starts a thread that reads lines. The thread calls `wake` when there is a line to [`say`](Self::say), and at the end of
-    /// the input.
+    /// Starts a thread that reads lines. The thread calls `wake` when there is a line to [`say`](Self::say), and at the
+    /// end of the input.
     ///
     /// Standard input is not in the event loop, because epoll refuses a file, and because reading can block.
     pub fn start(wake: impl Fn() + Send + 'static) -> Self {

@@ -2,9 +2,10 @@
 //!
 //!     threads GROUP
 //!
-//! The program [splits](Session::split) a session. The workers share the sender; each waits by itself while flow control holds
-//! its message up. The main thread runs the receiver until a [`Waker`] ends the run. The work is the lines of standard input.
-//! The output is that of the examples of event loops, but the workers send the lines in any order.
+//! The program [splits](Session::split) a session. The workers share the sender; each waits by itself while flow
+//! control holds its message up. The main thread runs the receiver until a [`Waker`] ends the run. The work is the
+//! lines of standard input. The output is that of the examples of event loops, but the workers send the lines in any
+//! order.
 
 mod joined;
 mod program;
@@ -64,7 +65,8 @@ fn run(handle: Handle, group: GroupName) -> Result<(), End> {
     result.and(left.map_err(End::from)).and(printed.map_err(End::from))
 }
 
-/// Makes the first SIGINT or SIGTERM wake the run. The next one ends the process, also while it waits for a paused daemon.
+/// Makes the first SIGINT or SIGTERM wake the run. The next one ends the process, also while it waits for a paused
+/// daemon.
 fn end_with_signals(waker: Waker) -> io::Result<()> {
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
     // In this thread and in all that it starts later. So the signals go to the thread that waits for them.

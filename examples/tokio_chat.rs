@@ -2,9 +2,10 @@
 //!
 //!     tokio_chat [--name NAME] [GROUP]
 //!
-//! The program shows `cpg::tokio`: lines of standard input and events of the group in one `select!`, and a graceful end. SIGINT
-//! and SIGTERM cancel the talk wherever it is, also while a line waits for space in the queue. Then the program leaves, and prints the
-//! events that come before its leave. As in `chat`, a message `/name NAME` gives the name of its sender.
+//! The program shows `cpg::tokio`: lines of standard input and events of the group in one `select!`, and a graceful
+//! end. SIGINT and SIGTERM cancel the talk wherever it is, also while a line waits for space in the queue. Then the
+//! program leaves, and prints the events that come before its leave. As in `chat`, a message `/name NAME` gives the
+//! name of its sender.
 
 mod program;
 

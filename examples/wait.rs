@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-/// Waits until a descriptor is ready for one of its flags, has reached its end or has failed, or until the time has passed.
-/// Returns the flags for which each descriptor is ready. `None` stands for a descriptor that is not waited for.
+/// Waits until a descriptor is ready for one of its flags, has reached its end or has failed, or until the time has
+/// passed. Returns the flags for which each descriptor is ready. `None` stands for a descriptor that is not waited for.
 pub fn wait<const N: usize>(
     wanted: [Option<(BorrowedFd<'_>, PollFlags)>; N],
     time: Option<Duration>,

@@ -1,5 +1,5 @@
-//! A program that a user of the installed packages could write: it sends a message to a group, and ends when the message is
-//! delivered to it.
+//! A program that a user of the installed packages could write: it sends a message to a group, and ends when the
+//! message is delivered to it.
 
 use cpg::{Event, Group, Limits};
 

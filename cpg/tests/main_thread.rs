@@ -1,6 +1,7 @@
-//! What the main thread of a program knows of its stack (A18). The harness runs tests on threads of its own, so this is without it.
+//! Fact A18: the stack of the main thread. The test harness runs tests on other threads, so this program does not use
+//! the harness.
 //!
-//! Each case is this program again, on a node of a private cluster.
+//! For each case, the program starts itself again on a node of a private cluster.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -16,7 +17,7 @@ use support::{deadline, join, payloads};
 use testcluster::Cluster;
 use testcluster::child::succeed;
 
-/// Names the case that this process was started for.
+/// The environment variable with the case for which this process was started.
 const VARIABLE: &str = "CPG_TEST_MAIN_THREAD";
 
 const CASES: [(&str, fn()); 5] = [
@@ -34,7 +35,7 @@ fn main() {
     }
     let cluster = Cluster::start(1).unwrap();
     for (case, _) in CASES {
-        // The usual limit of a shell, and none. Who may not lift it has one case less.
+        // The usual limit of a shell, and no limit. A user who may not lift the limit has one case fewer.
         for limit in ["8192", "unlimited"] {
             if limit == "unlimited" && case == "a limit that is lowered"
                 || limit != "unlimited" && case.starts_with("deep")
@@ -103,7 +104,7 @@ fn lowered() {
         // SAFETY: it reads one rlimit.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_STACK, &raw const limit) }, 0);
     }
-    // The stack that was used stays, and is used again.
+    // Stack that was used once stays mapped, and is used again.
     works_with(&mut group);
     let mut dispatch = || group.dispatch(Limits::available(), |_, _| {});
     let refused: Result<usize> = deeper(400 * KIB, &mut dispatch);

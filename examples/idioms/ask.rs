@@ -1,15 +1,16 @@
-//! What may come between two events: anything. This program asks all members a question and waits for their answers.
+//! Any event may come between two others. This program asks all members a question, and waits for their answers.
 //!
 //! Between the send and its delivery come messages of other members, answers to their questions, and views. Between the
-//! question and an answer come views in which a member has left that will never answer. A handler that expects the answer as
-//! the next event is wrong; this one keeps a state and changes it with each event, whatever it is.
+//! question and an answer come views in which a member has left that will never answer. A handler that expects the
+//! answer as the next event is wrong; this one keeps a state that every event changes.
 //!
-//! Total order says who must answer: the members of the last view before the question came back. All of them deliver the question
-//! in that same view, unless they leave it first. There is a deadline, because a member may be busy, or a question may
-//! not reach members that a partition has cut off unnoticed.
+//! Total order says who must answer: the members of the last view before the question came back. All of them deliver
+//! the question in that same view, unless they leave it first. There is a deadline, because a member may be busy, or a
+//! question may not reach members that a partition has cut off unnoticed.
 //!
-//! Events of other kinds come in between, too: a change of the ring (`TotemConfChg`), and in a session that reconnects `Lost` and
-//! `Rejoined`, after which the state must be built anew. [`Event`] is non-exhaustive, so a handler always has a `_` arm.
+//! Events of other kinds come in between, too: a change of the ring (`TotemConfChg`), and in a session that reconnects
+//! `Lost` and `Rejoined`, after which the state must be built anew. [`Event`] is non-exhaustive, so a handler always
+//! has a `_` arm.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -42,7 +43,8 @@ impl Question {
                 self.missing = Some(&self.members - &BTreeSet::from([self.me]));
             }
             Event::Deliver(message) => {
-                // An answer to the same question of another member, sent before this question was delivered, counts as nothing.
+                // An answer to the same question of another member, sent before this question was delivered, counts as
+                // nothing.
                 let missing = self.missing.as_mut();
                 if message.payload() == answer_to(self.me)
                     && missing.is_some_and(|missing| missing.remove(&message.sender()))

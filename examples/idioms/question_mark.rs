@@ -1,7 +1,8 @@
 //! `?` in a handler: the handler calls a function that returns a `Result`, and `run` ends with its error.
 //!
-//! A handler has no caller that could take an error, because C calls it. [`Group::run`] has a way out: a handler that returns
-//! `Break(value)` ends the run, and the value comes back as [`Ended::Broke`]. The function below uses `?` as anywhere else.
+//! A handler has no caller that could take an error, because C calls it. [`Group::run`] has a way out: a handler that
+//! returns `Break(value)` ends the run, and the value comes back as [`Ended::Broke`]. The function below uses `?` as
+//! anywhere else.
 
 use std::error::Error;
 use std::ops::ControlFlow::{Break, Continue};

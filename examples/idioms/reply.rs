@@ -1,11 +1,11 @@
 //! Sending from within a handler: each question is answered by the handler that gets it.
 //!
-//! The first argument of a handler sends: a [`Link`] of a group, a [`Sender`](cpg::Sender) of a session. A handler must not
-//! wait, because only the dispatch that called it makes space for further messages. So an answer that flow control refuses is kept,
-//! and sent after the dispatch. Later answers queue behind it, or they would overtake it.
+//! The first argument of a handler sends: a [`Link`] of a group, a [`Sender`](cpg::Sender) of a session. A handler must
+//! not wait, because only the dispatch that called it makes space for further messages. So an answer that flow control
+//! refuses is kept, and sent after the dispatch. Later answers queue behind it, or they would overtake it.
 //!
-//! A session has that queue built in: its handlers use [`try_send`](cpg::Sender::try_send), which is refused only when the queue is
-//! full.
+//! A session has that queue built in: its handlers use [`try_send`](cpg::Sender::try_send), which is refused only when
+//! the queue is full.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! A service with graceful shutdown: SIGTERM ends the loop, what was sent is still delivered, and the group is left.
 //!
-//! A thread waits for the signal and wakes the run, which ends between two events. [`leave_until`](cpg::Group::leave_until)
-//! then delivers the events that come before this member's leave. The other members see the reason `leave`, and know that this
-//! member has ended as it should: `procdown` is a crash. A daemon that is paused is waited for without a limit, so a second
-//! signal ends the process.
+//! A thread waits for the signal and wakes the run, which ends between two events.
+//! [`leave_until`](cpg::Group::leave_until) then delivers the events that come before this member's leave. The other
+//! members see the reason `leave`, and know that this member has ended as it should: `procdown` is a crash. A daemon
+//! that is paused is waited for without a limit, so a second signal ends the process.
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -50,8 +50,8 @@ fn serve(event: &Event<'_>, requests: &mut u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Wakes the run when SIGTERM or SIGINT comes. The next of them ends the process at once. This is called before there are other threads, because the signals are blocked in
-/// this thread and in those that it starts later.
+/// Wakes the run when SIGTERM or SIGINT comes. The next of them ends the process at once. This is called before there
+/// are other threads, because the signals are blocked in this thread and in those that it starts later.
 fn wake_on_signal(waker: Waker) -> io::Result<()> {
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     signals.thread_block()?;

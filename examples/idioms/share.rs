@@ -1,8 +1,8 @@
 //! A group that many threads share: one thread dispatches, all others send.
 //!
-//! A session is split for that. The [`Receiver`](cpg::Receiver) belongs to the thread that dispatches. The
-//! [`Sender`] is cloned for each of the others; no lock around it is needed. The state that the messages build is
-//! shared as any other state in Rust, here in an `Arc<Mutex>`. A thread that must see the effect of its message waits for the
+//! A session is split for that. The [`Receiver`](cpg::Receiver) belongs to the thread that dispatches. The [`Sender`]
+//! is cloned for each of the others; no lock around it is needed. The state that the messages build is shared as any
+//! other state in Rust, here in an `Arc<Mutex>`. A thread that must see the effect of its message waits for the
 //! message's ticket: when the ticket is resolved, the handler has run.
 
 use std::ops::ControlFlow::{Break, Continue};

@@ -81,8 +81,8 @@ impl<'p> Field<'p> {
         })
     }
 
-    /// Starts a cluster of one node, with one CPU for the daemon and another for the process. So the scheduler has no influence on
-    /// the measurement, and the process limits the speed, because its daemon needs less time per message.
+    /// Starts a cluster of one node, with one CPU for the daemon and another for the process. So the scheduler has no
+    /// influence on the measurement, and the process limits the speed, because its daemon needs less time per message.
     pub fn start_apart(programs: &'p Programs) -> Result<Self> {
         let field = Self::start(1, programs)?;
         let all = sched_getaffinity(Pid::this())?;

@@ -1,5 +1,5 @@
-//! The benchmark: the cost of sending and receiving, compared with C. `ci/bench --help` lists the measurements, the module `variant` the
-//! programs that are compared.
+//! The benchmark: the cost of sending and receiving, compared with C. `ci/bench --help` lists the measurements, the
+//! module `variant` the programs that are compared.
 
 mod arguments;
 mod clock;

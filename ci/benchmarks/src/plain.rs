@@ -1,11 +1,12 @@
 //! A precise comparison of sending and dispatching without a queue with C.
 //!
-//! The cost of a message in the program itself is only a few per cent of the whole, and two measurements differ by more than that. So
-//! there are many short measurements, in turn and in changing order. The median of the ratios of neighbours is then known to one per
-//! cent. To check this, the program with which the others are compared is measured twice.
+//! The cost of a message in the program itself is only a few per cent of the whole, and two measurements differ by more
+//! than that. So there are many short measurements, in turn and in changing order. The median of the ratios of
+//! neighbours is then known to one per cent. To check this, the program with which the others are compared is measured
+//! twice.
 //!
-//! The twin of the crate is a C program that does the same work: it dispatches one event at a time, and its callbacks find their state
-//! by `cpg_context_get`. The result is the ratio of the crate to the twin.
+//! The twin of the crate is a C program that does the same work: it dispatches one event at a time, and its callbacks
+//! find their state by `cpg_context_get`. The result is the ratio of the crate to the twin.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -16,8 +16,8 @@ pub struct Series<K> {
 
 /// Measures each of `keys` once per round, so that a change in the speed of the machine affects all of them.
 ///
-/// A measurement influences the next one by the state of the caches and of the daemon. So each round has another order. A
-/// measurement that fails is reported and left out.
+/// A measurement influences the next one by the state of the caches and of the daemon. So each round has another order.
+/// A measurement that fails is reported and left out.
 pub fn interleaved<K: Copy + Display>(
     field: &Field<'_>,
     rounds: usize,
@@ -49,8 +49,8 @@ impl<K> Series<K> {
         Spread::of(self.rounds.iter().flatten().map(figure))
     }
 
-    /// Returns the ratio to another series, as [`spread`](Self::spread) does. Each ratio is of the same round, and so of neighbours in
-    /// time.
+    /// Returns the ratio to another series, as [`spread`](Self::spread) does. Each ratio is of the same round, and so
+    /// of neighbours in time.
     pub fn ratio(&self, base: &Self, figure: impl Fn(&Measured) -> f64) -> Option<Spread> {
         Spread::of(self.ratios(base, figure))
     }

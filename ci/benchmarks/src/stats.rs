@@ -31,8 +31,8 @@ impl Spread {
     }
 }
 
-/// Returns the interval in which the median of all possible figures is with a certainty of 95 %, for any distribution: each figure is
-/// above or below the median with equal probability. Returns `None` for fewer than six figures.
+/// Returns the interval in which the median of all possible figures is with a certainty of 95 %, for any distribution:
+/// each figure is above or below the median with equal probability. Returns `None` for fewer than six figures.
 pub fn median_within(figures: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_median_is_within_what_a_coin_allows() {
+    fn the_interval_of_a_median_is_that_of_a_fair_coin() {
         assert_eq!(median_within((0..5).map(f64::from)), None);
         // Of a hundred figures, the 41st and the 60th.
         assert_eq!(median_within((1..=100).map(f64::from)), Some((41.0, 60.0)));

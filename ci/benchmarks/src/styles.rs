@@ -1,8 +1,8 @@
 //! The cost of each style of receiving, compared with a plain C loop, on one node.
 //!
-//! A C program (`c/cpgbench.c`) sends. In each round and for each size, the styles receive in turn, so that a change in the speed of the
-//! machine affects all of them. A line of the result has the median of messages per second and of CPU time per message, and the
-//! ratios to C.
+//! A C program (`c/cpgbench.c`) sends. In each round and for each size, the styles receive in turn, so that a change in
+//! the speed of the machine affects all of them. A line of the result has the median of messages per second and of CPU
+//! time per message, and the ratios to C.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::ops::ControlFlow;

@@ -45,7 +45,8 @@ pub struct Task {
     pub group: String,
     pub size: usize,
     pub duration: Duration,
-    /// The messages per second of [`Job::Paced`], and 0 for other jobs. The receiver measures latencies if this is not 0.
+    /// The messages per second of [`Job::Paced`], and 0 for other jobs. The receiver measures latencies if this is not
+    /// 0.
     pub rate: f64,
     pub sizes: Option<Sizes>,
 }

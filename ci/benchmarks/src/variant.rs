@@ -1,9 +1,10 @@
 //! The programs that are compared.
 //!
-//! All have the same layout. One process on node 1, with one membership, sends, and its messages are delivered to it. On three
-//! nodes, they are also delivered to a process of the same kind on node 2, where throughput and latency under load are measured. One
-//! thread sends and dispatches in turn: it dispatches after each message, as upstream's `cpgbench` does, or, if there is a queue, when
-//! the queue is full. In variants with `threads` in their names, one thread sends and another dispatches.
+//! All have the same layout. One process on node 1, with one membership, sends, and its messages are delivered to it.
+//! On three nodes, they are also delivered to a process of the same kind on node 2, where throughput and latency under
+//! load are measured. One thread sends and dispatches in turn: it dispatches after each message, as upstream's
+//! `cpgbench` does, or, if there is a queue, when the queue is full. In variants with `threads` in their names, one
+//! thread sends and another dispatches.
 
 use std::fmt;
 use std::str::FromStr;

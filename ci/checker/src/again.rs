@@ -7,8 +7,9 @@ use crate::sight::{Seen, Sight};
 use crate::stretch::{Start, Stretch};
 
 impl Compare<'_> {
-    /// Returns true if one of two clients joined and the other was not told, because the other saw the same process in its view all
-    /// the time: an earlier membership that the process gave up. Since the join, both must have seen the same.
+    /// Returns true if one of two clients joined and the other was not told, because the other saw the same process in
+    /// its view all the time: an earlier membership that the process gave up. Since the join, both must have seen the
+    /// same.
     pub(crate) fn joined_again(
         &self,
         one: (&Stretch, &Sight),

@@ -1,5 +1,5 @@
-//! Members whose join or leave was under way at a merge, and was lost on some nodes. Until the next ring, the views there wrongly
-//! contain or lack these members.
+//! Members whose join or leave was under way at a merge, and was lost on some nodes. Until the next ring, the views
+//! there wrongly contain or lack these members.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -28,7 +28,8 @@ impl Astray {
         stretch.ring.and_then(of).is_some_and(|missed| missed.contains(&member))
     }
 
-    /// Returns true if the daemon is not told that a process joined, because it has missed the earlier leave of the process.
+    /// Returns true if the daemon is not told that a process joined, because it has missed the earlier leave of the
+    /// process.
     pub(crate) fn knows_already(&self, stretch: &Stretch, single: Single) -> bool {
         single.joins && self.has_missed(stretch, single.member)
     }

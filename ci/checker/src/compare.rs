@@ -107,8 +107,8 @@ impl Compare<'_> {
         Ok(())
     }
 
-    /// Returns the place where a history differs from another one of the same daemon. Both begin at the same place, and the other may be
-    /// longer.
+    /// Returns the place where a history differs from another one of the same daemon. Both begin at the same place, and
+    /// the other may be longer.
     pub(crate) fn difference_of_part(
         &self,
         (one, ones): (&Stretch, &[Seen]),
@@ -122,7 +122,8 @@ impl Compare<'_> {
         Ok(self.difference((one, ones), (other, others), &mut had, true, report))
     }
 
-    /// Returns the place where two histories that begin at the same place differ. With `part`, the first may end earlier.
+    /// Returns the place where two histories that begin at the same place differ. With `part`, the first may end
+    /// earlier.
     fn difference(
         &self,
         (one, ones): (&Stretch, &[Seen]),
@@ -233,7 +234,8 @@ impl Compare<'_> {
         let met = nodes().any(|node| stretch.met_nodes.contains(&node));
         let len = self.scan.messages.get(*id).len;
         if len >= LONG {
-            // One message for each time that they met, and one for the client's join. Several rings may come and go before the end of a message.
+            // One message for each time that they met, and one for the client's join. Several rings may come and go
+            // before the end of a message.
             let meetings =
                 nodes().map(|node| stretch.meetings.get(&node).copied().unwrap_or(0)).max().unwrap_or(0);
             let key = (stretch.process, stretch.membership, of);
@@ -245,8 +247,8 @@ impl Compare<'_> {
         met && !had.daemon.contains(id) && !nodes().any(|node| had.nodes.contains(&node))
     }
 
-    /// Returns true if the client's daemon misses the join or the leave of a process: because it had not met the node of the process
-    /// before, or because it has missed an earlier leave of the process. Then this is noted.
+    /// Returns true if the client's daemon misses the join or the leave of a process: because it had not met the node
+    /// of the process before, or because it has missed an earlier leave of the process. Then this is noted.
     fn misses_change(&self, stretch: &Stretch, seen: &Seen, had: &Had) -> bool {
         let Some(single) = seen.single() else { return false };
         let node = single.member.node;

@@ -90,7 +90,8 @@ fn lack(sent: &Sent) -> &'static str {
     }
 }
 
-/// Returns true if a message that was sent without a queue must have been delivered to its sender, because the membership was not lost.
+/// Returns true if a message that was sent without a queue must have been delivered to its sender, because the
+/// membership was not lost.
 fn dropped(process: &Process, messages: &[Sent], seq: u32, last_own: Option<usize>) -> bool {
     let index = process.memberships.partition_point(|membership| membership.first_seq <= seq);
     let Some(membership) = index.checked_sub(1).map(|index| process.memberships[index]) else { return true };

@@ -20,12 +20,12 @@ pub(crate) struct Late {
     pub(crate) id: MessageId,
 }
 
-/// The members whose end was reported while a ring was formed: after the last message of the ring before, and before the event about
-/// the new ring.
+/// The members whose end was reported while a ring was formed: after the last message of the ring before, and before
+/// the event about the new ring.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
-    /// The key is group, member and ring. The value is the nodes whose clients were then told, before the event, that the member has
-    /// come back.
+    /// The key is group, member and ring. The value is the nodes whose clients were then told, before the event, that
+    /// the member has come back.
     told: HashMap<(u8, Member), BTreeMap<Ring, BTreeSet<u32>>>,
     pub(crate) late: Vec<Late>,
 }
@@ -40,8 +40,8 @@ impl Gone {
     /// Returns the nodes to which a member came back, if its end was reported.
     fn back(&self, group: u8, ring: Option<Ring>, member: Member) -> Option<&BTreeSet<u32>> {
         let (ring, told) = (ring?, self.told.get(&(group, member))?);
-        // The clients to which the member came back are told of the end again when the next ring is formed. The member's daemon knows of
-        // the end already.
+        // The clients to which the member came back are told of the end again when the next ring is formed. The
+        // member's daemon knows of the end already.
         let again = told.range(..ring).any(|(_, nodes)| !nodes.is_empty());
         told.get(&ring).filter(|nodes| !again && !nodes.contains(&member.node))
     }

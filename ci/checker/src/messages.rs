@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::record::{Fate, MessageId};
 
-/// The smallest length of a message that may travel in parts. (The real limit is 1 MiB less 1 KiB; no message is between the two.)
+/// The smallest length of a message that may travel in parts. (The real limit is 1 MiB less 1 KiB; no message is
+/// between the two.)
 pub(crate) const LONG: u32 = 1_000_000;
 
 /// The facts that are known of one message.

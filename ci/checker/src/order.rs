@@ -1,8 +1,8 @@
 //! One order of all messages: property 1, and everything else that needs the histories of all clients at once.
 //!
-//! The histories of all clients are read in parallel. Each history waits at its next delivery. A message is passed when every client to
-//! which it is delivered waits at it. If all histories reach their ends, the order of passing contains each client's order. If
-//! not, the messages at which clients wait form a cycle.
+//! The histories of all clients are read in parallel. Each history waits at its next delivery. A message is passed when
+//! every client to which it is delivered waits at it. If all histories reach their ends, the order of passing contains
+//! each client's order. If not, the messages at which clients wait form a cycle.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

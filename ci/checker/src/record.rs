@@ -294,7 +294,8 @@ impl Record {
         })
     }
 
-    /// Reads the next record. Returns it with its length in bytes, and `None` at the end or before an incomplete record.
+    /// Reads the next record. Returns it with its length in bytes, and `None` at the end or before an incomplete
+    /// record.
     ///
     /// # Errors
     /// Those of reading.
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_record_is_the_end() {
+    fn an_incomplete_record_is_the_end() {
         let mut bytes = Vec::new();
         for record in all() {
             record.write(&mut bytes);

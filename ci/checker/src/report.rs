@@ -43,24 +43,27 @@ impl fmt::Display for Property {
     }
 }
 
-/// An exception that corosync itself causes, so that no client can avoid it. The documentation of this crate explains each.
+/// An exception that corosync itself causes, so that no client can avoid it. The documentation of this crate explains
+/// each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Known {
-    /// Nodes separated and merged again on rings that no view shows. So between two views that they have in common, they were not
-    /// together.
+    /// Nodes separated and merged again on rings that no view shows. So between two views that they have in common,
+    /// they were not together.
     PartedUnseen,
-    /// A message was under way when two parts merged, or a long message when a member joined. Members that had not received its first
-    /// piece do not get the message, nor others in the same frames, although they are in the view in which the others deliver it. The
-    /// lost message can also be the report of a join or a leave.
+    /// A message was under way when two parts merged, or a long message when a member joined. Members that had not
+    /// received its first piece do not get the message, nor others in the same frames, although they are in the view in
+    /// which the others deliver it. The lost message can also be the report of a join or a leave.
     UnderWay,
     /// A message came before the view that has its sender as joined.
     BeforeJoining,
     /// The daemon accepted a message and dropped it while its ring re-formed (B17).
     Dropped,
-    /// A process that joins while its earlier membership is still ending also gets the views of the earlier one, because corosync does
-    /// not distinguish memberships of one process. It is told that it has gone, and then that it has come.
+    /// A process that joins while its earlier membership is still ending also gets the views of the earlier one,
+    /// because corosync does not distinguish memberships of one process. It is told that it has gone, and then that it
+    /// has come.
     EarlierSelf,
-    /// A process ended while a ring was formed, and its end was reported before its last messages, which its daemon had accepted.
+    /// A process ended while a ring was formed, and its end was reported before its last messages, which its daemon had
+    /// accepted.
     GoneBeforeItsMessages,
 }
 

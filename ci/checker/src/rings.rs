@@ -39,8 +39,9 @@ impl<'a> Rings<'a> {
         Some(&rings[first..=last])
     }
 
-    /// Returns the nodes that a node met with a ring: they were on another ring before. Messages that a daemon has accepted wait until
-    /// services agree, so the nodes that came with earlier rings of which no client was told count as well.
+    /// Returns the nodes that a node met with a ring: they were on another ring before. Messages that a daemon has
+    /// accepted wait until services agree, so the nodes that came with earlier rings of which no client was told count
+    /// as well.
     pub(crate) fn met(&self, node: u32, ring: Ring) -> BTreeSet<u32> {
         let mut met = BTreeSet::new();
         let Some(rings) = self.of.get(&node) else { return met };

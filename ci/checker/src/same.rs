@@ -70,8 +70,8 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) -> io::
     Ok(())
 }
 
-/// Returns the stretches. Facts that the client could not see (the ring, and the nodes that came with it) are added from other clients
-/// on its node or from the log.
+/// Returns the stretches. Facts that the client could not see (the ring, and the nodes that came with it) are added
+/// from other clients on its node or from the log.
 fn completed(stretches: &[Stretch], rings: &Rings<'_>) -> Vec<Stretch> {
     let before = rings_before(stretches);
     let mut met: HashMap<(u32, Option<Ring>), BTreeSet<u32>> = HashMap::new();

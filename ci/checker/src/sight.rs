@@ -19,7 +19,8 @@ impl Seen {
         }
     }
 
-    /// Returns the process that joined or left, if this is a view of a single join or leave. Daemons report these in a small message.
+    /// Returns the process that joined or left, if this is a view of a single join or leave. Daemons report these in a
+    /// small message.
     pub(crate) fn single(&self) -> Option<Single> {
         let Self::View(view) = self else { return None };
         match (&view.left[..], &view.joined[..]) {
@@ -47,8 +48,8 @@ pub(crate) fn astray(one: &View, other: &View) -> Option<BTreeSet<Member>> {
 /// The events that a client saw on a stretch.
 pub(crate) struct Sight {
     pub(crate) all: Vec<Seen>,
-    /// The number of events up to the last message. The views after the last message belong to the next ring, or are only those that
-    /// the client saw before it ended.
+    /// The number of events up to the last message. The views after the last message belong to the next ring, or are
+    /// only those that the client saw before it ended.
     pub(crate) count: usize,
 }
 

@@ -27,7 +27,8 @@ pub(crate) enum End {
     },
 }
 
-/// The events of a client on one ring: from the event about the ring, or from the client's join, to the event about the next ring.
+/// The events of a client on one ring: from the event about the ring, or from the client's join, to the event about the
+/// next ring.
 #[derive(Debug, Clone)]
 pub(crate) struct Stretch {
     pub(crate) process: usize,

@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn a_history_that_is_torn_passes(numbers in numbers(), which in any::<Index>(), at in any::<Index>()) {
+    fn a_history_with_an_incomplete_last_record_passes(numbers in numbers(), which in any::<Index>(), at in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
         // A client that was killed: its last record is incomplete.
         let killed = which.index(simulator.clients.len());
@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn two_messages_in_two_orders_are_caught(numbers in numbers(), which in any::<Index>()) {
+    fn two_messages_in_different_orders_are_found(numbers in numbers(), which in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
         let places = places(&simulator, is_delivery);
         let pairs: Vec<(usize, usize)> = places
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_that_one_lacks_is_caught(numbers in numbers(), which in any::<Index>()) {
+    fn a_message_that_one_client_lacks_is_found(numbers in numbers(), which in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
         let places = shared(&simulator);
         prop_assume!(!places.is_empty());
@@ -143,7 +143,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_that_comes_twice_is_caught(numbers in numbers(), which in any::<Index>(), later in any::<bool>()) {
+    fn a_message_that_comes_twice_is_found(numbers in numbers(), which in any::<Index>(), later in any::<bool>()) {
         let mut simulator = Simulator::run(&numbers);
         let places = places(&simulator, is_delivery);
         prop_assume!(!places.is_empty());
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_that_has_changed_is_caught(numbers in numbers(), which in any::<Index>(), how in 0..5) {
+    fn a_message_that_has_changed_is_found(numbers in numbers(), which in any::<Index>(), how in 0..5) {
         let mut simulator = Simulator::run(&numbers);
         let places = places(&simulator, is_delivery);
         prop_assume!(!places.is_empty());
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn a_child_that_uses_the_connection_or_hangs_is_caught(
+    fn a_child_that_uses_the_connection_or_hangs_is_found(
         numbers in numbers(), which in any::<Index>(), at in any::<Index>(), hangs in any::<bool>()
     ) {
         let mut simulator = Simulator::run(&numbers);
@@ -192,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn messages_that_a_child_takes_from_its_parent_are_caught(numbers in numbers(), which in any::<Index>()) {
+    fn messages_that_a_child_takes_from_its_parent_are_found(numbers in numbers(), which in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
         let places = shared(&simulator);
         prop_assume!(!places.is_empty());
@@ -203,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_of_a_child_is_caught(numbers in numbers(), which in any::<Index>()) {
+    fn a_message_of_a_child_is_found(numbers in numbers(), which in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
         let places = places(&simulator, is_delivery);
         prop_assume!(!places.is_empty());
@@ -222,10 +222,10 @@ proptest! {
     }
 
     #[test]
-    fn a_message_of_one_who_is_no_member_is_caught(numbers in numbers(), which in any::<Index>()) {
+    fn a_message_of_a_process_that_is_no_member_is_found(numbers in numbers(), which in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
-        // For another client, the view of the join comes later than it should, or not at all: here a message comes before the first
-        // view that has its sender.
+        // For another client, the view of the join comes later than it should, or not at all: here a message comes
+        // before the first view that has its sender.
         let first = places(&simulator, |record| matches!(record, Record::View(_)));
         let early: Vec<(usize, usize, usize)> = first
             .iter()
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn a_view_that_does_not_follow_is_caught(numbers in numbers(), which in any::<Index>(), more in any::<bool>()) {
+    fn a_view_that_does_not_follow_from_the_last_is_found(numbers in numbers(), which in any::<Index>(), more in any::<bool>()) {
         let mut simulator = Simulator::run(&numbers);
         let places = places(&simulator, |record| matches!(record, Record::View(_)));
         let (process, at) = *which.get(&places);
@@ -270,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_sender_is_told_wrongly_is_caught(numbers in numbers(), which in any::<Index>(), how in 0..6) {
+    fn a_false_answer_to_a_sender_is_found(numbers in numbers(), which in any::<Index>(), how in 0..6) {
         let mut simulator = Simulator::run(&numbers);
         let ended = |process: usize, simulator: &Simulator| simulator.clients[process].records.last() == Some(&Record::Bye);
         let fate = |wanted: Fate| move |record: &Record| matches!(record, Record::Fate { fate, .. } if *fate == wanted);
@@ -304,7 +304,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_that_nobody_gets_is_caught(numbers in numbers(), which in any::<Index>()) {
+    fn a_message_that_no_client_gets_is_found(numbers in numbers(), which in any::<Index>()) {
         let mut simulator = Simulator::run(&numbers);
         // From a client without a queue that sends more messages later, or leaves.
         let places: Vec<MessageId> = places(&simulator, is_delivery)

@@ -1,4 +1,5 @@
-//! A measure of how busy the machine is. It distinguishes a cluster that gets no processor time from one that does not work.
+//! A measure of how busy the machine is. It distinguishes a cluster that gets no processor time from one that does not
+//! work.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,8 +13,8 @@ use nix::time::{ClockId, clock_gettime};
 const WORK: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The factor from which on the machine is too busy. If work takes so many times as long as on an idle machine, a daemon does not get
-/// the time that it needs: the token must come round in half a second, or a node is declared dead.
+/// The factor from which on the machine is too busy. If work takes so many times as long as on an idle machine, a
+/// daemon does not get the time that it needs: the token must come round in half a second, or a node is declared dead.
 const TOO_BUSY: f64 = 10.0;
 
 /// A thread that computes a little again and again, and measures the time that this takes.

@@ -17,7 +17,8 @@ use crate::shared_memory;
 const CONVERGE: Duration = Duration::from_secs(30);
 /// The longest time until clients know the fate of their messages.
 const SETTLE: Duration = Duration::from_secs(15);
-/// The longest time until clients have ended, if their watchdogs see no hang. It is longer than a watchdog takes to decide.
+/// The longest time until clients have ended, if their watchdogs see no hang. It is longer than a watchdog takes to
+/// decide.
 const STOP: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
 

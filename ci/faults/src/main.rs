@@ -1,5 +1,6 @@
-//! The torture test: it runs processes in closed process groups on a cluster that is broken all the time, and `cpg-checker` checks their
-//! records. `ci/torture --help` explains its use, and the README in this directory explains its report.
+//! The torture test: it runs processes in closed process groups on a cluster that is broken all the time, and
+//! `cpg-checker` checks their records. `ci/torture --help` explains its use, and the README in this directory explains
+//! its report.
 #![deny(unsafe_code)]
 
 mod arguments;

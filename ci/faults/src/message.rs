@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_says_what_it_is_and_that_it_is_whole() {
+    fn a_message_is_read_as_it_was_made_and_a_changed_one_is_not() {
         let id = MessageId { client: 7, launch: 2, seq: 99 };
         for len in [0, 32, 33, 40, 1000] {
             let bytes = make(id, 1, true, len);

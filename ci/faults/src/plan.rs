@@ -1,4 +1,5 @@
-//! The plan: what breaks, and when. It is a function of the seed, the numbers of nodes and clients, and the length of the run.
+//! The plan: what breaks, and when. It is a function of the seed, the numbers of nodes and clients, and the length of
+//! the run.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_has_everything_in_it() {
+    fn a_plan_has_every_kind_of_fault() {
         let names: BTreeSet<_> =
             make(3, 3, 15, Duration::from_secs(600)).iter().map(|(_, fault)| fault.name()).collect();
         assert_eq!(names.len(), 17, "{names:?}");

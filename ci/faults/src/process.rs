@@ -119,7 +119,8 @@ impl Client {
         }
     }
 
-    /// Returns the exit status if the process has ended. It was told to end, or was killed, which also counts as a good end.
+    /// Returns the exit status if the process has ended. It was told to end, or was killed, which also counts as a good
+    /// end.
     pub fn end(&mut self) -> io::Result<Option<End>> {
         if self.running.is_none() {
             return Ok(Some(End::Well));

@@ -145,7 +145,8 @@ impl Run {
         Ok(())
     }
 
-    /// Tells the watchdogs of clients that their daemon is paused, or goes on: clients wait for a paused daemon without a limit.
+    /// Tells the watchdogs of clients that their daemon is paused, or goes on: clients wait for a paused daemon without
+    /// a limit.
     pub fn tell_paused(&mut self) {
         for node in 1..=self.options.nodes {
             let is_paused = self.cluster.state(node) == State::Paused;
@@ -206,7 +207,8 @@ impl Run {
         Ok(())
     }
 
-    /// Notes and kills the clients whose watchdogs see a hang, and, if something was to be done in time, those that are late.
+    /// Notes and kills the clients whose watchdogs see a hang, and, if something was to be done in time, those that are
+    /// late.
     pub fn look_for_hangs(&mut self, late: Option<&str>) -> Result<()> {
         for client in &mut self.clients {
             let place = client.said().hangs.or_else(|| late.map(str::to_owned));

@@ -1,4 +1,5 @@
-//! A full `/dev/shm` of a node: no process can connect, and connected processes go on (B21). Each node has a separate `/dev/shm`.
+//! A full `/dev/shm` of a node: no process can connect, and connected processes go on (B21). Each node has a separate
+//! `/dev/shm`.
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::statvfs;

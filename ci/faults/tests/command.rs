@@ -11,7 +11,7 @@ fn torture(arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn it_tells_its_usage_and_its_version() {
+fn the_command_prints_its_usage_and_its_version() {
     let help = succeed(&mut torture(&["--help"]));
     assert!(String::from_utf8_lossy(&help.stdout).contains("\nUsage: ci/torture [OPTIONS]\n"));
     for option in ["--version", "-V"] {

@@ -1,5 +1,6 @@
-//! A fuzz target that reads any bytes as a packet and as the frames of a packet. All readers must agree with a simple reader that follows
-//! the documentation of the bytes (`cpg::packet`) literally, and a packet that is written must be read back.
+//! A fuzz target that reads any bytes as a packet and as the frames of a packet. All readers must agree with a simple
+//! reader that follows the documentation of the bytes (`cpg::packet`) literally, and a packet that is written must be
+//! read back.
 #![no_main]
 
 use cpg::packet::{self, Error, Frames, HEADER_LEN};
@@ -11,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
     write(bytes);
 });
 
-/// Reads a packet as the documentation says, literally. Returns the beginnings and ends of messages, and the error after them.
+/// Reads a packet as the documentation says, literally. Returns the beginnings and ends of messages, and the error
+/// after them.
 fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Error>) {
     let mut messages = Vec::new();
     if let Some(malformed) = header_by_the_page(bytes) {

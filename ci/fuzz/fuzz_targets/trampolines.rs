@@ -1,6 +1,6 @@
-//! A fuzz target that makes any callbacks that C may make, through a stub of libcpg. The handler must get every event once and in order. This
-//! must also hold if the handler panics at times, if messages travel in packets, and for every way of taking events, by a group or a
-//! session.
+//! A fuzz target that makes any callbacks that C may make, through a stub of libcpg. The handler must get every event
+//! once and in order. This must also hold if the handler panics at times, if messages travel in packets, and for every
+//! way of taking events, by a group or a session.
 #![no_main]
 
 #[path = "../../../cpg/tests/stub/stub.rs"]
@@ -208,7 +208,8 @@ impl Call {
         }
     }
 
-    /// Returns the events that this callback makes. If a list is too long, returns none, with the length of the longest list.
+    /// Returns the events that this callback makes. If a list is too long, returns none, with the length of the longest
+    /// list.
     fn events(&self, coalesced: bool) -> Result<Vec<Seen>, usize> {
         match self {
             Self::Deliver { name: Some(name), sender, payload } => {
@@ -392,7 +393,8 @@ struct Check {
     count: usize,
     /// The number of members of a list that was too long, or of a group that is too large.
     refused: Option<usize>,
-    /// The error that comes after the undelivered messages have been handed back. `None` if the handler has panicked at it.
+    /// The error that comes after the undelivered messages have been handed back. `None` if the handler has panicked at
+    /// it.
     put_off: Option<CsError>,
     /// The error that has ended a session, which each further dispatch returns.
     over: Option<Error>,

@@ -4,17 +4,17 @@
 //! - A file imports only from its folder and from folders of lower levels. Files do not import each other in a circle.
 //! - A path names the module in which an item is defined, and uses no re-export.
 //! - A `mod.rs` has modules and re-exports, and nothing else.
-//! - `unsafe` and `allow(unsafe_code)` are only in `os` and `ffi`, the latter once, in `mod.rs`. There is no transmutation, and no
-//!   type is declared `Send` or `Sync`.
+//! - `unsafe` and `allow(unsafe_code)` are only in `os` and `ffi`, the latter once, in `mod.rs`. There is no
+//!   transmutation, and no type is declared `Send` or `Sync`.
 //!
 //! The root file `lib.rs` may name everything. Modules that only tests and rustdoc see (`#[cfg(test)]`,
 //! `#[cfg(any(doc, doctest))]`) may import anything, but the rules about `unsafe` apply to them as well.
 //!
 //! # The limits of a parser
 //!
-//! The files are parsed and not compiled. So the check does not see a dependency without a path: a call of a method, the type of a value
-//! that is only passed on, a name that a macro builds. The arguments of a macro are read as tokens: `a::b` counts as a path in any
-//! place.
+//! The files are parsed and not compiled. So the check does not see a dependency without a path: a call of a method,
+//! the type of a value that is only passed on, a name that a macro builds. The arguments of a macro are read as tokens:
+//! `a::b` counts as a path in any place.
 #![deny(unsafe_code)]
 
 pub mod levels;

@@ -1,5 +1,5 @@
-//! The program `layers SRC`: it checks the files in a folder and prints the violations. The exit status is 1 if there is a
-//! violation, and 2 if the check is not possible.
+//! The program `layers SRC`: it checks the files in a folder and prints the violations. The exit status is 1 if there
+//! is a violation, and 2 if the check is not possible.
 #![deny(unsafe_code)]
 
 use std::fs;

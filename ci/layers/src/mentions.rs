@@ -141,7 +141,8 @@ impl Reader<'_> {
     fn bind(&mut self, name: String, path: Written, line: usize) {
         let (block, open) = (self.blocks > 0, self.open);
         if let Some(module) = self.module().filter(|_| name != "_") {
-            // Two blocks, or a block and its module, can use one name for two things. The name outside of blocks counts.
+            // Two blocks, or a block and its module, can use one name for two things. The name outside of blocks
+            // counts.
             if module.bindings.get(&name).is_none_or(|old| old.block) {
                 module.bindings.insert(name, Binding { path: path.clone(), block, open });
             }

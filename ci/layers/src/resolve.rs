@@ -17,8 +17,8 @@ pub(crate) struct Found {
 }
 
 impl Crate {
-    /// Follows a path from the module that contains it. Returns `None` for a path that leads out of the crate, and for one that begins
-    /// with an item of a `use`, because then the `use` counts.
+    /// Follows a path from the module that contains it. Returns `None` for a path that leads out of the crate, and for
+    /// one that begins with an item of a `use`, because then the `use` counts.
     pub(crate) fn follow(&self, scope: &[String], path: &Written) -> Option<Found> {
         self.lead(scope, path, 0)
     }

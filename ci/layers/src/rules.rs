@@ -14,7 +14,8 @@ use crate::resolve::Found;
 /// The imports between files: from, to, and the lines where the first names the second.
 type Imports = BTreeMap<(String, String), BTreeSet<usize>>;
 
-/// The uses of re-exports: the file, the written path, the file of the re-export, the path that should be written, and the lines.
+/// The uses of re-exports: the file, the written path, the file of the re-export, the path that should be written, and
+/// the lines.
 type Reexports = BTreeMap<(String, String, String, String), BTreeSet<usize>>;
 
 pub(crate) fn check(krate: &Crate, report: &mut Report) {

@@ -45,7 +45,8 @@ fn scan(tokens: TokenStream, before: &Written, found: &mut Vec<Found>) {
                 continue;
             }
         };
-        // `$name` is a variable of a macro, except `$crate`. `::` before a name leads out of the crate, or to a type as in `<T>::f`.
+        // `$name` is a variable of a macro, except `$crate`. `::` before a name leads out of the crate, or to a type as
+        // in `<T>::f`.
         let variable = at > 0 && is(at - 1, '$') && first != "crate";
         let mut path = before.clone();
         path.global |= before.names.is_empty() && at > 1 && colons(at - 2);

@@ -26,16 +26,16 @@ fn ends(output: &Output, code: i32, text: &str) {
 }
 
 #[test]
-fn ends_with_0_after_a_clean_tree() {
+fn the_status_is_0_after_a_clean_tree() {
     ends(&run("clean", ""), 0, "4 files, 1 imports between them; wrong: 0\n");
 }
 
 #[test]
-fn ends_with_1_after_a_violation_and_says_where() {
+fn the_status_is_1_after_a_violation_and_its_place_is_printed() {
     ends(&run("wrong", "\nuse crate::packet::read;"), 1, "src/error.rs:2: imports from packet/read.rs: ");
 }
 
 #[test]
-fn ends_with_2_if_it_cannot_check() {
+fn the_status_is_2_if_the_check_is_not_possible() {
     ends(&run("unparsable", "fn"), 2, "error.rs:1: cannot be parsed");
 }

@@ -108,7 +108,7 @@ fn a_clean_tree_passes() {
 }
 
 #[test]
-fn a_use_of_a_higher_level() {
+fn a_use_of_a_higher_level_is_reported() {
     climbs("use crate::session::sender::Sender;", 1);
     climbs("use crate::session::sender::Sender as Other;", 1);
     climbs("use crate::session::sender::Sender as _;", 1);
@@ -120,13 +120,13 @@ fn a_use_of_a_higher_level() {
 }
 
 #[test]
-fn a_nested_use_of_a_higher_level() {
+fn a_nested_use_of_a_higher_level_is_reported() {
     climbs("use crate::{error::Error, session::{\nsender::{self, Sender}}};", 2);
     climbs("use {std::fmt, crate::{session::sender::{self as other}}};", 1);
 }
 
 #[test]
-fn a_path_by_way_of_super() {
+fn a_path_through_super_is_reported() {
     climbs("use super::super::session::sender::Sender;", 1);
     climbs("mod inner {\nuse super::super::super::session::sender::Sender;\n}", 2);
     climbs("use self::super::super::session::sender::Sender;", 1);
@@ -134,7 +134,7 @@ fn a_path_by_way_of_super() {
 }
 
 #[test]
-fn a_path_outside_of_use() {
+fn a_path_outside_of_use_is_reported() {
     climbs("fn f() {\nlet x = crate::session::sender::f();\n}", 2);
     climbs("fn f(x: Option<crate::session::sender::Sender>) {}", 1);
     climbs("fn f(x: X) { match x { crate::session::sender::Sender { .. } => {} } }", 1);
@@ -145,7 +145,7 @@ fn a_path_outside_of_use() {
 }
 
 #[test]
-fn a_path_by_way_of_a_name_that_stands_for_a_folder_or_the_root() {
+fn a_path_through_another_name_of_a_folder_or_the_root_is_reported() {
     // The folder is an import by itself.
     let sources = with("event/view.rs", "use crate::session as s;\nfn f() { s::sender::f() }");
     let lines: Vec<_> = check(&sources).violations.iter().map(|wrong| wrong.line).collect();
@@ -155,7 +155,7 @@ fn a_path_by_way_of_a_name_that_stands_for_a_folder_or_the_root() {
 }
 
 #[test]
-fn a_path_in_a_macro() {
+fn a_path_in_a_macro_is_reported() {
     climbs("fn f() { println!(\"{}\",\ncrate::session::sender::NAME); }", 2);
     climbs("fn f() { vec![(1, [super::super::session::sender::f()])]; }", 1);
     climbs("macro_rules! m { () => { $crate::session::sender::f() } }", 1);
@@ -167,7 +167,7 @@ fn a_path_in_a_macro() {
 }
 
 #[test]
-fn a_reexport_at_the_root() {
+fn a_reexport_at_the_root_is_reported() {
     let right = "`crate::Result` is a re-export in lib.rs: name `crate::error::Result`";
     finds(&with("event/view.rs", "use crate::Result;"), "event/view.rs", 10, right);
     finds(&with("event/view.rs", "use crate::{Result as R};"), "event/view.rs", 10, right);
@@ -190,7 +190,7 @@ fn a_reexport_at_the_root_does_not_hide_a_higher_level() {
 }
 
 #[test]
-fn a_reexport_in_a_folder() {
+fn a_reexport_in_a_folder_is_reported() {
     let right = "is a re-export in packet/mod.rs: name `crate::packet::read::Frames`";
     finds(&with("group/link.rs", "use crate::packet::Frames;"), "group/link.rs", 5, right);
     finds(&with("group/link.rs", "use crate::packet;\ntype X = packet::Frames;"), "group/link.rs", 6, right);
@@ -214,7 +214,7 @@ fn a_reexport_in_a_folder() {
 }
 
 #[test]
-fn an_import_of_another_file_taken_for_a_reexport() {
+fn a_use_of_another_files_import_is_reported() {
     let right = "`crate::group::link::Seen` is a re-export in group/link.rs: name `crate::event::view::View`";
     finds(&with("session/sender.rs", "use crate::group::link::Seen;"), "session/sender.rs", 3, right);
     let sources = planted(&[
@@ -225,7 +225,7 @@ fn an_import_of_another_file_taken_for_a_reexport() {
 }
 
 #[test]
-fn a_glob_of_a_file_that_has_imports() {
+fn a_glob_of_a_file_with_imports_is_reported() {
     let sources = planted(&[
         ("session/sender.rs", "mod inner;\npub struct Sender;\nuse std::sync::Arc;"),
         ("session/sender/inner.rs", "use super::*;"),
@@ -238,7 +238,7 @@ fn a_glob_of_a_file_that_has_imports() {
 }
 
 #[test]
-fn a_module_by_another_name_at_the_root() {
+fn a_module_with_another_name_at_the_root_is_reported() {
     let mut sources = with("event/view.rs", "fn f() { crate::other::sender::f() }");
     sources.get_mut("lib.rs").expect("the root").push_str("\npub use session as other;");
     let report = check(&sources);
@@ -248,7 +248,7 @@ fn a_module_by_another_name_at_the_root() {
 }
 
 #[test]
-fn what_looks_like_a_violation_and_is_none() {
+fn correct_code_that_looks_like_a_violation_passes() {
     for (file, text) in [
         // Another crate.
         ("group/link.rs", "use crate::packet;\nfn f(_: ::packet::Frames) { m!(::packet::Frames) }"),
@@ -291,7 +291,7 @@ fn names_in_blocks_are_not_those_of_the_module() {
 }
 
 #[test]
-fn an_item_of_the_root() {
+fn an_item_of_the_root_is_reported() {
     let sources = with("lib.rs", "struct Root;");
     assert!(check(&sources).is_clean());
     let mut sources = with("event/view.rs", "use crate::Root;");
@@ -300,7 +300,7 @@ fn an_item_of_the_root() {
 }
 
 #[test]
-fn two_files_that_import_each_other() {
+fn two_files_that_import_each_other_are_reported() {
     let text = "two files that import each other: event/message.rs:1 imports event/view.rs, event/view.rs:10 imports";
     finds(&with("event/view.rs", "use crate::event::message::Message;"), "event/message.rs", 1, text);
     finds(&with("event/view.rs", "fn f() { super::message::f() }"), "event/message.rs", 1, text);
@@ -312,7 +312,7 @@ fn two_files_that_import_each_other() {
 }
 
 #[test]
-fn a_circle_of_three_files() {
+fn a_circle_of_three_files_is_reported() {
     let sources = planted(&[
         ("session/mod.rs", "mod a;\nmod b;\npub(crate) mod sender;"),
         ("session/sender.rs", "pub struct Sender;\nuse super::a;"),
@@ -325,7 +325,7 @@ fn a_circle_of_three_files() {
 }
 
 #[test]
-fn a_file_beside_the_root_that_climbs() {
+fn an_import_from_a_higher_level_in_a_file_beside_the_root_is_reported() {
     finds(
         &with("error.rs", "use crate::packet::read::Frames;"),
         "error.rs",
@@ -366,7 +366,7 @@ fn each_level_is_above_the_one_before() {
 }
 
 #[test]
-fn a_folder_without_a_level() {
+fn a_folder_without_a_level_is_reported() {
     let sources = planted(&[
         ("error.rs", "mod inner;"),
         ("error/inner.rs", ""),
@@ -382,7 +382,7 @@ fn a_folder_without_a_level() {
 }
 
 #[test]
-fn code_in_a_mod_rs() {
+fn code_in_a_mod_rs_is_reported() {
     for text in [
         "fn f() {}",
         "const X: u8 = 1;",
@@ -401,7 +401,7 @@ fn code_in_a_mod_rs() {
 }
 
 #[test]
-fn a_mod_rs_that_climbs() {
+fn an_import_from_a_higher_level_in_a_mod_rs_is_reported() {
     finds(
         &with("group/mod.rs", "pub use crate::session::sender::Sender;"),
         "group/mod.rs",
@@ -411,7 +411,7 @@ fn a_mod_rs_that_climbs() {
 }
 
 #[test]
-fn unsafe_outside_of_its_folders() {
+fn unsafe_outside_of_its_folders_is_reported() {
     for text in [
         "fn f() { unsafe { g() } }",
         "unsafe fn f() {}",
@@ -433,7 +433,7 @@ fn unsafe_outside_of_its_folders() {
 }
 
 #[test]
-fn a_lint_that_is_weakened() {
+fn a_weakened_lint_is_reported() {
     for text in [
         "#[allow(unsafe_code)] fn f() {}",
         "#[cfg_attr(x, expect(unsafe_code))] fn f() {}",
@@ -458,7 +458,7 @@ fn a_lint_that_is_weakened() {
 }
 
 #[test]
-fn a_transmutation_even_where_unsafe_is_allowed() {
+fn a_transmutation_is_reported_even_where_unsafe_is_allowed() {
     finds(
         &with("os/stack.rs", "fn f() { unsafe { std::mem::transmute(1) } }"),
         "os/stack.rs",
@@ -470,7 +470,7 @@ fn a_transmutation_even_where_unsafe_is_allowed() {
 }
 
 #[test]
-fn a_type_that_is_declared_send_or_sync() {
+fn a_type_that_is_declared_send_or_sync_is_reported() {
     for text in ["unsafe impl Send for X {}", "unsafe impl<T: for<'a> F<'a>> std::marker::Sync for X<T> {}"] {
         finds(&with("os/stack.rs", text), "os/stack.rs", 3, "`unsafe impl` of Send or Sync");
     }
@@ -480,7 +480,7 @@ fn a_type_that_is_declared_send_or_sync() {
 }
 
 #[test]
-fn what_would_hide_imports() {
+fn code_that_would_hide_imports_is_reported() {
     finds(&with("event/view.rs", "include!(\"x\");"), "event/view.rs", 10, "`include!`");
     finds(&with("lib.rs", "extern crate self as cpg;"), "lib.rs", 14, "`extern crate self`");
     finds(&with("event/view.rs", "#[macro_use] extern crate x;"), "event/view.rs", 10, "`#[macro_use]`");
@@ -492,7 +492,7 @@ fn what_would_hide_imports() {
 }
 
 #[test]
-fn a_file_that_is_no_module() {
+fn a_file_that_is_no_module_is_reported() {
     finds(&planted(&[("group/old.rs", "")]), "group/old.rs", 1, "no file declares this one");
 }
 

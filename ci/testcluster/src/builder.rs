@@ -13,7 +13,7 @@ use crate::node::NodeId;
 
 /// The transport by which the daemons talk to each other.
 ///
-/// Encryption needs knet, and some builds of corosync have no other transport. In these cases knet is used, whatever was chosen.
+/// Encryption needs knet, and some builds of corosync have no other transport. In these cases knet is always used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// Plain UDP to each node: the fastest to start.
@@ -80,8 +80,8 @@ impl Builder {
         self
     }
 
-    /// Sets the longest silence of a node before the others go on without it. The default is one second. With a shorter time,
-    /// partitions are noticed faster, but a busy machine may cause false ones.
+    /// Sets the longest silence of a node before the others go on without it. The default is one second. With a shorter
+    /// time, partitions are noticed faster, but a busy machine may cause false ones.
     pub fn token(mut self, token: Duration) -> Self {
         self.token = token;
         self
@@ -117,8 +117,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When a program or a permission is missing, when the system refuses something, and when a daemon does not come up. In the last
-    /// case the error contains the log of the daemon.
+    /// When a program or a permission is missing, when the system refuses something, and when a daemon does not come
+    /// up. In the last case the error contains the log of the daemon.
     pub fn start(self) -> Result<Cluster> {
         if !(1..=MAX_NODES).contains(&self.nodes) {
             return Err(Error::Invalid(format!("{} nodes: there can be 1 to {MAX_NODES}", self.nodes)));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_fits_the_daemon_that_is_there() {
+    fn a_configuration_fits_the_features_of_the_daemon() {
         let today = Features::default();
         has(Builder::new(), today, Transport::Udpu, false);
         has(Builder::new().transport(Transport::Knet), today, Transport::Knet, false);

@@ -15,8 +15,8 @@ const POLL: Duration = Duration::from_millis(1);
 ///
 /// # Panics
 ///
-/// When the program cannot be run, and when its status is not success. The message has the command, the status and standard
-/// error.
+/// When the program cannot be run, and when its status is not success. The message has the command, the status and
+/// standard error.
 #[track_caller]
 pub fn succeed(command: &mut Command) -> Output {
     let output = run(command);
@@ -54,8 +54,8 @@ pub fn assert_code(command: &Command, output: &Output, code: i32) {
     assert!(output.status.code() == Some(code), "{}{}", describe(command, output), wanted(code));
 }
 
-/// Asserts that a child has exited with this status, and was not killed. `errors` is its standard error if the test has read it; else
-/// standard error is in the output of the test already.
+/// Asserts that a child has exited with this status, and was not killed. `errors` is its standard error if the test has
+/// read it; else standard error is in the output of the test already.
 ///
 /// # Panics
 ///
@@ -97,8 +97,8 @@ pub(crate) fn name(command: &Command) -> String {
     format!("`{}`{place}", words.join(" "))
 }
 
-/// Runs a program that prints little. Kills it and returns `None` if it has not ended by the deadline: a program that asks a paused
-/// daemon would wait for ever.
+/// Runs a program that prints little. Kills it and returns `None` if it has not ended by the deadline: a program that
+/// asks a paused daemon would wait for ever.
 pub(crate) fn run_until(command: &mut Command, deadline: Instant) -> Result<Option<Output>> {
     let failed = |command: &Command| Error::system(name(command));
     let mut child = command
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_child_is_told_with_its_name_its_status_and_its_errors() {
+    fn the_message_of_a_failed_child_has_its_name_its_status_and_its_errors() {
         assert_eq!(succeed(&mut shell("echo well")).stdout, b"well\n");
         let told = message(|| drop(succeed(&mut shell("echo said; echo why >&2; exit 3"))));
         assert!(told.starts_with("`sh -c echo said; "), "{told}");

@@ -32,9 +32,9 @@ const STOP: Duration = Duration::from_secs(5);
 /// The stack of threads on a node: libcpg's dispatch uses more than a megabyte of stack.
 const STACK: usize = 8 << 20;
 
-/// A shell script that enters the namespaces of a node. Entering changes to the root directory, so the script goes back to the
-/// caller's directory. It adds the directories of system programs, such as corosync's tools, at the end of `PATH`. Each step
-/// replaces the process, so the program has the process number of the script.
+/// A shell script that enters the namespaces of a node. Entering changes to the root directory, so the script goes back
+/// to the caller's directory. It adds the directories of system programs, such as corosync's tools, at the end of
+/// `PATH`. Each step replaces the process, so the program has the process number of the script.
 const ENTER: &str = r#"
 enter=$1 mount=$2 network=$3
 shift 3
@@ -56,8 +56,8 @@ pub(crate) fn without_entering<'a, 'b>(words: &'a [&'b OsStr]) -> Option<&'a [&'
 
 /// A corosync cluster on this machine, which ends when it is dropped.
 ///
-/// Nodes are numbered from 1. All methods can be called from several threads at once. Changes, such as partitions and kills, wait
-/// for each other.
+/// Nodes are numbered from 1. All methods can be called from several threads at once. Changes, such as partitions and
+/// kills, wait for each other.
 #[derive(Debug)]
 pub struct Cluster {
     // Fields are dropped in this order: first the daemons end, then everything else on the nodes.
@@ -182,10 +182,10 @@ impl Cluster {
 
     /// Returns a command that will run on a node.
     ///
-    /// A program without a path is searched for in `PATH` and in the directories of system programs, as [`find`](crate::find)
-    /// does. Add arguments, environment and working directory as usual. The process number of the child is that of the program.
-    /// If there is no such program, the child ends with status 127. The child is killed when the cluster or this process
-    /// ends.
+    /// A program without a path is searched for in `PATH` and in the directories of system programs, as
+    /// [`find`](crate::find) does. Add arguments, environment and working directory as usual. The process number of the
+    /// child is that of the program. If there is no such program, the child ends with status 127. The child is killed
+    /// when the cluster or this process ends.
     ///
     /// # Panics
     ///
@@ -221,7 +221,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node, and when the system does not say whether the daemon's process has ended.
+    /// When there is no such node, and when the system does not report the state of the daemon's process.
     pub fn state(&self, node: NodeId) -> State {
         self.known(node).state().unwrap_or_else(|error| panic!("{error}"))
     }

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Fails if the user of the process cannot reach the working directory by its path. This happens if a program is started in
-/// root's home directory and then becomes another user. The process can use the directory, but no node can enter it.
+/// Fails if the user of the process cannot reach the working directory by its path. This happens if a program is
+/// started in root's home directory and then becomes another user. The process can use the directory, but no node can
+/// enter it.
 pub(crate) fn check() -> Result<()> {
     let directory = env::current_dir().map_err(|error| unreachable("the working directory", None, &error))?;
     enter(&directory).map_err(|error| {

@@ -10,8 +10,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of starting or changing a cluster.
 ///
-/// `Debug` prints the same text as `Display`: `unwrap` and a test that returns an error use `Debug`, and the log of a daemon
-/// cannot be read on one line.
+/// `Debug` prints the same text as `Display`: `unwrap` and a test that returns an error use `Debug`, and the log of a
+/// daemon cannot be read on one line.
 #[non_exhaustive]
 pub enum Error {
     /// A program that the cluster needs is not installed. The text names its package.

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_daemon_requires_is_read_from_its_features() {
+    fn the_requirements_of_a_daemon_are_read_from_its_features() {
         let today = "Corosync Cluster Engine, version '3.1.7'\n\nBuilt-in features: dbus systemd relro\nAvailable crypto models: nss\n";
         assert_eq!(Features::named_in(today), Features::default());
         let next = "Built-in features: systemd enforce_encryption without_udpu\n";

@@ -1,8 +1,8 @@
 //! A private corosync cluster on this machine, for tests.
 //!
-//! Each node is a corosync daemon in separate network and mount namespaces. A bridge connects the nodes. A thread or a process
-//! that has entered the namespaces of a node talks to the daemon of that node. Nothing is written outside the namespaces, so
-//! nothing is left when the cluster is dropped or when the process that started it dies.
+//! Each node is a corosync daemon in separate network and mount namespaces. A bridge connects the nodes. A thread or a
+//! process that has entered the namespaces of a node talks to the daemon of that node. Nothing is written outside the
+//! namespaces, so nothing is left when the cluster is dropped or when the process that started it dies.
 //!
 //! ```no_run
 //! use testcluster::Cluster;
@@ -24,9 +24,10 @@
 //!
 //! # What it needs
 //!
-//! A cluster needs Linux, corosync, iproute2 and util-linux, and the right to make namespaces, which root has, and any user in a
-//! user namespace. A process with threads cannot enter a user namespace by itself. Therefore `cargo test` and `cargo run` start
-//! programs through `ci/as-root`, which makes one if necessary. The command `testcluster` makes one by itself.
+//! A cluster needs Linux, corosync, iproute2 and util-linux, and the right to make namespaces, which root has, and any
+//! user in a user namespace. A process with threads cannot enter a user namespace by itself. Therefore `cargo test` and
+//! `cargo run` start programs through `ci/as-root`, which makes one if necessary. The command `testcluster` makes one
+//! by itself.
 
 #![forbid(unsafe_code)]
 

@@ -16,11 +16,12 @@ use crate::root;
 /// The directory of the cluster's files on all nodes, a file system in memory.
 pub(crate) const SHARED: &str = "/run/testcluster";
 
-/// The entries of the outer `/run` that a node does not see: the file by which a daemon makes sure to be the only one in this
-/// `/run`, and the state of a daemon, which is there if a cluster is started inside another.
+/// The entries of the outer `/run` that a node does not see: the file by which a daemon makes sure to be the only one
+/// in this `/run`, and the state of a daemon, which is there if a cluster is started inside another.
 const HIDDEN: [&str; 2] = ["corosync.pid", "corosync-state"];
 
-/// The size limit of `/dev/shm` on a node. The ring buffers of a connection use megabytes, and tests make hundreds of connections.
+/// The size limit of `/dev/shm` on a node. The ring buffers of a connection use megabytes, and tests make hundreds of
+/// connections.
 const SHM_OPTIONS: &str = "mode=1777,size=16g,nr_inodes=0";
 
 /// The namespaces of a node, held open.
@@ -42,8 +43,8 @@ impl Namespaces {
     /// Moves the calling thread into these namespaces. It cannot go back.
     pub(crate) fn enter(&self) -> Result<()> {
         let directory = env::current_dir();
-        // The kernel lets a thread change its mount namespace only if it does not share its working directory with other
-        // threads.
+        // The kernel lets a thread change its mount namespace only if it does not share its working directory with
+        // other threads.
         unshare(CloneFlags::CLONE_FS).map_err(Error::errno("unshare(CLONE_FS)"))?;
         setns(&self.mount, CloneFlags::CLONE_NEWNS).map_err(Error::errno("setns(CLONE_NEWNS)"))?;
         setns(&self.network, CloneFlags::CLONE_NEWNET).map_err(Error::errno("setns(CLONE_NEWNET)"))?;

@@ -43,8 +43,8 @@ pub(crate) fn bring_up(ip: &Path, node: NodeId) -> Result<()> {
     batch(ip, &format!("link set lo up\naddr add {}/24 dev eth0\nlink set eth0 up\n", address(node)))
 }
 
-/// Puts each group of nodes on a separate bridge. The calling thread is in the shared namespace. `bridges` is the number of
-/// bridges that exist.
+/// Puts each group of nodes on a separate bridge. The calling thread is in the shared namespace. `bridges` is the
+/// number of bridges that exist.
 pub(crate) fn part(ip: &Path, groups: &[Vec<NodeId>], bridges: usize) -> Result<()> {
     let mut script = String::new();
     for new in bridges..groups.len() {

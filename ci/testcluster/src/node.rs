@@ -120,7 +120,8 @@ impl Node {
         })
     }
 
-    /// Returns true if the others should see this node. This includes a daemon that has ended by itself, so that its end is noticed.
+    /// Returns true if the others should see this node. This includes a daemon that has ended by itself, so that its
+    /// end is noticed.
     pub(crate) fn expected(&self) -> bool {
         self.daemon().as_ref().is_some_and(|daemon| !daemon.paused)
     }

@@ -8,7 +8,8 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::error::{Error, Result};
 
-/// The directories that are searched after `PATH`. On Debian, corosync's tools are in an sbin directory, and a user's `PATH` has none.
+/// The directories that are searched after `PATH`. On Debian, corosync's tools are in an sbin directory, and a user's
+/// `PATH` has none.
 pub(crate) const MORE_DIRECTORIES: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
 
 /// Returns the full path of a program. Searches in `PATH` and then in the usual directories, including those of system
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_told_with_its_package() {
+    fn the_error_for_a_missing_program_names_its_package() {
         let told = |name| find(name).unwrap_err().to_string();
         assert!(told("no-such-program").starts_with("no-such-program is neither in PATH ("));
         assert!(told("corosync-no-such-tool").contains("package corosync (Debian"));

@@ -30,8 +30,8 @@ pub fn sufficient() -> Result<bool> {
 ///
 /// # Errors
 ///
-/// [`Error::Rights`]; [`Error::Directory`] when the user cannot reach the working directory, in which threads and commands on a
-/// node run.
+/// [`Error::Rights`]; [`Error::Directory`] when the user cannot reach the working directory, in which threads and
+/// commands on a node run.
 pub fn check() -> Result<()> {
     if sufficient()? {
         return directory::check();
@@ -47,8 +47,8 @@ pub fn check() -> Result<()> {
     Err(Error::Rights(text))
 }
 
-/// Returns the obstacle that keeps users of this machine from making user namespaces, and its remedy, as far as the settings of
-/// the kernel tell.
+/// Returns the obstacle that keeps users of this machine from making user namespaces, and its remedy, as far as the
+/// settings of the kernel tell.
 pub fn obstacle() -> Option<String> {
     // If a setting cannot be read, this kernel does not have it.
     let set = |name: &str, value: &str| {

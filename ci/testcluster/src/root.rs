@@ -16,8 +16,9 @@ const PRIVATE: MsFlags = MsFlags::MS_REC.union(MsFlags::MS_PRIVATE);
 
 /// Keeps the mounts of the calling thread's new mount namespace out of other namespaces.
 ///
-/// In a chroot, the root directory is not a mount point. So the propagation of its mounts cannot be changed, and threads that enter the
-/// namespace later would be outside the chroot. There, this function makes the directory the root of the namespace.
+/// In a chroot, the root directory is not a mount point. So the propagation of its mounts cannot be changed, and
+/// threads that enter the namespace later would be outside the chroot. There, this function makes the directory the
+/// root of the namespace.
 ///
 /// # Errors
 /// The operation that the kernel refused.

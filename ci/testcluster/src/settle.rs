@@ -28,8 +28,8 @@ impl<'a> Watched<'a> {
         Self { node, log: LogReader::new(start), members: Vec::new(), unanswered: None, asked: None }
     }
 
-    /// Updates the knowledge about the daemon. Asking it takes a process, so it is asked only when its log has changed or some time
-    /// has passed. The log also distinguishes a finished membership from one that is not yet agreed on.
+    /// Updates the knowledge about the daemon. Asking it takes a process, so it is asked only when its log has changed
+    /// or some time has passed. The log also distinguishes a finished membership from one that is not yet agreed on.
     fn look(&mut self, deadline: Instant) -> Result<()> {
         let node = self.node;
         if let Some(status) = node.with_daemon(Daemon::ended)? {
@@ -54,7 +54,8 @@ impl<'a> Watched<'a> {
 
 /// Waits until all nodes of each group see exactly the nodes of the group, and are in one ring.
 ///
-/// The ring matters: the others may lose a node and take it back between two looks, and then the node would count too early.
+/// The ring matters: the others may lose a node and take it back between two looks, and then the node would count too
+/// early.
 pub(crate) fn wait(groups: &[Vec<&Node>], deadline: Instant) -> Result<()> {
     for group in groups {
         let members: Vec<NodeId> = group.iter().map(|node| node.id).collect();

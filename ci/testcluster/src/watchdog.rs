@@ -1,8 +1,9 @@
 //! The process that ends everything on the nodes when the cluster ends in any way.
 //!
-//! If the process that started the cluster is killed, no other process knows what runs on the nodes. This small shell waits for
-//! that: it reads from a pipe that closes when that process ends. A forked child may keep the pipe open, so the shell also gets a
-//! signal when its parent dies. Then the shell kills all processes in the network namespaces of the nodes.
+//! If the process that started the cluster is killed, no other process knows what runs on the nodes. This small shell
+//! waits for that: it reads from a pipe that closes when that process ends. A forked child may keep the pipe open, so
+//! the shell also gets a signal when its parent dies. Then the shell kills all processes in the network namespaces of
+//! the nodes.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -12,11 +13,11 @@ use std::process::{Child, Command, Stdio};
 use crate::error::{Error, Result};
 use crate::namespace::SHARED;
 
-/// A script that waits for the end. Arguments: the process that started the cluster, the directory with the namespaces of the
-/// nodes, [`CLEAN_UP`].
+/// A script that waits for the end. Arguments: the process that started the cluster, the directory with the namespaces
+/// of the nodes, [`CLEAN_UP`].
 ///
-/// The clean-up starts in the trap, because some shells go on reading after a trap. It runs in a new shell, because in some shells
-/// (dash 0.5.12) a trap in the middle of a condition changes the result of the condition.
+/// The clean-up starts in the trap, because some shells go on reading after a trap. It runs in a new shell, because in
+/// some shells (dash 0.5.12) a trap in the middle of a condition changes the result of the condition.
 const WAIT: &str = r#"
 clean_up() {
     trap '' TERM
@@ -29,8 +30,8 @@ read -r line
 clean_up "$@"
 "#;
 
-/// A script that kills all processes on the nodes. It repeats this until it finds none; a zombie has no namespaces and is not
-/// found.
+/// A script that kills all processes on the nodes. It repeats this until it finds none; a zombie has no namespaces and
+/// is not found.
 const CLEAN_UP: &str = r#"
 rounds=0
 while [ "$rounds" -lt 10000 ]; do

@@ -1,8 +1,8 @@
 //! A thread that stays in its namespaces and runs closures there.
 //!
-//! Namespaces belong to threads. This thread is made once, in the right namespaces. The processes that it starts are in these
-//! namespaces as well. They are children of a thread that lives as long as the cluster, and `PR_SET_PDEATHSIG` kills a child when the
-//! thread that started it ends.
+//! Namespaces belong to threads. This thread is made once, in the right namespaces. The processes that it starts are in
+//! these namespaces as well. They are children of a thread that lives as long as the cluster, and `PR_SET_PDEATHSIG`
+//! kills a child when the thread that started it ends.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -43,7 +43,7 @@ fn nodes_see_each_other() -> Result<()> {
 }
 
 #[test]
-fn nodes_that_encrypt_have_a_key_and_come_together_again() -> Result<()> {
+fn nodes_that_encrypt_have_a_key_and_merge_again() -> Result<()> {
     let cluster = Cluster::builder().nodes(3).token(Duration::from_millis(500)).encrypted().start()?;
     let told = succeed(cluster.command_on(2, "corosync-cmapctl").args(["-g", "totem.crypto_cipher"]));
     assert!(String::from_utf8_lossy(&told.stdout).ends_with(" = aes256\n"), "{told:?}");
@@ -58,7 +58,7 @@ fn nodes_that_encrypt_have_a_key_and_come_together_again() -> Result<()> {
 }
 
 #[test]
-fn partition_and_heal() -> Result<()> {
+fn a_partition_separates_the_nodes_until_it_is_healed() -> Result<()> {
     let cluster = quick(4)?;
     cluster.partition(&[&[1, 2], &[3, 4]])?;
     assert_eq!(views(&cluster), [[1, 2], [1, 2], [3, 4], [3, 4]]);
@@ -72,7 +72,7 @@ fn partition_and_heal() -> Result<()> {
 }
 
 #[test]
-fn kill_and_restart() -> Result<()> {
+fn a_killed_daemon_is_missed_until_it_is_restarted() -> Result<()> {
     let cluster = quick(3)?;
     let first = cluster.daemon_pid(3);
     cluster.kill(3)?;
@@ -109,7 +109,7 @@ fn kill_and_restart() -> Result<()> {
 }
 
 #[test]
-fn pause_and_resume() -> Result<()> {
+fn a_paused_daemon_is_missed_until_it_is_resumed() -> Result<()> {
     let cluster = quick(3)?;
     cluster.pause(2)?;
     assert_eq!(cluster.state(2), State::Paused);
@@ -128,7 +128,7 @@ fn pause_and_resume() -> Result<()> {
 }
 
 #[test]
-fn clusters_side_by_side() -> Result<()> {
+fn clusters_side_by_side_do_not_disturb_each_other() -> Result<()> {
     let clusters = [quick(2)?, quick(2)?, quick(2)?];
     clusters[1].partition(&[&[1], &[2]])?;
     clusters[2].kill(1)?;
@@ -204,7 +204,7 @@ fn a_cluster_that_does_not_start_shows_the_log() {
 }
 
 #[test]
-fn a_daemon_that_ends_is_told() -> Result<()> {
+fn the_end_of_a_daemon_is_an_error() -> Result<()> {
     let cluster = quick(2)?;
     kill(pid(cluster.daemon_pid(2)), Signal::SIGSEGV).unwrap();
     eventually("the daemon ends", || cluster.state(2) == State::Dead);
@@ -216,7 +216,7 @@ fn a_daemon_that_ends_is_told() -> Result<()> {
 }
 
 #[test]
-fn a_daemon_that_does_not_answer_is_told() -> Result<()> {
+fn a_daemon_that_does_not_answer_is_an_error() -> Result<()> {
     let cluster = quick(1)?;
     // Without telling the cluster, which then expects an answer.
     kill(pid(cluster.daemon_pid(1)), Signal::SIGSTOP).unwrap();
@@ -244,7 +244,7 @@ fn system_programs_are_found_on_a_node() -> Result<()> {
 }
 
 #[test]
-fn changes_do_not_wait_if_they_are_told_not_to() -> Result<()> {
+fn changes_do_not_wait_if_this_is_switched_off() -> Result<()> {
     let cluster = quick(2)?;
     cluster.wait_after_changes(false);
     cluster.partition(&[&[1], &[2]])?;
@@ -266,7 +266,7 @@ fn changes_do_not_wait_if_they_are_told_not_to() -> Result<()> {
 }
 
 #[test]
-fn nonsense_is_refused() -> Result<()> {
+fn invalid_nodes_and_partitions_are_refused() -> Result<()> {
     assert!(matches!(Cluster::start(0), Err(Error::Invalid(_))));
     assert!(matches!(Cluster::start(1000), Err(Error::Invalid(_))));
     let cluster = Cluster::start(1)?;

@@ -90,7 +90,7 @@ fn system_programs_are_found_with_the_path_of_a_user() {
 }
 
 #[test]
-fn the_status_says_why_members_are_not_known() {
+fn status_shows_why_the_members_of_a_node_are_not_known() {
     let status = script(
         &["--nodes", "2"],
         "kill -STOP $(testcluster status | awk '$1 == 2 { print $3 }'); testcluster status",
@@ -100,7 +100,7 @@ fn the_status_says_why_members_are_not_known() {
 }
 
 #[test]
-fn the_version_is_told() {
+fn the_command_prints_its_version() {
     for option in ["--version", "-V"] {
         let output = testcluster(&[option]);
         assert_eq!(
@@ -111,7 +111,7 @@ fn the_version_is_told() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn wrong_arguments_are_reported() {
     let told = |arguments: &[&str]| String::from_utf8(testcluster(arguments).stderr).unwrap();
     assert!(told(&["status"]).contains("inside a cluster"));
     assert!(told(&["frobnicate"]).starts_with("testcluster: there is no command `frobnicate`\n"));
@@ -127,7 +127,7 @@ fn ignores(signal: Signal) -> bool {
 }
 
 #[test]
-fn nothing_is_left_of_a_killed_one() {
+fn a_killed_command_leaves_nothing_behind() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGHUP] {
         // For example under nohup. Then its children ignore the signal as well.
         if ignores(signal) {
@@ -143,7 +143,7 @@ fn nothing_is_left_of_a_killed_one() {
 }
 
 #[test]
-fn nothing_is_left_when_a_part_is_killed() {
+fn a_command_of_which_a_process_is_killed_leaves_nothing_behind() {
     for part in ["internal-init", "internal-session"] {
         let mark = mark(part);
         let mut child = busy(&mut Command::new(PROGRAM), &mark);
@@ -156,7 +156,7 @@ fn nothing_is_left_when_a_part_is_killed() {
 }
 
 #[test]
-fn a_command_that_leaves_processes_ends_them() {
+fn processes_that_the_command_leaves_are_ended() {
     let mark = mark("leaves");
     succeed(
         Command::new(PROGRAM)

@@ -60,7 +60,7 @@ impl Other {
 }
 
 #[test]
-fn a_killed_process() {
+fn a_killed_process_leaves_nothing_behind() {
     let before = traces();
     let mut other = Other::start("killed");
     other.process.kill().unwrap();
@@ -68,7 +68,7 @@ fn a_killed_process() {
 }
 
 #[test]
-fn an_interrupted_process() {
+fn an_interrupted_process_leaves_nothing_behind() {
     let before = traces();
     let other = Other::start("interrupted");
     kill(pid(other.process.id()), Signal::SIGINT).unwrap();
@@ -76,7 +76,7 @@ fn an_interrupted_process() {
 }
 
 #[test]
-fn a_process_that_is_killed_while_it_starts() {
+fn a_process_that_is_killed_while_it_starts_leaves_nothing_behind() {
     // At any moment of the start, which takes longer than the longest of these times.
     for delay in (0..120).step_by(8) {
         let mark = mark(&format!("starting-{delay}"));
@@ -94,7 +94,7 @@ fn a_process_that_is_killed_while_it_starts() {
 }
 
 #[test]
-fn a_dropped_cluster() {
+fn a_dropped_cluster_leaves_nothing_behind() {
     let before = traces();
     let cluster = Cluster::start(2).unwrap();
     let pids = [1, 2].map(|node| cluster.daemon_pid(node));

@@ -18,8 +18,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_testcluster");
 /// A time that is shorter than a cluster waits for its daemons.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// A directory that every user can reach, removed when it is dropped. The build directory may be in root's home directory, and so may
-/// be `TMPDIR`.
+/// A directory that every user can reach, removed when it is dropped. The build directory may be in root's home
+/// directory, and so may be `TMPDIR`.
 struct ForEverybody(PathBuf);
 
 impl ForEverybody {
@@ -62,7 +62,8 @@ fn as_user() -> Command {
     command
 }
 
-/// Returns true if this process can become another user. It cannot in a user namespace, which `ci/as-root` may have made.
+/// Returns true if this process can become another user. It cannot in a user namespace, which `ci/as-root` may have
+/// made.
 fn real_root() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap();
     let real = map.split_whitespace().eq(["0", "0", "4294967295"]);
@@ -82,7 +83,7 @@ fn errors(output: &Output) -> String {
 }
 
 #[test]
-fn a_user_needs_no_root() {
+fn a_user_does_not_need_root() {
     if !real_root() {
         return;
     }
@@ -110,7 +111,7 @@ fn a_user_needs_no_root() {
 }
 
 #[test]
-fn a_directory_that_the_user_cannot_reach_is_told_at_once() {
+fn an_unreachable_directory_is_an_error_at_once() {
     if !real_root() || !user_namespaces() {
         return;
     }
@@ -134,7 +135,7 @@ fn a_directory_that_the_user_cannot_reach_is_told_at_once() {
 }
 
 #[test]
-fn a_directory_that_is_gone_is_told_at_once() {
+fn a_removed_directory_is_an_error_at_once() {
     let place = ForEverybody::new("gone");
     let gone = place.0.join("gone");
     fs::create_dir(&gone).unwrap();
@@ -146,7 +147,7 @@ fn a_directory_that_is_gone_is_told_at_once() {
 }
 
 #[test]
-fn a_tool_that_cannot_run_is_told_at_once() {
+fn a_tool_that_cannot_run_is_an_error_at_once() {
     let place = ForEverybody::new("tool");
     // These are the errors of the dynamic linker for a missing library, and of the kernel for a missing interpreter.
     let missing = "cannot open shared object file";
@@ -178,7 +179,7 @@ fn lose_the_watchdog() {
 }
 
 #[test]
-fn a_killed_watchdog_is_told() {
+fn a_killed_watchdog_is_reported() {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "lose_the_watchdog", "--ignored", "--nocapture"]).env(MARK, mark("watchdog"));
     let output = succeed(&mut command);

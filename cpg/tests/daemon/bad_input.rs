@@ -1,4 +1,4 @@
-//! Messages and names of every odd kind: each arrives as it was sent, or is refused with a clear error.
+//! Odd messages and names. Each is delivered as it was sent, or refused with a clear error.
 
 use std::io::IoSlice;
 
@@ -7,7 +7,7 @@ use cpg::{Error, Group, GroupName, Handle, NameError};
 use testcluster::Cluster;
 
 #[test]
-fn messages_of_every_size_arrive_whole() {
+fn messages_of_every_size_are_delivered_whole() {
     let cluster = Cluster::start(2).unwrap();
     let mut far = cluster.on(2, || join("sizes"));
     cluster.on(1, || {
@@ -17,14 +17,14 @@ fn messages_of_every_size_arrive_whole() {
         for len in [0, 1, most - 1, most, most + 1, 5_000_000, 20_000_000] {
             let message: Vec<u8> = (0..251).cycle().take(len).collect();
             near.send_until(&message, deadline()).unwrap();
-            // Not with assert_eq, which would print them.
+            // Without assert_eq, which would print the messages.
             assert!(payloads(&mut near, 1) == [&message[..]], "{len} bytes here");
             assert!(payloads(&mut far, 1) == [&message[..]], "{len} bytes there");
         }
     });
 }
 
-/// Sends until flow control lets it.
+/// Repeats a send until flow control lets the message through.
 fn send_slices(group: &Group, slices: &[IoSlice<'_>]) {
     crate::support::wait_for("a send", || match group.send_vectored(slices) {
         Ok(()) => Some(()),
@@ -36,7 +36,7 @@ fn send_slices(group: &Group, slices: &[IoSlice<'_>]) {
 }
 
 #[test]
-fn slices_in_any_number_and_of_any_size_are_one_message() {
+fn any_number_of_slices_of_any_size_is_one_message() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("slices");
@@ -49,7 +49,7 @@ fn slices_in_any_number_and_of_any_size_are_one_message() {
             vec![b"a"; 63],
             vec![b"a"; 64],
             vec![b"ab"; 10_000],
-            // Each slice of a long message is a part of its own, the empty ones too.
+            // Each slice of a long message is a separate part, also an empty one.
             vec![empty, &long, empty, empty, &long[..7], empty],
             [vec![empty; 40], vec![&long[..60_000]; 40]].concat(),
         ];
@@ -78,7 +78,7 @@ fn a_message_that_libcpg_cannot_count_is_refused() {
             assert!(!refused.is_retryable() && !refused.is_connection_lost());
             assert_eq!(std::io::Error::from(refused).kind(), std::io::ErrorKind::InvalidInput);
         }
-        // Nothing of them was sent.
+        // No part of them was sent.
         group.send(b"next").unwrap();
         assert_eq!(payloads(&mut group, 1), [b"next"]);
     });
@@ -92,13 +92,13 @@ fn names_that_cannot_be_joined_cannot_be_made() {
     assert_eq!(GroupName::new("a\0b"), Err(NameError::Nul { position: 1 }));
     assert_eq!(GroupName::with_nul("a\0"), Err(NameError::Nul { position: 1 }));
     for bad in ["", "a\0b", &"x".repeat(128)] {
-        // Refused before anything is asked of a daemon, which is not there.
+        // The names are refused before the daemon is asked; there is no daemon here.
         assert!(matches!(Group::join(bad), Err(Error::InvalidName(_))));
     }
 }
 
 #[test]
-fn the_longest_names_are_as_good_as_any() {
+fn the_longest_names_work_as_any_others() {
     let cluster = Cluster::start(2).unwrap();
     let longest = name(&"x".repeat(127));
     let far = cluster.on(2, || Handle::connect().unwrap().join_until(&longest, deadline()).unwrap());

@@ -1,11 +1,11 @@
-//! How much one dispatch handles, for loops that have other things to do.
+//! The number of events that one dispatch handles, for loops with other work to do.
 
 use crate::support::{join, pump};
 use cpg::{Ended, Limits, Waker};
 use testcluster::Cluster;
 
 #[test]
-fn at_most_so_many_events_and_no_waiting() {
+fn a_dispatch_handles_at_most_so_many_events_and_does_not_wait() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("batches");
@@ -32,7 +32,7 @@ fn at_most_so_many_events_and_no_waiting() {
 }
 
 #[test]
-fn a_wake_that_a_loop_takes_is_gone() {
+fn a_wake_that_a_loop_has_taken_does_not_end_a_run() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("taken");
@@ -42,7 +42,7 @@ fn a_wake_that_a_loop_takes_is_gone() {
         waker.wake();
         assert!(waker.clone().take());
         assert!(!waker.take());
-        // What was taken does not end a run: it ends with the own view.
+        // A wake that was taken does not end a run: this run ends with this member's view.
         let ended = group.run(Limits::forever().woken_by(&waker), |_, _| std::ops::ControlFlow::Break(7));
         assert_eq!(ended.unwrap(), Ended::Broke(7));
     });

@@ -1,4 +1,4 @@
-//! Clusters whose daemons encrypt what they send each other, as the next corosync requires. Clients see no difference.
+//! Clusters whose daemons encrypt their traffic, which the next corosync requires. Clients notice no difference.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn encrypted(nodes: u32) -> Cluster {
 }
 
 #[test]
-fn messages_of_every_length_come_whole_and_in_one_order() {
+fn messages_of_every_length_are_delivered_whole_and_in_one_order() {
     let cluster = encrypted(2);
     let mut there = cluster.on(2, || join("lengths"));
     cluster.on(1, || {
@@ -30,7 +30,7 @@ fn messages_of_every_length_come_whole_and_in_one_order() {
 }
 
 #[test]
-fn packets_come_and_a_partition_is_seen_and_healed() {
+fn packets_are_delivered_and_views_show_a_partition_and_its_end() {
     let cluster = encrypted(3);
     let mut there = cluster.on(3, || join("parted"));
     cluster.on(1, || {
@@ -54,7 +54,7 @@ fn packets_come_and_a_partition_is_seen_and_healed() {
 }
 
 #[test]
-fn a_session_comes_back() {
+fn a_session_rejoins_after_a_restart_of_its_daemon() {
     let cluster = encrypted(2);
     cluster.on(1, || {
         let mut session = join_with(Session::options().reconnect(Reconnect::new()), "back");

@@ -1,4 +1,5 @@
-//! What libcpg and libqb do to the descriptors and the umask of a process, which other threads of it use meanwhile: A14, A15, A23, A24.
+//! Facts A14, A15, A23 and A24: libcpg and libqb change the descriptors and the umask of the process while other
+//! threads use them.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
@@ -13,7 +14,7 @@ use crate::support::process::own_process;
 use cpg::{Error, Group, Handle};
 use testcluster::Cluster;
 
-/// Ends the other threads when it goes, also in a panic.
+/// Ends the other threads when it is dropped, also in a panic.
 struct End<'e>(&'e AtomicBool);
 impl Drop for End<'_> {
     fn drop(&mut self) {
@@ -37,7 +38,7 @@ fn beside<T>(beside: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Takes descriptors until so many are left.
+/// Opens descriptors until only so many are left.
 fn leave_descriptors(left: usize) -> Vec<File> {
     let mut limit = libc::rlimit { rlim_cur: 256, rlim_max: 0 };
     // SAFETY: it writes one rlimit.
@@ -53,7 +54,7 @@ fn leave_descriptors(left: usize) -> Vec<File> {
     taken
 }
 
-/// What the process has open of libqb's files and sockets that are not close-on-exec.
+/// Returns the open files and sockets of libqb that are not close-on-exec.
 fn inheritable() -> Option<String> {
     fs::read_dir("/proc/self/fd").unwrap().flatten().find_map(|entry| {
         let link = fs::read_link(entry.path()).ok()?.display().to_string();
@@ -67,7 +68,7 @@ fn inheritable() -> Option<String> {
 }
 
 #[test]
-fn a23_nothing_of_a_connection_that_is_being_made_can_be_inherited() {
+fn a23_no_descriptor_of_a_connection_is_inherited_while_connecting() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -96,11 +97,11 @@ fn a23_nor_where_one_of_the_calls_that_keep_them_apart_is_filtered_or_missing() 
 }
 
 #[test]
-fn a14_connects_at_the_limit_of_descriptors_close_none_of_the_process() {
+fn a14_connecting_at_the_limit_of_descriptors_closes_none_of_the_process() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        // A connection needs more of them than the process has.
+        // A connection needs more descriptors than are left.
         let taken = leave_descriptors(5);
         drop(Handle::connect().unwrap());
         drop(taken);
@@ -124,7 +125,7 @@ fn a14_connects_at_the_limit_of_descriptors_close_none_of_the_process() {
     });
 }
 
-/// Runs `work` with standard error closed, as in a program that closes what it does not use.
+/// Runs `work` with standard error closed, as in a program that closes unused descriptors.
 fn without_standard_error<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: it copies a descriptor.
     let kept = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, 100) };
@@ -138,7 +139,7 @@ fn without_standard_error<T>(work: impl FnOnce() -> T) -> T {
 }
 
 #[test]
-fn a24_a_connection_is_no_standard_descriptor() {
+fn a24_a_connection_never_gets_the_number_of_a_standard_descriptor() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -154,7 +155,7 @@ fn a24_a_connection_is_no_standard_descriptor() {
 }
 
 #[test]
-fn a14_a_program_that_has_no_devices_has_descriptors() {
+fn a14_a_program_without_dev_null_can_connect() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -170,13 +171,13 @@ fn a14_a_program_that_has_no_devices_has_descriptors() {
 }
 
 fn umask() -> String {
-    // Threads of a node share theirs with each other, and not with the main thread.
+    // Threads of a node share one table of descriptors, and not that of the main thread.
     let status = fs::read_to_string("/proc/thread-self/status").unwrap();
     status.lines().find(|line| line.starts_with("Umask")).unwrap().to_owned()
 }
 
 #[test]
-fn a15_zero_copy_in_two_threads_leaves_the_umask_as_it_was() {
+fn a15_zero_copy_in_two_threads_does_not_change_the_umask() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -211,12 +212,12 @@ fn a15_zero_copy_beside_a_thread_that_opens_files_ends_no_process() {
 }
 
 #[test]
-fn a15_zero_copy_in_two_threads_shares_what_is_left_of_shared_memory() {
+fn a15_zero_copy_in_two_threads_shares_the_remaining_shared_memory() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let groups: Vec<Group> = (0..2).map(|number| join(&format!("short {number}"))).collect();
-        // There is room for one, and not for two.
+        // There is room for one buffer, and not for two.
         limit_shared_memory(800_000);
         let (mut made, mut refused) = (0, 0);
         thread::scope(|scope| {

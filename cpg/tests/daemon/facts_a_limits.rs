@@ -9,7 +9,7 @@ use crate::support::{Members, asleep_after, deadline, join, name, pump, views, w
 use cpg::{Error, Event, Group, GroupName, Handle, Limits, Member, Session};
 use testcluster::Cluster;
 
-/// `count` members, not all at the same time: the daemon lets only so many connect at once.
+/// Starts `count` members in several steps, because the daemon lets only so many connect at once.
 fn start(cluster: &Cluster, node: u32, group: &GroupName, count: usize) -> Vec<Members> {
     let counts = (0..count).step_by(32).map(|started| (count - started).min(32));
     counts.map(|count| Members::start(cluster, node, group, count)).collect()
@@ -22,13 +22,13 @@ fn assert_too_large<T: std::fmt::Debug>(result: Result<T, Error>, count: usize) 
     }
 }
 
-/// Dispatches until a view has so many members, and expects no view that has more.
+/// Dispatches until a view has so many members. No view may have more.
 fn until_members(group: &mut Group, count: usize) {
     let events = pump(group, |events| views(events).any(|view| view.members().len() == count));
     assert!(views(&events).all(|view| view.members().len() <= 128 && view.includes_me()));
 }
 
-/// Dispatches until an error, which it returns. No event may have a list that is too long.
+/// Dispatches until there is an error, and returns the error. No event may have a list that is too long.
 fn until_error(group: &mut Group) -> Error {
     loop {
         let result = group.dispatch(Limits::one().until(deadline()), |_, event| {
@@ -44,14 +44,14 @@ fn until_error(group: &mut Group) -> Error {
 }
 
 #[test]
-fn a8_a_group_of_128_is_not_joined() {
+fn a8_a_group_of_128_members_is_not_joined() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = name("full");
         let _members = start(&cluster, 1, &group, 128);
         let error = Handle::connect().unwrap().join_until(&group, deadline()).unwrap_err();
         assert!(matches!(error.error(), Error::GroupTooLarge { members: 128, limit: 128 }), "{error:?}");
-        // The handle has not been in a group, and is good for another one.
+        // The handle has not been in a group, so it can join another one.
         let handle = error.into_handle().unwrap();
         assert_eq!(handle.members_of(&group).unwrap().len(), 128);
         let mut other = handle.join_until("other", deadline()).unwrap();
@@ -61,7 +61,7 @@ fn a8_a_group_of_128_is_not_joined() {
 }
 
 #[test]
-fn a8_a_group_that_grows_past_128_is_not_dispatched_any_more() {
+fn a8_a_group_with_more_than_128_members_is_no_longer_dispatched() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("growing");
@@ -70,7 +70,7 @@ fn a8_a_group_that_grows_past_128_is_not_dispatched_any_more() {
         until_members(&mut group, 127);
         let mut last = Members::start(&cluster, 1, &group_name, 1);
         until_members(&mut group, 128);
-        // It works while it is full.
+        // The group works while it is full.
         last.tell("send full");
         let messages = pump(&mut group, |events| crate::support::messages(events).next().is_some());
         assert_eq!(messages.len(), 1);
@@ -97,10 +97,10 @@ fn a8_a_list_that_is_too_long_is_an_error_and_not_a_view() {
         let _there = start(&cluster, 2, &group_name, 70);
         let mut group = join("merged");
         until_members(&mut group, 70);
-        // One view takes the group from 70 to 140 members: nothing could be asked before it.
+        // One view takes the group from 70 to 140 members, so a count before the view cannot warn.
         cluster.heal().unwrap();
         assert_too_large(Err::<(), _>(until_error(&mut group)), 140);
-        // What comes after it is not what the group was told of.
+        // Later views would not follow from the last one that the group got.
         group.send(b"after").unwrap();
         for _ in 0..3 {
             assert_too_large(group.dispatch(Limits::available(), |_, event| panic!("{event:?}")), 140);
@@ -131,7 +131,7 @@ fn a9_all_members_of_a_large_group_are_read() {
 }
 
 #[test]
-fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
+fn a8_a_group_that_was_too_large_stays_refused_when_it_has_shrunk() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("shrinking");
@@ -140,7 +140,7 @@ fn a8_a_group_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
 }
 
 #[test]
-fn a8_a_session_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
+fn a8_a_session_whose_group_was_too_large_stays_refused_when_it_has_shrunk() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let options = Session::options();
@@ -151,7 +151,7 @@ fn a8_a_session_that_was_too_large_is_not_dispatched_when_it_has_shrunk() {
     });
 }
 
-/// Of a member of `group` that takes its events with `dispatch`.
+/// Runs the test with a member of `group` that takes its events with `dispatch`.
 fn shrinks(
     cluster: &Cluster,
     group: &str,
@@ -170,7 +170,7 @@ fn shrinks(
     }
     assert_eq!(members, 128);
     let count = || handle.processes_of(&group).unwrap().len();
-    // The next view is smaller; the one that is too large comes after it.
+    // The next view is small enough; the view after it is too large.
     drop(leaves);
     wait_for("the first one to go", || (count() == 127).then_some(()));
     let _another = Members::start(cluster, 1, &group, 1);
@@ -184,7 +184,7 @@ fn shrinks(
     (0..3).for_each(|_| too_large());
 }
 
-/// True while a thread of the crate is there.
+/// Returns true while there is a thread of the crate.
 fn counts() -> bool {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();
     let mut names = threads.filter_map(|thread| std::fs::read(thread.ok()?.path().join("comm")).ok());
@@ -204,11 +204,12 @@ fn a8_a_group_that_fills_up_while_it_is_joined_is_not_dispatched() {
         let _earlier = [(); 2].map(|()| Members::start_joining(&cluster, 1, &group));
         let (tell, told) = channel();
         let joining = cluster.spawn_on(1, move || {
-            // SAFETY: it takes and breaks nothing.
+            // SAFETY: `gettid` has no precondition.
             tell.send(unsafe { libc::gettid() }).unwrap();
             handle.join_until(&group, deadline())
         });
-        // It has counted 126 and asked to join when it has nothing to do any more, nor has the thread that counts.
+        // When this thread and the thread that counts are both idle, 126 members have been counted and the join has
+        // been requested.
         let thread = told.recv().unwrap();
         let mut idle = 0;
         wait_for("the join to wait", || {
@@ -223,7 +224,7 @@ fn a8_a_group_that_fills_up_while_it_is_joined_is_not_dispatched() {
 }
 
 #[test]
-fn a9_more_members_than_the_reply_holds_leave_the_daemon_whole() {
+fn a9_asking_for_more_members_than_the_reply_holds_does_not_end_the_daemon() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = name("huge");
@@ -235,13 +236,13 @@ fn a9_more_members_than_the_reply_holds_leave_the_daemon_whole() {
 }
 
 #[test]
-fn a9_a_member_asks_for_more_members_than_the_reply_holds() {
+fn a9_a_member_gets_all_members_although_the_reply_holds_fewer() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("outgrown");
         until_members(&mut group, 1);
         let group_name = group.name().clone();
-        // The last view says 1, and those that have joined since wait to be dispatched.
+        // The last view has 1 member, and the joins since then wait to be dispatched.
         let _members = start(&cluster, 1, &group_name, 399);
         assert_eq!(group.members().unwrap().len(), 400);
         assert_eq!(group.daemon().local_node().unwrap(), group.me().node());

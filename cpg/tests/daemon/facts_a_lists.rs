@@ -1,4 +1,4 @@
-//! Lists of groups and members, and daemons that die while they are read (A19).
+//! Fact A19: lists of groups and members, and daemons that die while a list is read.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -11,7 +11,7 @@ use testcluster::Cluster;
 
 const THREADS: usize = 8;
 
-/// Groups are listed, joined, or asked for their members, by threads that ask again at once.
+/// The work of the threads: they list groups, join them, or ask for members, and begin again at once.
 #[derive(Debug, Clone, Copy)]
 enum Asks {
     Lists,
@@ -19,7 +19,8 @@ enum Asks {
     Joins,
 }
 
-/// Has threads ask until the daemon is killed, so many times; each thread comes back and says that the connection is lost.
+/// Lets threads ask until the daemon is killed, so many times. Each thread must return and report that the connection
+/// is lost.
 fn killed_while(asks: Asks, times: usize) {
     let cluster = Cluster::start(1).unwrap();
     for round in 0..times {
@@ -36,20 +37,20 @@ fn killed_while(asks: Asks, times: usize) {
                 scope.spawn(move || {
                     let error =
                         cluster.on(1, move || ask(asks, &handle, &format!("a19 of {number}"), answers));
-                    // Nobody listens when another one hangs.
+                    // The send fails when the test has ended because another thread hangs.
                     let _ = say.send(error);
                 });
             }
-            // A thread that panics says nothing, and is no thread that hangs.
+            // A thread that panics reports nothing, but it does not hang.
             drop(say);
-            // At another moment in each round.
+            // The daemon is killed at another moment in each round.
             wait_for("answers", || (answers.load(Ordering::Relaxed) > 10 + round).then_some(()));
             cluster.kill(1).unwrap();
             for number in 0..THREADS {
                 match came_back.recv_timeout(PATIENCE) {
                     Ok(error) => assert!(error.is_connection_lost(), "{error}"),
                     Err(RecvTimeoutError::Timeout) => {
-                        // The threads that hang would be waited for.
+                        // The process exits here, because the end of the scope would wait for the threads that hang.
                         eprintln!("{} of {THREADS} threads hang in round {round}", THREADS - number);
                         std::process::exit(1);
                     }
@@ -60,7 +61,7 @@ fn killed_while(asks: Asks, times: usize) {
         drop(groups);
         cluster.restart(1).unwrap();
     }
-    // One for each death at most.
+    // At most one for each death of the daemon.
     let lost = lost(&cluster);
     println!("{asks:?}: {times} deaths have kept {lost} connections");
     assert!(lost <= times);
@@ -82,7 +83,7 @@ fn ask(asks: Asks, handle: &Handle, own: &str, answers: &AtomicUsize) -> Error {
     }
 }
 
-/// The handles that a process can have (A13), less those that it gets now.
+/// Returns the number of handles that are missing: the limit of a process (A13) minus those that it can make now.
 fn lost(cluster: &Cluster) -> usize {
     cluster.on(1, || {
         let mut handles = Vec::new();
@@ -97,29 +98,29 @@ fn lost(cluster: &Cluster) -> usize {
 }
 
 #[test]
-fn a19_threads_that_list_come_back_from_a_daemon_that_is_killed() {
+fn a19_listing_returns_when_the_daemon_is_killed() {
     own_process!();
     killed_while(Asks::Lists, 20);
 }
 
 #[test]
-fn a19_threads_that_ask_for_members_come_back_from_a_daemon_that_is_killed() {
+fn a19_asking_for_members_returns_when_the_daemon_is_killed() {
     own_process!();
     killed_while(Asks::Members, 10);
 }
 
 #[test]
-fn a19_threads_that_join_come_back_from_a_daemon_that_is_killed() {
+fn a19_joining_returns_when_the_daemon_is_killed() {
     own_process!();
     killed_while(Asks::Joins, 10);
 }
 
 const SESSIONS: usize = 20;
 
-/// Restarts between two of which all sessions are back.
+/// The number of restarts after each of which all sessions rejoin.
 const UNTIL_BACK: usize = 10;
 
-/// Sessions that reconnect, and a daemon that is killed again as soon as it can be reached, so many times.
+/// Runs sessions that reconnect, and kills their daemon so many times, each time as soon as it can be reached.
 fn come_back(restarts: usize) {
     let cluster = Cluster::start(1).unwrap();
     let (stop, back) = (AtomicBool::new(false), [(); SESSIONS].map(|()| AtomicBool::new(false)));
@@ -136,7 +137,7 @@ fn come_back(restarts: usize) {
                         let soon = Limits::one().until(Instant::now() + Duration::from_millis(50));
                         session
                             .dispatch(soon, |_, event| match event {
-                                // Not in a membership.
+                                // The session has no membership at the moment.
                                 Event::Lost(_) => back.store(false, Ordering::Relaxed),
                                 Event::Rejoined(_) => back.store(true, Ordering::Relaxed),
                                 _ => {}
@@ -157,7 +158,7 @@ fn come_back(restarts: usize) {
             cluster.kill(1).unwrap();
             cluster.restart(1).unwrap();
             cluster.on(1, || wait_for("the daemon", || Handle::connect().ok()));
-            // In all phases of 20 joins.
+            // The kills hit all phases of 20 joins.
             std::thread::sleep(Duration::from_millis(u64::try_from(round % 26).unwrap()));
             if round % UNTIL_BACK == UNTIL_BACK - 1 || round == restarts - 1 {
                 cluster.settle().unwrap();
@@ -166,19 +167,19 @@ fn come_back(restarts: usize) {
         }
         stop.store(true, Ordering::Relaxed);
     });
-    // A session that comes back iterates nothing. Its search may still be closing what it has found.
+    // A session that reconnects makes no iterations. Its search may still be closing a connection.
     wait_for("all connections to be closed", || (lost(&cluster) == 0).then_some(()));
 }
 
 #[test]
-fn a19_sessions_come_back_from_every_restart() {
+fn a19_sessions_rejoin_after_every_restart() {
     own_process!();
     come_back(10);
 }
 
 #[test]
 #[ignore = "takes some minutes"]
-fn a19_sessions_come_back_from_200_restarts() {
+fn a19_sessions_rejoin_after_200_restarts() {
     own_process!();
     come_back(200);
 }

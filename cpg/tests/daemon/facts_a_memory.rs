@@ -1,4 +1,5 @@
-//! What would write past the end of something in libcpg: the stack of a dispatch (A1, A2) and slices (A3).
+//! Facts A1, A2, A3 and A16: calls of libcpg that would write outside of their memory, on the stack or in an array of
+//! slices.
 
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -27,12 +28,12 @@ fn a1_dispatch_on_a_small_stack_is_refused() {
             assert_refused(&result, size);
             let result = on_stack(size, || handle.dispatch(Limits::available(), |_, _| panic!("an event")));
             assert_refused(&result, size);
-            // A request does not take that much, and only a dispatch is refused.
+            // A request needs less stack, so only a dispatch is refused.
             let asked = &mut handle;
             let node = on_stack(size, move || asked.local_node());
             assert_eq!(node.unwrap(), group.me().node());
         }
-        // Nothing was taken, and nothing is broken.
+        // No event was taken, and the group still works.
         assert_eq!(on_stack(2048 * KIB, || payloads(&mut group, 1)), [b"kept"]);
         on_stack(2048 * KIB, || handle.dispatch(Limits::available(), |_, _| {})).unwrap();
         on_stack(2048 * KIB, || group.leave()).unwrap();
@@ -40,12 +41,12 @@ fn a1_dispatch_on_a_small_stack_is_refused() {
 }
 
 #[test]
-fn a1_what_counts_is_the_stack_that_is_left() {
+fn a1_the_remaining_stack_counts_and_not_its_size() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("deep");
         group.send(b"kept").unwrap();
-        // One thread, as deep as its caller was and then deeper.
+        // On one thread, first as deep in the stack as before and then deeper.
         on_stack(4096 * KIB, || {
             for left in [1100 * KIB, 512 * KIB, 64 * KIB] {
                 let dispatch = || group.dispatch(Limits::available(), |_, _| panic!("an event"));
@@ -57,7 +58,7 @@ fn a1_what_counts_is_the_stack_that_is_left() {
 }
 
 #[test]
-fn a1_a_leave_without_the_stack_closes_the_handle() {
+fn a1_a_leave_without_enough_stack_closes_the_handle() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = join("leave");
@@ -69,10 +70,10 @@ fn a1_a_leave_without_the_stack_closes_the_handle() {
     });
 }
 
-/// That `work` writes nothing below the guard page of its stack, wherever it begins.
+/// Asserts that `work` writes nothing below the guard page of its stack, at each depth from which it starts.
 ///
-/// It is made anew for each depth. Nearer to the end than that the code of this crate does not fit either, and ends at the guard
-/// page as all Rust does.
+/// `work` is made anew for each depth. Nearer to the end of the stack, the code of this crate itself would not fit, and
+/// would hit the guard page as any Rust code does.
 fn stays_within<T>(what: &str, mut make: impl FnMut() -> Box<dyn FnOnce() -> Result<T>>) {
     for left in (16 * KIB..=40 * KIB).step_by(KIB) {
         let (result, written) = on_guarded_stack(left, make());
@@ -82,7 +83,7 @@ fn stays_within<T>(what: &str, mut make: impl FnMut() -> Box<dyn FnOnce() -> Res
 }
 
 #[test]
-fn a16_calls_at_the_end_of_a_stack_write_nothing_below_it() {
+fn a16_calls_near_the_end_of_a_stack_write_nothing_below_it() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -105,7 +106,7 @@ fn a16_calls_at_the_end_of_a_stack_write_nothing_below_it() {
     });
 }
 
-/// Longer than the atomic size, so that it comes in parts which libcpg puts together.
+/// A length above the atomic size, so that libcpg puts the message together from parts.
 fn long(byte: u8) -> Vec<u8> {
     vec![byte; 3 << 20]
 }
@@ -129,7 +130,7 @@ fn a2_another_group_can_be_dispatched_within_an_event() {
                 .dispatch(Limits::one().until(deadline()), |_, event| {
                     let cpg::Event::Deliver(message) = &event else { return };
                     inside.extend(payloads(&mut inner, 1));
-                    // The outer dispatch still has its message after the inner one.
+                    // After the inner dispatch, the message of the outer one is unchanged.
                     outside.push(message.payload().to_vec());
                 })
                 .unwrap();
@@ -164,7 +165,7 @@ fn a2_a_dispatch_within_an_event_needs_a_stack_of_its_own() {
     });
 }
 
-/// Sends `slices`, and expects them whole and in order.
+/// Sends `slices`, and asserts that they are delivered whole and in order.
 fn echo(group: &mut Group, slices: &[Vec<u8>]) {
     let parts: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
     let sent = wait_for("room in the queue", || match group.send_vectored(&parts) {
@@ -179,20 +180,20 @@ fn echo(group: &mut Group, slices: &[Vec<u8>]) {
 }
 
 #[test]
-fn a3_any_number_of_slices_arrives_whole() {
+fn a3_any_number_of_slices_is_delivered_whole() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("slices");
         let limit = group.daemon().max_atomic_message_size();
         for count in [0, 1, 62, 63, 64, 65, 127, 128, 1025, 10_000] {
             let slice = |i: usize, len: usize| i.to_le_bytes().repeat(len);
-            // All of one length, every other one empty, all empty.
+            // All slices have one length; every other slice is empty; all slices are empty.
             echo(&mut group, &(0..count).map(|i| slice(i, 1)).collect::<Vec<_>>());
             echo(&mut group, &(0..count).map(|i| slice(i, i % 2)).collect::<Vec<_>>());
             echo(&mut group, &vec![Vec::new(); count]);
         }
         for count in [2, 62, 63, 64, 65, 10_000] {
-            // In parts, whose borders are within slices.
+            // The message travels in parts, whose borders are within slices.
             let len = 3 * limit / count / 8 + 1;
             let slices: Vec<_> = (0..count).map(|i| i.to_le_bytes().repeat(len)).collect();
             assert!(slices.concat().len() > 2 * limit);

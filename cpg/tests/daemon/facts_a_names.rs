@@ -1,4 +1,4 @@
-//! Names that are no C strings (A10), and numbers that the header does not name (A11).
+//! Facts A10 and A11: names that are no C strings, and numbers that the header does not name.
 
 use std::collections::BTreeSet;
 
@@ -22,14 +22,14 @@ fn a10_a_name_of_128_bytes_is_read_whole_and_not_joined() {
         assert_eq!((full.len(), full.to_string()), (128, text.clone()));
         assert_eq!(full, full.clone());
 
-        // A name that was read can be asked about as any other.
+        // The daemon can be asked about a name that was read, as about any other.
         let processes = handle.processes_of(&full).unwrap();
         assert_eq!(processes.len(), 2);
         assert!(processes.iter().all(|process| *process.group() == full));
         let asked: Vec<Member> = handle.members_of(&full).unwrap();
         assert!(processes.iter().all(|process| asked.contains(&process.member())));
 
-        // A name that ends where it has its last byte is another one.
+        // The name without its last byte is another name.
         let shorter = GroupName::new(&text[..127]).unwrap();
         assert!(handle.members_of(&shorter).unwrap().is_empty());
         assert_eq!(GroupName::new(&text), Err(NameError::TooLong { len: 128 }));

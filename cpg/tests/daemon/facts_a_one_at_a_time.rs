@@ -1,7 +1,7 @@
-//! What makes or ends an entry of libcpg's tables, one call at a time (A12).
+//! Fact A12: calls that make or end an entry in libcpg's tables run one at a time.
 //!
-//! The races that this prevents are in `facts_a_races.rs`; they take luck. Here a daemon that is stopped holds a call where it
-//! is, in libcpg. A test of its own, as others would hold the lock too.
+//! The tests in `facts_a_races.rs` provoke the races that this prevents, which takes luck. Here a paused daemon holds a
+//! call inside libcpg. The test needs a separate process, because other tests would hold the lock as well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -14,7 +14,7 @@ use crate::support::{asleep_after, wait_for};
 use cpg::{ConnectOptions, Error, Handle};
 use testcluster::Cluster;
 
-/// Longer than any of the calls takes that is not held up.
+/// A time that is longer than any of the calls takes if it is not held up.
 const WHILE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ enum Call {
 
 const CALLS: [Call; 3] = [Call::Connect, Call::Close, Call::Iterate];
 
-/// A thread that makes one call when it is told to.
+/// A thread that makes one call on command.
 struct Caller {
     go: Sender<()>,
     thread: JoinHandle<()>,
@@ -34,7 +34,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Prepares what is called for on a daemon that runs.
+    /// Prepares the call while the daemon runs.
     fn prepare(cluster: &Cluster, call: Call) -> Self {
         let (go, told) = channel();
         let (ready, prepared) = channel();
@@ -45,7 +45,7 @@ impl Caller {
                 let start = || {
                     ready.send(()).unwrap();
                     told.recv().unwrap();
-                    // SAFETY: it takes and breaks nothing.
+                    // SAFETY: `gettid` has no precondition.
                     state.0.store(unsafe { libc::gettid() }, Ordering::SeqCst);
                 };
                 let end = || state.1.store(true, Ordering::SeqCst);
@@ -85,7 +85,7 @@ impl Caller {
         self.state.1.load(Ordering::SeqCst)
     }
 
-    /// Waits until it sleeps within the call, or has made it.
+    /// Waits until the thread sleeps within the call, or has finished the call.
     fn wait_asleep_or_ended(&self) {
         wait_for("the call", || {
             let thread = Some(self.state.0.load(Ordering::SeqCst)).filter(|&thread| thread != 0)?;
@@ -115,7 +115,7 @@ fn a12_no_two_calls_make_or_end_an_entry_at_once() {
     a_join_waits_for_the_others_until_its_deadline(&stopped, &running);
 }
 
-/// Part of the test above, since each holds the one lock of the process.
+/// A part of the test above, because each test of this kind holds the only lock of the process.
 fn a_join_waits_for_the_others_until_its_deadline(stopped: &Cluster, running: &Cluster) {
     let holder = Caller::prepare(stopped, Call::Connect);
     stopped.pause(1).unwrap();
@@ -126,7 +126,7 @@ fn a_join_waits_for_the_others_until_its_deadline(stopped: &Cluster, running: &C
         let late =
             ConnectOptions::new().join_until("a12 late", begun + Duration::from_millis(100)).unwrap_err();
         assert!(matches!(late, Error::TimedOut { .. }), "{late}");
-        assert!(begun.elapsed() < Duration::from_secs(20), "it has waited for {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(20), "the call has waited for {:?}", begun.elapsed());
     });
     assert!(!holder.has_ended(), "the other one has held the lock all the while");
     stopped.resume(1).unwrap();

@@ -1,4 +1,4 @@
-//! Children of a process that has handles (A7), also of one that forks while it dispatches (A17).
+//! Facts A7 and A17: children of a process with handles, including a fork in the middle of a dispatch.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::support::{Members, deadline, join, name, payloads, pump, views, wait_
 use cpg::{Error, Event, Group, Handle, Limits};
 use testcluster::Cluster;
 
-/// The membership of this process stands, and so does its connection.
+/// Asserts that the membership and the connection of this process still work.
 fn assert_stands(group: &mut Group, others: &mut Members) {
     let text = format!("after the child {}", group.me());
     group.send(text.as_bytes()).unwrap();
@@ -29,7 +29,7 @@ fn a7_every_call_of_a_child_is_refused() {
     cluster.on(1, || {
         let mut group = join("forked");
         let mut others = Members::start(&cluster, 1, group.name(), 1);
-        // With the view in hand, members are asked for in one request.
+        // After the first view, asking for members is one request.
         pump(&mut group, |events| views(events).any(|view| view.members().len() == 2));
         let (mut handle, other) = (Handle::connect().unwrap(), Handle::connect().unwrap());
         let pid = fork();
@@ -67,7 +67,7 @@ fn a7_every_call_of_a_child_is_refused() {
 }
 
 #[test]
-fn a7_what_a_child_drops_stays_with_the_parent() {
+fn a7_a_handle_that_a_child_drops_still_works_in_the_parent() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -91,7 +91,7 @@ fn a7_what_a_child_drops_stays_with_the_parent() {
 }
 
 #[test]
-fn a7_buffers_stay_with_the_parent() {
+fn a7_a_zero_copy_buffer_that_a_child_drops_still_works_in_the_parent() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -116,7 +116,7 @@ fn a7_buffers_stay_with_the_parent() {
 }
 
 #[test]
-fn a7_a_child_can_connect_anew() {
+fn a7_a_child_can_make_a_new_connection() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -168,7 +168,7 @@ fn a7_a_child_that_is_forked_while_a_thread_connects_is_told_so() {
 }
 
 #[test]
-fn a7_programs_that_are_started_do_not_get_the_descriptor() {
+fn a7_a_started_program_does_not_inherit_the_descriptor() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -180,7 +180,7 @@ fn a7_programs_that_are_started_do_not_get_the_descriptor() {
         let listed = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
         assert!(listed.contains("pipe:") && !listed.contains(socket), "{socket} in {listed}");
-        // A copy that is made on purpose is no more than something to wait on.
+        // A copy that is made on purpose can only be waited on.
         let copy = group.as_fd().try_clone_to_owned().unwrap();
         assert!(Command::new("true").stdin(copy).status().unwrap().success());
         assert_stands(&mut group, &mut others);
@@ -193,7 +193,7 @@ fn a7_programs_that_are_started_do_not_get_the_descriptor() {
 }
 
 #[test]
-fn a17_a_fork_in_a_handler_takes_nothing_of_the_parents() {
+fn a17_a_child_forked_in_a_handler_takes_none_of_its_parents_events() {
     const COUNT: usize = 200;
     own_process!();
     let cluster = Cluster::start(1).unwrap();
@@ -205,7 +205,7 @@ fn a17_a_fork_in_a_handler_takes_nothing_of_the_parents() {
         for message in &sent {
             group.send_until(message, deadline()).unwrap();
         }
-        // With the last one on its way to all members there are enough to take.
+        // When the last message is on its way to all members, enough messages wait.
         others.expect(|line| line.ends_with("number 199"));
         let (mut heard, mut forked) = (Vec::new(), None);
         let dispatched = group.dispatch(Limits::available(), |_, event| {

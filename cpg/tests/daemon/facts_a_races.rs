@@ -1,4 +1,4 @@
-//! The tables of libcpg that all threads of a process share, and that no lock of its own guards (A12).
+//! Fact A12: libcpg's tables, which all threads of a process share without a lock in libcpg.
 
 use std::collections::BTreeSet;
 use std::sync::{Barrier, Mutex};
@@ -11,10 +11,10 @@ use testcluster::Cluster;
 
 const THREADS: usize = 4;
 
-/// What there is on the node.
+/// The daemon of the node: it runs, or there is none.
 const GROUPS: [&str; 3] = ["a", "b", "c"];
 
-/// Runs `work` with the number of the thread, in threads of node 1 that start together.
+/// Runs `work` in threads of node 1 that start together. Its argument is the number of the thread.
 fn at_once(cluster: &Cluster, work: impl Fn(usize) + Sync) {
     let start = Barrier::new(THREADS);
     thread::scope(|scope| {
@@ -30,7 +30,8 @@ fn at_once(cluster: &Cluster, work: impl Fn(usize) + Sync) {
     });
 }
 
-/// A request that nobody takes is in the way of the next ones, which makes libqb say that they may be tried again.
+/// Repeats a call that fails with `CS_ERR_TRY_AGAIN`: a request that no daemon takes blocks the next ones, and libqb
+/// then says so.
 fn assert_lost<T: std::fmt::Debug>(result: Result<T, Error>, from: &str) {
     match result {
         Err(Error::Cs { call, code: CsError::Library | CsError::TryAgain }) => assert_eq!(call, from),
@@ -38,9 +39,9 @@ fn assert_lost<T: std::fmt::Debug>(result: Result<T, Error>, from: &str) {
     }
 }
 
-/// Without a daemon there is little but the tables in a call, and threads meet there all the time.
+/// Without a daemon, a call does little except use the tables, so threads meet there all the time.
 #[test]
-fn a12_entries_of_the_tables_are_made_by_one_thread_at_a_time() {
+fn a12_only_one_thread_at_a_time_makes_an_entry_of_the_tables() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     let handles = cluster.on(1, || (0..THREADS).map(|_| Handle::connect().unwrap()).collect::<Vec<_>>());
@@ -77,7 +78,7 @@ fn a12_threads_can_connect_and_close_at_once() {
 }
 
 #[test]
-fn a12_events_reach_the_handle_that_they_are_for() {
+fn a12_each_event_reaches_its_handle() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     at_once(&cluster, |number| {

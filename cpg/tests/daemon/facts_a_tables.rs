@@ -1,11 +1,11 @@
-//! The tables of libcpg that move when they are full (A13).
+//! Fact A13: libcpg's tables, which move in memory when they are full.
 
 use crate::support::process::own_process;
 use crate::support::{join, payloads};
 use cpg::{ConnectOptions, Error, Handle, Result};
 use testcluster::Cluster;
 
-/// What libcpg's tables hold before they move.
+/// The number of entries in libcpg's tables before they move.
 const TABLE: usize = 47;
 
 fn connect_all(count: usize) -> Vec<Handle> {
@@ -40,7 +40,7 @@ fn a13_the_48th_handle_is_refused_until_one_is_closed() {
 }
 
 #[test]
-fn a13_connections_that_fail_take_no_room() {
+fn a13_connections_that_fail_use_no_entry() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -50,7 +50,7 @@ fn a13_connections_that_fail_take_no_room() {
             assert!(Handle::connect().unwrap_err().is_connection_lost());
         }
         cluster.restart(1).unwrap();
-        // Those that have lost the daemon keep their room until they are dropped.
+        // Handles that have lost the daemon keep their entries until they are dropped.
         let handles = connect_all(TABLE - TABLE / 2);
         assert_full(Handle::connect());
         drop(lost);
@@ -61,7 +61,7 @@ fn a13_connections_that_fail_take_no_room() {
 }
 
 #[test]
-fn a13_more_handles_can_be_had_by_those_who_keep_still() {
+fn a13_more_handles_can_be_made_while_no_other_thread_is_in_libcpg() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -69,7 +69,7 @@ fn a13_more_handles_can_be_had_by_those_who_keep_still() {
         let mut handles = connect_all(TABLE - 1);
         assert_full(Handle::connect());
         for _ in 0..2 * TABLE {
-            // SAFETY: this test has a process of its own, and no other thread in libcpg.
+            // SAFETY: this test runs in a separate process, and no other thread of it is in libcpg.
             let more = unsafe { ConnectOptions::new().more_handles() };
             handles.push(more.connect().unwrap());
         }
@@ -82,7 +82,7 @@ fn a13_more_handles_can_be_had_by_those_who_keep_still() {
 }
 
 #[test]
-fn a13_a_list_needs_room_for_a_handle_and_a_join_does_not() {
+fn a13_a_list_needs_a_free_entry_and_a_join_does_not() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {

@@ -1,4 +1,4 @@
-//! Handles and threads (A4, A5), and panics in the middle of an event (A6).
+//! Facts A4, A5 and A6: handles and threads, and panics in the middle of an event.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -13,12 +13,12 @@ use static_assertions::{assert_impl_all, assert_not_impl_any};
 use testcluster::Cluster;
 
 #[test]
-fn a4_a_group_goes_from_thread_to_thread() {
+fn a4_a_group_can_move_from_thread_to_thread() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("hops");
         for hop in 0..16_u8 {
-            // A thread of its own for each round, and the handle moves there and back.
+            // A new thread for each round: the group moves to the thread and back.
             group = thread::spawn(move || {
                 group.send(&[hop]).unwrap();
                 let mut heard = Vec::new();
@@ -62,8 +62,8 @@ fn a4_handles_of_different_threads_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a5_the_compiler_knows_what_threads_may_do() {
-    // Requests of two threads would get each other's replies: Sync must not come by itself.
+fn a5_types_say_what_threads_may_share_and_send() {
+    // Requests of two threads would get each other's replies, so these types must not become Sync by accident.
     assert_impl_all!(Handle: Send);
     assert_impl_all!(Group: Send);
     assert_impl_all!(JoinError: Send);
@@ -72,14 +72,14 @@ fn a5_the_compiler_knows_what_threads_may_do() {
     assert_not_impl_any!(Link: Sync, Clone);
     assert_not_impl_any!(Daemon: Sync, Clone);
     assert_not_impl_any!(JoinError: Sync);
-    // A session whole is one thread's; of its halves one takes turns at a lock, the other one dispatches.
+    // One thread uses a whole session. Of its halves, the sender can be shared, and the receiver is for one thread.
     assert_impl_all!(Session: Send);
     assert_not_impl_any!(Session: Sync, Clone);
     assert_impl_all!(Sender: Send, Sync, Clone);
     assert_impl_all!(Receiver: Send);
     assert_not_impl_any!(Receiver: Sync, Clone);
     assert_impl_all!(Waker: Send, Sync, Clone);
-    // These make requests on a handle that they borrow from a thread which can go on using it.
+    // These borrow a handle and make requests on it, while the lending thread may use the handle as well.
     assert_not_impl_any!(&Handle: Send);
     assert_not_impl_any!(&Daemon: Send);
     assert_not_impl_any!(&Link: Send);
@@ -92,7 +92,7 @@ fn a5_the_compiler_knows_what_threads_may_do() {
         assert_not_impl_any!(cpg::tokio::Session: Sync, Clone);
         assert_not_impl_any!(cpg::tokio::Receiver: Sync, Clone);
     }
-    // Values are anybody's.
+    // Plain values can be shared and sent.
     assert_impl_all!(Error: Send, Sync);
     assert_impl_all!(CsError: Send, Sync);
     assert_impl_all!(GroupName: Send, Sync);
@@ -102,7 +102,7 @@ fn a5_the_compiler_knows_what_threads_may_do() {
     assert_impl_all!(OwnedEvent: Send, Sync);
 }
 
-/// The text of the panic that comes out of `work`.
+/// Returns the text of the panic of `work`.
 fn panic_of<T: std::fmt::Debug>(work: impl FnOnce() -> T) -> &'static str {
     *catch_unwind(AssertUnwindSafe(work)).unwrap_err().downcast().unwrap()
 }
@@ -115,7 +115,7 @@ fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
             cpg::ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).connect().unwrap();
         let mut group = handle.join_until("panics", deadline()).unwrap();
         group.send(b"first").unwrap();
-        // In parts, so that libcpg has a buffer to free when the closure has ended.
+        // The message travels in parts, so that libcpg has a buffer to free after the closure.
         group.send_until(&vec![b'x'; 3 << 20], deadline()).unwrap();
         group.send_until(b"last", deadline()).unwrap();
         let heard = RefCell::new(Vec::new());
@@ -127,7 +127,7 @@ fn a6_a_panic_in_each_kind_of_closure_goes_on_in_the_caller() {
                 b"first" => panic_any("first"),
                 _ => panic_any("long"),
             });
-        // Each is handled once, in its order, though the dispatch was to take all.
+        // Each event is handled once and in order, although the first dispatch was to take all of them.
         for expected in ["confchg", "totem", "first", "long"] {
             let panic = panic_of(|| {
                 group.dispatch(Limits::forever().until(deadline()), |link, event| {
@@ -188,7 +188,7 @@ fn a6_a_panic_goes_through_nested_dispatches_and_a_leave() {
             let events = pump(group, |events| messages(events).next().is_some());
             assert_eq!(events.len(), 1, "the views have been handled: {events:?}");
         }
-        // The group is gone after a panic on the way out, and the process can join again.
+        // After a panic while leaving, the membership has ended, and the process can join again.
         let panic = panic_of(|| outer.leave_until(deadline(), |_, _| panic_any("leaving")));
         assert_eq!(panic, "leaving");
         join("outer").leave().unwrap();

@@ -1,4 +1,4 @@
-//! Facts B20 to B23: what keeps a connection from being made.
+//! Facts B20 to B23: obstacles to a connection.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -29,7 +29,8 @@ fn handle_signals() {
     assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) }, 0);
 }
 
-/// Sends signals to a thread, each after the one before was handled, until so many were or the thread has ended.
+/// Sends signals to a thread, each after the one before was handled, until the number is reached or the thread has
+/// ended.
 fn interrupt<T>(thread: &JoinHandle<T>, times: usize) {
     let before = SIGNALS.load(Ordering::Relaxed);
     for sent in 1..=times {
@@ -42,8 +43,8 @@ fn interrupt<T>(thread: &JoinHandle<T>, times: usize) {
     }
 }
 
-/// Keeps this thread and those that it starts from tables of their own: connecting is then done by this thread itself, where
-/// signals are not blocked.
+/// Keeps this thread, and threads that it starts, from making separate tables of descriptors. Then this thread itself
+/// connects, and its signals are not blocked.
 fn forbid_tables() {
     forbid(&[libc::SYS_unshare, libc::SYS_close_range]);
 }
@@ -84,12 +85,12 @@ fn b20_a_signal_neither_fails_a_connect_nor_keeps_it_from_its_deadline() {
 }
 
 #[test]
-fn b21_a_session_waits_for_room_in_the_shared_memory() {
+fn b21_a_reconnecting_session_waits_for_room_in_the_shared_memory() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         wait_for("the room of the tools that have asked the daemon", || {
-            // libqb has a directory for each connection.
+            // libqb makes a directory for each connection.
             let mut entries = fs::read_dir("/dev/shm").unwrap();
             entries.all(|entry| !entry.unwrap().path().is_dir()).then_some(())
         });
@@ -106,7 +107,7 @@ fn b21_a_session_waits_for_room_in_the_shared_memory() {
             }
             (used_shared_memory() == 0).then_some(())
         });
-        // The daemon fits in, and no client.
+        // There is room for the daemon, and for no client.
         limit_shared_memory(of_daemon + (1 << 20));
         cluster.wait_after_changes(false);
         cluster.restart(1).unwrap();
@@ -127,19 +128,19 @@ fn b21_a_session_waits_for_room_in_the_shared_memory() {
     });
 }
 
-/// True for the path of the socket that clients of CPG connect to.
+/// Returns true for the path of the socket to which clients of CPG connect.
 fn is_of_cpg(path: &&str) -> bool {
     path.starts_with('/') && path.ends_with("/cpg")
 }
 
-/// libqb looks for the file once in a process.
+/// In a separate process, because libqb looks for the file once per process.
 #[test]
-fn b22_sockets_that_are_files_and_are_not_there_are_a_daemon_that_is_not_there() {
+fn b22_a_missing_socket_file_means_that_no_daemon_runs() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         mount_memory("/etc");
-        // Where libqb makes them on Debian, and on all nodes of all clusters.
+        // The directory in which libqb makes the sockets on Debian. All nodes of all clusters share it.
         mount_memory("/tmp");
         fs::create_dir("/etc/libqb").unwrap();
         fs::write("/etc/libqb/force-filesystem-sockets", "").unwrap();
@@ -172,7 +173,7 @@ fn b22_sockets_that_are_files_and_are_not_there_are_a_daemon_that_is_not_there()
 }
 
 #[test]
-fn b23_a_user_who_is_admitted_and_may_not_open_the_files_is_told_of_both() {
+fn b23_an_admitted_user_who_may_not_open_the_files_gets_an_error_about_both() {
     if !real_root() {
         println!("passed over: there is one user in this namespace");
         return;

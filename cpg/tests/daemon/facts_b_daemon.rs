@@ -1,4 +1,4 @@
-//! Facts B18 and B19: who the daemon is, and how it is reached.
+//! Facts B18 and B19: the type of the connection to the daemon, and the user of the daemon.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -28,7 +28,7 @@ fn end_of(session: &mut Session) -> Error {
         "{events:?}"
     );
     let again = session.dispatch(Limits::available(), |_, event| panic!("{event:?}"));
-    assert_eq!(again, Err(ended.clone()), "it has ended for good");
+    assert_eq!(again, Err(ended.clone()), "the session has not ended for good");
     ended
 }
 
@@ -36,7 +36,7 @@ fn end_of(session: &mut Session) -> Error {
 fn b18_a_daemon_that_serves_datagrams_is_refused() {
     let cluster = Cluster::builder().datagram_ipc().start().unwrap();
     cluster.on(1, || {
-        // More than the table holds, so each gives its entry back.
+        // There are more attempts than the table has entries, so each must give its entry back.
         for _ in 0..60 {
             let refused = Handle::connect().unwrap_err();
             assert!(matches!(refused, Error::DatagramIpc), "{refused}");
@@ -48,7 +48,7 @@ fn b18_a_daemon_that_serves_datagrams_is_refused() {
 }
 
 #[test]
-fn b18_a_session_does_not_come_back_to_a_daemon_that_serves_datagrams_now() {
+fn b18_a_session_does_not_rejoin_a_daemon_that_now_serves_datagrams() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(Session::options().reconnect(Reconnect::new()), "b18 back");
@@ -66,7 +66,7 @@ fn untrusted(error: &Error) -> bool {
 }
 
 #[test]
-fn b19_who_listens_as_another_user_is_not_the_daemon() {
+fn b19_a_listener_of_another_user_is_not_taken_for_the_daemon() {
     if !real_root() {
         println!("passed over: there is one user in this namespace");
         return;
@@ -75,7 +75,7 @@ fn b19_who_listens_as_another_user_is_not_the_daemon() {
     cluster.on(1, || {
         let mut session = join_with(Session::options().reconnect(Reconnect::new()), "b19");
         cluster.kill(1).unwrap();
-        // What only root may write to, and libqb would make a ring buffer of.
+        // A file that only root may write, and that libqb would use as a ring buffer.
         fs::write("/run/precious-header", "precious").unwrap();
         let fake = FakeDaemon::start(&cluster, 1, "/run/precious");
         for refused in [
@@ -98,7 +98,7 @@ fn b19_who_listens_as_another_user_is_not_the_daemon() {
 }
 
 #[test]
-fn b19_a_listener_that_has_room_for_nobody_is_not_talked_to_when_it_has() {
+fn b19_a_listener_of_another_user_is_refused_also_when_it_accepts_late() {
     own_process!();
     if !real_root() {
         println!("passed over: there is one user in this namespace");
@@ -120,7 +120,7 @@ fn b19_a_listener_that_has_room_for_nobody_is_not_talked_to_when_it_has() {
     });
 }
 
-/// Runs the daemon of a node, which has none, as the user nobody.
+/// Starts a daemon as the user nobody, on a node that has none.
 fn run_as_nobody(cluster: &Cluster) -> Child {
     cluster.on(1, || {
         let _ = fs::remove_file("/run/corosync.pid");
@@ -148,7 +148,7 @@ fn run_as_nobody(cluster: &Cluster) -> Child {
 }
 
 #[test]
-fn b19_a_daemon_of_another_user_is_trusted_by_name() {
+fn b19_a_daemon_of_another_user_is_trusted_if_the_program_allows_that_user() {
     if !real_root() {
         println!("passed over: there is one user in this namespace");
         return;
@@ -164,7 +164,7 @@ fn b19_a_daemon_of_another_user_is_trusted_by_name() {
         group.send(b"to nobody's").unwrap();
         pump(&mut group, |events| messages(events).next().is_some());
 
-        // A session asks each time that it connects.
+        // A session checks the user each time that it connects.
         let options = Session::options().connect_options(trusting).reconnect(Reconnect::new());
         let mut session = join_with(options, "b19 back");
         drop(group);
@@ -178,7 +178,7 @@ fn b19_a_daemon_of_another_user_is_trusted_by_name() {
     daemon.wait().unwrap();
 }
 
-/// What the child does in [`b19_a_number_that_stands_for_many_users_is_not_trusted`].
+/// Is the child in [`b19_a_number_that_stands_for_many_users_is_not_trusted`].
 #[test]
 #[ignore = "a part of another test, in a user namespace without users"]
 fn child_in_a_user_namespace() {
@@ -188,7 +188,7 @@ fn child_in_a_user_namespace() {
     ConnectOptions::new().allow_daemon_uid(NOBODY).connect().unwrap().close().unwrap();
 }
 
-/// Daemon and client are one user there, and have the same number. So has everybody else.
+/// In this user namespace, the daemon, the client and all other users have the same number.
 #[test]
 fn b19_a_number_that_stands_for_many_users_is_not_trusted() {
     let cluster = Cluster::start(1).unwrap();

@@ -1,4 +1,4 @@
-//! Facts B13 and B15: who is where, and what a partition does to it.
+//! Facts B13 and B15: lists of groups and members, and views in a partition.
 
 use crate::support::{Members, deadline, join, name, payloads, pump, views};
 use cpg::{
@@ -7,7 +7,7 @@ use cpg::{
 use testcluster::Cluster;
 
 #[test]
-fn b13_groups_and_processes_of_the_whole_cluster() {
+fn b13_lists_have_the_groups_and_processes_of_the_whole_cluster() {
     let cluster = Cluster::start(2).unwrap();
     let far = cluster.on(2, || join("b13"));
     cluster.on(1, || {
@@ -51,7 +51,7 @@ fn b13_iterations_are_given_back() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = join("b13 back");
-        // More than libcpg's table has room for, and the daemon's.
+        // There are more iterations than the tables of libcpg and of the daemon have entries.
         for _ in 0..200 {
             assert_eq!(group.daemon().groups().unwrap(), [name("b13 back")]);
             assert_eq!(group.daemon().members_of(group.name()).unwrap(), [group.me()]);
@@ -65,7 +65,7 @@ fn last_view(group: &mut Group, members: &[Member]) -> (OwnedView, Vec<OwnedEven
 }
 
 #[test]
-fn b15_both_sides_of_a_partition_go_on_and_come_together() {
+fn b15_both_sides_of_a_partition_go_on_and_merge_later() {
     let cluster = Cluster::start(3).unwrap();
     let mut groups: Vec<Group> = (1..=3).map(|node| cluster.on(node, || join("b15"))).collect();
     let all: Vec<Member> = groups.iter().map(|group| group.me()).collect();
@@ -74,13 +74,13 @@ fn b15_both_sides_of_a_partition_go_on_and_come_together() {
     }
     cluster.partition(&[&[1, 2], &[3]]).unwrap();
     for (group, side) in groups.iter_mut().zip([&all[..2], &all[..2], &all[2..]]) {
-        // It may lose the others one by one.
+        // The node may lose the others one by one.
         let (_, events) = last_view(group, side);
         let left: Vec<_> = views(&events).flat_map(OwnedView::left).copied().collect();
         let gone: Vec<_> = all.iter().filter(|member| !side.contains(member)).copied().collect();
         assert_eq!(left, gone);
         assert!(left.iter().all(|member| member.reason() == Reason::NodeDown), "{left:?}");
-        // No quorum is needed.
+        // Sending needs no quorum.
         let text = format!("from the side of {side:?}");
         if side[0] == group.me() {
             group.send_until(text.as_bytes(), deadline()).unwrap();

@@ -1,4 +1,4 @@
-//! Fact B9: without its daemon everything is an error that says so, and a new connection is the way back.
+//! Fact B9: after the daemon has died, every call returns an error that says so, and a new connection works.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn lost<T>(what: &str, result: Result<T>) {
 }
 
 #[test]
-fn b9_everything_says_that_the_daemon_has_gone() {
+fn b9_every_call_reports_that_the_daemon_is_dead() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("b9");
@@ -25,7 +25,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
         let blocked = cluster.spawn_on(1, move || blocked.dispatch(Limits::one(), |_, _| ()));
         let mut handle = Handle::connect().unwrap();
         let (joining, closing) = (Handle::connect().unwrap(), Handle::connect().unwrap());
-        // The thread that waits is caught in the middle.
+        // The daemon dies while a thread waits.
         let buffer = group.zero_copy(10).unwrap();
         cluster.kill(1).unwrap();
 
@@ -71,7 +71,7 @@ fn b9_everything_says_that_the_daemon_has_gone() {
 }
 
 #[test]
-fn b9_a_zero_copy_buffer_that_is_not_to_be_had_leaves_no_file() {
+fn b9_a_zero_copy_buffer_that_cannot_be_made_leaves_no_file() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = join("b9 zero-copy");
@@ -86,7 +86,7 @@ fn b9_a_zero_copy_buffer_that_is_not_to_be_had_leaves_no_file() {
 }
 
 #[test]
-fn b9_a_daemon_that_dies_under_flow_control_is_gone_all_the_same() {
+fn b9_the_death_of_a_daemon_under_flow_control_is_reported() {
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
         let group = join("b9 flow control");
@@ -94,7 +94,7 @@ fn b9_a_daemon_that_dies_under_flow_control_is_gone_all_the_same() {
         let refused = wait_for("flow control", || group.send(&vec![0; 100_000]).err());
         assert!(refused.is_retryable() && !refused.is_connection_lost());
         cluster.kill(1).unwrap();
-        // The word that sends are refused stays in the shared memory.
+        // The flag that refuses sends stays set in the shared memory.
         lost("send", group.send(b"x"));
         lost("a long send", group.send(&vec![0; 3 << 20]));
         lost("send_until", group.send_until(b"x", deadline()));

@@ -1,4 +1,4 @@
-//! Facts B1 to B5: one handle, one membership, in one group, under one name.
+//! Facts B1 to B5: a handle has one membership, in one group, under one name.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use cpg::{
 use testcluster::Cluster;
 use testcluster::child::assert_ended;
 
-/// What the cluster knows of this process.
+/// Returns the groups that this process is in, according to the daemon.
 fn memberships() -> Vec<Process> {
     let handle = Handle::connect().unwrap();
     let all = handle.processes().unwrap();
@@ -36,7 +36,7 @@ fn b1_nothing_can_be_sent_after_leaving() {
                 assert!(matches!(link.zero_copy(4).unwrap().send(), Err(Error::Left)));
             })
             .unwrap();
-        // The view that it joined with, that of the C member and that of the leave.
+        // The view of its join, that of the C member's join, and that of its leave.
         assert_eq!(events, 3);
         c.expect(|line| {
             assert!(!line.starts_with("deliver"), "{line}");
@@ -45,7 +45,7 @@ fn b1_nothing_can_be_sent_after_leaving() {
     });
 }
 
-/// An inherent method of the same name would be called instead of this one, and not compile.
+/// If the type had a method of this name, the test would call it instead of this one, and not compile.
 trait CannotSend {
     fn send(&self, _: &[u8]) -> &'static str {
         "there is no such method"
@@ -60,13 +60,13 @@ fn b1_a_handle_that_is_not_joined_has_no_send() {
     let cluster = Cluster::start(1).unwrap();
     let handle = cluster.on(1, Handle::connect).unwrap();
     assert_eq!(handle.send(b"x"), "there is no such method");
-    // Nor has that which it dereferences to.
+    // The type to which the handle dereferences has no such method either.
     let daemon: &Daemon = &handle;
     assert_eq!(daemon.send(b"x"), "there is no such method");
 }
 
 #[test]
-fn b2_after_leaving_a_new_connection_joins_the_same_group_and_another() {
+fn b2_after_leaving_a_new_connection_can_join_the_same_group_or_another() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for group in ["b2", "b2", "b2 other", "b2"] {
@@ -92,14 +92,14 @@ fn b2_a_handle_that_has_begun_to_join_is_not_used_again() {
         assert!(matches!(failed.error(), Error::TimedOut { waiting_for: "the own join to be delivered" }));
         assert_eq!(failed.to_string(), "the deadline passed while waiting for the own join to be delivered");
         assert!(failed.into_handle().is_none());
-        // The membership that was asked for does not stay behind.
+        // The membership that was requested does not stay behind.
         wait_for("the membership to end", || memberships().is_empty().then_some(()));
         join("b2 late").leave().unwrap();
     });
 }
 
 #[test]
-fn b3_leaving_leaves_the_group_that_was_joined_and_no_other() {
+fn b3_leaving_always_leaves_the_group_that_was_joined() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let (first, second) = (join("b3 first"), join("b3 second"));
@@ -123,7 +123,7 @@ fn b3_leaving_leaves_the_group_that_was_joined_and_no_other() {
 }
 
 #[test]
-fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
+fn b4_empty_and_overlong_names_are_listed_but_cannot_be_joined() {
     let cluster = Cluster::start(1).unwrap();
     assert_eq!(GroupName::new(""), Err(NameError::Empty));
     assert!(matches!(Group::join(""), Err(Error::InvalidName(NameError::Empty))));
@@ -143,7 +143,7 @@ fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
             });
             let failed = handle.join(&read).unwrap_err();
             assert!(matches!(failed.error(), Error::InvalidName(refused) if *refused == why), "{failed}");
-            // Nothing was asked of the daemon, so the handle is as good as new.
+            // The daemon was not asked, so the handle can still join.
             failed.into_handle().unwrap().join(name("b4")).unwrap().leave().unwrap();
             drop(c.stdin.take());
             assert_ended("member.c", c.wait().unwrap(), 0, "");
@@ -152,7 +152,7 @@ fn b4_empty_and_overlong_names_of_others_are_read_and_not_joined() {
 }
 
 #[test]
-fn b5_a_process_joins_a_group_once() {
+fn b5_a_process_can_be_in_a_group_only_once() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let first = join("b5");
@@ -166,7 +166,7 @@ fn b5_a_process_joins_a_group_once() {
 }
 
 #[test]
-fn b5_a_membership_that_has_just_ended_is_waited_out() {
+fn b5_a_join_waits_until_an_earlier_membership_has_ended() {
     // A paused member of the ring stops the delivery of the end, for as long as the token's time.
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
@@ -181,7 +181,7 @@ fn b5_a_membership_that_has_just_ended_is_waited_out() {
             let soon = Instant::now() + Duration::from_millis(100);
             let refused = handle.join_until(name("b5 again"), soon).unwrap_err();
             match refused.error() {
-                // The count of the other thread, which this one waits for, has taken all of the time.
+                // This thread waited for the count of the other thread, which took all of the time.
                 Error::TimedOut { .. } => {}
                 error => {
                     assert_eq!(error.code(), Some(CsError::TryAgain));
@@ -206,7 +206,8 @@ fn counts() -> bool {
     names.into_iter().any(|name| name.trim_end() == "cpg")
 }
 
-/// Joins while an earlier join that was given up has not ended yet, and returns why this member left until `leave` returned.
+/// Joins while an earlier join that was given up has not ended yet. Returns the reasons with which this member left, up
+/// to the end of `leave`.
 fn leave_after_a_join_that_was_given_up<M: Send>(
     join: fn(Handle) -> M,
     leave: fn(M) -> Vec<Reason>,
@@ -222,12 +223,13 @@ fn leave_after_a_join_that_was_given_up<M: Send>(
         let member = std::thread::scope(|scope| {
             let (thread, told) = std::sync::mpsc::channel();
             let joining = scope.spawn(move || {
-                // SAFETY: it takes and breaks nothing.
+                // SAFETY: `gettid` has no precondition.
                 thread.send(unsafe { libc::gettid() }).unwrap();
                 join(Handle::connect().unwrap())
             });
             let thread = told.recv().unwrap();
-            // It has asked when it waits for the join to be ordered: nothing else takes so long, but the count on a thread of the crate.
+            // When the thread sleeps for long, the join has been requested and waits for its place in the order. Only
+            // the count on a thread of the crate takes as long.
             let mut seen = [None; 25];
             wait_for("the second request", || {
                 seen.rotate_left(1);
@@ -242,16 +244,16 @@ fn leave_after_a_join_that_was_given_up<M: Send>(
     })
 }
 
-/// Keeps why members have left.
+/// Records the reasons with which members have left.
 fn note(left: &mut Vec<Reason>, event: &OwnedEvent) {
     if let OwnedEvent::ConfChg(view) = event {
         left.extend(view.left().iter().map(cpg::Member::reason));
     }
 }
 
-/// The end of the other join is heard before the leave or, if nothing is taken before, within it.
+/// The end of the other join comes before the leave or, if no event is dispatched before, within the leave.
 #[test]
-fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
+fn b5_the_end_of_an_abandoned_join_is_not_taken_for_a_groups_leave() {
     fn leave(group: Group, mut left: Vec<Reason>) -> Vec<Reason> {
         group.leave_until(deadline(), |_, event| note(&mut left, &event.into_owned())).unwrap();
         left
@@ -274,7 +276,7 @@ fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave() {
 }
 
 #[test]
-fn b5_the_end_of_a_join_that_was_given_up_is_not_taken_for_the_own_leave_of_a_session() {
+fn b5_the_end_of_an_abandoned_join_is_not_taken_for_a_sessions_leave() {
     fn leave(session: Session, mut left: Vec<Reason>) -> Vec<Reason> {
         session.leave_until(deadline(), |_, event| note(&mut left, &event.into_owned())).unwrap();
         left

@@ -1,4 +1,4 @@
-//! Facts B7 and B8: what a send that says `Ok` is worth, and one that does not.
+//! Facts B7 and B8: the meaning of `Ok` and of an error from a send.
 
 use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +8,13 @@ use crate::support::{Members, deadline, join, name, payloads, pump, views, wait_
 use cpg::{CsError, Event, Group, Limits};
 use testcluster::Cluster;
 
-/// Dispatches what is there, and keeps the number at the front of each message.
+/// Dispatches the available events, and keeps the number at the front of each message.
 fn hear(group: &mut Group, heard: &mut Vec<u32>) {
     group
         .dispatch(Limits::available(), |_, event| {
             if let Event::Deliver(message) = event {
                 let (number, rest) = message.payload().split_first_chunk().unwrap();
-                assert!(rest.iter().all(|byte| byte == rest.last().unwrap()), "a message in bits");
+                assert!(rest.iter().all(|byte| byte == rest.last().unwrap()), "a message in pieces");
                 heard.push(u32::from_le_bytes(*number));
             }
         })
@@ -28,7 +28,7 @@ fn numbered(number: u32, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn b7_what_flow_control_refuses_is_not_delivered_and_the_rest_once_and_in_order() {
+fn b7_a_refused_message_is_not_delivered_and_the_others_once_and_in_order() {
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
         for len in [100, 100_000, 1_000_000] {
@@ -38,7 +38,7 @@ fn b7_what_flow_control_refuses_is_not_delivered_and_the_rest_once_and_in_order(
             cluster.pause(2).unwrap();
             let limit = deadline();
             while refused < 100 {
-                assert!(Instant::now() < limit, "nothing is refused");
+                assert!(Instant::now() < limit, "no send was refused");
                 match group.send(&numbered(number, len)) {
                     Ok(()) => sent.push(number),
                     Err(error) => {
@@ -64,18 +64,18 @@ fn b7_what_flow_control_refuses_is_not_delivered_and_the_rest_once_and_in_order(
 }
 
 #[test]
-fn b7_a_send_with_a_deadline_waits_flow_control_out() {
+fn b7_a_send_with_a_deadline_waits_until_flow_control_ends() {
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
         let mut group = join("b7 patient");
         pump(&mut group, |events| views(events).next().is_some());
-        // More than the daemon's queue of four mebibytes holds.
+        // More messages than fit into the daemon's queue of four mebibytes.
         for number in 0..40_u8 {
             group.send_until(&vec![number; 500_000], deadline()).unwrap();
         }
         let heard: Vec<_> = payloads(&mut group, 40).iter().map(|message| message[0]).collect();
         assert_eq!(heard, (0..40).collect::<Vec<_>>());
-        // A deadline that has passed is one attempt.
+        // With a deadline that has passed, there is one attempt.
         let past = Instant::now();
         cluster.pause(2).unwrap();
         let mut attempt = || group.send_until(&vec![0; 500_000], past).err();
@@ -88,7 +88,7 @@ fn b7_a_send_with_a_deadline_waits_flow_control_out() {
 const LONG: usize = 20_000_000;
 
 #[test]
-fn b8_a_long_message_arrives_whole_or_not_at_all() {
+fn b8_a_long_message_is_delivered_whole_or_not_at_all() {
     let cluster = Cluster::start(1).unwrap();
     let stop = AtomicBool::new(false);
     cluster.on(1, || {
@@ -103,7 +103,7 @@ fn b8_a_long_message_arrives_whole_or_not_at_all() {
             });
             let limit = deadline();
             for number in 0.. {
-                assert!(Instant::now() < limit, "nothing is interrupted");
+                assert!(Instant::now() < limit, "no send was interrupted");
                 match group.send(&numbered(number, LONG)) {
                     Ok(()) => sent.push(number),
                     Err(error) => {
@@ -112,7 +112,7 @@ fn b8_a_long_message_arrives_whole_or_not_at_all() {
                     }
                 }
                 hear(&mut group, &mut heard);
-                // The last one is sent when nobody comes or goes any more.
+                // The last message is sent when no member joins or leaves any more.
                 if interrupted >= 3 {
                     stop.store(true, Ordering::SeqCst);
                 }
@@ -130,7 +130,7 @@ fn b8_a_long_message_arrives_whole_or_not_at_all() {
 }
 
 #[test]
-fn b8_a_long_message_is_an_error_when_the_daemon_dies_within_it() {
+fn b8_a_long_message_fails_if_the_daemon_dies_during_the_send() {
     let cluster = Cluster::start(1).unwrap();
     let group = cluster.on(1, || {
         let mut group = join("b8 death");
@@ -141,7 +141,7 @@ fn b8_a_long_message_is_an_error_when_the_daemon_dies_within_it() {
     let sending = cluster.spawn_on(1, move || group.send(&vec![1; 10 * LONG]).map(|()| group));
     // SAFETY: one entry, and the descriptor is open while the thread sends.
     let ready = unsafe { libc::poll(&raw mut events, 1, 60_000) };
-    // The daemon has delivered a part, so libcpg has an answer in hand that it can take for the next.
+    // The daemon has delivered a part, so libcpg has an answer that it can mistake for the next one.
     assert_eq!(ready, 1);
     cluster.pause(1).unwrap();
     assert!(!sending.is_finished());
@@ -151,12 +151,12 @@ fn b8_a_long_message_is_an_error_when_the_daemon_dies_within_it() {
 }
 
 #[test]
-fn b8_a_long_message_is_an_error_when_the_daemon_is_dead() {
+fn b8_a_long_message_fails_if_the_daemon_is_dead() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("b8 dead");
         let long = vec![1; LONG];
-        // It leaves its CS_OK where the next one looks for the answers that it does not get.
+        // This call leaves its CS_OK in the place where the next call reads the answers that it does not get.
         group.send_until(&long, deadline()).unwrap();
         payloads(&mut group, 1);
         cluster.kill(1).unwrap();

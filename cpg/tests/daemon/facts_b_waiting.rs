@@ -1,4 +1,5 @@
-//! Facts B6, B10, B11, B14 and B16: what waits, for how long, and who does not wait with it.
+//! Facts B6, B10, B11, B14 and B16: calls that wait, the limits of their waits, and threads that must not wait with
+//! them.
 
 use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -23,7 +24,7 @@ fn b6_a_dispatch_with_a_deadline_ends_in_an_idle_group() {
         }
         let past = Instant::now();
         assert_eq!(group.dispatch(Limits::one().until(past), |_, _| panic!()).unwrap(), 0);
-        // Until goes on after an event, and ends all the same.
+        // A dispatch with a deadline goes on after an event, and still ends.
         group.send(b"one").unwrap();
         let mut heard = 0;
         while heard == 0 {
@@ -34,7 +35,7 @@ fn b6_a_dispatch_with_a_deadline_ends_in_an_idle_group() {
 }
 
 #[test]
-fn b10_a_dispatch_that_does_not_wait_finds_nothing_and_says_so() {
+fn b10_a_dispatch_without_waiting_returns_zero_if_there_is_no_event() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -66,7 +67,7 @@ fn b11_a_signal_does_not_end_a_dispatch() {
     let dispatching = cluster.spawn_on(1, || {
         let mut group = join("b11");
         pump(&mut group, |events| views(events).next().is_some());
-        // SAFETY: it takes and breaks nothing.
+        // SAFETY: `gettid` has no precondition.
         THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
         group.dispatch(Limits::one(), |_, _| ()).map(|handled| (handled, group))
     });
@@ -82,13 +83,13 @@ fn b11_a_signal_does_not_end_a_dispatch() {
         assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGUSR1) }, 0);
         wait_for("the signal", || (SIGNALS.load(Ordering::SeqCst) > sent).then_some(()));
     }
-    // Now there is an event: another one joins.
+    // Now there is an event: another member joins.
     let _c = crate::support::Members::start(&cluster, 1, &crate::support::name("b11"), 1);
     let (events, group) = dispatching.join().unwrap().unwrap();
     assert_eq!((events, group.name().to_string()), (1, "b11".to_owned()));
 }
 
-/// Kilobytes of memory that the daemon has asked for.
+/// Returns the memory of the daemon in kilobytes.
 fn daemon_memory(cluster: &Cluster) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", cluster.daemon_pid(1))).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();
@@ -96,21 +97,22 @@ fn daemon_memory(cluster: &Cluster) -> u64 {
 }
 
 #[test]
-fn b14_events_that_are_not_dispatched_wait_in_the_daemon() {
+fn b14_undispatched_events_use_memory_of_the_daemon() {
     const COUNT: u8 = 64;
 
     own_process!();
     let cluster = Cluster::start(2).unwrap();
     let mut slow = cluster.on(1, || join("b14"));
     cluster.on(2, || {
-        // On the other node the same process is another member.
+        // A process on another node is another member, even if it is the same process.
         let mut group = join("b14");
         let before = daemon_memory(&cluster);
         for number in 0..COUNT {
             group.send_until(&vec![number; 1_000_000], deadline()).unwrap();
             assert_eq!(payloads(&mut group, 1), [vec![number; 1_000_000]]);
         }
-        // The sender goes on, and all but the ring buffer of the slow one is the daemon's.
+        // The sender goes on. All messages that do not fit into the slow member's ring buffer wait in the daemon's
+        // memory.
         wait_for("the daemon to grow", || (daemon_memory(&cluster) > before + 40_000).then_some(()));
     });
     let heard: Vec<_> = payloads(&mut slow, COUNT.into()).iter().map(|message| message[0]).collect();
@@ -127,7 +129,7 @@ fn b16_a_request_waits_for_a_paused_daemon_and_a_send_does_not() {
         pump(&mut group, |events| views(events).next().is_some());
         cluster.pause(1).unwrap();
         let asking = cluster.spawn_on(1, move || asking.members().map(|members| (members, asking)));
-        // It holds the lock for the making of handles meanwhile.
+        // Meanwhile this thread holds the lock for making handles.
         let connecting = cluster.spawn_on(1, Handle::connect);
         let sending = cluster.spawn_on(1, move || {
             for _ in 0..100 {
@@ -149,7 +151,7 @@ fn b16_a_request_waits_for_a_paused_daemon_and_a_send_does_not() {
 }
 
 #[test]
-fn b16_more_sends_than_a_paused_daemon_has_room_for_are_refused() {
+fn b16_sends_that_do_not_fit_into_a_paused_daemons_socket_are_refused() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -157,7 +159,7 @@ fn b16_more_sends_than_a_paused_daemon_has_room_for_are_refused() {
         pump(&mut group, |events| views(events).next().is_some());
         cluster.pause(1).unwrap();
         let sending = cluster.spawn_on(1, move || {
-            // libqb would spin for the byte that tells the daemon of a message.
+            // libqb would spin until it can send the byte that tells the daemon of a message.
             let mut sent = 0;
             let refused = loop {
                 match group.send(b"small") {
@@ -180,7 +182,7 @@ fn b16_more_sends_than_a_paused_daemon_has_room_for_are_refused() {
 }
 
 #[test]
-fn b16_a_send_that_had_no_room_says_when_the_daemon_has_gone() {
+fn b16_a_send_that_was_refused_reports_the_death_of_the_daemon() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {

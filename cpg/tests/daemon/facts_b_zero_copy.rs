@@ -1,4 +1,4 @@
-//! Fact B12: what libcpg has and corosync ignores, and buffers that are sent without a copy.
+//! Fact B12: parameters of libcpg that corosync ignores, and buffers that are sent without a copy.
 
 use std::io::IoSlice;
 
@@ -8,7 +8,7 @@ use cpg::{Error, FlowControl, Group, Guarantee};
 use testcluster::Cluster;
 
 #[test]
-fn b12_flow_control_is_always_said_to_be_off() {
+fn b12_the_flow_control_state_is_always_disabled() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let group = join("b12 flow");
@@ -21,13 +21,13 @@ fn b12_flow_control_is_always_said_to_be_off() {
 }
 
 #[test]
-fn b12_every_guarantee_is_one_agreed_order() {
+fn b12_every_guarantee_gives_the_agreed_order() {
     let cluster = Cluster::start(2).unwrap();
     let kinds = [Guarantee::Unordered, Guarantee::Fifo, Guarantee::Agreed, Guarantee::Safe];
     let mut other = cluster.on(2, || join("b12 order"));
     cluster.on(1, || {
         let mut group = join("b12 order");
-        // Both send at once, each in all four ways by turns.
+        // Both send at the same time, each with all four guarantees in turn.
         let send = |group: &Group, node: u8| {
             for number in 0..50 {
                 let kind = kinds[usize::from(number) % kinds.len()];
@@ -57,7 +57,7 @@ fn b12_every_guarantee_is_one_agreed_order() {
 }
 
 #[test]
-fn b12_zero_copy_buffers_are_messages_of_any_size_up_to_the_atomic_one() {
+fn b12_zero_copy_buffers_can_have_any_size_up_to_the_atomic_size() {
     let cluster = Cluster::start(2).unwrap();
     let mut other = cluster.on(2, || join("b12 zero-copy"));
     cluster.on(1, || {
@@ -97,7 +97,7 @@ fn b12_zero_copy_buffers_are_messages_of_any_size_up_to_the_atomic_one() {
 }
 
 #[test]
-fn b12_zero_copy_buffers_are_given_back() {
+fn b12_zero_copy_buffers_are_freed() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("b12 given back");
@@ -114,14 +114,14 @@ fn b12_zero_copy_buffers_are_given_back() {
         for _ in 0..100 {
             group.zero_copy(10_000).unwrap().send().unwrap();
         }
-        // Other tests of this process may have some, those of their own namespaces.
+        // Other tests of this process may have buffers, in their namespaces.
         wait_for("the daemon to let go", || (mapped(&daemon) == 0).then_some(()));
         let files = std::fs::read_dir("/dev/shm").unwrap().map(|file| file.unwrap().file_name());
         assert_eq!(files.filter(|name| name.to_string_lossy().contains("zerocopy")).count(), 0);
         let heard = pump(&mut group, |events| messages(events).count() == 120);
         assert!(messages(&heard).all(|message| message.payload() == [0; 10_000]));
 
-        // A handle takes what is left with it; the daemon's side goes too.
+        // Closing a handle frees its remaining buffers, in the daemon as well.
         let buffer = group.zero_copy(10).unwrap();
         std::mem::forget(buffer);
         group.leave_until(deadline(), |link, _| drop(link.zero_copy(10).unwrap())).unwrap();
@@ -130,7 +130,7 @@ fn b12_zero_copy_buffers_are_given_back() {
 }
 
 #[test]
-fn b12_buffers_without_end_are_refused_before_libcpg_aborts() {
+fn b12_too_many_buffers_are_refused_before_libcpg_aborts() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = join("b12 many");

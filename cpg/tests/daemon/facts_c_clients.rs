@@ -1,4 +1,4 @@
-//! Section C of the facts: names as they are, and clients that the daemon cannot or will not serve.
+//! Section C of the facts: names, and clients that the daemon cannot or will not serve.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,13 +11,14 @@ use testcluster::Cluster;
 use testcluster::child::succeed;
 
 #[test]
-fn c_another_user_is_refused_and_let_in_by_doing_what_the_error_says() {
+fn c_another_user_is_refused_and_admitted_after_doing_what_the_error_says() {
     if !real_root() {
         println!("passed over: there is one user in this namespace");
         return;
     }
     let cluster = Cluster::start(1).unwrap();
-    // A daemon reads the directory beside its configuration: on this node that is the one of a real machine, empty.
+    // A daemon reads the directory beside its configuration. On this node it is an empty one, in the place where it is
+    // on a real machine.
     cluster.on(1, || {
         mount_memory("/etc/corosync");
         fs::create_dir("/etc/corosync/uidgid.d").unwrap();
@@ -26,7 +27,7 @@ fn c_another_user_is_refused_and_let_in_by_doing_what_the_error_says() {
     let (refused, text) = cluster.on(1, || {
         become_nobody();
         let refused = Handle::connect().unwrap_err();
-        // The text is about the user who reads it.
+        // The text names the user of this process.
         let text = refused.to_string();
         (refused, text)
     });
@@ -56,10 +57,10 @@ fn c_another_user_is_refused_and_let_in_by_doing_what_the_error_says() {
 }
 
 #[test]
-fn c_a_client_that_does_not_see_the_shared_memory_is_told_so() {
+fn c_a_client_that_cannot_see_the_shared_memory_gets_a_clear_error() {
     let cluster = Cluster::start(1).unwrap();
     let refused = cluster.on(1, || {
-        // SAFETY: the thread gets a mount namespace of its own; it shares no file system state already.
+        // SAFETY: the thread gets a new mount namespace; it does not share its file system state.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
         mount_memory("/dev/shm");
         Handle::connect().unwrap_err()
@@ -69,10 +70,10 @@ fn c_a_client_that_does_not_see_the_shared_memory_is_told_so() {
 }
 
 #[test]
-fn c_a_client_without_room_in_the_shared_memory_is_told_so() {
+fn c_a_client_without_room_in_the_shared_memory_gets_a_clear_error() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        // A connection takes three megabytes.
+        // A connection needs three megabytes.
         limit_shared_memory(1 << 20);
         let refused = Handle::connect().unwrap_err();
         assert_eq!(refused.code(), Some(CsError::NoSpace));
@@ -82,7 +83,7 @@ fn c_a_client_without_room_in_the_shared_memory_is_told_so() {
     });
 }
 
-/// What the child does in [`c_an_error_that_main_returns_is_printed_with_its_remedy`].
+/// Is the child in [`c_an_error_that_main_returns_is_printed_with_its_remedy`].
 #[test]
 #[ignore = "a part of another test, which has no daemon for it"]
 fn child_that_returns_its_error() -> cpg::Result<()> {
@@ -106,11 +107,11 @@ fn c_an_error_that_main_returns_is_printed_with_its_remedy() {
     );
 }
 
-/// What the child does in [`a14_running_out_of_descriptors_is_a_clear_error`].
+/// Is the child in [`a14_running_out_of_descriptors_is_a_clear_error`].
 #[test]
 #[ignore = "a part of another test, which lowers the limit of descriptors"]
 fn child_without_descriptors() {
-    // The lowest numbers are free, and whose they are matters: libqb closes 0 when it has no socket to close.
+    // The lowest numbers are in use by this process, which matters: libqb closes 0 when it has no socket to close.
     let mut taken = Vec::new();
     while let Ok(file) = fs::File::open("/dev/null") {
         taken.push(file);
@@ -147,7 +148,7 @@ fn a14_running_out_of_descriptors_is_a_clear_error() {
 }
 
 #[test]
-fn c_names_are_a_length_and_bytes() {
+fn c_names_are_bytes_with_a_length() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let longest = "n".repeat(127);
@@ -173,11 +174,11 @@ fn c_names_are_a_length_and_bytes() {
 }
 
 #[test]
-fn c_an_error_of_connecting_has_no_handle_and_takes_none() {
+fn c_an_error_of_connecting_has_no_handle_and_uses_no_entry() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         cluster.kill(1).unwrap();
-        // More than the table holds, so none is counted.
+        // There are more attempts than the table has entries, so failed ones must not count.
         for _ in 0..100 {
             let error = Handle::connect().unwrap_err();
             assert!(matches!(error, Error::Cs { call: "cpg_model_initialize", .. }), "{error}");

@@ -1,4 +1,4 @@
-//! Members that stay in a group though their node has gone (B26).
+//! Ghosts: members that stay in a group although their node is gone (B26).
 
 use std::fs;
 use std::sync::mpsc;
@@ -10,10 +10,10 @@ use crate::support::{deadline, join, wait_for};
 
 const CONFIGURATION: &str = "/run/testcluster/corosync.conf";
 
-/// A daemon with an older configuration than the others joins their ring, reads theirs as its services come to agree, and exits.
-/// That is how corosync makes a ghost by itself, and nearly every time; one that is mended makes none.
+/// A daemon with an older configuration joins the ring of the others, reads their configuration while the services
+/// agree, and exits. In this way corosync makes a ghost nearly every time. A mended corosync would make none.
 #[test]
-fn b26_the_ring_tells_a_member_whose_daemon_died_while_the_services_agreed() {
+fn b26_the_ring_shows_a_member_whose_daemon_died_while_services_agreed() {
     let nodes = 5;
     let newer = |text: String| text.replace("totem {\n", "totem {\n    config_version: 2\n");
     let cluster = Cluster::builder().nodes(nodes).config(newer).start().unwrap();
@@ -33,7 +33,7 @@ fn b26_the_ring_tells_a_member_whose_daemon_died_while_the_services_agreed() {
         let member = cluster.spawn_on(nodes, move || {
             let mut group = join("ghost");
             say.send(group.me()).unwrap();
-            // Until its daemon has gone.
+            // Until the daemon of this node is dead.
             while group.dispatch(Limits::one().until(deadline()), |_, _| ()).is_ok_and(|count| count > 0) {}
         });
         let who = joined.recv().unwrap();
@@ -44,7 +44,7 @@ fn b26_the_ring_tells_a_member_whose_daemon_died_while_the_services_agreed() {
         cluster.settle().unwrap();
         member.join().unwrap();
 
-        // All that has happened comes before a message that is sent now.
+        // All earlier events come before a message that is sent now.
         group.send_until(b"now", deadline()).unwrap();
         let (mut members, mut ring, mut all) = (Vec::<Member>::new(), None::<OwnedRing>, false);
         while !all {
@@ -61,7 +61,7 @@ fn b26_the_ring_tells_a_member_whose_daemon_died_while_the_services_agreed() {
         let ring = ring.expect("nodes have come and gone");
         let gone: Vec<Member> = members.iter().copied().filter(|&member| member == who).collect();
         assert_eq!(ghosts, gone, "of {members:?} on {ring:?}");
-        // What the daemon lists has the same ghosts.
+        // The list of the daemon has the same ghosts.
         let listed = group.members().unwrap();
         assert_eq!(ring.ghosts(&listed).collect::<Vec<_>>(), gone, "{listed:?}");
         if !ghosts.is_empty() {

@@ -1,4 +1,4 @@
-//! How far behind a member is.
+//! The lag of a member behind its messages.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use cpg::{Flow, Limits, Session};
 use testcluster::Cluster;
 
 #[test]
-fn a_receiver_that_does_not_dispatch_sees_that_it_is_behind() {
+fn lag_shows_that_a_receiver_does_not_dispatch() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for (flow, sizes) in [
-            // Two in flight, the rest waits.
+            // Two messages are in flight, and the rest waits.
             (Flow::new().window_size(200), [(2, 200), (3, 300)]),
-            // The first goes at once, and four travel together.
+            // The first message is sent at once, and four travel together.
             (Flow::coalesced().window_size(1), [(1, 7 + 100), (4, 6 + 404)]),
         ] {
             let (sender, mut receiver) = split_with(flow, "behind");
@@ -27,7 +27,7 @@ fn a_receiver_that_does_not_dispatch_sees_that_it_is_behind() {
             let lag = receiver.lag().unwrap();
             assert_eq!((lag.in_flight(), lag.in_flight_bytes()), in_flight);
             assert_eq!((lag.waiting(), lag.waiting_bytes()), waiting);
-            // Nothing is dispatched, so both grow with the time.
+            // No event is dispatched, so both times grow.
             let grown = wait_for("time", || {
                 let lag = sender.lag().unwrap();
                 (lag.oldest() > Some(Duration::from_millis(20))
@@ -45,7 +45,7 @@ fn a_receiver_that_does_not_dispatch_sees_that_it_is_behind() {
 }
 
 #[test]
-fn a_whole_session_counts_its_own_messages_in_flight() {
+fn lag_counts_the_messages_in_flight_of_a_whole_session() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(Session::options(), "counts");

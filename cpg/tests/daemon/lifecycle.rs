@@ -1,4 +1,4 @@
-//! Connected, joined, left: how each step ends, in time or not, and what a handler may do on the way.
+//! Connecting, joining and leaving: the end of each step, in time or not, and the rights of a handler.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use cpg::{Callbacks, Error, Event, Group, Handle, Limits, Member, NodeId, OwnedE
 use testcluster::Cluster;
 
 #[test]
-fn the_short_way_in_and_out() -> Result<(), Error> {
+fn a_group_is_joined_and_left_in_the_short_way() -> Result<(), Error> {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = Group::join("short")?;
@@ -19,7 +19,7 @@ fn the_short_way_in_and_out() -> Result<(), Error> {
         let handle = Handle::connect()?;
         assert_eq!(handle.local_node()?, NodeId::new(1));
         handle.close()?;
-        // A failed join turns into an error, and the other way into a handle.
+        // A `JoinError` converts to an `Error`, or gives the handle back.
         let _first = Handle::connect()?.join(name("short"))?;
         let again = || -> Result<Group, Error> { Ok(Handle::connect()?.join(name("short"))?) };
         assert_eq!(again().unwrap_err().code(), Some(cpg::CsError::Exist));
@@ -28,14 +28,14 @@ fn the_short_way_in_and_out() -> Result<(), Error> {
 }
 
 #[test]
-fn the_short_way_in_and_out_of_a_session() -> Result<(), Error> {
+fn a_session_is_joined_and_left_in_the_short_way() -> Result<(), Error> {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = Session::join("short")?;
         assert_eq!(session.name(), &name("short"));
         assert_eq!(session.me(), Member::new(NodeId::new(1), std::process::id()));
         session.send(b"hello")?;
-        // It is a member from the moment of the join, and the view that it joined with comes first.
+        // This process is a member from the moment of the join, and the view of the join comes first.
         assert_eq!(session.members()?, [session.me()]);
         let events = session.events().take(2).collect::<Result<Vec<_>, _>>()?;
         assert!(matches!(&events[0], OwnedEvent::ConfChg(view) if view.is_first()), "{events:?}");
@@ -43,7 +43,7 @@ fn the_short_way_in_and_out_of_a_session() -> Result<(), Error> {
         session.leave()?;
         let handle = Handle::connect()?;
         assert!(handle.members_of(name("short"))?.is_empty());
-        // Another one joins on a handle that is there, or gives it back.
+        // A session can also join on an existing handle. If this fails, the handle comes back.
         let _first = Session::options().join_on(handle, "short")?;
         let again = Session::options().join_on(Handle::connect()?, "short").unwrap_err();
         assert_eq!(again.error().code(), Some(cpg::CsError::Exist));
@@ -52,12 +52,12 @@ fn the_short_way_in_and_out_of_a_session() -> Result<(), Error> {
 }
 
 #[test]
-fn the_view_that_it_joined_with_comes_first() {
+fn the_view_of_the_join_comes_first() {
     let cluster = Cluster::start(2).unwrap();
     let c = Members::start(&cluster, 2, &name("first"), 1);
     cluster.on(1, || {
         let mut group = join("first");
-        // It is a member from the moment of the join, before anything is dispatched.
+        // This process is a member from the moment of the join, before any event is dispatched.
         let both = [group.me(), Member::new(NodeId::new(2), c.pid())];
         assert_eq!(group.members().unwrap(), both);
         group.send(b"at once").unwrap();
@@ -69,7 +69,7 @@ fn the_view_that_it_joined_with_comes_first() {
 }
 
 #[test]
-fn leaving_hands_over_what_came_before() {
+fn leaving_a_group_delivers_the_events_before_the_leave() {
     let cluster = Cluster::start(2).unwrap();
     let mut c = Members::start(&cluster, 2, &name("before"), 1);
     cluster.on(1, || {
@@ -83,7 +83,7 @@ fn leaving_hands_over_what_came_before() {
         group
             .leave_until(deadline(), |link, event| {
                 assert_eq!(link.me(), me);
-                assert!(!left, "nothing comes after the own leave");
+                assert!(!left, "an event came after the view of the leave");
                 match event {
                     Event::Deliver(message) => heard.push(message.payload().to_vec()),
                     Event::ConfChg(view) => left = view.left().contains(&me),
@@ -100,7 +100,7 @@ fn leaving_hands_over_what_came_before() {
 }
 
 #[test]
-fn leaving_a_session_hands_over_what_came_before() {
+fn leaving_a_session_delivers_the_events_before_the_leave() {
     let cluster = Cluster::start(2).unwrap();
     let mut c = Members::start(&cluster, 2, &name("before"), 1);
     cluster.on(1, || {
@@ -114,7 +114,7 @@ fn leaving_a_session_hands_over_what_came_before() {
         session
             .leave_until(deadline(), |sender, event| {
                 assert_eq!(sender.me(), me);
-                assert!(!left, "nothing comes after the own leave");
+                assert!(!left, "an event came after the view of the leave");
                 match event {
                     Event::Deliver(message) => heard.push(message.payload().to_vec()),
                     Event::ConfChg(view) => left = view.left().contains(&me),
@@ -131,7 +131,7 @@ fn leaving_a_session_hands_over_what_came_before() {
 }
 
 #[test]
-fn a_leave_that_comes_too_late_is_an_error_and_ends_the_membership_all_the_same() {
+fn a_leave_past_its_deadline_is_an_error_and_still_ends_the_membership() {
     // A paused member of the ring stops the delivery of the leave, for as long as the token's time.
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
@@ -162,7 +162,7 @@ fn a_leave_that_comes_too_late_is_an_error_and_ends_the_membership_all_the_same(
 }
 
 #[test]
-fn a_handler_changes_what_it_borrows_and_sends() {
+fn a_handler_of_a_group_can_change_what_it_borrows_and_send() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("answers");
@@ -187,7 +187,7 @@ fn a_handler_changes_what_it_borrows_and_sends() {
 }
 
 #[test]
-fn a_handler_of_a_session_changes_what_it_borrows_and_sends() {
+fn a_handler_of_a_session_can_change_what_it_borrows_and_send() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(Session::options(), "answers");
@@ -229,7 +229,7 @@ fn callbacks_are_called_for_their_kind_of_event() {
     cluster.kill(2).unwrap();
     let how = Limits::one().until(deadline());
     assert_eq!(group.dispatch(how, |link, event| callbacks.handle(link, event)).unwrap(), 1);
-    // A kind of event that has no closure is passed over, and counts.
+    // An event without a closure for its kind is skipped, and still counts.
     group.send_until(b"two", deadline()).unwrap();
     let how = Limits::one().until(deadline());
     assert_eq!(group.dispatch(how, |link, event| Callbacks::new().handle(link, event)).unwrap(), 1);
@@ -238,7 +238,7 @@ fn callbacks_are_called_for_their_kind_of_event() {
 }
 
 #[test]
-fn what_is_dropped_takes_its_membership_along() {
+fn dropping_ends_the_membership() {
     let cluster = Cluster::start(2).unwrap();
     let mut c = Members::start(&cluster, 2, &name("dropped"), 1);
     cluster.on(1, || {
@@ -261,7 +261,7 @@ fn what_is_dropped_takes_its_membership_along() {
 }
 
 #[test]
-fn a_leave_has_a_deadline_though_events_keep_coming() {
+fn a_leave_ends_at_its_deadline_although_events_keep_coming() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let group = join("backlog");

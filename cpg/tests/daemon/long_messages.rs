@@ -11,14 +11,15 @@ use testcluster::child::succeed;
 
 const LONG: usize = 20_000_000;
 
-/// The `number`th message of a sender: both at the front, then bytes that follow from both.
+/// Returns the message of a sender with this number. It begins with both, and its other bytes are a function of both.
 fn long(sender: u8, number: u8) -> Vec<u8> {
     let mut message = vec![sender.wrapping_mul(31) ^ number; LONG];
     message[..2].copy_from_slice(&[sender, number]);
     message
 }
 
-/// Sends a few and an end, and hears until `SENDERS` ends have come: what was sent, and what was heard.
+/// Sends a few messages and an end, and dispatches until `SENDERS` ends have come. Returns the messages that were sent
+/// and delivered.
 fn member(id: u8, flow: Flow) -> [Vec<(u8, u8)>; 2] {
     const END: &[u8] = b"end";
     let (sender, mut receiver) = split_with(flow, "long");
@@ -73,7 +74,7 @@ fn two_senders(flow: Flow) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let churn = scope.spawn(|| {
-            // Not for ever: without a pause between them, no long message would get through.
+            // Not for ever: if members came and went without a pause, no long message would get through.
             for _ in 0..20 {
                 if stop.load(Ordering::SeqCst) {
                     break;
@@ -91,7 +92,10 @@ fn two_senders(flow: Flow) {
         for ([sent, _], (_, sender)) in members.iter().zip(SENDERS) {
             for [_, heard] in &members {
                 let of_one: Vec<_> = heard.iter().filter(|(id, _)| *id == sender).copied().collect();
-                assert_eq!(of_one, *sent, "each once, whole, in order, or its sender was told");
+                assert_eq!(
+                    of_one, *sent,
+                    "a message came twice, in pieces or out of order, or is missing without an error"
+                );
             }
         }
         assert_eq!(members[0][1], members[1][1], "one order");
@@ -99,17 +103,17 @@ fn two_senders(flow: Flow) {
 }
 
 #[test]
-fn two_senders_while_members_come_and_go() {
+fn long_messages_of_two_senders_are_delivered_while_members_come_and_go() {
     two_senders(Flow::new());
 }
 
 #[test]
-fn two_senders_of_packets_while_members_come_and_go() {
+fn long_messages_beside_packets_are_delivered_while_members_come_and_go() {
     two_senders(Flow::coalesced());
 }
 
 #[test]
-fn a_long_message_has_its_place_among_short_ones() {
+fn a_long_message_keeps_its_place_among_short_ones() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new().window_size(1), "among");
@@ -268,7 +272,7 @@ fn the_thread_that_dispatches_gets_a_long_message_in_among_threads_that_fill_the
     });
 }
 
-/// Not a test of its own: what the next one starts as another process, to hear what it says.
+/// No test: the next test starts this as another process, to read its output.
 #[test]
 #[ignore = "another test's other process"]
 fn sends_long_messages() {
@@ -281,12 +285,12 @@ fn sends_long_messages() {
         group.dispatch(Limits::available(), |_, _| ()).unwrap();
     }
     assert_eq!((refused, descriptors()), (0, before));
-    // What the process itself says is heard.
+    // The test reads the output of the process itself.
     eprintln!("sent");
 }
 
 #[test]
-fn libcpg_says_nothing_on_standard_error() {
+fn libcpg_prints_nothing_on_standard_error() {
     let cluster = Cluster::start(1).unwrap();
     let mut command = cluster.command_on(1, std::env::current_exe().unwrap());
     command.args(["--exact", "long_messages::sends_long_messages", "--ignored", "--nocapture"]);

@@ -1,13 +1,14 @@
-//! What `cpg_model_initialize(3)` promises: model V1, its flag, the reasons, the ring and the errors.
+//! The promises of `cpg_model_initialize(3)`: model V1, its flag, the reasons, the ring and the errors.
 //!
-//! Of the errors that the page lists, `CS_ERR_NO_MEMORY` is here, `CS_ERR_ACCESS` is in `facts_c_clients.rs`, and those of
-//! other calls are `CS_ERR_LIBRARY` (`facts_b_lost.rs`), `CS_ERR_TRY_AGAIN` (`starting.rs`, `facts_b_sending.rs`) and `CS_ERR_INTERRUPT` (the same).
-//! The rest cannot be had from a daemon through this crate:
+//! Of the errors on the page, the test for `CS_ERR_NO_MEMORY` is here, and that for `CS_ERR_ACCESS` in
+//! `facts_c_clients.rs`. Those of other calls are `CS_ERR_LIBRARY` (`facts_b_lost.rs`), `CS_ERR_TRY_AGAIN`
+//! (`starting.rs`, `facts_b_sending.rs`) and `CS_ERR_INTERRUPT` (the same). A daemon cannot give the other errors
+//! through this crate:
 //! - `CS_ERR_INVALID_PARAM`: for another model or an unknown flag, which the crate does not pass (`lib/cpg.c`), and for a
 //!   request above a mebibyte (`exec/main.c`), where libcpg begins to send parts.
 //! - `CS_ERR_NOT_SUPPORTED`: for a daemon with System V or POSIX queues (libqb `lib/ipcc.c`), which corosync never asks for.
 //! - `CS_ERR_MESSAGE_ERROR`: for `EBADMSG` (`common_lib/error_conversion.c`), which libqb does not give to a connecting client.
-//! - `CS_ERR_INTERRUPT` from connecting: libqb goes on after a signal.
+//! - `CS_ERR_INTERRUPT` from connecting: libqb continues after a signal.
 
 use std::process::Stdio;
 
@@ -25,7 +26,7 @@ fn join_with(totem: TotemEvents, group: &str) -> Group {
     ConnectOptions::new().totem_events(totem).connect().unwrap().join_until(group, deadline()).unwrap()
 }
 
-/// The kinds of the next `count` events, and the rings among them.
+/// Returns the kinds of the next `count` events, and the rings among them.
 fn kinds(group: &mut Group, count: usize) -> (Vec<&'static str>, Vec<OwnedRing>) {
     let (mut kinds, mut rings) = (Vec::new(), Vec::new());
     while kinds.len() < count {
@@ -47,7 +48,7 @@ fn kinds(group: &mut Group, count: usize) -> (Vec<&'static str>, Vec<OwnedRing>)
 }
 
 #[test]
-fn the_three_callbacks_with_and_without_the_flag() {
+fn the_three_callbacks_are_called_with_and_without_the_flag() {
     let cluster = Cluster::start(2).unwrap();
     let [mut none, mut changes, mut initial] = cluster.on(1, || {
         [
@@ -59,7 +60,7 @@ fn the_three_callbacks_with_and_without_the_flag() {
     for group in [&none, &changes, &initial] {
         group.send(b"first").unwrap();
     }
-    // With the flag the ring that is there comes after the first view, and not otherwise.
+    // Only with the flag, the existing ring comes after the first view.
     assert_eq!(kinds(&mut none, 2).0, ["view", "message"]);
     assert_eq!(kinds(&mut changes, 2).0, ["view", "message"]);
     let (order, rings) = kinds(&mut initial, 3);
@@ -80,7 +81,7 @@ fn the_three_callbacks_with_and_without_the_flag() {
 }
 
 #[test]
-fn a_handle_in_no_group_hears_of_rings() {
+fn a_handle_without_a_group_gets_events_about_rings() {
     let cluster = Cluster::start(2).unwrap();
     let mut handle = cluster.on(1, Handle::connect).unwrap();
     cluster.kill(2).unwrap();
@@ -95,11 +96,11 @@ fn a_handle_in_no_group_hears_of_rings() {
 }
 
 #[test]
-fn every_reason_is_given() {
+fn every_reason_occurs_in_views() {
     let cluster = Cluster::start(2).unwrap();
     let mut group = cluster.on(1, || join("reasons"));
     let me = group.me();
-    // The first view with somebody in the list, and why they are.
+    // The first view whose list is not empty, with the reasons of the members in it.
     let next = |group: &mut Group, joined: bool| -> (Member, Reason) {
         let list = |view: &cpg::OwnedView| if joined { view.joined().to_vec() } else { view.left().to_vec() };
         let events = pump(group, |events| views(events).any(|view| !list(view).is_empty()));
@@ -130,7 +131,7 @@ fn every_reason_is_given() {
 }
 
 #[test]
-fn rings_have_growing_numbers_and_the_lowest_node() {
+fn a_ring_has_a_growing_number_and_the_lowest_node() {
     let cluster = Cluster::start(3).unwrap();
     let mut group = cluster.on(2, || join_with(TotemEvents::InitialAndChanges, "rings"));
     let mut last: Option<OwnedRing> = None;
@@ -163,13 +164,13 @@ fn rings_have_growing_numbers_and_the_lowest_node() {
     ring_of(&mut group, &[1, 2]);
 }
 
-/// What the child does in [`out_of_memory_is_an_error`].
+/// Is the child in [`out_of_memory_is_an_error`].
 #[test]
 #[ignore = "a part of another test, which limits the memory of its process"]
 fn child_without_memory() {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = status.split(' ').next().unwrap().parse().unwrap();
-    // Less than one ring buffer more than there is.
+    // The limit is the current size plus less than one ring buffer.
     let limit = libc::rlimit { rlim_cur: pages * 4096 + (1 << 20), rlim_max: libc::RLIM_INFINITY };
     // SAFETY: it reads a struct that is there.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);

@@ -1,4 +1,4 @@
-//! Error codes against the header, and names against what the daemon makes of them.
+//! Error codes compared with the header, and names compared with the daemon's treatment of them.
 
 use crate::support::{Members, deadline, pump, rings, views};
 use cpg::{CsError, GroupName, Handle, Member};
@@ -18,9 +18,9 @@ fn every_code_of_the_header_has_its_name() {
     assert_eq!(codes, 29, "corotypes.h has that many errors");
 }
 
-/// What `cpg::facts` says under C of names that are the same up to a NUL.
+/// Checks the statement of `cpg::facts` (section C) about names that are equal up to a NUL.
 #[test]
-fn the_daemon_mixes_up_names_that_are_the_same_up_to_a_nul() {
+fn the_daemon_confuses_names_that_are_equal_up_to_a_nul() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let names = [GroupName::new("twin").unwrap(), GroupName::with_nul("twin").unwrap()];
@@ -32,15 +32,19 @@ fn the_daemon_mixes_up_names_that_are_the_same_up_to_a_nul() {
             pump(group, |events| views(events).any(|view| view.contains(id)));
         }
         cluster.kill(2).unwrap();
-        // The ring's event is the last that a change of nodes brings.
+        // The event about the ring is the last one of a change of nodes.
         let heard = groups.each_mut().map(|group| pump(group, |events| rings(events).next().is_some()));
         let mut told: Vec<_> = heard.iter().flat_map(|events| views(events)).collect();
-        assert_eq!(told.len(), 1, "one of the groups is not told");
+        assert_eq!(told.len(), 1, "one of the groups gets a view");
         let mut left = told.pop().unwrap().left().to_vec();
         left.sort();
-        assert_eq!(left, ids, "and the other one of the members of both");
+        assert_eq!(left, ids, "the view of the other group does not have the members of both");
         for group in &groups {
-            assert_eq!(group.members().unwrap(), [group.me()], "those who ask get the truth");
+            assert_eq!(
+                group.members().unwrap(),
+                [group.me()],
+                "the answer of the daemon has only this member"
+            );
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Coalesced sessions: messages in packets, whoever sends and however they are received.
+//! Sessions that coalesce: messages in packets, from all kinds of senders to all kinds of receivers.
 
 use std::cell::Cell;
 use std::io::{BufRead as _, BufReader};
@@ -17,7 +17,7 @@ fn coalesced(group: &str) -> Session {
     join_with(Session::options().coalesce(), group)
 }
 
-/// Lengths around each border: of the varint, of a packet of 1000 bytes, and of what goes out in one piece.
+/// Lengths around each limit: of the varint, of a packet of 1000 bytes, and of a message that is sent in one piece.
 const LENGTHS: [usize; 12] =
     [0, 1, 127, 128, 989, 990, 1000, 16_383, 16_384, 1_047_541, 1_047_542, 3_000_000];
 
@@ -26,7 +26,7 @@ fn message(number: usize, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn messages_of_all_sizes_arrive_in_order() {
+fn messages_of_all_sizes_are_delivered_in_order() {
     let cluster = Cluster::start(2).unwrap();
     let mut other = cluster.on(2, || coalesced("sizes").split().1);
     cluster.on(1, || {
@@ -42,7 +42,7 @@ fn messages_of_all_sizes_arrive_in_order() {
 }
 
 #[test]
-fn a_session_that_is_not_split_speaks_packets_too() {
+fn a_whole_session_uses_packets_as_well() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = coalesced("whole");
@@ -69,7 +69,7 @@ fn a_session_that_is_not_split_speaks_packets_too() {
     });
 }
 
-/// A session, and one packet with the messages 0 to 9 that it can dispatch.
+/// Returns a session, and one packet with the messages 0 to 9 for it to dispatch.
 fn one_packet(cluster: &Cluster, group: &str) -> (Session, Group) {
     let mut receiver = coalesced(group);
     pump_session(&mut receiver, |events| crate::support::views(events).next().is_some());
@@ -80,7 +80,7 @@ fn one_packet(cluster: &Cluster, group: &str) -> (Session, Group) {
     (receiver, sender)
 }
 
-/// Sends bytes as they are from a member of another node, and returns it when they can be dispatched.
+/// Sends bytes without a change from a member on another node. Returns that member when the bytes can be dispatched.
 fn raw_sender(cluster: &Cluster, receiver: &mut Session, group: &str, bytes: &[u8]) -> Group {
     let sender = cluster.on(2, || join(group));
     pump_session(receiver, |events| crate::support::views(events).any(|view| view.contains(sender.me())));
@@ -96,7 +96,7 @@ fn number(event: Event<'_>) -> u8 {
 }
 
 #[test]
-fn a_packet_is_as_many_events_as_are_asked_for_at_a_time() {
+fn limits_count_the_messages_of_a_packet_one_by_one() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let (mut session, _sender) = one_packet(&cluster, "at a time");
@@ -104,7 +104,7 @@ fn a_packet_is_as_many_events_as_are_asked_for_at_a_time() {
         let mut dispatch =
             |session: &mut Session, how| session.dispatch(how, |_, event| heard.push(number(event))).unwrap();
         assert_eq!(dispatch(&mut session, Limits::available().at_most(3)), 3);
-        // libcpg has nothing, and the descriptor tells of the rest.
+        // libcpg has no event, and the descriptor is readable because of the rest of the packet.
         assert!(readable(session.as_fd()));
         assert_eq!(dispatch(&mut session, Limits::available().at_most(1)), 1);
         assert_eq!(dispatch(&mut session, Limits::one()), 1);
@@ -124,7 +124,7 @@ fn a_packet_is_as_many_events_as_are_asked_for_at_a_time() {
 }
 
 #[test]
-fn a_panic_in_a_packet_loses_the_message_that_it_was_given_alone() {
+fn a_panic_in_a_packet_loses_only_the_message_of_its_handler() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let (mut session, _sender) = one_packet(&cluster, "panics");
@@ -146,7 +146,7 @@ fn a_panic_in_a_packet_loses_the_message_that_it_was_given_alone() {
 }
 
 #[test]
-fn what_is_left_of_a_packet_goes_with_the_session_when_it_is_split() {
+fn the_rest_of_a_packet_stays_with_the_session_when_it_is_split() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let (mut session, _sender) = one_packet(&cluster, "moves");
@@ -158,7 +158,7 @@ fn what_is_left_of_a_packet_goes_with_the_session_when_it_is_split() {
 }
 
 #[test]
-fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() {
+fn a_plain_message_is_delivered_whole_and_a_malformed_packet_is_an_event() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let mut session = coalesced("strangers");
@@ -202,7 +202,7 @@ fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() 
             ("flags", flags),
             ("packed", b"good"),
             ("message", b"\x7fcut"),
-            // The packet without messages is none.
+            // A packet without messages is no packet.
             ("packed", b"good"),
         ];
         assert_eq!(seen, expected.map(|(what, bytes)| (what, bytes.to_vec())));
@@ -210,7 +210,7 @@ fn what_is_no_packet_is_handed_over_whole_and_what_cannot_be_read_is_an_event() 
 }
 
 #[test]
-fn a_packet_in_a_session_that_does_not_coalesce_is_an_event_with_all_of_its_bytes() {
+fn a_session_that_does_not_coalesce_gets_a_packet_as_malformed_with_all_its_bytes() {
     let cluster = Cluster::start(2).unwrap();
     let (mut plain, mut session) =
         cluster.on(2, || (join("whole to a group"), join_with(Session::options(), "whole to a session")));
@@ -222,14 +222,14 @@ fn a_packet_in_a_session_that_does_not_coalesce_is_an_event_with_all_of_its_byte
     let mut packet = Vec::new();
     packet::begin(&mut packet);
     packet::push(&mut packet, b"one");
-    // A group knows nothing of packets.
+    // A group does not use packets.
     let events = pump(&mut plain, |events| crate::support::messages(events).next().is_some());
     let message = crate::support::messages(&events).next().unwrap();
     assert_eq!((message.payload(), message.is_packed()), (&packet[..], false));
     let heard = first_malformed(&mut session);
     assert_eq!((heard.error, heard.bytes), (packet::Error::Unexpected, packet));
 
-    // A member in C, whose packets go on past the first one: nothing is lost.
+    // The member in C has sent further packets after the first one, and none is lost.
     let mut c = c_program(&cluster, 1, &["send", "whole to a session", "50"]);
     let mut index = 0;
     while index < 50 {
@@ -241,7 +241,7 @@ fn a_packet_in_a_session_that_does_not_coalesce_is_an_event_with_all_of_its_byte
     assert_ended("packets.c", c.wait().unwrap(), 0, "");
 }
 
-/// What the next packet was that came to a session which did not expect it.
+/// Returns the next packet as a session got it that does not coalesce.
 struct Heard {
     error: packet::Error,
     bytes: Vec<u8>,
@@ -259,7 +259,7 @@ fn first_malformed(session: &mut Session) -> Heard {
 }
 
 #[test]
-fn a_plain_message_that_looks_like_a_packet_is_the_same_event_for_all_and_settles_its_ticket() {
+fn a_plain_message_like_a_packet_is_the_same_event_for_all_and_resolves_its_ticket() {
     let cluster = Cluster::start(2).unwrap();
     let mut other = cluster.on(2, || join_with(Session::options(), "looks"));
     let mut session = cluster.on(1, || join_with(Session::options(), "looks"));
@@ -277,7 +277,7 @@ fn c_program(cluster: &Cluster, node: u32, arguments: &[&str]) -> Child {
     command.args(arguments).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// What `packets.c` sends as this one.
+/// Returns the message that `packets.c` sends with this number.
 fn of_c(index: usize) -> Vec<u8> {
     const LENGTHS: [usize; 10] = [0, 5, 127, 128, 20000, 1, 0, 16383, 16384, 300];
     (0..LENGTHS[index % 10]).map(|byte| (13 * index + 7 * byte).to_le_bytes()[0]).collect()

@@ -1,4 +1,4 @@
-//! `recv` and its iterator: one event at a time, and none lost.
+//! `recv` and the iterator: they take one event at a time, and lose none.
 
 use std::iter::FusedIterator;
 use std::time::Instant;
@@ -11,7 +11,7 @@ fn bytes(event: OwnedEvent) -> Vec<u8> {
     if let OwnedEvent::Deliver(message) = event { message.into_payload() } else { panic!("{event:?}") }
 }
 
-/// A group whose own view has been seen, and that has `count` messages on the way.
+/// Returns a group whose first view has been handled, with `count` messages on the way.
 fn with_messages(name: &str, count: u8) -> Group {
     let mut group = join(name);
     pump(&mut group, |events| views(events).next().is_some());
@@ -42,7 +42,7 @@ fn events_come_in_order_and_can_be_kept() {
 }
 
 #[test]
-fn a_deadline_ends_the_wait_and_takes_what_is_there() {
+fn a_deadline_ends_the_wait_and_a_waiting_event_is_still_taken() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = with_messages("deadline", 0);
@@ -57,16 +57,16 @@ fn a_deadline_ends_the_wait_and_takes_what_is_there() {
 }
 
 #[test]
-fn no_event_is_taken_before_it_is_asked_for() {
+fn no_event_is_taken_before_the_program_asks_for_it() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = with_messages("dropped", 40);
         let mut heard = Vec::new();
         for round in 1..=4 {
-            // Each iterator is dropped with more events waiting.
+            // Each iterator is dropped while more events wait.
             heard.extend(group.events().take(round).map(|event| bytes(event.unwrap())));
             heard.push(bytes(group.events().next().unwrap().unwrap()));
-            // Nor does another style take more, or find less.
+            // Another style finds all remaining events, and takes no more than it should.
             heard.push(bytes(group.recv().unwrap()));
             let one = |_: &cpg::Link, event: cpg::Event<'_>| heard.push(bytes(event.into_owned()));
             assert_eq!(group.dispatch(Limits::one().until(deadline()), one).unwrap(), 1);
@@ -91,7 +91,7 @@ fn an_iterator_ends_after_the_error() {
         let mut session = join_with(Session::options(), "lost session");
         assert!(matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)));
         cluster.kill(1).unwrap();
-        // Each new one asks again.
+        // Each new iterator returns the error again.
         for _ in 0..2 {
             assert_ends_after_the_error(group.events());
             assert_ends_after_the_error(session.events());
@@ -102,7 +102,7 @@ fn an_iterator_ends_after_the_error() {
 }
 
 #[test]
-fn a_session_gives_its_events_one_by_one_too() {
+fn a_session_also_gives_its_events_one_by_one() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(Session::options(), "session");

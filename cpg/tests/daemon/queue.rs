@@ -1,4 +1,4 @@
-//! The sending queue: what goes out when, and who waits.
+//! The sending queue: the time at which messages are sent, and the senders that wait.
 
 use std::io::IoSlice;
 use std::os::fd::AsFd as _;
@@ -11,41 +11,42 @@ use crate::support::{Members, deadline, join, join_with, name, readable, receive
 use cpg::{Error, Event, Flow, Limits, Session};
 use testcluster::Cluster;
 
-/// One small message in flight at a time.
+/// Allows only one small message in flight at a time.
 fn one_at_a_time() -> Flow {
     Flow::new().window_size(1)
 }
 
-/// A daemon that refuses messages until then does so because its ring stands still; one that is busy does so for a moment.
+/// The time after which a refusal means that the ring stands still. A daemon that is only busy refuses messages for a
+/// moment.
 fn lasting() -> Instant {
     Instant::now() + Duration::from_secs(1)
 }
 
 #[test]
-fn a_message_goes_out_at_once_and_the_next_when_it_has_come_back() {
+fn a_message_is_sent_at_once_and_the_next_one_after_its_self_delivery() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(one_at_a_time(), "clock");
         let mut other = Members::start(&cluster, 1, &name("clock"), 1);
-        // Nobody dispatches here meanwhile.
+        // No thread dispatches here meanwhile.
         for text in [&b"first"[..], b"second", b"third"] {
             sender.try_send(text).unwrap();
         }
         other.expect(|line| line.starts_with("deliver") && line.ends_with("first"));
         other.tell("send between");
         other.expect(|line| {
-            assert!(!line.ends_with("second"), "it went out before the first had come back");
+            assert!(!line.ends_with("second"), "the second message was sent before the first was delivered");
             line.ends_with("between")
         });
         assert_eq!(receive(&mut receiver, 4), [&b"first"[..], b"between", b"second", b"third"]);
-        // With nothing in flight it is as it was.
+        // With no message in flight, the next one is sent at once again.
         sender.send(b"again").unwrap();
         other.expect(|line| line.ends_with("again"));
     });
 }
 
 #[test]
-fn a_full_queue_says_so_and_loses_nothing() {
+fn a_full_queue_is_an_error_and_loses_no_message() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(one_at_a_time().queue_size(10_000), "full");
@@ -60,8 +61,9 @@ fn a_full_queue_says_so_and_loses_nothing() {
         assert!(std::io::Error::from(full).kind() == std::io::ErrorKind::WouldBlock);
         let late = sender.send_until(b"late", Instant::now()).unwrap_err();
         assert!(matches!(late, Error::QueueFull), "{late}");
-        assert!((50..1000).contains(&sent), "the limit is of bytes with what they take: {sent}");
-        // One that waits for room has it as soon as somebody dispatches, and its place is behind the others.
+        assert!((50..1000).contains(&sent), "the limit counts bytes with their overhead: {sent}");
+        // A sender that waits for room gets it as soon as another thread dispatches, and its message comes after the
+        // others.
         let waits = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| sender.send(&u32::MAX.to_le_bytes()));
             let heard = receive(&mut receiver, sent as usize + 1);
@@ -71,7 +73,7 @@ fn a_full_queue_says_so_and_loses_nothing() {
         let numbers: Vec<_> =
             waits.iter().map(|bytes| u32::from_le_bytes(bytes[..].try_into().unwrap())).collect();
         assert_eq!(numbers, (0..sent).chain([u32::MAX]).collect::<Vec<_>>());
-        // One message may always wait, however large.
+        // One message may always wait, even if it is larger than the queue.
         sender.try_send(b"in flight").unwrap();
         sender.try_send(&vec![7; 100_000]).unwrap();
         assert_eq!(receive(&mut receiver, 2)[1], vec![7; 100_000]);
@@ -79,21 +81,22 @@ fn a_full_queue_says_so_and_loses_nothing() {
 }
 
 #[test]
-fn what_flow_control_refuses_goes_out_by_itself() {
+fn a_message_that_flow_control_refused_is_sent_later() {
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(20)).start().unwrap();
     cluster.on(1, || {
         let flood = join("flood");
         let (sender, mut receiver) = split_with(Flow::new(), "refused");
         receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
-        // The ring stands still, so the daemon's queue fills up, and nothing of this sender is in flight.
+        // The ring stands still, so the daemon's queue fills up. No message of this sender is in flight.
         cluster.pause(2).unwrap();
         wait_for("flow control", || flood.send_until(&vec![0; 500_000], lasting()).err());
         let ticket = sender.ticket(sender.send(b"refused for now").unwrap());
         assert!(ticket.outcome().is_none());
-        // The descriptor says when it is time to try again, and no more often than that: dispatching ends it.
+        // The descriptor becomes readable when it is time to send again, and only then: dispatching makes it
+        // unreadable.
         for _ in 0..3 {
             wait_for("the time to try again", || readable(receiver.as_fd()).then_some(()));
-            // A ring that forms anew on a busy machine is no message.
+            // A new ring, which a busy machine may cause, is no message.
             let message = |_: &cpg::Sender, event: Event<'_>| assert!(!matches!(event, Event::Deliver(_)));
             receiver.dispatch(Limits::available(), message).unwrap();
         }
@@ -105,7 +108,7 @@ fn what_flow_control_refuses_goes_out_by_itself() {
 }
 
 #[test]
-fn a_handler_sends_what_the_queue_has_room_for_and_is_refused_what_would_wait() {
+fn a_handler_can_fill_the_queue_and_is_refused_a_send_that_would_wait() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(one_at_a_time().queue_size(1000), "handler");
@@ -172,7 +175,7 @@ fn a_whole_session_never_waits_to_send() {
 }
 
 #[test]
-fn who_asks_a_stopped_daemon_does_not_hold_up_senders() {
+fn a_question_to_a_paused_daemon_does_not_hold_up_senders() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new(), "asked");
@@ -198,7 +201,7 @@ fn who_asks_a_stopped_daemon_does_not_hold_up_senders() {
 }
 
 #[test]
-fn leaving_sees_the_queue_sent() {
+fn leaving_waits_until_the_queue_is_sent() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for flow in [one_at_a_time(), Flow::coalesced().packet_size(100).window_size(100)] {
@@ -224,7 +227,7 @@ fn leaving_sees_the_queue_sent() {
 }
 
 #[test]
-fn without_a_receiver_a_message_goes_out_or_is_refused() {
+fn without_a_receiver_a_message_is_sent_or_refused() {
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(20)).start().unwrap();
     cluster.on(1, || {
         let (sender, receiver) = split_with(one_at_a_time(), "unheard");
@@ -252,7 +255,7 @@ fn without_a_receiver_a_message_goes_out_or_is_refused() {
 }
 
 #[test]
-fn what_waits_is_sent_when_the_receiver_goes() {
+fn waiting_messages_are_sent_when_the_receiver_is_dropped() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, receiver) = split_with(one_at_a_time(), "dropped");
@@ -261,7 +264,7 @@ fn what_waits_is_sent_when_the_receiver_goes() {
             sender.send(text.as_bytes()).unwrap();
         }
         drop(receiver);
-        // Nothing more is sent that would take them along.
+        // No later message is sent that would make them travel as well.
         drop(sender);
         other.tell("send the end");
         let mut heard = Vec::new();
@@ -278,7 +281,7 @@ fn the_rest_of_a_packet_makes_the_descriptor_readable_after_a_panic() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::coalesced().window_size(1), "panic");
-        // The first goes at once, and the others travel together.
+        // The first message is sent at once, and the others travel together.
         for number in 0..4_u8 {
             sender.send(&[number]).unwrap();
         }

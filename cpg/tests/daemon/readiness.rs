@@ -1,4 +1,4 @@
-//! The descriptors of handles, groups, sessions and receivers in somebody else's event loop.
+//! The descriptors of handles, groups, sessions and receivers, for the event loop of a program.
 
 use std::os::fd::{AsFd, AsRawFd as _};
 
@@ -10,7 +10,7 @@ fn becomes_readable(fd: &impl AsFd) {
     wait_for("the descriptor", || readable(fd.as_fd()).then_some(()));
 }
 
-/// Level-triggered: readable, however often it is asked, until the last of two events has been dispatched.
+/// Asserts that a descriptor is level-triggered: it stays readable until the last of two events has been dispatched.
 fn two_events<T: AsFd>(of: &mut T, mut one: impl FnMut(&mut T) -> Result<usize>) {
     for _ in 0..2 {
         becomes_readable(of);
@@ -40,7 +40,7 @@ fn a_group_is_readable_while_an_event_waits() {
         cluster.kill(1).unwrap();
         becomes_readable(&group);
         assert!(one(&mut group).unwrap_err().is_connection_lost());
-        // And stays so.
+        // The descriptor stays unreadable.
         assert!(readable(group.as_fd()));
     });
 }
@@ -55,7 +55,7 @@ fn a_receiver_is_readable_while_an_event_waits() {
         assert!(!readable(receiver.as_fd()));
         sender.send(b"one").unwrap();
         sender.send(b"two").unwrap();
-        // What is asked for meanwhile is not an event.
+        // The answer to a request is no event.
         assert_eq!(sender.members().unwrap(), [sender.me()]);
         two_events(&mut receiver, |receiver| receiver.dispatch(Limits::available().at_most(1), |_, _| ()));
         cluster.kill(1).unwrap();
@@ -75,7 +75,7 @@ fn a_handle_is_readable_while_a_ring_waits() {
         cluster.kill(2).unwrap();
         cluster.restart(2).unwrap();
         two_events(&mut handle, |handle| handle.dispatch(Limits::available().at_most(1), |_, _| ()));
-        // The same descriptor from a handle to its group; a session has its own, which its receiver keeps.
+        // A group has the descriptor of its handle. A session has a new one, which its receiver keeps.
         let (fd, other) = (deaf.as_raw_fd(), handle.as_raw_fd());
         let group = deaf.join_until("same", deadline()).unwrap();
         assert_eq!(group.as_raw_fd(), fd);

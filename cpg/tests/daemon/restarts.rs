@@ -11,14 +11,14 @@ use testcluster::Cluster;
 const SENDERS: usize = 3;
 
 #[test]
-fn no_message_is_lost_without_a_word() {
+fn no_message_is_lost_without_an_error() {
     own_process!();
     restarts(8);
 }
 
 #[test]
 #[ignore = "takes a quarter of an hour"]
-fn no_message_is_lost_without_a_word_in_500_restarts() {
+fn no_message_is_lost_without_an_error_in_500_restarts() {
     own_process!();
     restarts(500);
 }
@@ -62,7 +62,7 @@ fn restarts(count: u64) {
     });
 }
 
-/// Sends numbers that count up, behind the number of the thread; gives how many were accepted.
+/// Sends the number of the thread with numbers that count up. Returns the number of accepted messages.
 fn send(thread: u64, sender: &Sender, stop: &AtomicBool) -> u64 {
     let mut sent = 0;
     while !stop.load(Ordering::SeqCst) {
@@ -77,7 +77,7 @@ fn send(thread: u64, sender: &Sender, stop: &AtomicBool) -> u64 {
 
 const MARKER: [u8; 8] = [0xff; 8];
 
-/// Restarts the daemon, and waits until messages are delivered again; gives the time at which the daemon was up.
+/// Restarts the daemon, and waits until messages are delivered again. Returns the time at which the daemon was up.
 fn restart(cluster: &Cluster, sender: &Sender) -> Instant {
     cluster.kill(1).unwrap();
     cluster.restart(1).unwrap();
@@ -90,7 +90,7 @@ fn restart(cluster: &Cluster, sender: &Sender) -> Instant {
     started
 }
 
-/// Has everything delivered that was sent.
+/// Dispatches until all sent messages have been delivered.
 fn finish(sender: &Sender, receiver: &mut Receiver, account: &mut Account) {
     let last = wait_for("room", || {
         receiver.dispatch(Limits::available(), |_, event| account.event(&event)).unwrap();
@@ -103,17 +103,17 @@ fn finish(sender: &Sender, receiver: &mut Receiver, account: &mut Account) {
     });
 }
 
-/// What has become of the messages.
+/// The fate of the messages.
 #[derive(Default)]
 struct Account {
     heard: u64,
     handed_back: u64,
     markers: u64,
-    /// When the group was back.
+    /// The times at which the session had rejoined.
     back: Vec<Instant>,
-    /// The number that comes next, of each thread.
+    /// The next number of each thread.
     next: [u64; SENDERS],
-    /// What was held after the first restart.
+    /// The resources after the first restart.
     first: Option<Held>,
 }
 
@@ -139,13 +139,13 @@ impl Account {
         }
         let number = u64::from_le_bytes(payload.try_into().unwrap());
         let next = &mut self.next[usize::try_from(number >> 56).unwrap()];
-        // In the order of sending, so that each is there once.
+        // In the order of sending, so each is there once.
         assert_eq!(number & ((1 << 56) - 1), *next, "of thread {}", number >> 56);
         *next += 1;
     }
 }
 
-/// What a process holds that a restart could leave behind.
+/// The resources of a process that a restart could leave behind.
 #[derive(Debug, Clone, Copy)]
 struct Held {
     descriptors: usize,
@@ -154,7 +154,7 @@ struct Held {
     shared: usize,
 }
 
-/// The mappings of libqb's rings. How many others there are is the choice of the allocator.
+/// Returns the number of mappings of libqb's rings. The number of other mappings depends on the allocator.
 fn mapped_rings() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().filter(|line| line.contains("/qb-")).count()
 }
@@ -170,7 +170,7 @@ impl Held {
         }
     }
 
-    /// That no more is held now.
+    /// Asserts that no more resources are held now.
     fn assert_flat(self) {
         wait_for("what the restarts held to be given back", || {
             let now = Self::now();

@@ -1,4 +1,4 @@
-//! `run`: what ends it, and that it sleeps until then.
+//! `run`: the reasons for which it ends, and its sleep until then.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -19,14 +19,15 @@ fn payload(_: &Link, event: Event<'_>) -> ControlFlow<Vec<u8>> {
     if let Event::Deliver(message) = event { Break(message.payload().to_vec()) } else { Continue(()) }
 }
 
-/// No event is sent; but the ring of a daemon that had to wait for the processor forms anew.
+/// A handler that expects no event, except a new ring, which a daemon that had to wait for the processor may form.
 #[expect(clippy::needless_pass_by_value, reason = "what run takes")]
 fn nothing<L>(_: &L, event: Event<'_>) -> ControlFlow<()> {
     assert!(matches!(event, Event::TotemConfChg(_)), "{event:?}");
     Continue(())
 }
 
-/// No ring, which forms anew when a daemon had to wait for the processor, is an event that is not expected.
+/// Returns options without events about rings: a daemon that had to wait for the processor may form one, which the test
+/// does not expect.
 fn without_rings() -> ConnectOptions {
     ConnectOptions::new().totem_events(TotemEvents::None)
 }
@@ -35,11 +36,11 @@ fn quiet(name: &str) -> Group {
     without_rings().join_until(name, deadline()).unwrap()
 }
 
-/// Returns when two messages are there to be taken.
+/// Returns when two messages wait to be dispatched.
 fn two_events_wait(group: &mut Group) {
     group.send(b"one").unwrap();
     group.send(b"two").unwrap();
-    // The daemon delivers in one order to all: what another group hears now comes after them.
+    // The daemon delivers to all in one order, so a message that comes to another group now is after these.
     let mut other = join("after");
     other.send(b"three").unwrap();
     payloads(&mut other, 1);
@@ -47,7 +48,7 @@ fn two_events_wait(group: &mut Group) {
 }
 
 #[test]
-fn a_handler_ends_it_with_a_value_and_later_events_stay() {
+fn a_handler_ends_a_run_with_a_value_and_later_events_stay() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = join("value");
@@ -56,7 +57,7 @@ fn a_handler_ends_it_with_a_value_and_later_events_stay() {
         }
         assert_eq!(group.run(Limits::forever(), payload).unwrap(), Ended::Broke(vec![0]));
         assert_eq!(group.run(Limits::forever().until(deadline()), payload).unwrap(), Ended::Broke(vec![1]));
-        // The handler borrows, and sends.
+        // The handler borrows a variable, and sends.
         let mut heard = Vec::new();
         let last = group.run(Limits::forever(), |link, event| {
             let Event::Deliver(message) = event else { return Continue(()) };
@@ -71,7 +72,7 @@ fn a_handler_ends_it_with_a_value_and_later_events_stay() {
 }
 
 #[test]
-fn a_deadline_ends_it_with_and_without_events() {
+fn a_deadline_ends_a_run_with_and_without_events() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = quiet("deadline");
@@ -81,7 +82,7 @@ fn a_deadline_ends_it_with_and_without_events() {
         assert_eq!(group.run(Limits::forever().until(soon()), nothing).unwrap(), Ended::TimedOut);
         let wait = Limits::forever().until(soon()).woken_by(&waker);
         assert_eq!(group.run(wait, nothing).unwrap(), Ended::TimedOut);
-        // It is kept though another event is there.
+        // The deadline is kept although another event waits.
         two_events_wait(&mut group);
         let mut heard = 0;
         let deadline = soon();
@@ -92,7 +93,7 @@ fn a_deadline_ends_it_with_and_without_events() {
         });
         assert_eq!((ended.unwrap(), heard), (Ended::TimedOut, 1));
         assert_eq!(payloads(&mut group, 1), [b"two"]);
-        // One in the past takes one event that is there, and does not wait for one that is not.
+        // With a deadline in the past, one waiting event is taken, and no event is waited for.
         let past = Instant::now();
         two_events_wait(&mut group);
         let (ended, heard) = counted(&mut group, Limits::forever().until(past));
@@ -115,7 +116,7 @@ fn counted(group: &mut Group, limits: Limits<'_>) -> (Ended<()>, usize) {
 }
 
 #[test]
-fn it_ends_with_what_is_there_or_with_so_many_events() {
+fn a_run_ends_after_the_waiting_events_or_after_so_many_events() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut group = quiet("limits");
@@ -129,11 +130,11 @@ fn it_ends_with_what_is_there_or_with_so_many_events() {
         assert_eq!(counted(&mut group, Limits::available().at_most(2).until(later)), (Ended::Idle, 1));
         two_events_wait(&mut group);
         assert_eq!(counted(&mut group, Limits::forever().at_most(2).until(later)), (Ended::Enough, 2));
-        // The handler's word comes before that.
+        // The value of the handler takes precedence.
         two_events_wait(&mut group);
         assert_eq!(group.run(Limits::one(), payload).unwrap(), Ended::Broke(b"one".to_vec()));
         assert_eq!(group.run(Limits::available(), payload).unwrap(), Ended::Broke(b"two".to_vec()));
-        // It waits for all of so many: each comes when the one before it has been handled.
+        // The run waits for all events of the limit. Each is sent when the one before has been handled.
         group.send(b"next").unwrap();
         let mut heard = 0;
         let ended = group.run(Limits::forever().at_most(3).until(later), |link, _| {
@@ -167,7 +168,7 @@ fn a_dispatch_has_the_same_limits() {
     });
 }
 
-/// Returns a session that a packet with messages 0 to 9 has come to, and the packet's sender.
+/// Returns a session to which a packet with the messages 0 to 9 has come, and the sender of the packet.
 fn with_a_packet(cluster: &Cluster) -> (Session, Group) {
     let mut session = join_with(Session::options().connect_options(without_rings()).coalesce(), "packet");
     let other = cluster.on(2, || join("packet"));
@@ -187,7 +188,7 @@ fn with_a_packet(cluster: &Cluster) -> (Session, Group) {
 }
 
 #[test]
-fn a_session_looks_at_all_limits_between_two_messages_of_a_packet() {
+fn a_session_checks_all_limits_between_two_messages_of_a_packet() {
     let cluster = Cluster::start(2).unwrap();
     cluster.on(1, || {
         let (mut session, _other) = with_a_packet(&cluster);
@@ -210,10 +211,10 @@ fn a_session_looks_at_all_limits_between_two_messages_of_a_packet() {
             Continue::<()>(())
         });
         assert_eq!(ended.unwrap(), Ended::TimedOut);
-        // A deadline in the past takes one that is there.
+        // With a deadline in the past, one waiting message is taken.
         let past = Limits::forever().until(soon);
         assert_eq!(session.dispatch(past, |_, event| _ = number(event)).unwrap(), 1);
-        // A wake comes before what is there.
+        // A wake takes precedence over waiting messages.
         waker.wake();
         let woken = Limits::available().woken_by(&waker);
         assert_eq!(session.dispatch(woken, |_, _| panic!()).unwrap(), 0);
@@ -246,14 +247,15 @@ fn a_wake_stays_until_it_is_seen_and_many_are_one() {
         waker.wake();
         assert_eq!(run(&mut group, Limits::forever()), Ended::Woken);
         assert_eq!(run(&mut group, Limits::available()), Ended::Idle);
-        // It comes before the events that are there, a deadline that has passed, and not waiting.
+        // A wake takes precedence over waiting events, over a deadline that has passed, and over not waiting.
         group.send(b"later").unwrap();
         waker.wake();
         assert_eq!(run(&mut group, Limits::available()), Ended::Woken);
         waker.wake();
         assert_eq!(run(&mut group, Limits::forever().until(Instant::now())), Ended::Woken);
         assert_eq!(payloads(&mut group, 1), [b"later"]);
-        // From within a handler, too, though another event is there; those who do not look do not see it.
+        // A wake from within a handler counts as well, although another event waits. A run without the waker does not
+        // see it.
         two_events_wait(&mut group);
         let mut heard = 0;
         let ended = group.run(Limits::forever().woken_by(&waker), |_, _| {
@@ -270,7 +272,7 @@ fn a_wake_stays_until_it_is_seen_and_many_are_one() {
 }
 
 #[test]
-fn each_wake_of_another_thread_is_seen_though_events_never_end() {
+fn each_wake_of_another_thread_is_seen_although_events_never_end() {
     const WAKES: usize = 200;
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -298,14 +300,15 @@ fn each_wake_of_another_thread_is_seen_though_events_never_end() {
     });
 }
 
-/// `run` joins, calls what it is given on the thread that runs, and runs until it is woken.
+/// Asserts that an idle run uses no processor time. `run` joins, calls its argument on the thread that will run, and
+/// runs until woken.
 fn assert_sleeps(run: fn(&dyn Fn(), &Waker) -> Ended<()>) {
     let cluster = Cluster::start(1).unwrap();
     let (waker, mut busy) = (Waker::new().unwrap(), cluster.on(1, || join("busy")));
     let (runs, told) = std::sync::mpsc::channel();
     let idle = cluster.spawn_on(1, {
         let waker = waker.clone();
-        // SAFETY: it takes and breaks nothing.
+        // SAFETY: `gettid` has no precondition.
         move || run(&|| runs.send(unsafe { libc::gettid() }).unwrap(), &waker)
     });
     let thread = told.recv().unwrap();
@@ -337,7 +340,7 @@ fn an_idle_run_of_a_session_does_not_run() {
                 |_, event| if let Event::ConfChg(_) = event { Break(()) } else { Continue(()) },
             )
             .unwrap();
-        // Nor when its queue has been in use.
+        // This also holds after its queue has been in use.
         session.send(b"x").unwrap();
         session
             .run(
@@ -360,7 +363,7 @@ thread_local! {
 
 struct Counting;
 
-// SAFETY: it is the system's allocator, and counts what a signal handler asks for.
+// SAFETY: this is the system's allocator, which also counts the allocations of a signal handler.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.fetch_add(IN_HANDLER.get().into(), Ordering::SeqCst);
@@ -392,7 +395,7 @@ extern "C" fn wake_by_signal(_: libc::c_int) {
 }
 
 #[test]
-fn a_signal_handler_wakes_whatever_it_interrupts() {
+fn a_signal_handler_can_wake_a_run_from_any_place() {
     const COUNT: usize = 1_000;
     static THREAD: AtomicI32 = AtomicI32::new(0);
     static DONE: AtomicBool = AtomicBool::new(false);
@@ -404,10 +407,10 @@ fn a_signal_handler_wakes_whatever_it_interrupts() {
     let thread = cluster.spawn_on(1, move || {
         let mut group = join("signals");
         pump(&mut group, |events| views(events).next().is_some());
-        // SAFETY: it takes and breaks nothing.
+        // SAFETY: `gettid` has no precondition.
         THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
         let mut woken = 0;
-        // Signals come in the middle of wakes, of runs, of their system calls and of the allocator.
+        // The signals interrupt wakes, runs, their system calls and the allocator.
         while !DONE.load(Ordering::SeqCst) {
             let wait = Limits::forever().until(deadline()).woken_by(waker);
             assert_eq!(group.run(wait, nothing).unwrap(), Ended::Woken);

@@ -1,4 +1,4 @@
-//! Forks in the handlers of a session: the child returns from the handler, into a dispatch that is its parent's (A17).
+//! Fact A17: forks in the handlers of a session. The child returns from the handler into a dispatch of its parent.
 
 use std::ops::ControlFlow::Continue;
 use std::os::fd::AsFd as _;
@@ -15,18 +15,18 @@ use testcluster::Cluster;
 #[derive(Default)]
 struct Forks {
     is_child: bool,
-    /// Events that a handler has got in a child.
+    /// The events that handlers have got in a child.
     taken: usize,
 }
 
 impl Forks {
-    /// Forks. The parent waits here until the dispatch of the child has returned and the child has ended, so what the child takes
-    /// of its parent's, the parent does not get.
+    /// Forks. The parent waits here until the dispatch of the child has returned and the child has ended. So the parent
+    /// would miss every event that the child takes.
     fn fork(&mut self) {
         let pid = fork();
         if pid == 0 {
             self.is_child = true;
-            // One that hangs in its dispatch is to end all the same.
+            // A child that hangs in its dispatch must end as well.
             // SAFETY: it sets a timer of this process.
             unsafe { libc::alarm(20) };
         } else {
@@ -34,8 +34,8 @@ impl Forks {
         }
     }
 
-    /// Does `dispatch` with a handler that keeps the events in `heard` and forks at those that `at` picks; each child does `checks`
-    /// and ends.
+    /// Calls `dispatch` with a handler that keeps the events in `heard`, and forks at the events for which `at` returns
+    /// true. Each child runs `checks` and ends.
     fn dispatch<R, T>(
         receiver: &mut R,
         heard: &mut Vec<OwnedEvent>,
@@ -66,7 +66,7 @@ impl Forks {
     }
 }
 
-/// That the child gets nothing by asking again.
+/// Checks in the child that another dispatch gets no event.
 fn nothing_more(receiver: &mut Receiver) -> u32 {
     let mut taken = 0;
     ensure!(refused(receiver.dispatch(Limits::available(), |_, _| taken += 1)));
@@ -74,7 +74,7 @@ fn nothing_more(receiver: &mut Receiver) -> u32 {
     ensure!(refused(receiver.run(Limits::forever(), |_, _| Continue::<()>(()))));
     ensure!(taken == 0);
     ensure!(refused(receiver.sender().try_send(b"of the child")));
-    // Nor how far behind its parent is.
+    // The child cannot ask for the lag of its parent either.
     ensure!(refused(receiver.lag()));
     0
 }
@@ -116,21 +116,21 @@ fn messages_and_tickets(flow: Flow) {
 }
 
 #[test]
-fn a17_a_fork_in_a_handler_takes_neither_messages_nor_tickets() {
+fn a17_a_child_forked_in_a_handler_takes_neither_messages_nor_tickets() {
     own_process!();
     messages_and_tickets(Flow::new());
 }
 
 #[test]
-fn a17_a_fork_in_the_middle_of_a_packet_takes_nothing_of_its_rest() {
+fn a17_a_child_forked_in_the_middle_of_a_packet_takes_none_of_its_rest() {
     own_process!();
-    // The first goes alone, and the others travel together: forked in where libcpg has the packet, and in the rest that is kept when
-    // a dispatch ends.
+    // The first message travels alone, and the others together. One fork is while libcpg has the packet, another in the
+    // rest of the packet that is kept when a dispatch ends.
     messages_and_tickets(Flow::coalesced().window_size(1));
 }
 
 #[test]
-fn a17_a_fork_takes_nothing_of_the_loss_and_the_return() {
+fn a17_a_forked_child_takes_no_event_of_a_loss_and_a_rejoin() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -173,7 +173,7 @@ fn a17_a_fork_takes_nothing_of_the_loss_and_the_return() {
 }
 
 #[test]
-fn a17_a_fork_while_leaving_leaves_for_the_parent_alone() {
+fn a17_a_child_forked_while_leaving_does_not_leave() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -198,7 +198,7 @@ fn a17_a_fork_while_leaving_leaves_for_the_parent_alone() {
     });
 }
 
-/// A wake that has come before the fork, and that neither process has seen.
+/// The wake comes before the fork, and neither process has seen it yet.
 fn wakes<R>(
     receiver: &mut R,
     run: impl FnOnce(&mut R, Limits<'_>, &mut dyn FnMut(OwnedEvent)) -> Result<Ended<()>>,
@@ -217,7 +217,7 @@ fn wakes<R>(
 }
 
 #[test]
-fn a17_a_wake_of_the_parents_is_not_the_childs() {
+fn a17_a_wake_for_the_parent_does_not_wake_the_child() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -231,7 +231,7 @@ fn a17_a_wake_of_the_parents_is_not_the_childs() {
             let mut session = join_with(options, "session");
             while !matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
             (0..3).for_each(|number| _ = session.send(&[number]).unwrap());
-            // Alone, and in a packet.
+            // Once with a message alone, and once in a packet.
             for _ in 0..2 {
                 wakes(&mut session, |session, limits, handler| {
                     session.run(limits, |_, event| {

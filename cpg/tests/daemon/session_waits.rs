@@ -1,4 +1,4 @@
-//! Every call of a session that waits, with a daemon that is stopped and with one that is killed, as in `waits.rs`.
+//! Every waiting call of a session, with a paused daemon and with one that is killed, as in `waits.rs`.
 
 use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ const CASES: &[Case] = &[
         let mut session = session(gate);
         let waker = Waker::new()?;
         gate.call();
-        // Not woken before it has seen a dead daemon.
+        // The waker is not used before the run has noticed the dead daemon.
         session.run(Limits::available(), |_, _| Continue::<()>(()))?;
         let ended = std::thread::scope(|scope| {
             scope.spawn(|| waker.wake());
@@ -85,7 +85,7 @@ const CASES: &[Case] = &[
     waits("Session::leave_until", |gate| {
         let session = session(gate);
         gate.call();
-        // The deadline passes, and the membership ends all the same.
+        // The deadline passes, and the membership still ends.
         match session.leave_until(soon(), |_, _| ()) {
             Err(Error::TimedOut { .. }) | Ok(()) => {}
             Err(error) => return Err(error.into()),
@@ -184,7 +184,7 @@ fn options() -> SessionOptions {
     Session::options().connect_options(quiet()).flow(Flow::new().queue_size(10_000).window_size(10_000))
 }
 
-/// A session whose first view has been handled.
+/// Returns a session whose first view has been handled.
 fn session(gate: &Gate) -> Session {
     let mut session = join_with(options(), gate.name());
     assert!(matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)));
@@ -195,7 +195,7 @@ fn split(gate: &Gate) -> (Sender, Receiver) {
     session(gate).split()
 }
 
-/// Waits until so many messages have come. A dead daemon may hand some back before it is told of.
+/// Waits until so many messages have come. After the daemon's death, some may be handed back before the error comes.
 fn delivered(session: &mut Session, count: usize) -> Result<(), End> {
     for _ in 0..count {
         while !matches!(session.recv()?, OwnedEvent::Deliver(_)) {}
@@ -218,7 +218,7 @@ fn join_a_handle_as_a_session(gate: &Gate) -> Result<(), End> {
     delivered(&mut session, 1)
 }
 
-/// Fills a queue with messages; gives how many it has taken.
+/// Fills a queue with messages. Returns the number of accepted messages.
 fn fill(sender: &Sender) -> Result<usize, Error> {
     let mut filled = 0;
     loop {
@@ -230,7 +230,7 @@ fn fill(sender: &Sender) -> Result<usize, Error> {
     }
 }
 
-/// A split session with a thread that hears it, as sending with a queue wants it.
+/// A split session with a thread that dispatches, which sending with a queue needs.
 struct Hearing {
     sender: Sender,
     heard: Arc<AtomicUsize>,
@@ -245,7 +245,7 @@ impl Hearing {
             let mut count = |_: &Sender, event: Event<'_>| {
                 heard.fetch_add(usize::from(matches!(event, Event::Deliver(_))), Ordering::SeqCst);
             };
-            // Until it is told so, or the daemon is dead.
+            // Until the thread is told to end, or the daemon is dead.
             while !over.load(Ordering::SeqCst)
                 && receiver.dispatch(Limits::one().until(soon()), &mut count).is_ok()
             {}
@@ -253,7 +253,7 @@ impl Hearing {
         hearing
     }
 
-    /// Sees that all arrives.
+    /// Asserts that all messages are delivered.
     fn finish(self, count: usize) {
         wait_for("the messages", || (self.heard.load(Ordering::SeqCst) == count).then_some(()));
     }

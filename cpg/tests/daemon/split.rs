@@ -1,4 +1,4 @@
-//! The two halves of a session: who may do what, and when the membership ends.
+//! The two halves of a session: their rights, and the end of the membership.
 
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -32,7 +32,7 @@ fn message(receiver: &mut Receiver) -> Vec<u8> {
 }
 
 #[test]
-fn both_halves_do_what_the_session_could() {
+fn both_halves_can_do_what_the_session_could() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let session = join_with(Session::options(), "halves");
@@ -50,7 +50,7 @@ fn both_halves_do_what_the_session_could() {
         for expected in [&b"sender"[..], b"receiver", b"in bits", &vec![3; 3_000_000]] {
             assert_eq!(message(&mut receiver), expected);
         }
-        // A handler sends while others do.
+        // A handler sends while other threads send.
         sender.send(b"ask").unwrap();
         let heard = receiver.run(Limits::forever(), |own, event| match event {
             Event::Deliver(message) if message.payload() == b"answer" => {
@@ -77,7 +77,7 @@ fn the_membership_ends_with_the_last_half() {
             let mut stands = |sender: &Sender, text: &str| {
                 sender.send(text.as_bytes()).unwrap();
                 c.expect(|line| {
-                    assert!(!line.contains(&gone), "it has left: {line}");
+                    assert!(!line.contains(&gone), "the member has left: {line}");
                     line.ends_with(text)
                 });
                 assert_eq!(sender.members().unwrap().len(), 2);
@@ -116,7 +116,7 @@ fn assert_refused(sender: &Sender) {
 }
 
 #[test]
-fn no_send_follows_the_leave() {
+fn no_message_is_sent_after_the_leave() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for _ in 0..20 {
@@ -146,7 +146,7 @@ fn no_send_follows_the_leave() {
                     })
                     .unwrap();
             });
-            // Each that said Ok went out before the leave, and so came back before it was over.
+            // Each accepted message was sent before the leave, and so was delivered before the leave was over.
             assert_eq!(heard, sent.load(Ordering::SeqCst));
             assert_refused(&sender);
         }
@@ -164,7 +164,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
             wait_for("the membership to end", || {
                 handle.members_of(sender.name()).unwrap().is_empty().then_some(())
             });
-            // Nor is its handle open: one that stays joined would refuse this.
+            // The handle is closed as well. If it stayed joined, this join would be refused.
             split(&sender.name().to_string()).1.leave().unwrap();
         };
         let (sender, receiver) = split("late");
@@ -174,7 +174,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
         assert!(matches!(late, Error::TimedOut { .. }), "{late}");
         assert_gone(&sender);
 
-        // Flow control can refuse the leave itself for all of its time.
+        // Flow control may refuse the leave itself until the deadline.
         let (sender, receiver) = split("full");
         cluster.pause(2).unwrap();
         while sender.try_send(&vec![0; 1_000_000]).is_ok() {}
@@ -191,7 +191,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
 }
 
 #[test]
-fn a_paused_daemon_holds_up_who_asks_and_the_receiver_dispatches() {
+fn a_paused_daemon_holds_up_a_question_but_not_the_receiver() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split("paused");

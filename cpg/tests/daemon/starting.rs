@@ -1,5 +1,5 @@
-//! A daemon that is just starting says `CS_ERR_TRY_AGAIN` to those who connect (`exec/ipc_glue.c`,
-//! `cs_ipcs_connection_accept`), and connecting and joining wait for it.
+//! A daemon that is just starting refuses connections with `CS_ERR_TRY_AGAIN` (`exec/ipc_glue.c`,
+//! `cs_ipcs_connection_accept`). Connecting and joining wait until it has started.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::support::{deadline, name};
 use cpg::{ConnectOptions, CsError, Error, Handle};
 use testcluster::Cluster;
 
-/// Repeats `call` on a daemon that starts meanwhile until it gives something else than a daemon that is not there.
+/// Repeats `call` while a daemon starts, until the result is another one than that no daemon runs.
 fn while_it_starts<T: Send>(
     cluster: &Cluster,
     call: impl Fn() -> Result<T, Error> + Sync,
@@ -31,13 +31,13 @@ fn while_it_starts<T: Send>(
 
 #[test]
 fn connecting_and_joining_wait_for_a_daemon_that_is_starting() {
-    // Another test's connect would be waited for, past the deadline.
+    // In a separate process: this test would wait for the connect of another test, past the deadline.
     own_process!();
     let cluster = Cluster::start(1).unwrap();
-    // Most starts have such a moment; which one has it is a matter of luck.
+    // Most starts have a moment in which the daemon refuses, but not all.
     let once = || ConnectOptions::new().connect_until(Instant::now()).map(drop);
     let refused = (0..50).find_map(|_| while_it_starts(&cluster, once).err());
-    let refused = refused.expect("a start with such a moment");
+    let refused = refused.expect("a start in which the daemon refuses");
     assert_eq!(refused.code(), Some(CsError::TryAgain));
     assert!(refused.to_string().contains("corosync is starting"), "{refused}");
     for _ in 0..10 {

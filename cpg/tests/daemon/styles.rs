@@ -67,7 +67,7 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
         reap(pid);
         sender.send(b"after").unwrap();
         others.expect(|line| {
-            assert!(!line.contains(&format!("-{}", sender.me())), "it has left: {line}");
+            assert!(!line.contains(&format!("-{}", sender.me())), "the member has left: {line}");
             line.ends_with("after")
         });
         let heard: Vec<_> = receiver.events().map(Result::unwrap).take(4).collect();
@@ -83,7 +83,7 @@ fn a_child_is_refused_in_each_style_and_the_parent_goes_on() {
 }
 
 #[test]
-fn a_child_is_refused_though_a_thread_of_its_parent_had_the_lock() {
+fn a_child_is_refused_although_a_thread_of_its_parent_held_the_lock() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -96,7 +96,7 @@ fn a_child_is_refused_though_a_thread_of_its_parent_had_the_lock() {
                 sender.members()
             });
             wait_for("the thread", || asked.load(Ordering::SeqCst).then_some(()));
-            // With the lock, in all likelihood; a child that does not find it taken is refused too.
+            // Most probably another thread holds the lock. A child that finds the lock free is refused as well.
             std::thread::yield_now();
             for _ in 0..10 {
                 let pid = fork();
@@ -214,7 +214,7 @@ macro_rules! until_the_error {
 
 fn assert_each_ends<M: Send + 'static>(join: fn(&str) -> M, styles: &[fn(&mut M) -> Error]) {
     let cluster = Cluster::start(1).unwrap();
-    // One that waits, and one that starts to wait later.
+    // One thread waits already, and one begins to wait later.
     let waiting: Vec<_> = (0..)
         .zip(styles)
         .map(|(index, &style)| {

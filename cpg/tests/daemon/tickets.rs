@@ -1,4 +1,4 @@
-//! Tickets, and messages that come back: what has become of each.
+//! Tickets, and messages that are handed back: the fate of each message.
 
 use std::cell::Cell;
 use std::future::Future as _;
@@ -34,7 +34,7 @@ fn a_ticket_is_resolved_when_the_message_has_been_handled() {
                     if let Event::Deliver(message) = event {
                         let number = usize::from(message.payload()[0]);
                         assert_eq!(number, heard.get());
-                        assert!(tickets[number].outcome().is_none(), "it is being handled");
+                        assert!(tickets[number].outcome().is_none(), "the message is still being handled");
                         heard.set(number + 1);
                     }
                 });
@@ -45,7 +45,7 @@ fn a_ticket_is_resolved_when_the_message_has_been_handled() {
                     assert!(resolved.is_none_or(|outcome| outcome.is_ok()));
                 }
             }
-            // One that is dropped cancels nothing.
+            // Dropping a ticket cancels nothing.
             drop(sender.ticket(sender.send(b"dropped").unwrap()));
             assert_eq!(receive(&mut receiver, 1), [b"dropped"]);
         }
@@ -79,13 +79,13 @@ fn every_send_gives_a_token_whose_ticket_can_be_made_at_any_time() {
             };
             assert_eq!(outcomes(&delivered), [const { Some(Ok(())) }; 5]);
 
-            // Another session's first message has the number of one that was delivered here.
+            // The first message of another session has the number of one that was delivered here.
             let (other, _other_receiver) = split_with(flow, "other");
             let foreign = [other.send(b"x").unwrap()];
             assert_eq!(outcomes(&foreign), [Some(Err(Error::ForeignToken))]);
             assert_eq!(sender.ticket(foreign[0]).wait(), Err(Error::ForeignToken));
 
-            // A leave whose deadline has passed dispatches one event, and hears no more.
+            // A leave whose deadline has passed dispatches one event and no more.
             let [_, open] = [b"7", b"8"].map(|message| sender.send(message).unwrap());
             assert_eq!(outcomes(&[open]), [None]);
             let late = receiver.leave_until(Instant::now(), |_, _| ());
@@ -97,7 +97,7 @@ fn every_send_gives_a_token_whose_ticket_can_be_made_at_any_time() {
 }
 
 #[test]
-fn a_ticket_that_nobody_dispatches_for_says_so() {
+fn the_timeout_of_a_ticket_says_if_no_thread_has_ever_dispatched() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new(), "nobody");
@@ -200,7 +200,7 @@ impl Wake for Count {
 }
 
 #[test]
-fn a_ticket_is_a_future_of_any_executor() {
+fn a_ticket_is_a_future_for_any_executor() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new(), "future");
@@ -218,17 +218,17 @@ fn a_ticket_is_a_future_of_any_executor() {
     });
 }
 
-/// Drops a ticket when it is woken, as an executor that has ended drops the task that it is told to go on with.
+/// Drops a ticket when it is woken, as an executor that has ended drops a task that is woken.
 struct Drops(Mutex<Option<Ticket>>);
 
 impl Wake for Drops {
     fn wake(self: Arc<Self>) {
-        drop(self.0.lock().unwrap().take().expect("it is woken once"));
+        drop(self.0.lock().unwrap().take().expect("the waker is called only once"));
     }
 }
 
 #[test]
-fn a_waker_may_do_what_it_likes_with_tickets() {
+fn a_waker_of_a_task_may_use_and_drop_tickets() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new(), "wakers");
@@ -237,7 +237,7 @@ fn a_waker_may_do_what_it_likes_with_tickets() {
         assert!(Pin::new(&mut other).poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let waker = Waker::from(Arc::new(Drops(Mutex::new(Some(other)))));
         assert!(Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker)).is_pending());
-        // Elsewhere, so that a lock that is never given back fails the test and does not hold it up.
+        // On another thread, so that a lock that is never released makes the test fail and not hang.
         let (done, heard) = std::sync::mpsc::channel();
         std::thread::spawn(move || done.send(receive(&mut receiver, 2)));
         assert_eq!(heard.recv_timeout(crate::support::PATIENCE).unwrap(), [b"x", b"y"]);
@@ -258,10 +258,10 @@ fn a_ticket_does_not_keep_the_membership() {
     });
 }
 
-/// What was delivered, and what came back.
+/// The messages that were delivered, and those that were handed back.
 type Ends = (Vec<Vec<u8>>, Vec<Undelivered>);
 
-/// Sends 300 messages, of which some are in flight and some wait when the daemon dies, and hears of their ends.
+/// Sends 300 messages. When the daemon dies, some are in flight and some wait. Collects the fate of each.
 fn lost(flow: Flow, hear: fn(Receiver) -> Ends) {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -295,7 +295,7 @@ fn lost(flow: Flow, hear: fn(Receiver) -> Ends) {
 }
 
 #[test]
-fn what_a_lost_daemon_leaves_undelivered_comes_back_to_a_handler() {
+fn undelivered_messages_of_a_lost_daemon_come_back_to_a_handler() {
     for flow in [Flow::new().window_size(100_000), Flow::coalesced().packet_size(100).window_size(300)] {
         lost(flow, |mut receiver| {
             let (mut delivered, mut returned) = (Vec::new(), Vec::new());
@@ -316,7 +316,7 @@ fn what_a_lost_daemon_leaves_undelivered_comes_back_to_a_handler() {
 }
 
 #[test]
-fn what_a_lost_daemon_leaves_undelivered_comes_back_one_by_one() {
+fn undelivered_messages_of_a_lost_daemon_come_back_one_by_one() {
     lost(Flow::new().window_size(100_000), |mut receiver| {
         let (mut delivered, mut returned) = (Vec::new(), Vec::new());
         for event in receiver.events() {
@@ -332,7 +332,7 @@ fn what_a_lost_daemon_leaves_undelivered_comes_back_one_by_one() {
 }
 
 #[test]
-fn what_a_lost_daemon_leaves_undelivered_comes_back_when_leaving() {
+fn undelivered_messages_of_a_lost_daemon_come_back_when_leaving() {
     lost(Flow::new().window_size(100_000), |receiver| {
         let (mut delivered, mut returned) = (Vec::new(), Vec::new());
         let error = receiver
@@ -348,7 +348,7 @@ fn what_a_lost_daemon_leaves_undelivered_comes_back_when_leaving() {
 }
 
 #[test]
-fn what_is_not_sent_by_the_deadline_of_a_leave_comes_back() {
+fn messages_not_sent_by_the_deadline_of_a_leave_come_back() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new().window_size(1), "late");

@@ -1,4 +1,4 @@
-//! Views of real groups, and what they can be asked.
+//! Views of real groups, and the methods of views.
 
 use std::os::fd::AsFd as _;
 
@@ -7,9 +7,9 @@ use cpg::{Event, Handle, Limits, Member, NodeId, OwnedEvent, Session};
 use testcluster::Cluster;
 
 #[test]
-fn a_view_answers_for_all_its_nodes() {
+fn a_view_lists_the_members_of_each_node() {
     let cluster = Cluster::start(3).unwrap();
-    // Of node 1 none, of node 2 this process and two, of node 3 three.
+    // Node 1 has no member, node 2 this process and two others, node 3 three.
     let _second = Members::start(&cluster, 2, &name("answers"), 2);
     let _third = Members::start(&cluster, 3, &name("answers"), 3);
     let mut group = cluster.on(2, || join("answers"));
@@ -24,13 +24,13 @@ fn a_view_answers_for_all_its_nodes() {
     assert_eq!(view.lowest(), on(2).into_iter().min());
     assert!(!view.contains(Member::new(NodeId::new(3), me.pid())));
 
-    // Borrowed and kept say the same.
+    // The borrowed and the owned view are equal.
     let borrowed = view.as_view();
     assert_eq!(borrowed.into_owned(), *view);
     assert_eq!(borrowed.lowest(), view.lowest());
     assert_eq!(borrowed.on_node(NodeId::new(3)).collect::<Vec<_>>(), on(3));
     assert!(borrowed.includes_me() && borrowed.contains(me));
-    // The daemon's own answer has the same members.
+    // The answer of the daemon has the same members.
     let mut members = group.members().unwrap();
     members.sort_unstable();
     let mut listed = view.members().to_vec();
@@ -39,7 +39,7 @@ fn a_view_answers_for_all_its_nodes() {
 }
 
 #[test]
-fn the_view_of_the_own_leave_does_not_include_me() {
+fn the_view_of_this_members_leave_does_not_include_it() {
     let cluster = Cluster::start(2).unwrap();
     let c = Members::start(&cluster, 2, &name("gone"), 1);
     let them = Member::new(NodeId::new(2), c.pid());
@@ -76,7 +76,7 @@ fn all_members_agree_on_the_lowest() {
     }
 }
 
-/// Connects on node 1, and changes the ring before this handle has joined.
+/// Connects on node 1, and changes the ring before the handle joins.
 fn handle_with_a_ring(cluster: &Cluster, change: impl FnOnce(&Cluster)) -> Handle {
     let handle = cluster.on(1, || Handle::connect().unwrap());
     change(cluster);
@@ -85,7 +85,7 @@ fn handle_with_a_ring(cluster: &Cluster, change: impl FnOnce(&Cluster)) -> Handl
 }
 
 #[test]
-fn a_session_begins_with_its_view_and_a_group_with_what_c_has() {
+fn a_session_begins_with_its_view_and_a_group_with_the_first_event_of_libcpg() {
     let cluster = Cluster::start(2).unwrap();
     let handle = handle_with_a_ring(&cluster, |cluster| cluster.kill(2).unwrap());
     let mut group = handle.join("rings").unwrap();

@@ -1,7 +1,7 @@
-//! Every call of handles and groups that waits, with a daemon that is stopped and with one that is killed.
+//! Every waiting call of handles and groups, with a paused daemon and with one that is killed.
 //!
-//! Requests wait for as long as the daemon is stopped (B16), and no longer than it lives. The rest comes back by its deadline.
-//! Those of sessions are in `session_waits.rs`, those of tasks in `tasks/waits.rs`.
+//! A request waits while the daemon is paused (B16), and ends when the daemon dies. All other calls return by their
+//! deadline. The calls of sessions are in `session_waits.rs`, and those of tasks in `tasks/waits.rs`.
 
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -58,10 +58,10 @@ const CASES: &[Case] = &[
         Ok(())
     }),
     waits("Handle::dispatch", |gate| {
-        // Rings are its only events, of which there is none in a cluster of one node but the first.
+        // The only events of a handle are rings, and a cluster of one node has only the first one.
         let mut handle = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges).connect()?;
         gate.call();
-        // To be sure of an answer: a request, and what is there then.
+        // This makes sure that there is an answer: it makes a request, and then dispatches the available events.
         handle.local_node()?;
         handle.dispatch(Limits::available(), |_, _| ())?;
         Ok(())
@@ -126,7 +126,8 @@ const CASES: &[Case] = &[
         gate.call();
         buffer.send()?;
         drop(buffer);
-        // Newer libraries make a plain send of it and give it back to nobody, which does not wait; a request does.
+        // In newer versions of libcpg, these calls are a plain send and a local free, which do not wait. A request
+        // waits.
         group.members()?;
         gate.returned()?;
         assert_eq!(payloads(&mut group, 1), [[0; 10]]);
@@ -137,7 +138,7 @@ const CASES: &[Case] = &[
         let buffer = group.zero_copy(10)?;
         gate.call();
         drop(buffer);
-        // Newer libraries have nobody to give it to.
+        // In newer versions of libcpg, the buffer is not given back to the daemon.
         let _ = group.members();
         Ok(())
     }),
@@ -169,7 +170,7 @@ const CASES: &[Case] = &[
         let mut group = quiet().join_until(gate.name(), deadline())?;
         pump(&mut group, |events| views(events).any(|view| view.members().len() == 128));
         gate.call();
-        // Its members are counted before each event.
+        // The members of a full group are counted before each event.
         let _ = group.send(b"x");
         assert_eq!(group.dispatch(Limits::one(), |_, event| is_x(&event))?, 1);
         drop(members);
@@ -200,7 +201,7 @@ const CASES: &[Case] = &[
         let waker = Waker::new()?;
         gate.call();
         let _ = group.send(b"x");
-        // Not woken before it has seen a dead daemon.
+        // The waker is not used before the run has noticed the dead daemon.
         group.run(Limits::available(), |_, _| Continue::<()>(()))?;
         let ended = std::thread::scope(|scope| {
             scope.spawn(|| waker.wake());
@@ -243,7 +244,7 @@ const CASES: &[Case] = &[
     waits("Group::leave_until", |gate| {
         let group = idle(gate);
         gate.call();
-        // The deadline passes, and the membership ends all the same.
+        // The deadline passes, and the membership still ends.
         match group.leave_until(soon(), |_, _| ()) {
             Err(Error::TimedOut { .. }) | Ok(()) => {}
             Err(error) => return Err(error.into()),
@@ -262,7 +263,7 @@ const CASES: &[Case] = &[
     }),
 ];
 
-/// A group whose first view has been handled.
+/// Returns a group whose first view has been handled.
 fn idle(gate: &Gate) -> Group {
     let mut group = quiet().join_until(gate.name(), deadline()).unwrap();
     pump(&mut group, |events| views(events).next().is_some());

@@ -1,4 +1,4 @@
-//! That the documentation keeps up with the code: every public item is in an example, and every error on the page about
+//! Checks that the documentation is complete: every public item is in an example, and every error on the page about
 //! troubleshooting.
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// An example: the words of its code, and whether it is about the groups for tasks.
+/// An example: the words of its code, with a mark if the example uses `cpg::tokio`.
 struct Example {
     words: BTreeSet<String>,
     tasks: bool,
@@ -34,7 +34,7 @@ fn words(code: &str) -> BTreeSet<String> {
     code.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect()
 }
 
-/// The examples of one file, but not those that must not compile.
+/// Returns the examples of one file, except those that must not compile.
 fn examples_in(path: &Path) -> Vec<Example> {
     let text = fs::read_to_string(path).unwrap();
     let rust = path.extension().is_some_and(|kind| kind == "rs");
@@ -71,7 +71,7 @@ fn examples() -> Vec<Example> {
     paths.iter().flat_map(|path| examples_in(path)).collect()
 }
 
-/// `JoinError` is a `join_error` where a value of it is meant.
+/// Returns the name of a variable of a type: `join_error` for `JoinError`.
 fn snake(name: &str) -> String {
     let mut snake = String::new();
     for c in name.chars() {
@@ -83,13 +83,13 @@ fn snake(name: &str) -> String {
     snake
 }
 
-/// The part of a line of `ci/api` that says what it is of: `cpg::Group::join` of `pub fn cpg::Group::join<N>(N) -> …`.
+/// Returns the path of the item in a line of `ci/api`: `cpg::Group::join` for `pub fn cpg::Group::join<N>(N) -> …`.
 fn path_of(line: &str) -> Option<(&str, String)> {
     let kind = ["fn", "struct", "enum", "const", "type"]
         .into_iter()
         .find(|kind| line.contains(&format!("pub {kind} ")) || line.contains(&format!("{kind} cpg::")))?;
     let from = line.find("cpg::")?;
-    // Parameters of types stand between: cpg::packet::Frames<'a>::new.
+    // Parameters of types can be within the path: cpg::packet::Frames<'a>::new.
     let (mut path, mut depth) = (String::new(), 0);
     for c in line[from..].chars() {
         match c {
@@ -106,11 +106,12 @@ fn path_of(line: &str) -> Option<(&str, String)> {
     Some((kind, path.trim_end_matches(':').to_owned()))
 }
 
-/// The rule: a type, a function or a constant of a module is in an example by its name; a method is in one by its name together
-/// with the name of its type, as the type or as a variable. What is of `cpg::tokio` is in an example that uses that module.
+/// The rule: the name of a type, a function or a constant of a module is in an example. The name of a method is in an
+/// example together with its type, as the name of the type or of a variable. An item of `cpg::tokio` is in an example
+/// that uses this module.
 ///
-/// Implementations of traits have the examples of the traits. Variants and fields are not asked for: those of [`Error`] and
-/// [`CsError`] are on the page about troubleshooting.
+/// Implementations of traits need no example. Variants and fields need none either: those of [`Error`] and [`CsError`]
+/// are on the page about troubleshooting.
 #[test]
 fn every_public_item_is_in_an_example() {
     let api = file("../ci/api/corosync-cpg.txt");
@@ -149,9 +150,9 @@ fn every_public_item_is_in_an_example() {
     assert!(missing.is_empty(), "{} of {seen} are in no example:\n{}", missing.len(), missing.join("\n"));
 }
 
-/// Whoever searches the documentation for a name of C's finds what it has become.
+/// A search of the documentation for a name of the C library finds its counterpart.
 #[test]
-fn every_function_of_libcpg_is_an_alias_of_what_it_has_become() {
+fn every_function_of_libcpg_is_an_alias_of_its_counterpart() {
     let mut paths = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut paths);
     let source: String = paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
@@ -165,7 +166,7 @@ fn every_function_of_libcpg_is_an_alias_of_what_it_has_become() {
     assert!(found.len() >= 20 && missing.is_empty(), "{} have an alias, not {missing:?}", found.len());
 }
 
-/// The lines of a page as one, without the marks of quotations.
+/// Returns the text of a page in one line, without the marks of quotations.
 fn page() -> String {
     let text = file("src/guide/troubleshooting.md");
     text.split_whitespace().filter(|word| *word != ">").collect::<Vec<_>>().join(" ")
@@ -181,9 +182,9 @@ fn troubleshooting_has_every_code() {
 }
 
 #[test]
-fn troubleshooting_has_every_error_as_a_user_sees_it() {
+fn troubleshooting_has_every_error_as_it_is_printed() {
     let os = |code| SystemError::from(io::Error::from_raw_os_error(code));
-    // With the names of the variants, which an error does not print.
+    // With the names of the variants, because an error does not print its name.
     macro_rules! named {
         ($($error:expr,)*) => { [$(($error, stringify!($error))),*] };
     }
@@ -223,7 +224,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
         errors.iter().map(|(error, _)| error.to_string()).filter(|text| !page.contains(text)).collect();
     assert!(missing.is_empty(), "not on the page: {missing:#?}");
 
-    // None has been left out above: those that are declared are the ones that have a heading.
+    // No variant is missing above: the declared variants are those with a heading.
     let source = file("src/error.rs");
     let (_, declared) = source.split_once("pub enum Error {").unwrap();
     let (declared, _) = declared.split_once("\n}").unwrap();
@@ -245,7 +246,7 @@ fn troubleshooting_has_every_error_as_a_user_sees_it() {
     assert!(count >= 18, "{count} variants found");
 }
 
-/// Claims have a test beside them, by its file.
+/// The guide names the file of a test for each claim.
 #[test]
 fn the_files_that_the_guide_names_exist() {
     let mut pages = Vec::new();
@@ -264,9 +265,9 @@ fn the_files_that_the_guide_names_exist() {
     assert!(count > 30, "{count} files are named");
 }
 
-/// The examples of README are compiled where the package's README has them too: an archive of the package has no other.
+/// Only the README in the package is compiled as an example, so it must have all examples of the other README.
 #[test]
-fn the_readme_of_the_package_has_the_examples_of_the_other() {
+fn the_readme_of_the_package_has_the_examples_of_the_other_readme() {
     let code = |path: &str| {
         let text = file(path);
         let blocks: Vec<_> = text.split("\n```").skip(1).step_by(2).map(str::to_owned).collect();
@@ -277,9 +278,9 @@ fn the_readme_of_the_package_has_the_examples_of_the_other() {
     assert_eq!(code("README.md"), examples);
 }
 
-/// Those who read it at a registry have the package and nothing else.
+/// A reader at a registry has only the package.
 #[test]
-fn the_readmes_of_the_packages_lead_nowhere_outside_of_them() {
+fn the_readmes_of_the_packages_have_no_links_out_of_the_packages() {
     for path in ["README.md", "../cpg-sys/README.md"] {
         let text = file(path);
         assert!(!text.contains("ci/") && !text.contains("!["), "{path}: of the repository");

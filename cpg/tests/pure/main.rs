@@ -1,4 +1,4 @@
-//! What needs neither libcpg nor a daemon.
+//! Tests that need neither libcpg nor a daemon.
 
 mod documentation;
 mod references;

@@ -1,4 +1,4 @@
-//! The traits that the small types have, as a program uses them.
+//! The traits of the small types, as a program uses them.
 
 use std::collections::HashSet;
 use std::fmt::{Debug, Display};
@@ -15,7 +15,7 @@ use cpg::{
 const NUMBERS: [u32; 12] = [0, 1, 2, 3, 4, 5, 6, 29, 30, 77, 1000, u32::MAX];
 
 #[test]
-fn what_libcpg_numbers_is_made_of_a_number_and_keeps_it() {
+fn enumerations_convert_from_a_number_and_keep_it() {
     for number in NUMBERS {
         assert_eq!(u32::from(CsError::from(number)), number);
         assert_eq!(u32::from(Reason::from(number)), number);
@@ -28,7 +28,7 @@ fn what_libcpg_numbers_is_made_of_a_number_and_keeps_it() {
     assert_eq!(FlowControl::from(2), FlowControl::Unknown(2));
 }
 
-/// What is written is read, as the same.
+/// Asserts that a value is read from its written form.
 fn reads_what_it_writes<T: Display + FromStr<Err: Debug> + PartialEq + Debug>(value: &T) {
     assert_eq!(value.to_string().parse::<T>().unwrap(), *value);
 }
@@ -44,7 +44,7 @@ fn nodes_and_members_are_read_as_they_are_written() {
 }
 
 #[test]
-fn other_text_is_no_node_and_no_member_and_the_error_says_what_is() {
+fn other_text_is_an_error_that_shows_the_right_form() {
     for text in ["", " 1", "1 ", "+1", "-1", "0x1", "4294967296", "one", "1:2"] {
         let error = text.parse::<NodeId>().unwrap_err();
         assert_eq!(error.to_string(), format!("{text:?} is not a node: a number from 0 to 4294967295, as 2"));
@@ -65,7 +65,7 @@ fn guarantees_are_ordered_by_their_strength() {
 }
 
 #[test]
-fn options_are_equal_when_they_say_the_same() {
+fn options_are_equal_if_they_have_the_same_settings() {
     let connect = || ConnectOptions::new().totem_events(TotemEvents::None);
     assert_eq!(connect(), connect());
     assert_ne!(connect(), ConnectOptions::new());
@@ -78,7 +78,7 @@ fn options_are_equal_when_they_say_the_same() {
 }
 
 #[test]
-fn options_of_a_session_say_the_same_in_any_order() {
+fn options_of_a_session_can_be_set_in_any_order() {
     let (options, sizes) = (SessionOptions::new(), Flow::new().window_size(1));
     assert_eq!(options.coalesce().flow(sizes), options.flow(sizes).coalesce());
     assert_eq!(options.coalesce().flow(sizes), options.flow(Flow::coalesced().window_size(1)));
@@ -87,7 +87,7 @@ fn options_of_a_session_say_the_same_in_any_order() {
 }
 
 #[test]
-fn limits_are_equal_when_the_same_things_end_them() {
+fn limits_are_equal_if_the_same_conditions_end_them() {
     let (waker, other) = (Waker::new().unwrap(), Waker::new().unwrap());
     let clone = waker.clone();
     assert_eq!(waker, clone);
@@ -107,7 +107,7 @@ fn a_waker_gives_the_number_of_its_descriptor() {
 }
 
 #[test]
-fn rings_and_processes_say_what_they_were_made_of() {
+fn rings_and_processes_return_the_parts_they_were_made_of() {
     let (node, member) = (NodeId::new(2), Member::new(NodeId::new(2), 7));
     let ring = RingId::new(9, node);
     assert_eq!((ring.seq(), ring.node()), (9, node));
@@ -118,7 +118,7 @@ fn rings_and_processes_say_what_they_were_made_of() {
 }
 
 #[test]
-fn what_is_compared_can_be_in_a_set() {
+fn types_with_an_order_or_a_hash_can_be_in_a_set() {
     fn once<T: Hash + Eq + Copy>(value: T) -> bool {
         HashSet::from([value, value]).len() == 1
     }

@@ -12,10 +12,10 @@ use testcluster::Cluster;
 
 const SENDERS: usize = 8;
 
-/// The last message of a sender, after which it has sent nothing.
+/// The number of the last message of a sender.
 const LAST: usize = 3;
 
-/// What all have done so far.
+/// The work of all threads so far.
 #[derive(Default)]
 struct Calls {
     all: AtomicU64,
@@ -24,7 +24,7 @@ struct Calls {
     asked: AtomicU64,
 }
 
-/// Lets the others end when the test has failed.
+/// Makes the other threads end when the test has failed.
 struct Stop<'c>(&'c Calls);
 
 impl Drop for Stop<'_> {
@@ -35,9 +35,9 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// The `number`th message of a sender: who, which, and bytes that follow from both.
+/// Returns the message of a sender with this number. It begins with both, and its other bytes are a function of both.
 fn message(sender: usize, number: u64) -> Vec<u8> {
-    // One goes out in parts, while others wait.
+    // A long message travels in parts, while others wait.
     let [low, ..] = number.to_le_bytes();
     let len = if number == 10 { 1_100_000 } else { 16 + usize::from(low) };
     let mut message = vec![low ^ sender.to_le_bytes()[0]; len];
@@ -73,12 +73,12 @@ fn ask(sender: &Sender, total: u64, calls: &Calls) {
             Ok(members) => assert_eq!(members, [sender.me()]),
             Err(error) => assert!(error.is_retryable(), "{error}"),
         }
-        // While events wait, each takes a connection, and the daemon's time from those who send.
+        // While events wait, each question needs a connection, and takes time of the daemon from the senders.
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Dispatches until each sender's last message has come; how many came of each.
+/// Dispatches until the last message of each sender has come. Returns the number of messages of each.
 fn hear(receiver: &mut Receiver, calls: &Calls) -> [u64; SENDERS] {
     let _stop = Stop(calls);
     let mut next = [0; SENDERS];
@@ -101,7 +101,8 @@ fn hear(receiver: &mut Receiver, calls: &Calls) -> [u64; SENDERS] {
     next
 }
 
-/// Makes at least `total` calls, and finds each answered rightly and each message delivered once, whole and in order.
+/// Makes at least `total` calls. Asserts that each answer is right, and that each message is delivered once, whole and
+/// in order.
 fn stress(flow: Flow, total: u64) {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {

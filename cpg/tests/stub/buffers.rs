@@ -1,4 +1,4 @@
-//! Zero-copy buffers of libcpg 3.1, which does not tell what the daemon has answered (B27).
+//! Fact B27: zero-copy buffers of libcpg 3.1, which does not report the answer of the daemon.
 
 use std::ffi::c_void;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use cpg::CsError;
 
 static FILES: AtomicUsize = AtomicUsize::new(0);
 
-/// Maps a new file for a buffer; the daemon removes the name of one that it takes.
+/// Maps a new file for a buffer. A daemon that takes the buffer removes the name of the file.
 fn map(size: usize, taken: bool) -> *mut c_void {
     let number = FILES.fetch_add(1, Ordering::Relaxed);
     let path = format!("/dev/shm/corosync_zerocopy-stub-{}-{number}", std::process::id());
@@ -35,18 +35,18 @@ fn files() -> usize {
 }
 
 #[test]
-fn b27_a_buffer_that_a_daemon_never_takes_is_not_supported_however_often_it_is_asked_for() {
+fn b27_a_buffer_that_the_daemon_never_takes_is_reported_as_not_supported() {
     let (group, stub) = join();
     stub.reply(Replies { alloc: Some(|size| map(size, false)), ..SOUND });
-    // More than a handle may have: those that were refused do not count.
+    // More attempts than a handle may have buffers, because refused ones do not count.
     for _ in 0..1100 {
         let error = group.zero_copy(100).unwrap_err();
         assert_eq!(error.code(), Some(CsError::NotSupported), "{error}");
         assert!(!error.is_retryable());
     }
-    assert_eq!(files(), 0, "what nobody has taken is removed");
+    assert_eq!(files(), 0, "a buffer that the daemon has not taken is left behind");
 
-    // A daemon that takes buffers refuses one while it has no room for requests.
+    // A daemon that supports buffers still refuses one while it has no room for requests.
     stub.reply(Replies { alloc: Some(|size| map(size, true)), ..SOUND });
     drop(group.zero_copy(100).unwrap());
     stub.reply(Replies { alloc: Some(|size| map(size, false)), ..SOUND });

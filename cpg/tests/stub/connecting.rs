@@ -1,4 +1,4 @@
-//! What is made of each answer to a connect.
+//! The reaction to each answer to a connect.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -20,11 +20,11 @@ fn a22_a_connect_that_failed_half_way_is_an_error() {
     let broken: [fn(Stub); 3] = [
         Stub::forget,
         |stub| stub.descriptor(-1),
-        // Some file that has the number by now.
+        // Another file has this number by now.
         |stub| stub.descriptor(File::open("/dev/null").unwrap().as_raw_fd()),
     ];
     for work in broken {
-        // More than the table holds, so each gives its entry back.
+        // There are more attempts than the table has entries, so each must give its entry back.
         for _ in 0..60 {
             stub::on_open(work);
             let error = Handle::connect().unwrap_err();
@@ -45,7 +45,7 @@ fn b18_a_connection_of_datagrams_is_refused() {
     assert!(matches!(Handle::connect(), Err(Error::DatagramIpc)));
 }
 
-/// The daemon that was asked first has ended meanwhile, and another process has taken its name.
+/// The daemon that was checked first has ended since, and another process has taken its name.
 #[test]
 fn b19_a_connection_to_another_user_is_refused() {
     if !real_root() {
@@ -66,7 +66,7 @@ fn b19_a_connection_to_another_user_is_refused() {
     ConnectOptions::new().allow_daemon_uid(65534).connect().unwrap();
 }
 
-/// The codes of a connect on the page about codes, with what mends them.
+/// Returns the codes of a connect on the page about codes, with their remedies.
 fn rows() -> Vec<(CsError, &'static str)> {
     let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/codes.md"));
     let mut rows = Vec::new();
@@ -83,7 +83,7 @@ fn rows() -> Vec<(CsError, &'static str)> {
 }
 
 #[test]
-fn a_session_tries_on_where_waiting_may_help_and_ends_where_it_does_not() {
+fn a_session_retries_if_waiting_may_help_and_else_ends() {
     own_process!();
     let rows = rows();
     assert!(rows.len() > 10, "{} rows found", rows.len());

@@ -1,4 +1,4 @@
-//! The way of a callback to its handler: there for the length of one dispatch, of one handle, on one thread.
+//! The way from a callback to its handler, which exists during one dispatch, of one handle, on one thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::mpsc;
@@ -10,7 +10,7 @@ use cpg_sys::{CS_ERR_LIBRARY, CS_OK};
 use crate::stub::{self, List, Stub, c_name};
 use crate::{Joined, NONE, events, join, payloads, short_name};
 
-/// Calls each callback, and that for views also with lists that are too long.
+/// Calls each callback, and the callback for views also with lists that are too long.
 fn call_all(stub: Stub) {
     let name = short_name();
     stub.deliver(Some(&name), (1, 1), &mut []);
@@ -20,7 +20,7 @@ fn call_all(stub: Stub) {
 }
 
 #[test]
-fn callbacks_at_odd_times_reach_nobody() {
+fn callbacks_outside_of_a_dispatch_reach_no_handler() {
     stub::on_open(call_all);
     let handle = Handle::connect().unwrap();
     let stub = Stub::last();
@@ -31,7 +31,7 @@ fn callbacks_at_odd_times_reach_nobody() {
 
     for (mut joined, stub) in Joined::each() {
         call_all(stub);
-        // From a send, which is no dispatch.
+        // From within a send, which is no dispatch.
         stub.on_send(|stub| {
             call_all(stub);
             CS_OK
@@ -39,14 +39,14 @@ fn callbacks_at_odd_times_reach_nobody() {
         joined.send(b"x").unwrap();
         assert_eq!(joined.events(), []);
         call_all(stub);
-        // After a dispatch that had something.
+        // After a dispatch that had an event.
         stub.plan(|stub| {
             stub.deliver(Some(&short_name()), (1, 1), &mut [b'y']);
             CS_OK
         });
         assert_eq!(payloads(&joined.events()), [b"y"]);
         call_all(stub);
-        // And after one that has ended in a panic.
+        // After a dispatch that has ended in a panic.
         stub.plan(|stub| {
             stub.deliver(Some(&short_name()), (1, 1), &mut []);
             CS_OK
@@ -62,7 +62,7 @@ fn callbacks_at_odd_times_reach_nobody() {
 }
 
 #[test]
-fn a_callback_while_the_dispatch_of_another_handle_runs_reaches_nobody() {
+fn a_callback_during_the_dispatch_of_another_handle_reaches_no_handler() {
     let (_group, stub) = join();
     let (mut other, another) = join();
     another.plan(move |another| {
@@ -76,7 +76,7 @@ fn a_callback_while_the_dispatch_of_another_handle_runs_reaches_nobody() {
 }
 
 #[test]
-fn a_callback_of_an_outer_dispatch_reaches_nobody_from_an_inner_one() {
+fn a_callback_for_an_outer_dispatch_reaches_no_handler_from_an_inner_one() {
     let (mut outer, outside) = join();
     outside.plan(|stub| {
         stub.deliver(Some(&c_name(b"outer", 5)), (1, 1), &mut b"1".to_owned());
@@ -98,7 +98,7 @@ fn a_callback_of_an_outer_dispatch_reaches_nobody_from_an_inner_one() {
     assert_eq!(payloads(&heard), [b"1", b"3", b"2"]);
 }
 
-/// Has the first of these dispatch, and the rest within each event of it.
+/// Dispatches the first of these, and the others within each event of the first.
 fn dispatch_nested(joined: &mut [Joined], heard: &mut Vec<Vec<u8>>, panic_at: &[u8]) {
     let [first, rest @ ..] = joined else { return };
     let dispatched = first.dispatch(Limits::available(), |event| {
@@ -119,7 +119,7 @@ fn nested_dispatches_of_other_handles_reach_their_own_handlers() {
         for (stub, level) in stubs.iter().zip(b'0'..) {
             stub.plan(move |stub| {
                 stub.deliver(Some(&short_name()), (1, 1), &mut [level, b'a']);
-                // The way is still there when those within have come back.
+                // The way still exists after the inner dispatches have returned.
                 stub.deliver(Some(&short_name()), (1, 1), &mut [level, b'b']);
                 CS_OK
             });
@@ -131,7 +131,7 @@ fn nested_dispatches_of_other_handles_reach_their_own_handlers() {
     let down = ["0a", "1a", "2a", "3a", "4a", "5a", "5b", "4b", "3b", "2b", "1b", "0b"];
     assert!(heard.iter().eq(down.map(str::as_bytes).iter()), "{heard:?}");
 
-    // A panic goes through all of them, and none keeps the way of its dispatch.
+    // A panic goes through all dispatches, and removes the way of each.
     plan();
     heard.clear();
     let nested = AssertUnwindSafe(|| dispatch_nested(&mut joined, &mut heard, b"5a"));
@@ -144,7 +144,7 @@ fn nested_dispatches_of_other_handles_reach_their_own_handlers() {
 }
 
 #[test]
-fn a_list_that_is_too_long_is_told_by_the_dispatch_that_it_is_of() {
+fn a_list_that_is_too_long_is_reported_by_its_dispatch() {
     let (mut outer, outside) = join();
     let [(mut inner, inside), ..] = Joined::each();
     outside.plan(|stub| {
@@ -160,11 +160,11 @@ fn a_list_that_is_too_long_is_told_by_the_dispatch_that_it_is_of() {
 }
 
 #[test]
-fn a_handle_reaches_its_handlers_wherever_it_has_been_moved_to() {
+fn a_handle_that_was_moved_reaches_its_handlers() {
     for (joined, stub) in Joined::each() {
         let mut places = vec![joined];
         for round in 0..5_u8 {
-            // Elsewhere in memory, and on a thread of its own.
+            // In another place in memory, and on another thread.
             let mut joined = Box::new(places.pop().unwrap());
             for byte in 0..2 {
                 stub.plan(move |stub| {
@@ -194,7 +194,7 @@ fn a_handle_reaches_its_handlers_wherever_it_has_been_moved_to() {
 }
 
 #[test]
-fn a_callback_within_a_callback_reaches_nobody() {
+fn a_callback_within_a_callback_reaches_no_handler() {
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             stub.deliver(Some(&short_name()), (1, 1), &mut [b'1']);
@@ -210,7 +210,7 @@ fn a_callback_within_a_callback_reaches_nobody() {
                 stub.totem_confchg(1, 1, List::Null(0));
             })
             .unwrap();
-        // The handler has run to its end each time, and has its way back.
+        // Each time the handler has run to its end, and then its way exists again.
         assert_eq!(payloads(&heard), [b"1", b"2"]);
         assert_eq!(joined.events(), []);
     }
@@ -225,7 +225,7 @@ fn a_panic_goes_on_when_c_has_returned() {
             stub.plan(move |stub| {
                 stub.deliver(Some(&short_name()), (1, 1), &mut [byte]);
                 returned.send(byte).unwrap();
-                // What C says is of no interest then.
+                // The return value of C does not matter then.
                 if byte == 1 { CS_ERR_LIBRARY } else { CS_OK }
             });
         }
@@ -248,7 +248,7 @@ fn a_panic_goes_on_when_c_has_returned() {
 }
 
 #[test]
-fn a_callback_after_a_panic_reaches_nobody() {
+fn a_callback_after_a_panic_reaches_no_handler() {
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             for byte in 0..3 {
@@ -270,7 +270,7 @@ fn a_callback_after_a_panic_reaches_nobody() {
 }
 
 #[test]
-fn a_panic_and_a_list_that_is_too_long_are_both_told() {
+fn a_panic_and_a_list_that_is_too_long_are_both_reported() {
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             stub.deliver(Some(&short_name()), (1, 1), &mut []);

@@ -1,4 +1,4 @@
-//! Groups with as many members as libcpg has room for (A8).
+//! Fact A8: groups with as many members as libcpg has room for.
 
 use std::ops::ControlFlow::Break;
 
@@ -8,7 +8,7 @@ use cpg_sys::{CS_OK, cpg_address};
 
 const NONE: List<'static, cpg_address> = List::Of(&[]);
 
-/// A session in a group of 128, of which the view has been handled.
+/// Returns a session in a group of 128 members, whose view has been handled.
 pub fn full() -> (Session, Stub) {
     let mut session = Session::join("full").unwrap();
     let stub = Stub::last();
@@ -30,7 +30,7 @@ pub fn deliver(stub: Stub) {
 }
 
 #[test]
-fn a8_a_count_is_good_for_the_dispatch_that_made_it_alone() {
+fn a8_a_count_is_valid_only_for_the_dispatch_that_made_it() {
     let (mut session, stub) = full();
     deliver(stub);
     let waker = Waker::new().unwrap();
@@ -41,7 +41,7 @@ fn a8_a_count_is_good_for_the_dispatch_that_made_it_alone() {
             CS_OK
         }
     });
-    // It ends between the count and the event.
+    // The dispatch ends between the count and the event.
     let ended = session.run(Limits::forever().woken_by(&waker), |_, event| Break(event.into_owned()));
     assert_eq!(ended.unwrap(), Ended::Woken);
     stub.reply(Replies { members: 129, ..SOUND });

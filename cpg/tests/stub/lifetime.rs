@@ -1,4 +1,4 @@
-//! The value behind the context pointer of a handle: there until `cpg_finalize` has returned, and gone then.
+//! The value behind the context pointer of a handle, which lives until `cpg_finalize` has returned.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -11,7 +11,7 @@ use cpg_sys::{CPG_REASON_LEAVE, CS_ERR_ACCESS, CS_ERR_TRY_AGAIN, CS_OK};
 use crate::stub::{self, List, NODE, Replies, SOUND, Stub};
 use crate::{NONE, address, join, join_session, short_name};
 
-/// The system's allocator, which sees the watched address freed.
+/// The system's allocator, which notices when the watched address is freed.
 struct Watching;
 
 #[global_allocator]
@@ -20,11 +20,11 @@ static ALLOCATOR: Watching = Watching;
 static WATCHED: AtomicUsize = AtomicUsize::new(0);
 static FREED: AtomicBool = AtomicBool::new(false);
 
-/// Handles that were finalized, and those whose context was still there then.
+/// The number of finalized handles, and the number of those whose context still existed then.
 static FINALIZED: AtomicUsize = AtomicUsize::new(0);
 static THERE: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: the system's allocator does it all.
+// SAFETY: the system's allocator does all the work.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller promises the same.
@@ -40,7 +40,7 @@ unsafe impl GlobalAlloc for Watching {
     }
 }
 
-/// Watches what the context pointer of a handle points at.
+/// Watches the target of the context pointer of a handle.
 fn watch(stub: Stub) {
     FREED.store(false, Ordering::SeqCst);
     WATCHED.store(stub.context().addr(), Ordering::SeqCst);
@@ -56,7 +56,7 @@ fn watch(stub: Stub) {
     });
 }
 
-/// Plans the view that this member's leave brings.
+/// Plans the view of this member's leave.
 fn plan_leave(stub: Stub) {
     stub.plan(|stub| {
         let left = [address(NODE, std::process::id(), CPG_REASON_LEAVE)];

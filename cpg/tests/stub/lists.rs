@@ -1,4 +1,4 @@
-//! Lists that a daemon never answers (A19).
+//! Fact A19: lists that a daemon never answers.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -10,7 +10,8 @@ use crate::{join, join_session};
 use cpg::{Error, Handle, Limits, Result, Session};
 use cpg_sys::{CS_ERR_LIBRARY, CS_ERR_NO_SPACE, CS_OK};
 
-/// Has the next entry be asked for in vain, until what is returned goes; something is sent when it is.
+/// Makes the request for the next entry hang until the returned value is dropped. The returned channel tells when the
+/// request is made.
 fn hold(stub: Stub) -> (Sender<()>, Receiver<()>) {
     let (release, released) = channel::<()>();
     let (say, asked) = channel();
@@ -22,14 +23,14 @@ fn hold(stub: Stub) -> (Sender<()>, Receiver<()>) {
 }
 
 fn assert_lost<T>(result: Result<T>) {
-    let Err(error) = result else { panic!("it went well") };
+    let Err(error) = result else { panic!("the call succeeded") };
     assert!(error.is_connection_lost() && !error.is_retryable(), "{error}");
 }
 
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -46,16 +47,16 @@ fn a19_a_list_that_is_never_answered_ends_with_the_daemon() {
     });
     let (stub, release, asked) = stubs.recv().unwrap();
     asked.recv().unwrap();
-    // No lock is held that a connect or a close needs.
+    // The thread holds no lock that a connect or a close needs.
     Handle::connect().unwrap().close().unwrap();
     stub.hang_up();
     let (group, listed) = asking.join().unwrap();
     assert_lost(listed);
-    // It is another thread's turn, and the connection stays with the one that waits.
+    // Another thread gets its turn, and the connection stays with the thread that waits.
     drop(join());
     assert_eq!(stub.beside(), 1);
     assert_lost(group.daemon().groups());
-    // If it is answered after all, nothing stays.
+    // If the answer comes after all, nothing is left behind.
     drop(release);
     wait_until("the connection to be closed", || stub.beside() == 0);
     drop(group);
@@ -106,7 +107,7 @@ fn a19_a_session_sends_while_its_members_are_listed() {
 }
 
 #[test]
-fn a_list_that_fails_on_its_own_connection_does_not_end_the_membership() {
+fn a_list_that_fails_on_a_separate_connection_does_not_end_the_membership() {
     let (mut session, stub) = full();
     deliver(stub);
     for code in [CS_ERR_NO_SPACE, CS_ERR_LIBRARY] {

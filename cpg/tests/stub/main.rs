@@ -1,5 +1,5 @@
-//! A stub of libcpg in place of the library: callbacks and replies as no sound libcpg has them, which a broken or a newer one, or
-//! a hostile daemon, could hand over; and replies that a real daemon gives too seldom.
+//! Tests with a stub in place of libcpg. The stub makes callbacks and replies that a correct libcpg does not make, but
+//! that a broken or a newer one, or a hostile daemon, could make; and replies that a real daemon makes only rarely.
 
 mod buffers;
 mod connecting;
@@ -31,14 +31,14 @@ fn join_session(options: SessionOptions) -> (Session, Stub) {
     (options.join_on(handle, "stub").unwrap(), stub)
 }
 
-/// Whatever has joined the stub's group.
+/// A member of the stub's group.
 enum Joined {
     Group(Group),
     Session(Session),
 }
 
 impl Joined {
-    /// A group, a session, and one with packets.
+    /// Returns a group, a session, and a session with packets.
     fn each() -> [(Self, Stub); 3] {
         let (group, stub) = join();
         let session = |options| {
@@ -63,14 +63,14 @@ impl Joined {
         }
     }
 
-    /// All events that are planned.
+    /// Takes all planned events.
     fn events(&mut self) -> Vec<OwnedEvent> {
         let mut events = Vec::new();
         self.dispatch(Limits::available(), |event| events.push(event.into_owned())).unwrap();
         events
     }
 
-    /// That a list of so many is an error, and remains one.
+    /// Asserts that a list of so many members is an error, and stays one.
     fn refuses(&mut self, len: usize) {
         for _ in 0..2 {
             let refused = self.dispatch(Limits::available(), |event| panic!("{event:?}"));
@@ -82,14 +82,14 @@ impl Joined {
     }
 }
 
-/// All events that are planned.
+/// Takes all planned events.
 fn events(group: &mut Group) -> Vec<OwnedEvent> {
     let mut events = Vec::new();
     group.dispatch(Limits::available(), |_, event| events.push(event.into_owned())).unwrap();
     events
 }
 
-/// The payloads of events that are all messages.
+/// Returns the payloads of events that are all messages.
 fn payloads(events: &[OwnedEvent]) -> Vec<&[u8]> {
     let mut payloads = Vec::new();
     for event in events {

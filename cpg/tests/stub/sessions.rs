@@ -1,4 +1,4 @@
-//! What a session alone makes of it.
+//! Callbacks and replies that matter only to a session.
 
 use std::os::fd::IntoRawFd as _;
 use std::os::unix::net::UnixDatagram;
@@ -11,7 +11,7 @@ use crate::stub::{self, List, NODE, SOUND, Stub};
 use crate::{NONE, address, join_session, short_name};
 
 #[test]
-fn any_size_of_message_that_libcpg_names_is_borne() {
+fn any_maximal_message_size_from_libcpg_is_accepted() {
     for options in [Session::options(), Session::options().coalesce()] {
         for max_atomic in [0, 1, 10, 100, u32::MAX] {
             stub::first_replies(stub::Replies { max_atomic, ..SOUND });
@@ -24,13 +24,13 @@ fn any_size_of_message_that_libcpg_names_is_borne() {
     }
 }
 
-/// libcpg has one such error: it has no memory for a long message, passes over that, and goes on.
+/// libcpg has one such error: it has no memory for a long message, skips the message, and goes on.
 #[test]
-fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
+fn an_error_that_occurs_once_comes_after_the_messages_that_it_hands_back() {
     let (mut session, stub) = join_session(Session::options());
     session.send(b"in flight").unwrap();
     stub.plan(|_| CS_ERR_NO_MEMORY);
-    stub.plan(|_| panic!("it is dispatched after an error that ended the membership"));
+    stub.plan(|_| panic!("the session was dispatched after an error that ended the membership"));
     let mut events = Vec::new();
     let error =
         session.dispatch(Limits::available(), |_, event| events.push(event.into_owned())).unwrap_err();
@@ -45,7 +45,7 @@ fn an_error_that_does_not_come_again_comes_after_what_it_hands_back() {
 }
 
 #[test]
-fn what_a_leave_finds_lost_was_not_left() {
+fn a_membership_that_is_lost_during_its_leave_is_an_error() {
     let (session, stub) = join_session(Session::options());
     session.send(b"in flight").unwrap();
     stub.reply(stub::Replies { code: CS_ERR_LIBRARY, ..SOUND });
@@ -60,11 +60,11 @@ fn what_a_leave_finds_lost_was_not_left() {
 
 #[test]
 #[cfg_attr(miri, ignore = "every descriptor has a buffer")]
-fn an_error_that_ends_the_search_for_the_daemon_is_why_nothing_can_be_sent() {
+fn an_error_that_ends_reconnecting_is_returned_by_later_sends() {
     let pause = Duration::from_millis(1);
     let reconnect = Reconnect::new().keep_queue().pauses(pause, pause);
     let (mut session, stub) = join_session(Session::options().reconnect(reconnect));
-    // The thread that closes the old connection makes the new one, which is made of datagrams.
+    // The thread that closes the old connection makes the new one, which uses datagrams.
     let socket = UnixDatagram::unbound().unwrap().into_raw_fd();
     stub.on_finalize(move |_| stub::first_replies(stub::Replies { descriptor: Some(socket), ..SOUND }));
     stub.plan(|_| CS_ERR_LIBRARY);
@@ -80,7 +80,7 @@ fn an_error_that_ends_the_search_for_the_daemon_is_why_nothing_can_be_sent() {
     assert_eq!(session.sender().try_send(b"x").unwrap_err(), error);
 }
 
-/// Two rings, which libcpg tells a handle of before it joins, then the first view, a ring and a message.
+/// Plans two rings, which a handle may get before it joins, then the first view, a ring and a message.
 fn begin_with_rings(stub: Stub) {
     for seq in [1, 2] {
         stub.plan(move |stub| {
@@ -105,11 +105,11 @@ fn begin_with_rings(stub: Stub) {
 }
 
 #[test]
-fn the_first_event_of_a_membership_is_its_view_and_the_ring_that_came_before_follows_it() {
+fn a_membership_begins_with_its_view_and_the_ring_before_it_follows() {
     stub::on_join("rings first", begin_with_rings);
     let reconnect = Reconnect::new().pauses(Duration::from_millis(1), Duration::from_millis(1));
     let mut session = Session::options().reconnect(reconnect).join("rings first").unwrap();
-    // One by one: what waits is not forgotten between two dispatches.
+    // One by one, to see that waiting events are not lost between two dispatches.
     let mut next = || session.recv_until(Instant::now() + Duration::from_secs(30)).unwrap().unwrap();
     for generation in 1..4 {
         match next() {
@@ -117,7 +117,7 @@ fn the_first_event_of_a_membership_is_its_view_and_the_ring_that_came_before_fol
             OwnedEvent::Rejoined(back) if generation > 1 => assert_eq!(back.generation(), generation),
             other => panic!("{other:?}"),
         }
-        // The first one was over when the membership began.
+        // The first ring was over when the membership began.
         for seq in [2, 3] {
             let event = next();
             assert!(matches!(&event, OwnedEvent::TotemConfChg(ring) if ring.id().seq() == seq), "{event:?}");
@@ -129,7 +129,7 @@ fn the_first_event_of_a_membership_is_its_view_and_the_ring_that_came_before_fol
 
 #[cfg(feature = "tokio")]
 #[test]
-fn in_tasks_too_the_first_event_of_a_membership_is_its_view() {
+fn a_membership_of_a_task_begins_with_its_view() {
     use OwnedEvent::{ConfChg, Deliver, Lost, Rejoined, TotemConfChg};
 
     stub::on_join("rings in tasks", begin_with_rings);
@@ -153,9 +153,9 @@ fn in_tasks_too_the_first_event_of_a_membership_is_its_view() {
     });
 }
 
-/// The rings of a membership that is lost before its view are its own.
+/// If a membership is lost before its view, its rings do not belong to the next membership.
 #[test]
-fn rings_of_a_membership_without_a_view_are_not_told() {
+fn rings_of_a_membership_without_a_view_are_not_delivered() {
     static LOSES: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
     stub::on_join("rings alone", |stub| {
         if LOSES.swap(false, std::sync::atomic::Ordering::Relaxed) {

@@ -1,4 +1,5 @@
-//! A libcpg within the program, which hands over what it is told to, also what no real one would.
+//! A stub of libcpg within the program. It makes the callbacks and replies that a test tells it to make, also ones that
+//! a real libcpg would not make.
 //!
 //! The linker takes the [`functions`] before it looks into a library, so a program with this module has no other libcpg. It
 //! asks no daemon. Each connection is in one group, with as many members as it is told, and does at each dispatch what was
@@ -20,7 +21,7 @@ use cpg_sys::*;
 #[path = "functions.rs"]
 mod functions;
 
-/// The node that every connection is on.
+/// The node of all connections.
 pub const NODE: u32 = 1;
 
 type Work = fn(Stub);
@@ -29,7 +30,7 @@ type Plan<R = cs_error_t> = Box<dyn FnOnce(Stub) -> R + Send>;
 
 struct State {
     callbacks: cpg_model_v1_data_t,
-    /// What the caller gave for its callbacks to find.
+    /// The context that the caller gave for its callbacks.
     context: AtomicPtr<c_void>,
     plans: VecDeque<Plan>,
     on_send: Option<Plan>,
@@ -37,30 +38,30 @@ struct State {
     on_iteration: Option<Plan>,
     on_entry: Option<Plan<()>>,
     group: cpg_name,
-    /// The connection that its thread had joined with when this one was made. An iteration on one that is in no group is answered
-    /// as by that.
+    /// The connection with which the thread had joined when this one was made. It answers iterations on a connection
+    /// without a group.
     beside: cpg_handle_t,
     replies: Replies,
-    /// The first is readable.
+    /// A pair of sockets. The first is readable.
     sockets: (UnixStream, UnixStream),
     /// It is readable while something is planned.
     follows_plans: bool,
 }
 
-/// What requests are answered with.
+/// The answers to requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Replies {
-    /// What every request returns.
+    /// The return value of every request.
     pub code: cs_error_t,
-    /// Members of the group, and the number that comes with a list of them.
+    /// The members of the group, and the number that comes with a list of them.
     pub members: c_int,
     pub flow_control: cpg_flow_control_state_t,
     pub max_atomic: u32,
-    /// The length of the group's name in the entries of an iteration.
+    /// The length of the group name in the entries of an iteration.
     pub name_length: Option<u32>,
-    /// The descriptor, in place of one that says that events wait.
+    /// The descriptor to return instead of the one that says that events wait.
     pub descriptor: Option<c_int>,
-    /// Makes a zero-copy buffer of so many bytes; without it there is no buffer, and no error.
+    /// A function that makes a zero-copy buffer of so many bytes. Without it, there is no buffer and no error.
     pub alloc: Option<fn(usize) -> *mut c_void>,
 }
 
@@ -77,20 +78,20 @@ pub const SOUND: Replies = Replies {
 
 struct Table {
     handles: BTreeMap<cpg_handle_t, State>,
-    /// What is left of each iteration, and of which handle.
+    /// The remaining entries of each iteration, and its handle.
     iterations: BTreeMap<cpg_iteration_handle_t, (cpg_handle_t, c_int)>,
     last: u64,
 }
 
-/// What the next connects of the process return, and make no handle.
+/// The codes that the next connects of the process return. They make no handle.
 static REFUSALS: Mutex<VecDeque<cs_error_t>> = Mutex::new(VecDeque::new());
 
-/// Has the next connects of the process, whichever thread makes them, return these codes.
+/// Makes the next connects of the process, on any thread, return these codes.
 pub fn refuse(codes: impl IntoIterator<Item = cs_error_t>) {
     refusals().extend(codes);
 }
 
-/// How many of the connects that are to be refused have not been made.
+/// Returns the number of connects that are to be refused and have not been made yet.
 pub fn refusals_left() -> usize {
     refusals().len()
 }
@@ -99,7 +100,7 @@ fn refusals() -> MutexGuard<'static, VecDeque<cs_error_t>> {
     REFUSALS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many handles there are.
+/// Returns the number of handles.
 pub fn open_handles() -> usize {
     table().handles.len()
 }
@@ -118,22 +119,22 @@ thread_local! {
     static ON_OPEN: Cell<Option<fn(Stub)>> = const { Cell::new(None) };
 }
 
-/// What the connections that this thread makes from now on begin with.
+/// Sets the initial answers of the connections that this thread makes from now on.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn first_replies(replies: Replies) {
     FIRST_REPLIES.set(replies);
 }
 
-/// What the next connect of this thread does before it returns.
+/// Sets an action for the next connect of this thread, before it returns.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn on_open(work: Work) {
     ON_OPEN.set(Some(work));
 }
 
-/// What each join of a group does before it returns, on whatever thread.
+/// The action of each join of a group before it returns, on any thread.
 static ON_JOIN: Mutex<BTreeMap<&str, Work>> = Mutex::new(BTreeMap::new());
 
-/// Has each join of the group do this before it returns, on whatever thread.
+/// Makes each join of the group run this before it returns, on any thread.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn on_join(group: &'static str, work: Work) {
     ON_JOIN.lock().unwrap().insert(group, work);
@@ -155,13 +156,13 @@ pub struct Stub {
     callbacks: cpg_model_v1_data_t,
 }
 
-/// A list as C hands it over.
+/// A list as C passes it.
 #[derive(Debug, Clone, Copy)]
 pub enum List<'a, T> {
     Of(&'a [T]),
     /// A null pointer and a length.
     Null(usize),
-    /// A pointer to a short list, and a length that it does not have.
+    /// A pointer to a short list, with a wrong length.
     Long(&'a [T], usize),
 }
 
@@ -182,7 +183,7 @@ impl<T> List<'_, T> {
 }
 
 impl Stub {
-    /// The connection that this thread has made last.
+    /// Returns the last connection that this thread has made.
     pub fn last() -> Self {
         let handle = LAST.get();
         Self { handle, callbacks: table().handles[&handle].callbacks }
@@ -192,7 +193,7 @@ impl Stub {
         work(table().handles.get_mut(&self.handle).expect("the handle is open"))
     }
 
-    /// What the next dispatch does, after those that are planned already, and returns.
+    /// Plans the action and the return value of the next dispatch, after those that are already planned.
     pub fn plan(self, plan: impl FnOnce(Self) -> cs_error_t + Send + 'static) {
         self.with(|state| {
             state.plans.push_back(Box::new(plan));
@@ -212,37 +213,37 @@ impl Stub {
         }
     }
 
-    /// What the next send does, and returns.
+    /// Plans the action and the return value of the next send.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn on_send(self, plan: impl FnOnce(Self) -> cs_error_t + Send + 'static) {
         self.with(|state| state.on_send = Some(Box::new(plan)));
     }
 
-    /// What finalizing does while the handle is still there.
+    /// Sets an action for finalizing, while the handle still exists.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn on_finalize(self, work: impl FnOnce(Self) + Send + 'static) {
         self.with(|state| state.on_finalize = Some(Box::new(work)));
     }
 
-    /// What the caller gave for its callbacks to find.
+    /// Returns the context that the caller gave for its callbacks.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn context(self) -> *mut c_void {
         self.with(|state| state.context.load(Ordering::Relaxed))
     }
 
-    /// What happens when the next iteration begins.
+    /// Sets an action for the beginning of the next iteration.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn on_iteration(self, plan: impl FnOnce(Self) -> cs_error_t + Send + 'static) {
         self.with(|state| state.on_iteration = Some(Box::new(plan)));
     }
 
-    /// What happens when the next entry of an iteration is asked for.
+    /// Sets an action for the next request for an entry of an iteration.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn on_entry(self, work: impl FnOnce(Self) + Send + 'static) {
         self.with(|state| state.on_entry = Some(Box::new(work)));
     }
 
-    /// Closes the daemon's ends of this connection and of those beside it.
+    /// Closes the daemon's ends of this connection and of its other connections.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn hang_up(self) {
         for (&handle, state) in &table().handles {
@@ -252,13 +253,13 @@ impl Stub {
         }
     }
 
-    /// True until it is closed.
+    /// Returns true until the connection is closed.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn is_open(self) -> bool {
         table().handles.contains_key(&self.handle)
     }
 
-    /// How many connections there are beside this one.
+    /// Returns the number of other connections.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn beside(self) -> usize {
         table().handles.values().filter(|state| state.beside == self.handle).count()
@@ -268,25 +269,25 @@ impl Stub {
         self.with(|state| state.replies = replies);
     }
 
-    /// Forgets the handle, which is none then.
+    /// Removes the handle, which is then no valid one.
     pub fn forget(self) {
         table().handles.remove(&self.handle);
     }
 
-    /// Gives this out as the descriptor of the connection.
+    /// Makes the connection return this descriptor.
     pub fn descriptor(self, fd: c_int) {
         self.with(|state| state.replies.descriptor = Some(fd));
     }
 
-    /// The connection goes to whoever made the second one.
+    /// Moves the connection to the thread that made the second one.
     pub fn sockets(self, sockets: (UnixStream, UnixStream)) {
         self.with(|state| state.sockets = sockets);
     }
 
-    /// Has the descriptor say that no event waits.
+    /// Makes the descriptor say that no event waits.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn quiet(self) {
-        // By read(2), which Miri has for every socket.
+        // With read(2), which Miri supports for every socket.
         let socket = self.with(|state| OwnedFd::from(state.sockets.0.try_clone().unwrap()));
         File::from(socket).read_exact(&mut [0]).unwrap();
     }
@@ -296,7 +297,7 @@ impl Stub {
         self.deliver_at(group, sender, message.as_mut_ptr(), message.len());
     }
 
-    /// As [`deliver`](Self::deliver), with a null pointer and a length.
+    /// Calls the deliver callback with a null pointer and a length.
     pub fn deliver_null(self, group: Option<&cpg_name>, sender: (u32, u32), len: usize) {
         self.deliver_at(group, sender, std::ptr::null_mut(), len);
     }
@@ -304,30 +305,30 @@ impl Stub {
     fn deliver_at(self, group: Option<&cpg_name>, (node, pid): (u32, u32), message: *mut u8, len: usize) {
         let group = group.map_or(std::ptr::null(), std::ptr::from_ref);
         let callback = self.callbacks.cpg_deliver_fn.unwrap();
-        // SAFETY: the callback is to bear whatever it gets.
+        // SAFETY: the callback must cope with any arguments.
         unsafe { callback(self.handle, group, node, pid, message.cast(), len) }
     }
 
-    /// Calls the confchg callback with the lists of members, of those who left and of those who joined.
+    /// Calls the confchg callback with the lists of members, of members that left, and of members that joined.
     pub fn confchg(self, group: Option<&cpg_name>, [members, left, joined]: [List<'_, cpg_address>; 3]) {
         let group = group.map_or(std::ptr::null(), std::ptr::from_ref);
         let callback = self.callbacks.cpg_confchg_fn.unwrap();
         let (handle, m, l, j) = (self.handle, members.start(), left.start(), joined.start());
-        // SAFETY: the callback is to bear whatever it gets.
+        // SAFETY: the callback must cope with any arguments.
         unsafe { callback(handle, group, m, members.len(), l, left.len(), j, joined.len()) }
     }
 
-    /// Calls the callback for rings; the length is taken as a u32.
+    /// Calls the callback for rings. The length is passed as a u32.
     pub fn totem_confchg(self, seq: u64, node: u32, members: List<'_, u32>) {
         let ring = cpg_ring_id { nodeid: node, seq };
         let len = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let callback = self.callbacks.cpg_totem_confchg_fn.unwrap();
-        // SAFETY: the callback is to bear whatever it gets.
+        // SAFETY: the callback must cope with any arguments.
         unsafe { callback(self.handle, ring, len, members.start()) }
     }
 }
 
-/// A name of these bytes that says that it has `length`.
+/// Returns a name with these bytes, and with `length` as its length.
 pub fn c_name(bytes: &[u8], length: u32) -> cpg_name {
     let mut name = cpg_name { length, value: [0; 128] };
     for (to, &from) in name.value.iter_mut().zip(bytes) {

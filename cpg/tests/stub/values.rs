@@ -1,4 +1,4 @@
-//! Values: names, messages, lists, numbers and codes.
+//! Values from C: names, messages, lists, numbers and codes.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::{Joined, NONE, address, events, join, payloads};
 
 const TWO_GIB: usize = 1 << 31;
 
-/// Memory that is all zero, of which nothing is there until it is written.
+/// Zeroed memory, of which no page exists until it is written.
 struct Zeros(*mut libc::c_void, usize);
 
 impl Zeros {
@@ -34,7 +34,7 @@ impl Zeros {
 
 impl Drop for Zeros {
     fn drop(&mut self) {
-        // SAFETY: it was mapped with this length, and nobody has a reference to it.
+        // SAFETY: it was mapped with this length, and there is no reference to it.
         assert_eq!(unsafe { libc::munmap(self.0, self.1) }, 0);
     }
 }
@@ -78,7 +78,7 @@ fn without_a_name_there_is_no_event() {
 }
 
 #[test]
-fn messages_of_any_length_are_as_long_as_they_are() {
+fn messages_of_any_length_are_delivered_with_their_length() {
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             let name = c_name(b"n", 1);
@@ -95,7 +95,7 @@ fn messages_of_any_length_are_as_long_as_they_are() {
 
 #[test]
 #[cfg_attr(miri, ignore = "all of it would be there")]
-fn a_message_of_two_gibibytes_is_not_touched() {
+fn a_message_of_two_gibibytes_is_not_read_or_copied() {
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             let mut zeros = Zeros::new(TWO_GIB + 1);
@@ -106,7 +106,7 @@ fn a_message_of_two_gibibytes_is_not_touched() {
         let taken = joined.dispatch(Limits::available().at_most(1), |event| {
             let Event::Deliver(mut message) = event else { panic!("{event:?}") };
             seen = message.payload().len();
-            // The ends are there, and can be written.
+            // The first and the last byte exist, and can be written.
             assert_eq!((message.payload()[0], message.payload()[TWO_GIB]), (0, 0));
             message.payload_mut()[TWO_GIB] = 1;
         });
@@ -170,7 +170,7 @@ fn longer_lists_are_refused_and_not_read() {
 }
 
 #[test]
-fn numbers_that_no_header_has_are_kept() {
+fn numbers_that_the_header_does_not_name_are_kept() {
     let (mut group, stub) = join();
     let reasons = [0, 6, 42, 1 << 31, u32::MAX];
     stub.plan(move |stub| {
@@ -193,7 +193,7 @@ fn numbers_that_no_header_has_are_kept() {
 }
 
 #[test]
-fn codes_that_no_header_has_are_errors() {
+fn codes_that_the_header_does_not_name_are_errors() {
     for code in [0, 999, 1 << 31, u32::MAX] {
         let (mut group, stub) = join();
         let unknown = |what: &str, error: Error| {
@@ -221,13 +221,13 @@ fn codes_that_no_header_has_are_errors() {
 #[test]
 fn replies_stay_within_their_bounds() {
     let (mut group, stub) = join();
-    // A view, so that membership_get is what is asked.
+    // After a view, the crate asks with `cpg_membership_get`.
     stub.plan(|stub| {
         stub.confchg(Some(&c_name(b"n", 1)), [List::Of(&[address(1, 1, 0)]), NONE, NONE]);
         CS_OK
     });
     events(&mut group);
-    // While an event may wait, members are read one by one, to the end.
+    // While an event may wait, the crate reads the members one by one, up to the last.
     for members in [0, 1, 384, 385, 1000, -1] {
         stub.reply(stub::Replies { members, ..SOUND });
         assert_eq!(group.members().unwrap().len(), usize::try_from(members).unwrap_or(0));
@@ -249,20 +249,20 @@ fn replies_stay_within_their_bounds() {
 
 #[test]
 #[cfg_attr(miri, ignore = "takes a file without a name from /dev/shm")]
-fn a_buffer_that_is_not_there_is_an_error() {
+fn a_buffer_with_a_null_pointer_is_an_error() {
     let error = join().0.zero_copy(10).unwrap_err();
     assert_eq!(error.code(), Some(CsError::NotSupported));
 }
 
 #[test]
-fn a_descriptor_that_stays_readable_keeps_no_deadline_off() {
+fn a_descriptor_that_stays_readable_does_not_prevent_a_deadline() {
     for limits in [Limits::one(), Limits::forever()] {
         let late = limits.until(Instant::now());
         for (mut joined, stub) in Joined::each() {
             stub.plan(|_| CS_ERR_TRY_AGAIN);
             stub.plan(|_| CS_ERR_ACCESS);
             assert_eq!(joined.dispatch(late, |event| panic!("{event:?}")).unwrap(), 0);
-            // C was asked once.
+            // The crate called C once.
             let next = joined.dispatch(Limits::available(), |event| panic!("{event:?}"));
             assert_eq!(next.unwrap_err().code(), Some(CsError::Access));
         }

@@ -11,29 +11,30 @@ use testcluster::Cluster;
 
 use crate::support::other_user::become_nobody;
 
-/// The bytes of libqb's `struct qb_ipc_connection_request`, and of its answer, before three paths.
+/// The size of libqb's `struct qb_ipc_connection_request`, and of the answer without its three paths.
 const REQUEST: usize = 24;
 const ANSWER: usize = 40;
 const PATH: usize = 4096;
 
-/// The number of shared memory in `enum qb_ipc_type`.
+/// The value for shared memory in `enum qb_ipc_type`.
 const SHARED_MEMORY: u8 = 1;
 
-/// It answers each client that it is welcome, with its ring buffers in files that the client is to open.
+/// A listener that accepts each client, and names files for the client to open as its ring buffers.
 pub struct FakeDaemon {
     listener: Arc<UnixListener>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl FakeDaemon {
-    /// Listens and serves on a node without a daemon, as the user nobody. The buffers begin with `file`.
+    /// Starts a listener as the user nobody, on a node without a daemon. The names of the buffers begin with `file`.
     pub fn start(cluster: &Cluster, node: u32, file: &'static str) -> Self {
         let mut fake = Self { listener: Arc::new(listen(cluster, node, 128)), thread: None };
         fake.serve(file);
         fake
     }
 
-    /// As [`start`](Self::start), with so many of its own clients waiting that there is hardly ever room for another one.
+    /// Starts a listener as [`start`](Self::start) does. So many clients of the listener wait that there is hardly ever
+    /// room for another one.
     pub fn start_full(cluster: &Cluster, node: u32, file: &'static str) -> Self {
         let mut fake = Self { listener: Arc::new(listen(cluster, node, 0)), thread: None };
         cluster.spawn_on(node, || while UnixStream::connect_addr(&address()).is_ok() {});
@@ -47,7 +48,7 @@ impl FakeDaemon {
             let mut clients = Vec::new();
             while let Ok((mut client, _)) = listener.accept() {
                 if client.read_exact(&mut [0; REQUEST]).is_ok() {
-                    // It may be gone.
+                    // The client may be gone.
                     let _ = client.write_all(&answer(file));
                     clients.push(client);
                 }
@@ -63,7 +64,7 @@ fn address() -> SocketAddr {
     SocketAddr::from_abstract_name(name).unwrap()
 }
 
-/// Listens as the user nobody, with a queue that holds so many clients and one more.
+/// Listens as the user nobody, with a queue for one more client than this number.
 fn listen(cluster: &Cluster, node: u32, queue: libc::c_int) -> UnixListener {
     let nobody = cluster.spawn_on(node, move || {
         become_nobody();

@@ -1,6 +1,6 @@
-//! Filters of system calls, as containers have them.
+//! Filters of system calls, which containers use.
 
-/// Has these system calls fail with `EPERM` on this thread and those that it starts.
+/// Makes these system calls fail with `EPERM` on this thread and on threads that it starts.
 pub fn forbid(calls: &[libc::c_long]) {
     let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code.try_into().unwrap(), jt, jf, k };
     let number = u32::try_from(std::mem::offset_of!(libc::seccomp_data, nr)).unwrap();

@@ -1,36 +1,36 @@
-//! Children of the test process, which say what was not so by their status.
+//! Children of the test process, which report a failed check by their exit status.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cpg::{Error, Result};
 
-/// Ends a forked child with what `work` returns: 0 if all was well, else the line of what was not.
+/// Ends a forked child with the result of `work`: 0 if all is well, else the line of the failed check.
 pub fn child(work: impl FnOnce() -> u32) -> ! {
     ends_by_itself();
     let line = catch_unwind(AssertUnwindSafe(work)).unwrap_or(line!());
-    // The status has a byte, which has room for the lines of most files.
+    // The status is one byte, which is enough for the lines of most files.
     let status = line.try_into().unwrap_or(255);
     // SAFETY: it ends the process, and nothing of the parent's is flushed or run before.
     unsafe { libc::_exit(status) }
 }
 
-/// Has a child that hangs end all the same.
+/// Makes sure that a child that hangs ends.
 pub fn ends_by_itself() {
     // SAFETY: it sets a timer of this process.
     unsafe { libc::alarm(60) };
 }
 
-/// Forks; 0 in the child.
+/// Forks. Returns 0 in the child.
 pub fn fork() -> libc::pid_t {
-    // SAFETY: nothing that the child goes on to use is held by another thread: a test that forks has a process
-    // of its own, and glibc sees to its allocator.
+    // SAFETY: the child uses nothing that another thread may hold: a test that forks runs in a separate process, and
+    // glibc keeps its allocator usable.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "{}", io::Error::last_os_error());
     pid
 }
 
-/// Waits until the child has ended well.
+/// Waits until the child has ended, and asserts that it succeeded.
 pub fn reap(pid: libc::pid_t) {
     let mut status = 0;
     // SAFETY: it writes one int.
@@ -38,15 +38,15 @@ pub fn reap(pid: libc::pid_t) {
     assert_eq!(reaped, pid);
     assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
     let line = libc::WEXITSTATUS(status);
-    assert_eq!(line, 0, "what is in line {line} of this file was not so in the child");
+    assert_eq!(line, 0, "the check in line {line} of this file failed in the child");
 }
 
-/// Whether a call was refused because the handle is the parent's (A7).
+/// Returns true if a call was refused because the handle belongs to the parent (A7).
 pub fn refused<T>(result: Result<T>) -> bool {
     matches!(result.err(), Some(Error::Forked { owner }) if owner == std::os::unix::process::parent_id())
 }
 
-/// Ends the work of a child with the line of what is not so.
+/// Ends the work of a child with the line of the failed check.
 #[allow(unused_macros, reason = "each test file uses a part")]
 macro_rules! ensure {
     ($condition:expr) => {

@@ -1,16 +1,16 @@
 /*
- * Members of a group, written against libcpg itself: what the crate is tested with and against.
+ * Members of a group that use libcpg directly, as partners of the crate in tests.
  *
  *     member [-n] GROUP COUNT
  *
- * joins GROUP (-n: with its NUL) with COUNT processes and prints "joined COUNT" when the last of them has its
- * own view. A single one then prints what it hears, and does what it reads:
+ * joins GROUP (with -n: including its NUL) with COUNT processes, and prints "joined COUNT" when each of them has got
+ * the view of its join. A single process then prints its events (left) and obeys commands on its input (right):
  *
  *     deliver NODE:PID TEXT            send TEXT
  *     view MEMBERS -LEFT +JOINED       size N      (sends N bytes, each 'x')
  *     big NODE:PID BYTES SUM           leave       (and prints "left" when it has)
  *
- * The end of its input ends it, without leaving.
+ * At the end of its input, the process ends without leaving.
  */
 #include <poll.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-//! What the tests share: groups that are pumped until something is true, and members written in C.
+//! Helpers of the tests: groups that are dispatched until a condition is true, and members that are written in C.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod fake_daemon;
@@ -24,7 +24,7 @@ use cpg::{Group, GroupName, Handle, Limits, OwnedEvent, OwnedMessage, OwnedView}
 use testcluster::Cluster;
 use testcluster::child::succeed;
 
-/// Longer than anything takes on a busy machine: no test waits for it unless it fails.
+/// A deadline that is longer than anything takes on a busy machine: only a test that fails waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn deadline() -> Instant {
@@ -39,7 +39,7 @@ pub fn join(group: &str) -> Group {
     Handle::connect().unwrap().join_until(group, deadline()).unwrap()
 }
 
-/// Dispatches until `done` says so of the events so far, and returns them.
+/// Dispatches until `done` returns true for the events so far, and returns the events.
 pub fn pump(group: &mut Group, mut done: impl FnMut(&[OwnedEvent]) -> bool) -> Vec<OwnedEvent> {
     let mut events = Vec::new();
     let deadline = deadline();
@@ -81,12 +81,12 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = probe() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// Builds a C program of this directory, once a test binary.
+/// Builds a C program of this directory, once per test binary.
 fn build(name: &str) -> PathBuf {
     let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let source =
@@ -106,7 +106,7 @@ static MEMBER: LazyLock<PathBuf> = LazyLock::new(|| build("member"));
 
 static PACKETS: LazyLock<PathBuf> = LazyLock::new(|| build("packets"));
 
-/// Processes that have joined a group through libcpg in C; see `member.c` for what one says and does.
+/// Processes that have joined a group through libcpg in C. `member.c` describes their input and output.
 pub struct Members {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -114,7 +114,7 @@ pub struct Members {
 }
 
 impl Members {
-    /// `count` members on `node`; returns when all have joined.
+    /// Starts `count` members on `node`, and returns when all have joined.
     pub fn start(cluster: &Cluster, node: u32, group: &GroupName, count: usize) -> Self {
         let name = std::str::from_utf8(group.as_bytes()).unwrap();
         match name.strip_suffix('\0') {
@@ -123,16 +123,16 @@ impl Members {
         }
     }
 
-    /// As [`start`](Self::start), for a name that [`GroupName`] does not make: empty, or of 128 bytes.
+    /// Starts members with a name that [`GroupName`] does not allow: an empty one, or one of 128 bytes.
     pub fn start_named(cluster: &Cluster, node: u32, name: &str, count: usize) -> Self {
         Self::spawn(cluster, node, &[name], count)
     }
 
-    /// A single member whose join the daemon has been asked for, and need not have delivered.
+    /// Starts a single member. Its join has been requested, and may not have been delivered.
     pub fn start_joining(cluster: &Cluster, node: u32, group: &GroupName) -> Self {
         let name = std::str::from_utf8(group.as_bytes()).unwrap();
         let mut member = Self::spawn_only(cluster, node, &[name], 1);
-        // It reads after it has asked.
+        // The member reads its input after it has requested the join.
         member.tell("send joining");
         let stdin = member.stdin.as_ref().unwrap().as_raw_fd();
         let mut unread = 0;
@@ -164,12 +164,12 @@ impl Members {
         self.child.id()
     }
 
-    /// Tells a single member what to do.
+    /// Sends a command to a single member.
     pub fn tell(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// The first line that a single member prints from now on and that `wanted` says yes to.
+    /// Reads up to the first line of a single member for which `wanted` returns true, and returns it.
     pub fn expect(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         let mut line = String::new();
         loop {
@@ -188,18 +188,18 @@ impl Members {
 impl Drop for Members {
     fn drop(&mut self) {
         drop(self.stdin.take());
-        // One that waits for room in the pipe ends too.
+        // A member that waits for room in the pipe ends as well.
         drop(self.stdout.take());
         let _ = self.child.wait();
     }
 }
 
-/// The program `member.c`, for names that [`Members`] cannot be given.
+/// Returns the program `member.c`, for names that [`Members`] does not accept.
 pub fn member_program() -> &'static std::path::Path {
     MEMBER.as_path()
 }
 
-/// The program `packets.c`: a member of a group that coalesces.
+/// Returns the program `packets.c`: a member of a group that coalesces.
 pub fn packets_program() -> &'static std::path::Path {
     PACKETS.as_path()
 }
@@ -214,7 +214,7 @@ pub fn split_with(flow: cpg::Flow, group: &str) -> (cpg::Sender, cpg::Receiver) 
     join_with(cpg::Session::options().flow(flow), group).split()
 }
 
-/// As [`pump`], of a whole session.
+/// Dispatches a whole session, as [`pump`] does.
 pub fn pump_session(
     session: &mut cpg::Session,
     mut done: impl FnMut(&[OwnedEvent]) -> bool,
@@ -242,16 +242,16 @@ pub fn receive(receiver: &mut cpg::Receiver, count: usize) -> Vec<Vec<u8>> {
     heard
 }
 
-/// Whether poll says that there is something to read now.
+/// Returns true if `poll` says that the descriptor is readable now.
 pub fn readable(fd: std::os::fd::BorrowedFd<'_>) -> bool {
     let mut fd = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: it is given one entry, and told so.
+    // SAFETY: the pointer leads to one entry, and the count is one.
     let ready = unsafe { libc::poll(&raw mut fd, 1, 0) };
     assert!(ready >= 0, "{}", std::io::Error::last_os_error());
     ready == 1
 }
 
-/// How long a thread has been running, in nanoseconds; none while it runs.
+/// Returns the time that a thread has run, in nanoseconds, and `None` while it is running.
 pub fn asleep_after(thread: i32) -> Option<u64> {
     let file = |name| std::fs::read_to_string(format!("/proc/self/task/{thread}/{name}")).ok();
     let asleep = file("stat")?.contains(") S ");
@@ -259,10 +259,10 @@ pub fn asleep_after(thread: i32) -> Option<u64> {
     asleep.then_some(ran)
 }
 
-/// That a thread which has nothing to do does not run, while `others` do.
+/// Asserts that an idle thread does not run while `others` run.
 pub fn assert_stays_asleep(thread: i32, mut others: impl FnMut()) {
     let ran = || wait_for("the thread to sleep", || asleep_after(thread));
-    // It may have been seen asleep on its way to the wait; from then on it has no reason to run.
+    // The thread may have been seen asleep on its way to the wait. After that it has no reason to run.
     let mut before = ran();
     wait_for("the wait", || {
         (0..20).for_each(|_| others());
@@ -270,5 +270,5 @@ pub fn assert_stays_asleep(thread: i32, mut others: impl FnMut()) {
         (earlier == before).then_some(())
     });
     (0..200).for_each(|_| others());
-    assert_eq!(ran(), before, "it has run with nothing to do");
+    assert_eq!(ran(), before, "the idle thread has run");
 }

@@ -13,7 +13,7 @@ pub fn mount_memory(directory: &str) {
     assert_eq!(code, 0, "{}", io::Error::last_os_error());
 }
 
-/// The size of this node's `/dev/shm`, and the bytes that are in use.
+/// Returns the size of this node's `/dev/shm`, and the bytes in use.
 fn shared_memory() -> libc::statvfs {
     // SAFETY: all zero is a value of it.
     let mut shm: libc::statvfs = unsafe { std::mem::zeroed() };
@@ -22,14 +22,14 @@ fn shared_memory() -> libc::statvfs {
     shm
 }
 
-/// Returns how many bytes of this node's `/dev/shm` are in use.
+/// Returns the number of bytes in use of this node's `/dev/shm`.
 #[allow(dead_code, reason = "each layer uses a part")]
 pub fn used_shared_memory() -> u64 {
     let shm = shared_memory();
     (shm.f_blocks - shm.f_bfree) * shm.f_frsize
 }
 
-/// Leaves so many bytes in this node's `/dev/shm`.
+/// Leaves only so many bytes free in this node's `/dev/shm`.
 pub fn limit_shared_memory(free: u64) {
     let size = used_shared_memory() + free;
     let size = CString::new(format!("size={size}")).unwrap();
@@ -39,13 +39,13 @@ pub fn limit_shared_memory(free: u64) {
     assert_eq!(code, 0, "{}", io::Error::last_os_error());
 }
 
-/// Gives the calling thread a root directory in which there is `/dev/shm` and nothing else, as after `chroot(2)`.
+/// Gives the calling thread a root directory that contains only `/dev/shm`, as after `chroot(2)`.
 #[allow(dead_code, reason = "each layer uses a part")]
 pub fn keep_shared_memory_alone() {
     let done = |code| assert_eq!(code, 0, "{}", io::Error::last_os_error());
     // SAFETY: it has no precondition: this thread has its own root and mounts from here on.
     done(unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_NEWNS) });
-    // In memory, so that nothing stays of it.
+    // In memory, so that nothing is left behind.
     mount_memory("/tmp");
     std::fs::create_dir_all("/tmp/dev/shm").unwrap();
     let (none, from, to) = (ptr::null(), c"/dev/shm".as_ptr(), c"/tmp/dev/shm".as_ptr());

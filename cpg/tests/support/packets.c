@@ -1,13 +1,13 @@
 /*
- * A member of a group that coalesces, written against libcpg and the page of the module cpg::packet alone.
+ * A member of a group that coalesces. It uses only libcpg and the documentation of the module cpg::packet.
  *
- *     packets send GROUP COUNT [SIZE]    joins, sends COUNT messages, several in a packet, and ends when it has
- *                                        them back; byte J of message I is (13 I + 7 J) mod 256
+ *     packets send GROUP COUNT [SIZE]    joins, sends COUNT messages, several per packet, and ends when all are
+ *                                        delivered to it; byte J of message I is (13 I + 7 J) mod 256
  *     packets receive GROUP COUNT        joins, prints "ready", and a line for each of COUNT messages:
  *                                        "INDEX LENGTH CHECKSUM" (FNV-1a, 32 bits, in hexadecimal), with
  *                                        " plain" after it if it came without a packet
  *
- * Without SIZE, lengths take turns. Every third is written as a varint that is longer than need be.
+ * Without SIZE, lengths take turns. Every third length is written as a longer varint than necessary.
  */
 #include <poll.h>
 #include <stdio.h>

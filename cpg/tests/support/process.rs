@@ -1,22 +1,23 @@
-//! Tests that run in a process of their own, since they are about the whole process.
+//! Tests that run in a separate process, because they concern the whole process. These are:
 //!
-//! Such are tests that fork (a child copies each lock as it is, and must find none that another test holds), tests that pause a
-//! daemon (whoever connects meanwhile holds libcpg's lock, and all others of the process wait), and tests that count what the
-//! process has: descriptors, threads, mappings, entries of libcpg's tables.
+//! - tests that fork, because a child copies each lock as it is, and must find none that another test holds;
+//! - tests that pause a daemon, because a thread that connects meanwhile holds libcpg's lock, and all other threads
+//!   wait for it;
+//! - tests that count descriptors, threads, mappings or entries of libcpg's tables.
 
 use std::ffi::OsStr;
 use std::process::Command;
 
 use testcluster::child::succeed;
 
-/// Names the test that this process was started for.
+/// The environment variable with the test for which this process was started.
 const VARIABLE: &str = "CPG_TEST_PROCESS";
 
-/// Names a command that such a process is to be run by, in words: memcheck follows no child by itself.
+/// The environment variable with a command, in words, that runs such a process: memcheck does not follow children.
 const RUNNER: &str = "CPG_TEST_RUNNER";
 
-/// Runs the test of the function `here` is in again, in a process of its own, and returns true once it has passed there.
-/// Returns false in that process.
+/// Runs the current test again in a separate process, and returns true when the test has passed there. Returns false in
+/// that process. `here` is a function within the test, and identifies the test.
 ///
 /// # Panics
 ///
@@ -39,7 +40,7 @@ pub fn again<F>(_here: F) -> bool {
     true
 }
 
-/// Stands at the beginning of a test that needs a process of its own. The rest of the test runs there.
+/// Begins a test that needs a separate process. The rest of the test runs in that process.
 #[allow(unused_macros, reason = "each layer uses a part")]
 macro_rules! own_process {
     () => {{

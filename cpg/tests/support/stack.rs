@@ -5,7 +5,7 @@ use std::thread;
 
 pub const KIB: usize = 1 << 10;
 
-/// Where the stack of this thread ends.
+/// Returns the end of the stack of this thread.
 pub fn stack_end() -> usize {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut low, mut size) = (ptr::null_mut(), 0);
@@ -20,7 +20,7 @@ pub fn stack_end() -> usize {
     low.addr()
 }
 
-/// Calls `work` when no more than `left` bytes of the stack are left.
+/// Calls `work` so deep in the stack that at most `left` bytes are left.
 pub fn descend<T>(end: usize, left: usize, work: impl FnOnce() -> T) -> T {
     let here = std::hint::black_box([0_u8; 1024]);
     let result = if ptr::from_ref(&here).addr() - end <= left { work() } else { descend(end, left, work) };
@@ -30,7 +30,7 @@ pub fn descend<T>(end: usize, left: usize, work: impl FnOnce() -> T) -> T {
 
 /// Runs `work` on a thread that has a little less than `left` bytes of stack.
 ///
-/// A stack of that size would not do: glibc may take one from its cache that is larger.
+/// A stack of that size is not enough, because glibc may take a larger one from its cache.
 pub fn on_stack<T: Send>(left: usize, work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let run = move || descend(stack_end(), left, work);
@@ -39,10 +39,10 @@ pub fn on_stack<T: Send>(left: usize, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Runs `work` with a little less than `left` bytes of stack, below which are one guard page and then memory that nobody may
-/// write to: returns how many bytes of that were written.
+/// Runs `work` with a little less than `left` bytes of stack. Below the stack is one guard page, and then memory that
+/// must not be written. Returns the number of bytes of that memory that were written.
 ///
-/// The thread is one as C makes them: std puts a signal stack of its own below.
+/// The thread is made as in C, because std puts a signal stack below.
 pub fn on_guarded_stack<T>(left: usize, work: impl FnOnce() -> T) -> (T, usize) {
     const BELOW: usize = 128 * KIB;
     const GUARD: usize = 4 * KIB;
@@ -52,11 +52,11 @@ pub fn on_guarded_stack<T>(left: usize, work: impl FnOnce() -> T) -> (T, usize) 
     // SAFETY: the kernel chooses an address that nothing is mapped at.
     let all = unsafe { libc::mmap(ptr::null_mut(), BELOW + GUARD + STACK, access, flags, -1, 0) };
     assert_ne!(all, libc::MAP_FAILED);
-    // SAFETY: it was mapped above, and nobody has a reference to it.
+    // SAFETY: it was mapped above, and there is no reference to it.
     unsafe { all.cast::<u8>().write_bytes(MARK, BELOW) };
     // SAFETY: within what was mapped.
     let guard = unsafe { all.byte_add(BELOW) };
-    // SAFETY: it was mapped above, and nobody has a reference to it.
+    // SAFETY: it was mapped above, and there is no reference to it.
     assert_eq!(unsafe { libc::mprotect(guard, GUARD, libc::PROT_NONE) }, 0);
     // SAFETY: within what was mapped.
     let stack = unsafe { guard.byte_add(GUARD) };
@@ -79,13 +79,13 @@ pub fn on_guarded_stack<T>(left: usize, work: impl FnOnce() -> T) -> (T, usize) 
     // SAFETY: mapped and initialised, aligned, and no thread has it any more.
     let below = unsafe { all.cast::<[u8; BELOW]>().as_ref() }.expect("it was mapped");
     let written = below.iter().filter(|byte| **byte != MARK).count();
-    // SAFETY: it was mapped above, and nobody uses it any more.
+    // SAFETY: it was mapped above, and it is not used any more.
     unsafe { libc::munmap(all, BELOW + GUARD + STACK) };
     (result.expect("it was run"), written)
 }
 
 extern "C" fn start(run: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: a closure that lives until the thread has been joined and that nobody else uses meanwhile.
+    // SAFETY: the closure lives until the thread has been joined, and no other thread uses it meanwhile.
     let run = unsafe { &mut *run.cast::<&mut dyn FnMut()>() };
     run();
     ptr::null_mut()

@@ -1,4 +1,4 @@
-//! What the tests of tasks share: runtimes, and futures that are dropped half-way.
+//! Helpers of the tests of tasks: runtimes, and futures that are dropped half-way.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -21,8 +21,8 @@ pub fn multi() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Runs `work` on node 1 of a cluster, in a runtime of each kind, and sees its memberships end. One that is held up is a
-/// failure, and not a wait for ever.
+/// Runs `work` on node 1 of a cluster, in a runtime of each kind, and asserts that its memberships end. If the runtime
+/// is held up, the test fails and does not wait for ever.
 pub fn on_each_runtime<F>(nodes: u32, work: fn(Arc<Cluster>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -33,7 +33,7 @@ where
         let inner = Arc::clone(&cluster);
         let thread = cluster.spawn_on(1, move || {
             let runtime = runtime();
-            // In a task, so that a runtime with workers uses them.
+            // In a task, so that a runtime with workers uses its workers.
             let task = runtime.spawn(work(inner));
             runtime.block_on(task).unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         });
@@ -48,12 +48,12 @@ where
     }
 }
 
-/// The end of a future that must have one.
+/// Awaits a future that must end.
 pub async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
+    tokio::time::timeout(PATIENCE, future).await.expect("the future does not end")
 }
 
-/// Polls a future so many times at most, and drops it.
+/// Polls a future at most so many times, and then drops it.
 pub async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut polls = 0;
@@ -68,7 +68,8 @@ pub async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     .await
 }
 
-/// The output of a future, by polls that nothing wakes: in a child of the process there is no reactor that would.
+/// Returns the output of a future by polling it again and again: a child of the process has no reactor that would wake
+/// it.
 pub fn by_hand<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     wait_for("the future", || match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -77,7 +78,7 @@ pub fn by_hand<T>(future: impl Future<Output = T>) -> T {
     })
 }
 
-/// Lets timers go off a few times; whoever holds up the executor holds up this.
+/// Waits for a few timers. A task that holds up the executor holds up this as well.
 pub async fn ticks() {
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -94,10 +95,10 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe:
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, probing).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    tokio::time::timeout(PATIENCE, probing).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }
 
-/// The next message of a session or a receiver, past other events.
+/// Returns the next message of a session or a receiver, skipping other events.
 pub async fn message(from: &mut (impl Stream<Item = Result<OwnedEvent>> + Unpin)) -> Vec<u8> {
     loop {
         let next = poll_fn(|cx| Pin::new(&mut *from).poll_next(cx));

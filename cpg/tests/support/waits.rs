@@ -1,4 +1,5 @@
-//! Calls that wait, each with a daemon that is stopped, one that is killed while they wait, and one that is dead.
+//! The frame of the tests of waiting calls. Each call is tested with a paused daemon, with a daemon that is killed
+//! during the wait, and with a dead daemon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
@@ -10,7 +11,7 @@ use testcluster::Cluster;
 
 use super::{asleep_after, wait_for};
 
-/// A call, in a function that prepares for it and looks at what came of it.
+/// A case: a function that prepares a call, makes the call and checks its result.
 pub struct Case {
     pub what: &'static str,
     pub paused: Paused,
@@ -18,44 +19,44 @@ pub struct Case {
     pub run: fn(&Gate) -> Result<(), End>,
 }
 
-/// It waits for a daemon that is stopped, and says when it is dead.
+/// Returns a case whose call waits for a paused daemon, and reports a dead one.
 pub const fn waits(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
     Case { what, paused: Paused::Waits, dead: Dead::Lost, run }
 }
 
-/// It does not wait, and says when the daemon is dead.
+/// Returns a case whose call does not wait, and reports a dead daemon.
 pub const fn returns(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
     Case { what, paused: Paused::Returns, dead: Dead::Lost, run }
 }
 
-/// It waits for a daemon that is stopped, and ends without an error when it is dead.
+/// Returns a case whose call waits for a paused daemon, and ends without an error if the daemon is dead.
 pub const fn ends(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
     Case { what, paused: Paused::Waits, dead: Dead::Fine, run }
 }
 
-/// What a call does while the daemon is stopped.
+/// The behaviour of a call while the daemon is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paused {
-    /// It waits for the daemon to go on, also past a deadline that it has (B16).
+    /// The call waits until the daemon goes on, also past its deadline (B16).
     Waits,
-    /// It comes back: at once, or by its deadline.
+    /// The call returns at once, or by its deadline.
     Returns,
 }
 
-/// What a call says when the daemon is dead.
+/// The result of a call when the daemon is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dead {
-    /// That the connection is lost.
+    /// An error that says that the connection is lost.
     Lost,
-    /// Nothing: it needs no daemon, or has nobody to tell.
+    /// No error: the call needs no daemon, or cannot report one.
     Fine,
 }
 
-/// Why a case ended before its end.
+/// The reason for which a case ended early.
 #[derive(Debug)]
 pub enum End {
     Failed(Error),
-    /// The call came back, and there is no daemon to look at the outcome with.
+    /// The call has returned, and there is no daemon with which its result could be checked.
     NoDaemon,
 }
 
@@ -72,7 +73,7 @@ const RETURNED: u8 = 3;
 const LOOKING: u8 = 4;
 const DEAD: u8 = 5;
 
-/// Where a case meets the test.
+/// The synchronization between a case and its test.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
@@ -84,7 +85,7 @@ struct Inner {
 }
 
 impl Gate {
-    /// A group of its own.
+    /// Returns the name of a group that no other case uses.
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -93,12 +94,12 @@ impl Gate {
         &self.0.cluster
     }
 
-    /// Ends the preparation; what follows is the call.
+    /// Ends the preparation. The call follows.
     pub fn call(&self) {
         self.reach(PREPARED, CALLING);
     }
 
-    /// The call has come back; what follows looks at what came of it, with a daemon that runs.
+    /// Notes that the call has returned. The check of its result follows, with a daemon that runs.
     pub fn returned(&self) -> Result<(), End> {
         self.reach(RETURNED, LOOKING);
         if self.phase() == DEAD { Err(End::NoDaemon) } else { Ok(()) }
@@ -113,7 +114,7 @@ impl Gate {
     }
 
     fn reach(&self, phase: u8, next: u8) {
-        // There is nobody to wait for when the daemon is dead.
+        // If the daemon is dead, the case ends here.
         let old = self.0.phase.fetch_max(phase, Ordering::SeqCst);
         if old != DEAD {
             wait_for("the test", || (self.phase() >= next).then_some(()));
@@ -125,17 +126,17 @@ pub fn soon() -> Instant {
     Instant::now() + Duration::from_millis(20)
 }
 
-/// Without the rings of a daemon that has just been started.
+/// Returns options without events about rings, which a daemon that has just been started forms.
 pub fn quiet() -> ConnectOptions {
     ConnectOptions::new().totem_events(TotemEvents::None)
 }
 
-/// An error that says that the deadline has passed, or another one.
+/// Passes on any error except that of a deadline.
 pub fn late(error: Error) -> Result<(), Error> {
     if error.is_retryable() { Ok(()) } else { Err(error) }
 }
 
-/// A case under way.
+/// A case that runs.
 struct Running {
     case: &'static Case,
     gate: Gate,
@@ -143,14 +144,14 @@ struct Running {
 }
 
 impl Running {
-    /// Starts a case, and waits until it is prepared.
+    /// Starts a case, and waits until its preparation is over.
     fn prepare(cluster: &Arc<Cluster>, case: &'static Case) -> Self {
         let name = case.what.to_owned();
         let (phase, thread) = (AtomicU8::new(PREPARING), AtomicI32::new(0));
         let gate = Gate(Arc::new(Inner { cluster: Arc::clone(cluster), name, phase, thread }));
         let inner = gate.clone();
         let thread = cluster.spawn_on(1, move || {
-            // SAFETY: it takes and breaks nothing.
+            // SAFETY: `gettid` has no precondition.
             inner.0.thread.store(unsafe { libc::gettid() }, Ordering::SeqCst);
             (case.run)(&inner)
         });
@@ -165,7 +166,7 @@ impl Running {
         });
     }
 
-    /// Waits until the call is asleep, whenever it is looked at for a moment.
+    /// Waits until the call sleeps, at each look during a moment.
     fn fall_asleep(&self) {
         let thread = self.gate.0.thread.load(Ordering::SeqCst);
         let mut asleep = 0;
@@ -187,7 +188,7 @@ impl Running {
         })
     }
 
-    /// Finishes with a daemon that has been killed.
+    /// Finishes a case whose daemon has been killed.
     fn finish_dead(self) {
         self.gate.set(DEAD);
         let Case { what, dead, .. } = self.case;
@@ -205,7 +206,8 @@ fn cluster() -> Arc<Cluster> {
     Arc::new(Cluster::start(1).unwrap())
 }
 
-/// Each call is made while the daemon is stopped, waits or comes back, and has lost nothing when the daemon goes on.
+/// Makes each call while the daemon is paused. The call must wait or return as it should, and must have lost nothing
+/// when the daemon goes on.
 pub fn with_a_paused_daemon(cases: &'static [Case]) {
     let cluster = cluster();
     for case in cases {
@@ -231,10 +233,10 @@ pub fn with_a_paused_daemon(cases: &'static [Case]) {
     }
 }
 
-/// Cases at once, so that their handles are fewer than a process can have (A13).
+/// The number of cases at the same time, so that they use fewer handles than a process can have (A13).
 const AT_ONCE: usize = 8;
 
-/// Each call that waits for the daemon waits when it is killed, and ends.
+/// Kills the daemon while each waiting call waits. The call must end.
 pub fn with_a_daemon_that_is_killed_meanwhile(cases: &'static [Case]) {
     let cluster = cluster();
     let waiting: Vec<_> = cases.iter().filter(|case| case.paused == Paused::Waits).collect();
@@ -251,7 +253,7 @@ pub fn with_a_daemon_that_is_killed_meanwhile(cases: &'static [Case]) {
     }
 }
 
-/// Each call is made when the daemon is dead.
+/// Makes each call after the daemon has died.
 pub fn with_a_dead_daemon(cases: &'static [Case]) {
     let cluster = cluster();
     for cases in cases.chunks(AT_ONCE) {

@@ -18,7 +18,7 @@ use testcluster::Cluster;
 assert_impl_all!(Session: Send, Unpin, FusedStream<Item = Result<OwnedEvent>>);
 assert_impl_all!(Receiver: Send, Unpin, FusedStream<Item = Result<OwnedEvent>>);
 assert_impl_all!(Sender: Clone, Send, Sync);
-// Dispatch takes one at a time (A4).
+// A session is not Sync, because only one thread at a time may dispatch (A4).
 assert_not_impl_any!(Session: Clone, Sync);
 assert_not_impl_any!(Receiver: Clone, Sync);
 
@@ -26,7 +26,7 @@ fn assert_send<T: Send>(future: T) -> T {
     future
 }
 
-/// Whatever a method gives can go from worker to worker: it is compiled, and that is all.
+/// Checks at compile time that the future of each method can move between workers.
 #[allow(dead_code, reason = "for the compiler")]
 fn futures_are_send(mut session: Session, sender: &Sender, other: Session) {
     _ = assert_send(Session::join("name"));
@@ -60,7 +60,7 @@ fn a_task_joins_sends_receives_and_leaves() {
         }
         soon(ticket).await.unwrap();
         assert_eq!(soon(session.members()).await.unwrap(), [session.me()]);
-        // What was under way is seen to the end.
+        // Messages under way are still delivered.
         session.send(b"last").unwrap();
         let (mut heard, mut refused) = (Vec::new(), false);
         let leaving = session.leave_until(deadline(), |sender, event| match event {
@@ -69,7 +69,7 @@ fn a_task_joins_sends_receives_and_leaves() {
         });
         soon(leaving).await.unwrap();
         assert_eq!((heard, refused), (vec![b"last".to_vec()], true));
-        // It was a leave, and is over: the process can join again.
+        // The leave is complete, so the process can join again.
         soon(soon(Session::join("tasks")).await.unwrap().leave()).await.unwrap();
     });
 }
@@ -83,7 +83,7 @@ fn a_send_with_a_deadline_waits_for_room_until_then() {
         while sender.try_send_vectored(&slices).is_ok() {
             sent += 1;
         }
-        // Nobody dispatches.
+        // No task dispatches.
         for (len, wait) in [(9, 0), (9, 20), (2_000_000, 20)] {
             let until = Instant::now() + Duration::from_millis(wait);
             let late = soon(sender.send_until(&vec![0; len], until)).await.unwrap_err();
@@ -161,7 +161,7 @@ fn a_failed_join_is_an_error() {
 }
 
 #[test]
-fn dispatch_hands_over_what_is_there_without_a_copy() {
+fn dispatch_delivers_waiting_events_without_a_copy() {
     on_each_runtime(1, |_| async {
         let mut session = soon(Session::join("closure")).await.unwrap();
         for byte in 0..=255 {
@@ -190,7 +190,7 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
         }
         assert_eq!(heard, (0..=255).rev().chain([255]).collect::<Vec<_>>());
         assert!(views == 1 && calls > 0);
-        // A handler sends, and the same task hears it.
+        // A handler sends, and the message is delivered to the same task.
         session.send(b"ping").unwrap();
         soon(session.dispatch(|sender, _| _ = sender.try_send(b"pong").unwrap())).await.unwrap();
         assert_eq!(message(&mut session).await, b"pong");
@@ -198,7 +198,7 @@ fn dispatch_hands_over_what_is_there_without_a_copy() {
 }
 
 #[test]
-fn halves_go_to_tasks_of_their_own() {
+fn the_halves_of_a_session_can_be_used_by_different_tasks() {
     on_each_runtime(1, |_| async {
         let (sender, mut receiver) = soon(Session::join("halves")).await.unwrap().split();
         assert_eq!((receiver.name(), receiver.me()), (&name("halves"), sender.me()));
@@ -281,7 +281,7 @@ fn a_session_and_its_receiver_are_streams() {
             String::from_utf8(OwnedMessage::into_payload(message)).unwrap()
         };
         assert_eq!(text(next(&mut session).await), "one");
-        // A stream takes one at a time as well: the rest is for others.
+        // A stream takes one event at a time as well, and leaves the rest to other methods.
         assert_eq!(message(&mut session).await, b"two");
         let (_sender, mut receiver) = session.split();
         assert_eq!(text(next(&mut receiver).await), "three");
@@ -320,7 +320,7 @@ fn without_a_runtime_the_session_is_dropped_by_the_panic() {
 }
 
 #[test]
-fn leaving_hands_over_nothing_after_the_own_leave() {
+fn leaving_delivers_no_event_after_the_view_of_the_leave() {
     on_each_runtime(1, |cluster| async move {
         let mut session = soon(Session::join("others go")).await.unwrap();
         let me = session.me();
@@ -332,7 +332,7 @@ fn leaving_hands_over_nothing_after_the_own_leave() {
         let mut others = Some(others);
         let mut events = Vec::new();
         let leaving = session.leave_until(deadline(), |_, event| {
-            // The daemon has been told of the leave, and tells of what the others do as well.
+            // The leave has been requested, and the daemon still sends events of other members.
             if others.take().is_some() {
                 let handle = Handle::connect().unwrap();
                 wait_for("all to be gone", || handle.processes().unwrap().is_empty().then_some(()));

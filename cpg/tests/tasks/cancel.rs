@@ -1,4 +1,4 @@
-//! Futures that are dropped half-way, at each poll: what is lost is what their documentation says.
+//! Futures that are dropped half-way, at each poll: only what their documentation says is lost.
 use std::future::Future;
 use std::os::fd::AsRawFd as _;
 
@@ -7,7 +7,8 @@ use crate::support::{deadline, name};
 use cpg::tokio::{Sender, Session};
 use cpg::{CsError, Error, Event, Handle, OwnedEvent};
 
-/// The output of a future that is made anew and dropped at its first poll, its second, and so on; how many were dropped.
+/// Makes a future again and again, and drops it at its first poll, then at its second, and so on. Returns its output in
+/// the end, and the number of dropped futures.
 async fn at_each_poll<F: Future>(mut make: impl FnMut() -> F) -> (F::Output, usize) {
     for polls in 1.. {
         if let Some(output) = soon(polled(polls, make())).await {
@@ -28,7 +29,7 @@ fn number(payload: &[u8]) -> u32 {
     u32::from_le_bytes(*payload.first_chunk().unwrap())
 }
 
-/// Sends so many, of all sizes, with pauses in which a receiver waits.
+/// Sends so many messages of all sizes, with pauses in which a receiver waits.
 async fn send_numbers(sender: Sender, count: u32) {
     for sent in 0..count {
         let len = if sent % 50 == 7 { 1_100_000 } else { 4 + sent as usize };
@@ -72,7 +73,7 @@ fn cancelled_receives_and_dispatches_lose_nothing() {
             }
         }
         assert_eq!(heard, (0..COUNT).collect::<Vec<_>>());
-        assert!(dropped > 0, "none was dropped half-way");
+        assert!(dropped > 0, "no future was dropped half-way");
         soon(sending).await.unwrap();
         assert!(polled(1, receiver.recv()).await.is_none());
     });
@@ -105,7 +106,7 @@ fn a_cancelled_short_send_was_not_sent() {
     on_each_runtime(2, |cluster| async move {
         let (sender, mut receiver) = soon(Session::join("sends")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
-        // A member of the ring that stands still, for less than the token's time, fills the daemon's queue.
+        // While a node of the ring is paused, for less than the time of the token, the daemon's queue fills up.
         cluster.pause(2).unwrap();
         let (mut sent, mut next) = (Vec::new(), 0);
         while sender.try_send(&numbered(next, 1_000_000)).is_ok() {
@@ -136,7 +137,7 @@ fn a_cancelled_short_send_was_not_sent() {
         result.unwrap();
         sent.push(u32::MAX);
         assert_eq!(soon(receiving).await.unwrap(), sent);
-        assert!(dropped > 0, "none was dropped half-way");
+        assert!(dropped > 0, "no future was dropped half-way");
     });
 }
 
@@ -147,7 +148,7 @@ fn a_cancelled_send_that_waits_for_another_task_was_not_sent() {
         soon(session.recv()).await.unwrap();
         cluster.pause(1).unwrap();
         assert!(polled(1, session.members()).await.is_none());
-        // The queue takes what the thread that asks holds up.
+        // The queue takes messages that the thread with the question holds up.
         let mut before = 0;
         while session.send(&vec![b'.'; 100_000]).is_ok() {
             before += 1;
@@ -188,7 +189,7 @@ fn a_cancelled_long_send_was_not_accepted() {
             result.unwrap();
             accepted.push(next);
             dropped = polls;
-            assert!(dropped > 0 || next < 100, "none was dropped half-way");
+            assert!(dropped > 0 || next < 100, "no future was dropped half-way");
         }
         soon(sender.send(b"end!")).await.unwrap();
         accepted.push(number(b"end!"));
@@ -202,21 +203,21 @@ async fn is_empty(group: &'static str) -> Option<()> {
 }
 
 #[test]
-fn a_cancelled_join_leaves_again() {
+fn a_cancelled_join_ends_the_membership() {
     on_each_runtime(1, |_| async {
         let mut polls = 1;
         let session = loop {
             match soon(polled(polls, Session::join("joins"))).await {
                 Some(Ok(session)) => break session,
-                // The one that was dropped is still on its way out (B5).
+                // The membership of the dropped join has not ended yet (B5).
                 Some(Err(error)) => assert_eq!(error.code(), Some(CsError::Exist), "{error}"),
                 None => polls += 1,
             }
             tokio::task::yield_now().await;
         };
-        assert!(polls > 1, "none was dropped half-way");
+        assert!(polls > 1, "no future was dropped half-way");
         soon(session.leave()).await.unwrap();
-        // One that has been joined when it is dropped leaves as well.
+        // If the join was complete when its future is dropped, the membership ends as well.
         assert!(polled(1, Session::join("joins")).await.is_none());
         eventually("the membership to end", || is_empty("joins")).await;
     });
@@ -243,7 +244,7 @@ fn a_cancelled_leave_ends_the_membership_under_the_senders() {
             eventually("the membership to end", || is_empty("leaves")).await;
             if let Some(result) = left {
                 result.unwrap();
-                assert!(polls > 1, "none was dropped half-way");
+                assert!(polls > 1, "no future was dropped half-way");
                 break;
             }
         }
@@ -251,7 +252,7 @@ fn a_cancelled_leave_ends_the_membership_under_the_senders() {
 }
 
 #[test]
-fn a_cancelled_leave_fails_the_tickets_of_what_it_has_not_seen_delivered() {
+fn a_cancelled_leave_fails_the_tickets_of_undelivered_messages() {
     on_each_runtime(1, |cluster| async move {
         let (sender, receiver) = soon(Session::join("tickets")).await.unwrap().split();
         cluster.pause(1).unwrap();
@@ -263,7 +264,7 @@ fn a_cancelled_leave_fails_the_tickets_of_what_it_has_not_seen_delivered() {
 }
 
 #[test]
-fn cancelled_questions_leave_the_connection_whole() {
+fn cancelled_questions_do_not_harm_the_connection() {
     on_each_runtime(1, |_| async {
         let (sender, mut receiver) = soon(Session::join("asks")).await.unwrap().split();
         let mut all = 0;
@@ -272,7 +273,7 @@ fn cancelled_questions_leave_the_connection_whole() {
             assert_eq!(members.unwrap(), [sender.me()]);
             all += dropped;
         }
-        assert!(all > 0, "none was dropped half-way");
+        assert!(all > 0, "no future was dropped half-way");
         soon(sender.send(b"whole")).await.unwrap();
         assert_eq!(message(&mut receiver).await, b"whole");
     });

@@ -1,4 +1,4 @@
-//! Sessions for tasks when handlers panic, processes fork and daemons die; and tasks that have nothing to do.
+//! Sessions for tasks when handlers panic, processes fork and daemons die; and idle tasks.
 use std::future::poll_fn;
 use std::panic::panic_any;
 use std::pin::Pin;
@@ -16,8 +16,8 @@ use testcluster::Cluster;
 use tokio::sync::Mutex;
 
 #[test]
-fn a_panic_in_a_handler_ends_its_task_alone() {
-    // The daemon may not have noticed yet that the members of one runtime have gone when the next one joins.
+fn a_panic_in_a_handler_ends_only_its_task() {
+    // When the next runtime joins, the daemon may not have noticed yet that the members of the last one are gone.
     static RUNTIMES: AtomicI32 = AtomicI32::new(0);
     on_each_runtime(1, |_| async {
         let runtime = RUNTIMES.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +43,7 @@ fn a_panic_in_a_handler_ends_its_task_alone() {
                 }
             }
         });
-        // A task whose session goes with it.
+        // This task is dropped together with its session.
         alone.send(b"x").unwrap();
         let alone = tokio::spawn(async move {
             loop {
@@ -54,7 +54,7 @@ fn a_panic_in_a_handler_ends_its_task_alone() {
             let error = soon(task).await.map(|(): ()| ()).unwrap_err();
             assert_eq!(error.into_panic().downcast_ref(), Some(&text));
         }
-        // The event was handled, later ones were not taken, and the membership goes on.
+        // The event counts as handled, later ones were not taken, and the membership goes on.
         let mut receiver = Arc::into_inner(receiver).unwrap().into_inner();
         for byte in [3, 4] {
             assert_eq!(message(&mut receiver).await, [byte]);
@@ -79,7 +79,7 @@ fn a_child_is_refused_and_its_parent_is_not_disturbed() {
             let session = soon(Session::join("forked")).await.unwrap();
             let (leaving_sender, leaving) = soon(Session::join("leaving")).await.unwrap().split();
             let (sender, mut receiver) = session.split();
-            // Nothing is ready, so that the child has to say it without being told to look.
+            // No event is ready, so the child must return the error without being woken.
             for _ in 0..2 {
                 soon(receiver.recv()).await.unwrap();
                 soon(sender.send(b"next")).await.unwrap();
@@ -96,7 +96,7 @@ fn a_child_is_refused_and_its_parent_is_not_disturbed() {
                     ensure!(refused(by_hand(receiver.dispatch(|_, _| ()))));
                     ensure!(refused(by_hand(poll_fn(|cx| Pin::new(&mut receiver).poll_next(cx))).unwrap()));
                     ensure!(refused(by_hand(leaving.leave())));
-                    // What it drops stays with the parent, and so does the parent's reactor.
+                    // Handles that the child drops still work in the parent, and so does the parent's reactor.
                     drop((sender, receiver, leaving_sender));
                     0
                 });
@@ -115,7 +115,7 @@ fn a_child_is_refused_and_its_parent_is_not_disturbed() {
 }
 
 #[test]
-fn a_child_is_refused_also_where_there_is_no_membership_to_leave() {
+fn a_child_is_refused_also_if_there_is_no_membership() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -139,18 +139,18 @@ fn a_child_is_refused_also_where_there_is_no_membership_to_leave() {
     });
 }
 
-/// Messages that wait to be dispatched, and the one in whose handler the process forks.
+/// The number of messages that wait to be dispatched, and the message in whose handler the process forks.
 const WAITING: u32 = 200;
 const FORKS_AT: u32 = 10;
 
 #[test]
-fn a17_a_child_that_is_forked_in_a_handler_takes_nothing_of_its_parents() {
+fn a17_a_child_forked_in_a_handler_of_a_task_takes_none_of_its_parents_events() {
     own_process!();
     fork_in_a_handler(Session::options(), false);
 }
 
 #[test]
-fn a17_a_child_that_is_forked_in_the_middle_of_a_packet_takes_nothing_of_its_parents() {
+fn a17_a_child_forked_in_a_packet_of_a_task_takes_none_of_its_parents_events() {
     own_process!();
     fork_in_a_handler(Session::options().coalesce(), true);
 }
@@ -161,12 +161,12 @@ fn fork_in_a_handler(options: SessionOptions, packets: bool) {
         current().block_on(async {
             let joining = options.join("forks");
             let (sender, mut receiver) = soon(joining).await.unwrap().split();
-            // It knows of no packets.
+            // This member does not use packets.
             let mut c = (!packets).then(|| Members::start(&cluster, 1, &name("forks"), 1));
             for number in 0..WAITING {
                 sender.try_send(number.to_string().as_bytes()).unwrap();
             }
-            // When a member of the same node has got them, they are there for this one.
+            // When a member on the same node has got the messages, they wait for this one as well.
             if let Some(c) = &mut c {
                 c.expect(|line| line.ends_with(&format!(" {}", WAITING - 1)));
             }
@@ -188,7 +188,7 @@ fn fork_in_a_handler(options: SessionOptions, packets: bool) {
                         }
                     }
                 });
-                // The handler of a child returns as that of its parent does.
+                // The handler returns in the child as in the parent.
                 let handled = soon(handling).await;
                 if forked == Some(0) {
                     child(move || {
@@ -219,7 +219,7 @@ fn assert_lost(error: &Error) {
 }
 
 #[test]
-fn a_lost_daemon_ends_what_waits_and_what_comes_later() {
+fn a_lost_daemon_ends_waiting_and_later_calls() {
     on_each_runtime(1, |cluster| async move {
         let mut hears = soon(Session::join("receives")).await.unwrap();
         let mut dispatches = soon(Session::join("dispatches")).await.unwrap();
@@ -247,7 +247,7 @@ fn a_lost_daemon_ends_what_waits_and_what_comes_later() {
         for task in waiting {
             assert_lost(&soon(task).await.unwrap());
         }
-        // A stream says it once, and ends.
+        // A stream returns the error once, and ends.
         let next =
             async |receiver: &mut Receiver| soon(poll_fn(|cx| Pin::new(&mut *receiver).poll_next(cx))).await;
         assert_lost(&next(&mut receiver).await.unwrap().unwrap_err());
@@ -286,7 +286,7 @@ fn an_idle_runtime_does_not_run() {
         current().block_on(async {
             let mut session = Session::join("idle").await.unwrap();
             let OwnedEvent::ConfChg(_) = session.recv().await.unwrap() else { panic!() };
-            // SAFETY: it takes and breaks nothing.
+            // SAFETY: `gettid` has no precondition.
             THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
             session.recv().await
         })

@@ -1,4 +1,4 @@
-//! A session of tasks in a group with as many members as libcpg has room for (A8).
+//! Fact A8: a session of tasks in a group with as many members as libcpg has room for.
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 
 use crate::support::fork::{child, ensure, fork, reap, refused};
@@ -9,7 +9,7 @@ use cpg::tokio::Session;
 use cpg::{ConnectOptions, Error, OwnedEvent, TotemEvents};
 use testcluster::Cluster;
 
-/// A session with 127 other members, which has heard of all of them; and its descriptor.
+/// Returns a session with 127 other members, whose views have been handled, and its descriptor.
 async fn full(cluster: &Cluster, group: &'static str) -> (Vec<Members>, Session, RawFd) {
     // The daemon lets only so many connect at once.
     let members = [32, 32, 32, 31].map(|count| Members::start(cluster, 1, &name(group), count));
@@ -29,13 +29,13 @@ async fn full(cluster: &Cluster, group: &'static str) -> (Vec<Members>, Session,
 }
 
 #[test]
-fn a_count_is_not_made_before_there_is_an_event_to_take() {
+fn members_are_not_counted_before_there_is_an_event() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         current().block_on(async {
             let (_members, mut session, fd) = full(&cluster, "counted").await;
-            // A count that this began would be of a group that is not too large.
+            // A count that began here would be of a group that is not too large.
             assert!(polled(1, session.recv()).await.is_none());
             assert_eq!(soon(session.members()).await.unwrap().len(), 128);
             let _one_more = Members::start(&cluster, 1, &name("counted"), 1);
@@ -49,7 +49,7 @@ fn a_count_is_not_made_before_there_is_an_event_to_take() {
 }
 
 #[test]
-fn a_full_group_is_counted_off_the_executor_and_not_dispatched_when_it_is_too_large() {
+fn a_full_group_is_counted_on_another_thread_and_refused_if_it_is_too_large() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -65,7 +65,7 @@ fn a_full_group_is_counted_off_the_executor_and_not_dispatched_when_it_is_too_la
             let pid = fork();
             if pid == 0 {
                 child(move || {
-                    // It does not have the thread that counts.
+                    // A child does not have the thread that counts.
                     ensure!(refused(by_hand(session.recv())));
                     0
                 });

@@ -1,4 +1,4 @@
-//! A daemon that is stopped holds up the task that asked for something, and not its runtime (B16).
+//! Fact B16: a paused daemon holds up the task that asked for something, and not its runtime.
 use crate::support::name;
 use crate::support::process::own_process;
 use crate::support::tasks::{eventually, message, on_each_runtime, polled, soon, ticks};
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 async fn waits<T>(cluster: &Cluster, task: JoinHandle<T>) -> T {
     for _ in 0..5 {
         ticks().await;
-        assert!(!task.is_finished(), "it has not waited");
+        assert!(!task.is_finished(), "the task has not waited");
     }
     cluster.resume(1).unwrap();
     soon(task).await.unwrap()
@@ -28,7 +28,7 @@ fn join() {
 }
 
 #[test]
-fn members_and_those_who_send_meanwhile() {
+fn asking_for_members_holds_up_neither_the_runtime_nor_other_tasks() {
     own_process!();
     on_each_runtime(1, |cluster| async move {
         let (sender, mut receiver) = soon(Session::join("members")).await.unwrap().split();
@@ -36,7 +36,7 @@ fn members_and_those_who_send_meanwhile() {
         cluster.pause(1).unwrap();
         let ask = |sender: Sender| tokio::spawn(async move { sender.members().await });
         let (asking, another) = (ask(sender.clone()), ask(sender.clone()));
-        // Others do not wait for the one that waits: neither a send, which is queued, nor who receives.
+        // Other tasks do not wait for the waiting one: neither a send, which is queued, nor a receive.
         sender.try_send(b"x").unwrap();
         soon(sender.send(b"y")).await.unwrap();
         let receiving = tokio::spawn(async move {
@@ -71,7 +71,7 @@ fn a_long_message_and_those_behind_it() {
 }
 
 #[test]
-fn a_short_send_for_which_there_is_no_room() {
+fn a_short_send_without_room_does_not_hold_up_the_runtime() {
     own_process!();
     on_each_runtime(1, |cluster| async move {
         let (sender, mut receiver) = soon(Session::join("short")).await.unwrap().split();
@@ -96,14 +96,14 @@ fn a_short_send_for_which_there_is_no_room() {
 }
 
 #[test]
-fn more_short_sends_than_the_socket_has_room_for() {
+fn short_sends_that_do_not_fit_into_the_socket_do_not_hold_up_the_runtime() {
     own_process!();
     on_each_runtime(1, |cluster| async move {
         let (sender, mut receiver) = soon(Session::join("many")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         cluster.pause(1).unwrap();
         let mut sent = 0;
-        // libqb would spin for the byte that tells the daemon of the message.
+        // libqb would spin until it can send the byte that tells the daemon of a message.
         while sender.try_send(b"short").is_ok() {
             sent += 1;
         }
@@ -133,7 +133,7 @@ fn leave() {
 }
 
 #[test]
-fn dropping_a_session_its_halves_and_futures_half_way() {
+fn dropping_a_session_its_halves_or_its_futures_does_not_hold_up_the_runtime() {
     own_process!();
     on_each_runtime(1, |cluster| async move {
         let whole = soon(Session::join("whole")).await.unwrap();
@@ -160,10 +160,10 @@ fn dropping_a_session_its_halves_and_futures_half_way() {
 }
 
 #[test]
-fn a_join_that_is_dropped_when_it_is_done() {
+fn dropping_a_finished_join_does_not_hold_up_the_runtime() {
     own_process!();
     on_each_runtime(1, |cluster| async move {
-        // Its result is there and nobody has polled for it.
+        // The result is there, but no task has polled for it.
         let mut joining = Box::pin(Session::join("done"));
         assert!(polled(1, joining.as_mut()).await.is_none());
         eventually("the membership", || async {
@@ -174,7 +174,7 @@ fn a_join_that_is_dropped_when_it_is_done() {
             (asking.await.unwrap() == 1).then_some(())
         })
         .await;
-        // The thread has nothing left to do but to hand it over.
+        // The thread only has to hand the result over.
         ticks().await;
         cluster.pause(1).unwrap();
         drop(joining);
@@ -184,7 +184,7 @@ fn a_join_that_is_dropped_when_it_is_done() {
 }
 
 #[test]
-fn receiving_goes_on_with_what_is_there() {
+fn receiving_takes_the_events_that_are_there() {
     own_process!();
     on_each_runtime(1, |cluster| async move {
         let mut session = soon(Session::join("receiving")).await.unwrap();

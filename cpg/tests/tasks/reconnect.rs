@@ -71,7 +71,7 @@ fn a_stream_goes_on() {
             let mut seen = Vec::new();
             while !matches!(seen.last(), Some(OwnedEvent::Rejoined(_))) {
                 let next = soon(poll_fn(|cx| Pin::new(&mut session).poll_next(cx))).await;
-                seen.push(next.expect("it does not end").unwrap());
+                seen.push(next.expect("the stream does not end").unwrap());
             }
             (seen, session)
         });

@@ -1,4 +1,4 @@
-//! Every call of a task that waits, with a daemon that is stopped and with one that is killed, as in `daemon/waits.rs`.
+//! Every waiting call of a task, with a paused daemon and with one that is killed, as in `daemon/waits.rs`.
 use std::future::Future;
 
 use crate::support::deadline;
@@ -41,7 +41,7 @@ const CASES: &[Case] = &[
             let (sender, mut receiver) = split(gate).await;
             gate.call();
             let filled = fill(&sender)?;
-            // It is dispatching that lets messages out, and that finds a dead daemon.
+            // Dispatching sends the messages, and notices a dead daemon.
             let hearing = async {
                 for _ in 0..=filled {
                     while !matches!(receiver.recv().await?, OwnedEvent::Deliver(_)) {}
@@ -96,7 +96,7 @@ const CASES: &[Case] = &[
             let (sender, mut receiver) = split(gate).await;
             gate.call();
             let _ = sender.try_send(b"x");
-            // A dead daemon may hand the message back before it is told of.
+            // After the daemon's death, the message may be handed back before the error comes.
             while !matches!(receiver.recv().await?, OwnedEvent::Deliver(_)) {}
             Ok(())
         })
@@ -117,7 +117,7 @@ const CASES: &[Case] = &[
             run(async {
                 let session = joined(gate).await;
                 gate.call();
-                // A thread ends the membership.
+                // A separate thread ends the membership.
                 drop(session);
                 gate.returned()?;
                 soon(joined(gate).await.leave()).await?;
@@ -131,9 +131,9 @@ fn run(case: impl Future<Output = Result<(), End>>) -> Result<(), End> {
     current().block_on(soon(case))
 }
 
-/// A session whose first view has been handled.
+/// Returns a session whose first view has been handled.
 async fn joined(gate: &Gate) -> Session {
-    // Without the rings of a daemon that has just been started.
+    // Without events about rings, which a daemon that has just been started forms.
     let connect = ConnectOptions::new().totem_events(TotemEvents::None);
     let joining = Session::options().connect_options(connect).join_until(gate.name(), deadline());
     let mut session = joining.await.unwrap();
@@ -145,7 +145,7 @@ async fn split(gate: &Gate) -> (Sender, Receiver) {
     joined(gate).await.split()
 }
 
-/// Fills a queue with messages; gives how many it has taken.
+/// Fills a queue with messages. Returns the number of accepted messages.
 fn fill(sender: &Sender) -> Result<usize, Error> {
     let mut filled = 0;
     loop {

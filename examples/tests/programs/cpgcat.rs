@@ -104,7 +104,8 @@ fn names_with_and_without_a_nul_are_two_groups() {
     let cluster = Cluster::start(1).unwrap();
     let mut plain = cpgcat(&cluster, 1, &["g"]);
     let mut counted = cpgcat(&cluster, 1, &["--with-nul", "g"]);
-    // The order is one for the whole cluster: if a message were delivered to the other group, it would come before the next line there.
+    // The order is one for the whole cluster: if a message were delivered to the other group, it would come before the
+    // next line there.
     plain.say("plain");
     assert_eq!(plain.line(), format!("1:{}\tplain", plain.pid()));
     counted.say("counted");
@@ -213,7 +214,8 @@ fn a_slow_reader_costs_no_memory_and_a_signal_still_ends_the_program() {
     // All messages have been delivered now, and the output of neither program has been read.
     kill(Pid::from_raw(stopped.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert_ended("cpgcat", wait_for("its end", || stopped.try_wait().unwrap()), 0, "");
-    // Three lines in addition to the messages: the sender has joined and left, and the program that got the signal has left.
+    // Three lines in addition to the messages: the sender has joined and left, and the program that got the signal has
+    // left.
     let (lines, _output) = read_lines(output, LINES + 3);
     assert_eq!(lines.iter().filter(|other| other.ends_with(line.trim_end())).count(), LINES);
     let peak = peak_memory(read.id());

@@ -136,8 +136,8 @@ impl Program {
         self.lines = channel().1;
     }
 
-    /// Closes the input if it is open, and waits until the program has ended. Returns the exit status, the lines that no test
-    /// has read, and standard error.
+    /// Closes the input if it is open, and waits until the program has ended. Returns the exit status, the lines that
+    /// no test has read, and standard error.
     pub fn end(mut self) -> (ExitStatus, Vec<String>, String) {
         drop(self.stdin.take());
         let status = wait_for(&format!("{} to end", self.name), || self.child.try_wait().unwrap());
@@ -165,7 +165,8 @@ impl Program {
 
     /// Kills the program after a line did not come, and describes its end: exit status and standard error.
     fn ended(&mut self) -> String {
-        // A program that has already ended is no error here. Its end closes the pipe, so that standard error can be read to the end.
+        // A program that has already ended is no error here. Its end closes the pipe, so that standard error can be
+        // read to the end.
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         let errors = self.errors.take().map_or_else(String::new, |errors| errors.join().unwrap());

@@ -55,8 +55,8 @@ impl Terminal {
         tcgetattr(&self.program).unwrap().local_flags
     }
 
-    /// Waits until the screen shows these lines, each in as many rows as it needs, below them this row with the cursor behind
-    /// it, and nothing else.
+    /// Waits until the screen shows these lines, each in as many rows as it needs, below them this row with the cursor
+    /// behind it, and nothing else.
     #[track_caller]
     pub fn expect(&mut self, lines: &[String], row: &str) {
         let mut wanted = Vec::new();

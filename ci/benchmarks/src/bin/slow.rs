@@ -1,7 +1,7 @@
 //! The memory that a daemon uses for a member that does not dispatch (fact B14): `ci/bench --slow`.
 //!
-//! On node 1 a process joins and handles no events; on node 2 another one sends. The memory of the daemon on node 1 is measured as the
-//! kernel counts it. Then the member goes on, or is killed.
+//! On node 1 a process joins and handles no events; on node 2 another one sends. The memory of the daemon on node 1 is
+//! measured as the kernel counts it. Then the member goes on, or is killed.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Stdio};

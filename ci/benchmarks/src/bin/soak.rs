@@ -1,8 +1,9 @@
-//! A test over a long time, with traffic, joins, leaves and restarts of the daemon: `ci/soak`. The resources of the process must not
-//! grow.
+//! A test over a long time, with traffic, joins, leaves and restarts of the daemon: `ci/soak`. The resources of the
+//! process must not grow.
 //!
-//! A session that reconnects sends from two threads all the time, and receivers on both nodes get its messages. Meanwhile, in rounds,
-//! threads and tasks join, use and leave other groups, one group loses its daemon, and the resources of the process are counted.
+//! A session that reconnects sends from two threads all the time, and receivers on both nodes get its messages.
+//! Meanwhile, in rounds, threads and tasks join, use and leave other groups, one group loses its daemon, and the
+//! resources of the process are counted.
 
 use std::fs;
 use std::process::ExitCode;
@@ -94,8 +95,8 @@ impl Sample {
     }
 }
 
-/// Returns true if no resource was, during the whole last quarter of the time, above its maximum in the second quarter. The first
-/// quarter does not count, because a process takes some resources once and keeps them.
+/// Returns true if no resource was, during the whole last quarter of the time, above its maximum in the second quarter.
+/// The first quarter does not count, because a process takes some resources once and keeps them.
 fn is_flat(samples: &[Sample]) -> bool {
     let Some(end) = samples.last().map(|sample| sample.after) else { return false };
     let quarter = |number: u32| {

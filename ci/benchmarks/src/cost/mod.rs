@@ -1,9 +1,9 @@
 //! The cost of the binding itself: instructions and allocations per message, compared with C, without a daemon.
 //!
-//! Each program runs twice under valgrind with a stub of libcpg (`c/stub.c`), with different numbers of messages. The difference is
-//! the cost of the messages. The figures of both languages include the cost of the stub. There are two programs in C: one has its
-//! state in globals and dispatches all available events at once. The other is the twin of this crate: it finds its state by
-//! `cpg_context_get` and dispatches one event at a time.
+//! Each program runs twice under valgrind with a stub of libcpg (`c/stub.c`), with different numbers of messages. The
+//! difference is the cost of the messages. The figures of both languages include the cost of the stub. There are two
+//! programs in C: one has its state in globals and dispatches all available events at once. The other is the twin of
+//! this crate: it finds its state by `cpg_context_get` and dispatches one event at a time.
 
 mod case;
 mod decode;

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_apart() {
+    fn thousands_are_separated() {
         assert_eq!(number(Some(1_234_567.0), 0), "1\u{2009}234\u{2009}567");
         assert_eq!(number(Some(123.456), 2), "123.46");
         assert_eq!(number(Some(-1234.0), 0), "-1\u{2009}234");

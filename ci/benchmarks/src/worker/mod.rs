@@ -1,7 +1,7 @@
 //! The process that sends or receives.
 //!
-//! The process prints "ready" when it has joined, sends when it has read a line, and prints its [`Outcome`] in one line when its last
-//! message has been delivered. `c/load.c` does the same.
+//! The process prints "ready" when it has joined, sends when it has read a line, and prints its [`Outcome`] in one line
+//! when its last message has been delivered. `c/load.c` does the same.
 
 mod load;
 #[cfg(feature = "rust-corosync")]

@@ -15,8 +15,8 @@ use crate::task::{Job, Outcome, Task};
 
 /// A member of the group, in one of the libraries.
 pub trait Member: Sized {
-    /// Sends a message. Returns false if flow control refused it. If events must be dispatched before a message is accepted, they go
-    /// to the tally.
+    /// Sends a message. Returns false if flow control refused it. If events must be dispatched before a message is
+    /// accepted, they go to the tally.
     fn send(&mut self, message: &[u8], tally: &mut Tally) -> Result<bool>;
 
     /// Is called after each of many messages. It dispatches the available events, as C does.

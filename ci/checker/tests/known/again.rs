@@ -1,4 +1,5 @@
-//! A process that gave a membership up and joins again while a ring is formed: other clients may see it as a member all the time.
+//! A process that gave a membership up and joins again while a ring is formed: other clients may see it as a member all
+//! the time.
 
 use crate::report;
 use crate::story::{LEAVE, NODE_UP, Story, ring};
@@ -53,14 +54,14 @@ fn again(but: But) -> Story {
 }
 
 #[test]
-fn a_joining_that_is_not_told_is_known() {
+fn a_join_that_is_not_reported_is_a_known_exception() {
     let report = report(&again(But::Nothing));
     assert!(report.is_good(), "{report:?}");
     assert_eq!(report.known[&Known::EarlierSelf].count, 1);
 }
 
 #[test]
-fn it_is_not_when_anything_differs() {
+fn a_history_that_differs_is_no_exception() {
     let all = [
         But::Ended(Ending::Left),
         But::Ended(Ending::Lost),

@@ -1,4 +1,5 @@
-//! A process whose end is reported before its messages is a known exception. A history that differs in one respect is not excused.
+//! A process whose end is reported before its messages is a known exception. A history that differs in one respect is
+//! not excused.
 
 use crate::report;
 use crate::story::{JOIN, LEAVE, NODE_DOWN, NODE_UP, PROC_DOWN, Story, ring};
@@ -126,7 +127,7 @@ fn ends(how: &Ending8) -> Story {
 }
 
 #[test]
-fn a_process_that_is_gone_before_its_messages_is_known() {
+fn an_end_before_the_last_messages_is_a_known_exception() {
     // The message comes to client 1, who does not know it, and whose views of two that join are without it.
     let gone = report(&ends(&Ending8::default()));
     assert!(gone.is_good() && gone.known.len() == 1, "{gone:#?}");
@@ -138,7 +139,7 @@ fn a_process_that_is_gone_before_its_messages_is_known() {
 }
 
 #[test]
-fn what_differs_from_that_is_no_excuse() {
+fn a_history_that_differs_is_no_exception() {
     use Property::{Delivery, Views};
     let base = Ending8::default;
     let cases = [

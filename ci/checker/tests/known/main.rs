@@ -1,4 +1,5 @@
-//! The exceptions that corosync causes are reported separately. A history that differs from one in one respect is not excused.
+//! The exceptions that corosync causes are reported separately. A history that differs from one in one respect is not
+//! excused.
 
 mod again;
 mod gone;

@@ -116,7 +116,7 @@ fn ended_after(before: usize) -> Story {
 }
 
 #[test]
-fn what_was_under_way_when_the_node_came_is_known_to_one_who_joins_then() {
+fn a_message_under_way_at_a_merge_is_a_known_exception_for_a_later_join() {
     assert!(is_only(&report(&joined_after(&Merge::default())), Known::UnderWay, 1));
     let unseen = report(&joined_after(&Merge { unseen: true, ..Merge::default() }));
     assert!(is_only(&unseen, Known::UnderWay, 1), "{unseen:#?}");
@@ -126,7 +126,7 @@ fn what_was_under_way_when_the_node_came_is_known_to_one_who_joins_then() {
 }
 
 #[test]
-fn what_was_not_under_way_is_no_excuse() {
+fn a_message_that_was_not_under_way_is_no_exception() {
     let cases = [
         ("the nodes came together", Merge { alone: ring(4), ..Merge::default() }),
         ("an earlier message was heard", Merge { lacks: 1, ..Merge::default() }),
@@ -177,7 +177,7 @@ fn left_unheard(alone: Ring, before: usize, again: bool) -> Story {
     story.end(2, Ending::Left);
     story.message(1, &[0, 1]);
     if again {
-        // Node 1 has it in its list, and tells nobody.
+        // Node 1 still has it in its list, and reports no join.
         story.join(2, &[0, 1, 2], 12);
         story.view(&[1], &[], &[(2, JOIN)]);
         story.message(2, &all);
@@ -193,7 +193,7 @@ fn left_unheard(alone: Ring, before: usize, again: bool) -> Story {
 }
 
 #[test]
-fn a_leave_that_was_under_way_when_the_node_came_is_known() {
+fn a_leave_under_way_at_a_merge_is_a_known_exception() {
     let gone = report(&left_unheard(ring(8), 0, false));
     assert!(is_only(&gone, Known::UnderWay, 1), "{gone:#?}");
     let back = report(&left_unheard(ring(8), 0, true));
@@ -202,7 +202,7 @@ fn a_leave_that_was_under_way_when_the_node_came_is_known() {
 }
 
 #[test]
-fn a_leave_that_was_not_under_way_is_no_excuse() {
+fn a_leave_that_was_not_under_way_is_no_exception() {
     for again in [false, true] {
         for (why, alone, before) in
             [("the nodes came together", ring(4), 0), ("a message was heard before", ring(8), 1)]

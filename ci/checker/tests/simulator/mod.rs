@@ -1,5 +1,5 @@
-//! A simulator of histories that a correct cluster could have made, with nodes on rings, partitions and merges, and clients that join,
-//! leave, send and die. A history is a function of a list of numbers.
+//! A simulator of histories that a correct cluster could have made, with nodes on rings, partitions and merges, and
+//! clients that join, leave, send and die. A history is a function of a list of numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -50,7 +50,8 @@ pub enum Place {
 struct State {
     incarnation: u32,
     members: Vec<Member>,
-    /// The ring of the last event about a ring, if the client gets such events. Views of the next ring may have come since.
+    /// The ring of the last event about a ring, if the client gets such events. Views of the next ring may have come
+    /// since.
     ring: Option<cpg::OwnedRing>,
     /// The messages of this client whose fate is not yet completely known.
     open: HashMap<u32, Open>,

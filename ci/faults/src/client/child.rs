@@ -1,8 +1,8 @@
-//! Forked children of a client, which have the connection of their parent and must not be able to use it (A7, A17); and signals that only
-//! interrupt calls.
+//! Forked children of a client, which have the connection of their parent and must not be able to use it (A7, A17); and
+//! signals that only interrupt calls.
 //!
-//! A child has only one thread, and other threads of the parent may have held any lock. So the child neither prints nor writes records.
-//! It tries to send and to dispatch, and reports the result by its exit status.
+//! A child has only one thread, and other threads of the parent may have held any lock. So the child neither prints nor
+//! writes records. It tries to send and to dispatch, and reports the result by its exit status.
 #![allow(unsafe_code, reason = "fork, _exit and sigaction are")]
 
 use std::io;
@@ -38,7 +38,8 @@ pub fn bear_signals() -> io::Result<()> {
 
 /// Forks. Returns true in the child. A thread of the parent records the end of the child.
 fn split(book: &Arc<Book>) -> bool {
-    // SAFETY: the child takes no lock of this program, makes only calls that the crate allows in a child, and ends by `_exit`.
+    // SAFETY: the child takes no lock of this program, makes only calls that the crate allows in a child, and ends by
+    // `_exit`.
     match unsafe { fork() } {
         Ok(ForkResult::Child) => true,
         Ok(ForkResult::Parent { child }) => {
@@ -84,8 +85,8 @@ pub fn between(book: &Arc<Book>) -> bool {
     book.takes_fork(Place::Between) && split(book)
 }
 
-/// Forks in a handler, if the client is to fork there. Returns true in the child, which has tried to send and goes on with the
-/// dispatch.
+/// Forks in a handler, if the client is to fork there. Returns true in the child, which has tried to send and goes on
+/// with the dispatch.
 pub fn in_handler<T>(book: &Arc<Book>, send: impl FnOnce() -> cpg::Result<T>) -> bool {
     if !book.takes_fork(Place::Handler) || !split(book) {
         return false;
@@ -94,8 +95,8 @@ pub fn in_handler<T>(book: &Arc<Book>, send: impl FnOnce() -> cpg::Result<T>) ->
     true
 }
 
-/// Is called after a dispatch. A child that was forked in a handler tries to dispatch once more and ends, because a limit may have
-/// ended the first dispatch.
+/// Is called after a dispatch. A child that was forked in a handler tries to dispatch once more and ends, because a
+/// limit may have ended the first dispatch.
 pub fn after<T, U>(book: &Book, handled: &cpg::Result<T>, again: impl FnOnce() -> cpg::Result<U>) {
     if !book.is_parent() {
         if handled.is_err() {

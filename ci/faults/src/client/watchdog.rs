@@ -1,7 +1,9 @@
-//! The watchdog of a client. It detects a hang: a thread that should make progress, and does not while the process runs.
+//! The watchdog of a client. It detects a hang: a thread that should make progress, and does not while the process
+//! runs.
 //!
-//! Time is counted in looks of a thread that only looks. A busy machine, or a stop of the process, delays this thread as much as the
-//! others. While the daemon is paused, looks are not counted, because requests wait for it without a limit (B16).
+//! Time is counted in looks of a thread that only looks. A busy machine, or a stop of the process, delays this thread
+//! as much as the others. While the daemon is paused, looks are not counted, because requests wait for it without a
+//! limit (B16).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silence_is_as_long_as_one_has_looked() {
+    fn a_silence_counts_only_the_time_of_looks() {
         let mut silence = Silence::default();
         assert_eq!(silence.grows(), Duration::ZERO);
         silence.last = Instant::now().checked_sub(TICK * 20);
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_does_not_go_on_hangs_and_others_do_not() {
+    fn a_thread_without_progress_hangs_and_others_do_not() {
         let watchdog = Arc::new(Watchdog::default());
         let (goes_on, rests, hangs) =
             (watchdog.watch("one"), watchdog.watch("another"), watchdog.watch("this"));

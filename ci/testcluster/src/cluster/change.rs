@@ -12,12 +12,13 @@ use crate::network;
 use crate::node::{Node, NodeId};
 use crate::settle;
 
-/// The longest time that the daemons may take to agree on a membership. On an idle machine they need one to three seconds.
+/// The longest time that the daemons may take to agree on a membership. On an idle machine they need one to three
+/// seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Cluster {
-    /// Splits the network into groups of nodes that cannot reach each other. The nodes that are in no group form one more group. This
-    /// replaces any earlier partition.
+    /// Splits the network into groups of nodes that cannot reach each other. The nodes that are in no group form one
+    /// more group. This replaces any earlier partition.
     ///
     /// Returns when every running node has the new membership.
     ///
@@ -52,7 +53,8 @@ impl Cluster {
         self.rewire(vec![(1..=self.nodes()).collect()])
     }
 
-    /// Kills a node's daemon with SIGKILL, which looks like a crash, and returns when every running node has the new membership.
+    /// Kills a node's daemon with SIGKILL, which looks like a crash, and returns when every running node has the new
+    /// membership.
     ///
     /// # Errors
     ///
@@ -65,8 +67,8 @@ impl Cluster {
         self.settle_after_change(&wiring)
     }
 
-    /// Starts a node's daemon again, and returns when every running node has the new membership. If a daemon runs, it is ended
-    /// first.
+    /// Starts a node's daemon again, and returns when every running node has the new membership. If a daemon runs, it
+    /// is ended first.
     ///
     /// # Errors
     ///
@@ -81,8 +83,8 @@ impl Cluster {
         self.settle_after_change(&wiring)
     }
 
-    /// Pauses a node's daemon (SIGSTOP). Its clients wait. If it is paused for longer than the time of the token, the other nodes go
-    /// on without it; [`Cluster::settle`] waits for this.
+    /// Pauses a node's daemon (SIGSTOP). Its clients wait. If it is paused for longer than the time of the token, the
+    /// other nodes go on without it; [`Cluster::settle`] waits for this.
     ///
     /// # Errors
     ///
@@ -122,8 +124,8 @@ impl Cluster {
         self.settle_after_change(&wiring)
     }
 
-    /// Sets if changes wait until the nodes have agreed on the new membership. They do so by default. After `false`, a change
-    /// can come while the nodes still react to an earlier one. [`Cluster::settle`] waits in any case.
+    /// Sets if changes wait until the nodes have agreed on the new membership. They do so by default. After `false`, a
+    /// change can come while the nodes still react to an earlier one. [`Cluster::settle`] waits in any case.
     pub fn wait_after_changes(&self, wait: bool) {
         self.waits.store(wait, Ordering::Relaxed);
     }

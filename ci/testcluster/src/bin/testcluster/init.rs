@@ -1,4 +1,5 @@
-//! The first process in the process namespace of the cluster. When it ends, the kernel kills all others in the namespace.
+//! The first process in the process namespace of the cluster. When it ends, the kernel kills all others in the
+//! namespace.
 
 use std::env;
 use std::fs::File;
@@ -45,8 +46,8 @@ pub(crate) fn run(lifeline: i32, options: &Options) -> Result<u8, Failure> {
     }
 }
 
-/// Returns false if the process that started this one ended before this one could ask to die with it. Then no process holds
-/// the other end of the pipe.
+/// Returns false if the process that started this one ended before this one could ask to die with it. Then no process
+/// holds the other end of the pipe.
 fn parent_lives(lifeline: i32) -> Result<bool, Failure> {
     let pipe = File::open(format!("/proc/self/fd/{lifeline}"))?;
     close(lifeline)?;

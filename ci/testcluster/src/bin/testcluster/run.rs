@@ -1,7 +1,7 @@
 //! `testcluster run`: the process that the user sees.
 //!
-//! This process makes a process namespace, which contains the whole cluster and the command. When the first process of the
-//! namespace ends, the kernel ends everything in it; and the first process dies with this process.
+//! This process makes a process namespace, which contains the whole cluster and the command. When the first process of
+//! the namespace ends, the kernel ends everything in it; and the first process dies with this process.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,4 +1,5 @@
-//! The process that owns the cluster: it runs the user's command, and serves the requests of processes inside the cluster.
+//! The process that owns the cluster: it runs the user's command, and serves the requests of processes inside the
+//! cluster.
 
 use std::env;
 use std::ffi::OsString;
@@ -36,7 +37,8 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     let [program, arguments @ ..] = command.as_slice() else { return Err("no command".into()) };
     ignore_interrupts()?;
     let path = path()?;
-    // Not `command_on`: its child ends with status 127 if there is no such program, and a program may end with 127 as well.
+    // Not `command_on`: its child ends with status 127 if there is no such program, and a program may end with 127 as
+    // well.
     let child = cluster
         .on(1, || Command::new(program).args(arguments).env(VARIABLE, SOCKET).env("PATH", path).spawn());
     match child {
@@ -48,8 +50,8 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     }
 }
 
-/// Returns `PATH` with two additions at its end: the directories of system programs, such as corosync's tools, and the directory of
-/// this program. So the command finds all of them by name.
+/// Returns `PATH` with two additions at its end: the directories of system programs, such as corosync's tools, and the
+/// directory of this program. So the command finds all of them by name.
 fn path() -> Result<OsString, Failure> {
     let program =
         env::current_exe().map_err(|error| format!("the path of this program is not known: {error}"))?;
@@ -62,8 +64,8 @@ fn path() -> Result<OsString, Failure> {
     Ok(path)
 }
 
-/// Makes the keys that send signals act on the command only, as in a shell: this process ends when the command does. The signals
-/// get a handler, because a new program would inherit ignored signals.
+/// Makes the keys that send signals act on the command only, as in a shell: this process ends when the command does.
+/// The signals get a handler, because a new program would inherit ignored signals.
 pub(crate) fn ignore_interrupts() -> io::Result<()> {
     for signal in [SIGINT, SIGQUIT] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
