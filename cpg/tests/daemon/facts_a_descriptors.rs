@@ -81,7 +81,7 @@ fn a23_no_descriptor_of_a_connection_is_inherited_while_connecting() {
 }
 
 #[test]
-fn a23_nor_where_one_of_the_calls_that_keep_them_apart_is_filtered_or_missing() {
+fn a23_no_descriptor_is_inherited_where_a_system_call_is_filtered_or_missing() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     for call in [libc::SYS_unshare, libc::SYS_close_range] {

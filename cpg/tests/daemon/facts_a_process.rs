@@ -141,7 +141,7 @@ fn a7_a_child_can_make_a_new_connection() {
 }
 
 #[test]
-fn a7_a_child_that_is_forked_while_a_thread_connects_is_told_so() {
+fn a7_a_child_forked_while_a_thread_connects_gets_an_error_that_says_so() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {

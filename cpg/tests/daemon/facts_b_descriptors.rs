@@ -1,4 +1,4 @@
-//! A process that may not have descriptors any more (B30).
+//! Fact B30: a process that may not open any descriptors.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::support::{deadline, join, join_with, messages, payloads, pump_session
 use cpg::{Error, Limits, Session};
 use testcluster::Cluster;
 
-/// Sets how many descriptors the process may have open, and returns how many that were.
+/// Sets the limit of open descriptors of the process, and returns the old one.
 fn limit_descriptors(soft: libc::rlim_t) -> libc::rlim_t {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: it writes one struct.
@@ -19,7 +19,7 @@ fn limit_descriptors(soft: libc::rlim_t) -> libc::rlim_t {
 }
 
 #[test]
-fn b30_a_limit_of_no_descriptors_is_named_and_ends_no_membership() {
+fn b30_the_error_names_a_limit_of_no_descriptors_and_the_membership_goes_on() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -42,7 +42,7 @@ fn b30_a_limit_of_no_descriptors_is_named_and_ends_no_membership() {
                 session.members().map(drop),
             ];
             limit_descriptors(before);
-            // With one it depends on how many libqb waits for.
+            // With a limit of one, the result depends on the number of descriptors for which libqb waits.
             assert!(soft == 1 || (refused[0].is_err() && refused[4].is_err()), "libqb's polls are refused");
             for (number, refused) in refused.into_iter().enumerate() {
                 let Err(error) = refused else { continue };

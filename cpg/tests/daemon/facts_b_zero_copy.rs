@@ -149,7 +149,7 @@ fn b12_too_many_buffers_are_refused_before_libcpg_aborts() {
 }
 
 #[test]
-fn b27_without_proc_the_refusal_says_so() {
+fn b27_the_error_for_a_zero_copy_buffer_names_a_missing_proc() {
     let cluster = Cluster::start(1).unwrap();
     let refused = cluster.spawn_on(1, || {
         let mut group = join("no proc");

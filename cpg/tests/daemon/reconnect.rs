@@ -1,4 +1,4 @@
-//! Sessions that come back when they have lost the daemon.
+//! Sessions that reconnect after they have lost the daemon.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -10,7 +10,7 @@ use cpg::{Ended, Error, Event, Flow, Limits, OwnedEvent, Reconnect, Session, Wak
 use testcluster::Cluster;
 
 #[test]
-fn a_session_comes_back_each_time_that_its_daemon_does() {
+fn a_session_rejoins_each_time_that_its_daemon_is_back() {
     for flow in [Flow::new(), Flow::coalesced()] {
         let cluster = Cluster::start(1).unwrap();
         cluster.on(1, || {
@@ -20,7 +20,7 @@ fn a_session_comes_back_each_time_that_its_daemon_does() {
             pump_session(&mut session, |events| crate::support::views(events).next().is_some());
             for generation in 1..4 {
                 cluster.kill(1).unwrap();
-                // The descriptor says so, and what is sent meanwhile is refused in words of its own.
+                // The descriptor is readable, and a send in the meantime is refused with a separate error.
                 wait_for("the descriptor", || readable(session.as_fd()).then_some(()));
                 assert!(session.send(b"lost").unwrap_err().is_connection_lost());
                 let events = pump_session(&mut session, |events| events.len() == 1);
@@ -69,7 +69,7 @@ fn a_session_comes_back_each_time_that_its_daemon_does() {
 }
 
 #[test]
-fn a_membership_that_is_lost_before_its_first_view_is_none() {
+fn a_membership_that_is_lost_before_its_first_view_does_not_count() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(returning(Reconnect::new()), "lost before");
@@ -78,7 +78,7 @@ fn a_membership_that_is_lost_before_its_first_view_is_none() {
         pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         for _ in 0..3 {
             cluster.restart(1).unwrap();
-            // The session is in the group again, and its handler has not heard of it.
+            // The session has rejoined the group, and its handler has not got the event yet.
             wait_for("the search", || readable(session.as_fd()).then_some(()));
             cluster.kill(1).unwrap();
             assert_eq!(session.dispatch(Limits::available(), |_, event| panic!("{event:?}")).unwrap(), 0);
@@ -123,14 +123,14 @@ fn a_run_goes_on_from_one_membership_to_the_next() {
     });
 }
 
-/// The member of a view on that node, or one that is nobody.
+/// Returns the member of a view on this node, or an invalid member.
 fn cluster_member(view: &cpg::OwnedView, node: u32) -> cpg::Member {
     let node = cpg::NodeId::new(node);
     view.on_node(node).next().unwrap_or(cpg::Member::new(node, 0))
 }
 
 #[test]
-fn waits_end_as_they_do_in_a_membership() {
+fn limits_end_a_wait_without_a_membership_as_in_a_membership() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(returning(Reconnect::new()), "waits");
@@ -146,13 +146,13 @@ fn waits_end_as_they_do_in_a_membership() {
             let wait = Limits::forever().until(deadline()).woken_by(&waker);
             assert_eq!(session.run(wait, |_, _| Continue::<()>(())).unwrap(), Ended::Woken);
         });
-        // There is no membership to end.
+        // There is no membership that could end.
         session.leave().unwrap();
     });
 }
 
 #[test]
-fn a_deadline_that_has_passed_takes_the_loss_and_the_return_as_it_takes_an_event() {
+fn with_a_deadline_in_the_past_the_loss_and_the_rejoin_are_taken_as_events() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(returning(Reconnect::new()), "polls");
@@ -169,7 +169,7 @@ fn a_deadline_that_has_passed_takes_the_loss_and_the_return_as_it_takes_an_event
         assert!(final_one.recv_until(Instant::now()).unwrap_err().is_connection_lost());
         cluster.restart(1).unwrap();
         wait_for("the descriptor", || readable(session.as_fd()).then_some(()));
-        // Joining waits until there is a first view.
+        // The join waits until there is a first view.
         let event = loop {
             match session.recv_until(Instant::now()).unwrap() {
                 Some(OwnedEvent::TotemConfChg(_)) => {}
@@ -181,7 +181,7 @@ fn a_deadline_that_has_passed_takes_the_loss_and_the_return_as_it_takes_an_event
 }
 
 #[test]
-fn a_loop_that_waits_for_the_descriptor_hears_of_all_of_it() {
+fn a_loop_that_waits_for_the_descriptor_gets_all_events_of_a_rejoin() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let how = returning(Reconnect::new()).flow(Flow::new().window_size(1));
@@ -208,7 +208,7 @@ fn a_loop_that_waits_for_the_descriptor_hears_of_all_of_it() {
 }
 
 #[test]
-fn a_daemon_that_stops_while_it_is_connected_to_holds_nobody_up() {
+fn a_daemon_that_is_paused_during_a_reconnect_holds_up_no_call() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(returning(Reconnect::new()), "paused");
@@ -216,7 +216,7 @@ fn a_daemon_that_stops_while_it_is_connected_to_holds_nobody_up() {
         pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         cluster.restart(1).unwrap();
         cluster.pause(1).unwrap();
-        // Connected or not: dispatching does not wait for the daemon.
+        // Dispatching does not wait for the daemon, connected or not.
         let mut back = false;
         session
             .dispatch(Limits::available(), |_, event| back |= matches!(event, Event::Rejoined(_)))

@@ -1,4 +1,4 @@
-//! What ends a session that comes back.
+//! The ends of a session that reconnects.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use cpg::{CsError, Error, Event, Flow, Handle, Limits, OwnedEvent, Reconnect};
 use testcluster::Cluster;
 
 #[test]
-fn an_error_that_waiting_does_not_mend_ends_it() {
+fn an_error_that_waiting_cannot_mend_ends_the_session() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let pauses = Reconnect::new().keep_queue().pauses(Duration::from_secs(2), Duration::from_secs(2));
@@ -22,10 +22,10 @@ fn an_error_that_waiting_does_not_mend_ends_it() {
             while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
             let ticket = sender.ticket(sender.send(b"kept").unwrap());
             cluster.restart(1).unwrap();
-            // The process is in the group before the session is.
+            // Another membership of this process is in the group before the session.
             match Handle::connect().unwrap().join_until("twice", deadline()) {
                 Ok(other) => break (ticket, other),
-                // Or after it, on a busy machine: once more.
+                // On a busy machine it may be after the session. Then the test tries again.
                 Err(error) => assert_eq!(error.error().code(), Some(CsError::Exist)),
             }
             assert_eq!(crate::support::receive(&mut receiver, 1), [b"kept"]);
@@ -51,18 +51,18 @@ fn an_error_that_waiting_does_not_mend_ends_it() {
 }
 
 #[test]
-fn a_user_who_is_refused_is_not_kept_waiting() {
+fn a_session_of_a_refused_user_ends_at_once() {
     if !real_root() {
         println!("passed over: there is one user in this namespace");
         return;
     }
-    // No other test limits threads meanwhile.
+    // In a separate process, because the limit of threads concerns all tests.
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     let (lost, told) = std::sync::mpsc::channel();
     let refused = cluster.spawn_on(1, move || {
         let mut session = join_with(returning(Reconnect::new()), "refused");
-        // Root may talk to any daemon; this thread, and the one that looks for the next membership, are root's no longer.
+        // Root may talk to any daemon. So this thread, and the thread that reconnects, change to another user.
         become_nobody();
         lost.send(()).unwrap();
         loop {
@@ -80,7 +80,7 @@ fn a_user_who_is_refused_is_not_kept_waiting() {
     left.unwrap();
 }
 
-/// Sets how many threads a user who is not root may have.
+/// Sets the number of threads that a user other than root may have.
 fn limit_threads(soft: libc::rlim_t) -> libc::rlim_t {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: it writes one struct.
@@ -92,7 +92,7 @@ fn limit_threads(soft: libc::rlim_t) -> libc::rlim_t {
 }
 
 #[test]
-fn without_a_thread_to_come_back_by_the_loss_is_still_why_messages_come_back() {
+fn if_no_thread_can_be_started_messages_come_back_with_the_error_of_the_loss() {
     if !real_root() {
         println!("passed over: there is one user in this namespace");
         return;
@@ -106,7 +106,7 @@ fn without_a_thread_to_come_back_by_the_loss_is_still_why_messages_come_back() {
         cluster.pause(1).unwrap();
         let tickets = [b"1", b"2"].map(|message| sender.ticket(sender.send(message).unwrap()));
         cluster.kill(1).unwrap();
-        // This thread is root's no longer, and may not start another one.
+        // This thread has another user than root, and may not start a thread.
         become_nobody();
         let before = limit_threads(0);
         let (mut events, mut errors) = (Vec::new(), Vec::new());
@@ -127,13 +127,13 @@ fn without_a_thread_to_come_back_by_the_loss_is_still_why_messages_come_back() {
         {
             assert!(error.is_connection_lost() && !matches!(error, Error::NoMembership), "{error}");
         }
-        // There is no membership to end.
+        // There is no membership that could end.
         receiver.leave().unwrap();
     });
 }
 
 #[test]
-fn it_can_be_stopped_at_any_time() {
+fn a_session_can_be_ended_at_any_time_of_a_reconnect() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let short = Duration::from_millis(1);
@@ -155,7 +155,7 @@ fn it_can_be_stopped_at_any_time() {
         assert_eq!((message.payload(), message.was_sent()), (&b"waits"[..], false));
         assert!(matches!(message.error(), Error::Left));
         assert!(matches!(sender.send(b"x"), Err(Error::Left)));
-        // Those that are dropped while they look for the daemon do not join when it is back.
+        // Sessions that are dropped while they reconnect do not join when the daemon is back.
         for (sender, receiver) in halves {
             drop(receiver);
             let error = sender.send(b"x").unwrap_err();
@@ -168,7 +168,7 @@ fn it_can_be_stopped_at_any_time() {
 }
 
 #[test]
-fn who_hears_of_the_return_while_leaving_cannot_send() {
+fn a_handler_of_a_rejoin_during_a_leave_cannot_send() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let mut session = join_with(returning(Reconnect::new()), "leaves late");
@@ -176,7 +176,7 @@ fn who_hears_of_the_return_while_leaving_cannot_send() {
         pump_session(&mut session, |events| matches!(events.last(), Some(OwnedEvent::Lost(_))));
         cluster.restart(1).unwrap();
         wait_for("the session", || readable(session.as_fd()).then_some(()));
-        // It takes the new membership, and has no stack for its first view.
+        // The leave takes the new membership, and has not enough stack for its first view.
         std::thread::scope(|scope| {
             let dispatch = || session.dispatch(Limits::available(), |_, _| ()).unwrap_err();
             let small = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, dispatch);
@@ -200,7 +200,7 @@ fn a7_a_child_is_refused_a_session_that_is_away() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        // The thread that looks for the daemon rests.
+        // The thread that reconnects pauses between two attempts.
         let pause = Duration::from_secs(20);
         let how = returning(Reconnect::new().pauses(pause, pause));
         let mut session = join_with(how, "forked");

@@ -1,4 +1,4 @@
-//! What becomes of messages, and of those who send them, when a session loses the daemon and comes back.
+//! The fate of messages, and of their senders, when a session loses the daemon and rejoins.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsFd as _;
@@ -10,10 +10,10 @@ use cpg::{Error, Event, Flow, Limits, OwnedEvent, Reconnect, Sender, Session};
 use testcluster::Cluster;
 
 #[test]
-fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
+fn undelivered_messages_are_handed_back_before_the_event_of_the_loss() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        // One message at a time is in flight.
+        // Only one message at a time is in flight.
         let flow = Flow::new().window_size(1);
         let how = returning(Reconnect::new()).flow(flow);
         let (sender, mut receiver) = join_with(how, "handed back").split();
@@ -37,7 +37,7 @@ fn what_was_not_delivered_is_handed_back_before_the_loss_is_told() {
 }
 
 #[test]
-fn what_waits_is_kept_if_that_was_asked_for() {
+fn waiting_messages_are_kept_if_the_program_asks_for_it() {
     for flow in [Flow::new().window_size(1), Flow::coalesced().window_size(1).packet_size(1)] {
         let cluster = Cluster::start(1).unwrap();
         cluster.on(1, || {
@@ -50,7 +50,7 @@ fn what_waits_is_kept_if_that_was_asked_for() {
             while !matches!(events.last(), Some(OwnedEvent::Lost(_))) {
                 events.extend(receiver.recv_until(deadline()).unwrap());
             }
-            // More can be queued, until the queue is full.
+            // Further messages can be queued until the queue is full.
             let late = sender.ticket(sender.send(b"4").unwrap());
             cluster.restart(1).unwrap();
             events.append(&mut until_received_back(&mut receiver));
@@ -64,13 +64,13 @@ fn what_waits_is_kept_if_that_was_asked_for() {
 }
 
 #[test]
-fn a_membership_that_is_lost_leaves_nothing_to_its_senders() {
+fn senders_of_a_lost_membership_hold_none_of_its_resources() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = join_with(returning(Reconnect::new()), "closed").split();
         cluster.kill(1).unwrap();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
-        // A thread closes the old handle, and not whoever dispatches when there is another one.
+        // A separate thread closes the old handle, and not the thread that dispatches.
         wait_for("the old handle to be closed", || {
             matches!(sender.members(), Err(Error::NoMembership)).then_some(())
         });
@@ -99,7 +99,7 @@ fn messages_that_are_lost_are_no_longer_in_flight() {
         until_back(&mut session);
         session.send(b"first").unwrap();
         assert_eq!(session.lag().unwrap().in_flight(), 1);
-        // A queue would take as many for those that were lost.
+        // If the lost messages still counted, the queue would accept fewer.
         let (sender, mut receiver) = session.split();
         let ticket = sender.ticket(sender.send(b"second").unwrap());
         assert_eq!(crate::support::receive(&mut receiver, 2), [b"first".as_slice(), b"second"]);
@@ -109,7 +109,7 @@ fn messages_that_are_lost_are_no_longer_in_flight() {
 }
 
 #[test]
-fn a_queue_that_is_full_has_room_again_when_the_group_is_back() {
+fn a_full_queue_has_room_again_after_the_rejoin() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().queue_size(100));
@@ -136,20 +136,21 @@ fn a_queue_that_is_full_has_room_again_when_the_group_is_back() {
 }
 
 #[test]
-fn nothing_is_sent_in_a_membership_that_the_handler_has_not_heard_of() {
+fn no_message_is_sent_in_a_membership_that_the_handler_does_not_know() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = join_with(returning(Reconnect::new()), "stale").split();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
         cluster.kill(1).unwrap();
-        // A sender that finds out first has its message back, and the receiver hears of the loss.
+        // The sender notices the loss first, and its message is handed back. The receiver gets the event of the loss.
         let error = wait_for("the loss", || sender.try_send(b"x").err());
         assert!(error.is_connection_lost(), "{error}");
         assert!(matches!(sender.try_send(b"x"), Err(Error::NoMembership)));
         assert!(matches!(sender.send(&vec![0; 3 << 20]), Err(Error::NoMembership)));
         cluster.restart(1).unwrap();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
-        // It is joined by now or will be: until the handler has heard of it, what is sent could be stale.
+        // The session has rejoined by now, or will rejoin. Until its handler knows this, a message could be out of
+        // date.
         wait_for("the session", || readable(receiver.as_fd()).then_some(()));
         assert!(matches!(sender.try_send(b"x"), Err(Error::NoMembership)));
         let (error, inside) = receiver
@@ -167,7 +168,8 @@ fn nothing_is_sent_in_a_membership_that_the_handler_has_not_heard_of() {
     });
 }
 
-/// What a thread gets that waits until a session is back, once it is asleep: the wait, and the thread.
+/// Starts a thread that waits until a session has rejoined. Returns the thread once it sleeps, and the result of its
+/// wait.
 fn waiting<'s, T: Send + 'static>(
     scope: &'s std::thread::Scope<'s, '_>,
     wait: impl FnOnce() -> T + Send + 's,
@@ -184,7 +186,7 @@ fn waiting<'s, T: Send + 'static>(
 }
 
 #[test]
-fn a_thread_that_sends_waits_until_the_session_is_back() {
+fn a_sending_thread_can_wait_until_the_session_has_rejoined() {
     for reconnect in [Reconnect::new(), Reconnect::new().keep_queue()] {
         let cluster = Cluster::start(1).unwrap();
         cluster.on(1, || {
@@ -195,7 +197,7 @@ fn a_thread_that_sends_waits_until_the_session_is_back() {
             while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
             cluster.kill(1).unwrap();
             std::thread::scope(|scope| {
-                // It finds out first, and nobody has heard of the loss yet.
+                // This thread notices the loss first, and no handler knows of it yet.
                 wait_for("the loss", || {
                     sender.try_send(b"lost").err().or_else(|| sender.wait_joined_until(soon()).err())
                 });
@@ -205,7 +207,7 @@ fn a_thread_that_sends_waits_until_the_session_is_back() {
                 let error = sender.wait_joined_until(soon()).unwrap_err();
                 assert!(matches!(error, Error::TimedOut { .. }), "{error}");
                 cluster.restart(1).unwrap();
-                // It is joined by now or will be: until the handler has heard of it, nothing is sent.
+                // The session has rejoined by now, or will rejoin. Until its handler knows this, no message is sent.
                 wait_for("the session", || readable(receiver.as_fd()).then_some(()));
                 assert!(matches!(sender.wait_joined_until(soon()), Err(Error::TimedOut { .. })));
                 until_received_back(&mut receiver);
@@ -221,7 +223,7 @@ fn a_thread_that_sends_waits_until_the_session_is_back() {
 }
 
 #[test]
-fn who_waits_for_a_session_that_does_not_come_back_hears_why() {
+fn waiting_for_a_session_that_does_not_rejoin_returns_its_error() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let split = |options, group: &str| join_with(options, group).split();

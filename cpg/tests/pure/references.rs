@@ -1,10 +1,11 @@
-//! References to facts are links that lead to the fact.
+//! Checks that references to facts are links to the facts.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders and files of `src` whose references are plain text still. The test fails when one of these has no such reference left.
+/// The folders and files of `src` whose references are still plain text. The test fails if one of them has no such
+/// reference.
 const NOT_YET: &[&str] = &[
     "ffi/",
     "group/",
@@ -28,7 +29,8 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The documentation in a file, without its examples: all of a page of the guide, and the doc comments of Rust.
+/// Returns the documentation in a file without its examples: the whole page of the guide, or the doc comments of Rust
+/// code.
 fn prose(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let rust = path.extension().is_some_and(|kind| kind == "rs");
@@ -54,12 +56,12 @@ fn prose(path: &Path) -> String {
     prose
 }
 
-/// Takes the code spans out of a text, which name other things by a letter and a number too.
+/// Removes the code spans from a text, because they may contain a letter and a number with another meaning.
 fn without_code(text: &str) -> String {
     text.split('`').step_by(2).collect()
 }
 
-/// The name of a fact that these bytes begin with: A or B and a number.
+/// Returns the name of a fact at the beginning of the bytes: A or B and a number.
 fn fact(text: &str) -> Option<&str> {
     let digits = text.strip_prefix(['A', 'B'])?;
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
@@ -67,7 +69,7 @@ fn fact(text: &str) -> Option<&str> {
     (end > 0 && !digits.starts_with('0') && ends).then(|| &text[..=end])
 }
 
-/// A reference to a fact, with the address that it leads to if it is a link.
+/// A reference to a fact, with its address if it is a link.
 #[derive(Debug, PartialEq)]
 struct Reference<'t> {
     fact: &'t str,
@@ -91,7 +93,7 @@ fn references(text: &str) -> Vec<Reference<'_>> {
     found
 }
 
-/// The facts that have an anchor: `<span id="a1">A1</span>`.
+/// Returns the facts that have an anchor: `<span id="a1">A1</span>`.
 fn anchors(page: &str) -> BTreeSet<&str> {
     let spans = page.split("<span id=\"").skip(1);
     let anchors = spans.map(|span| {
@@ -147,7 +149,7 @@ fn references_to_facts_are_links_to_their_anchors() {
 }
 
 #[test]
-fn references_are_told_from_links_and_from_other_words() {
+fn references_are_distinguished_from_links_and_from_other_words() {
     let found =
         |text| references(text).into_iter().map(|found| (found.fact, found.address)).collect::<Vec<_>>();
     assert_eq!(found("(A1, [B16](crate::facts#b16))"), [("A1", None), ("B16", Some("crate::facts#b16"))]);
@@ -156,7 +158,7 @@ fn references_are_told_from_links_and_from_other_words() {
     assert_eq!(without_code("one `A1` two"), "one  two");
 }
 
-/// These are read outside of the rendered documentation, so they have the address of the page.
+/// These files are read outside of the rendered documentation, so their links have the address of the page.
 #[test]
 fn references_to_facts_in_files_for_maintainers_have_an_address() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -180,9 +182,9 @@ fn references_to_facts_in_files_for_maintainers_have_an_address() {
     }
 }
 
-/// Readers go from page to page, and find the same order in the table of contents.
+/// The links from page to page have the order of the table of contents.
 #[test]
-fn each_page_of_the_guide_leads_to_the_next_one_of_the_table() {
+fn each_page_of_the_guide_links_to_the_next_one_in_the_table() {
     let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide.rs")).unwrap();
     let table = guide.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split_once('`'));
     let table: Vec<_> = table.map(|(page, _)| page).collect();

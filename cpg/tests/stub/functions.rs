@@ -1,4 +1,4 @@
-//! The functions of libcpg, as the stub has them.
+//! The functions of libcpg in the stub.
 #![allow(clippy::missing_safety_doc, reason = "libcpg's own")]
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use super::{
     DAEMON, FIRST_REPLIES, JOINED, LAST, NODE, ON_JOIN, ON_OPEN, Plan, State, Stub, c_name, refusals, table,
 };
 
-/// Does `work` with an open handle and returns what is answered to requests; or says that there is no such handle.
+/// Runs `work` with an open handle and returns the answer to requests. Returns an error if there is no such handle.
 fn request(handle: cpg_handle_t, work: impl FnOnce(&mut State)) -> cs_error_t {
     let mut table = table();
     let Some(state) = table.handles.get_mut(&handle) else { return CS_ERR_BAD_HANDLE };
@@ -49,7 +49,7 @@ fn asked(handle: cpg_handle_t) -> cpg_handle_t {
     }
 }
 
-/// Writes what is asked for.
+/// Writes a result to the caller's memory.
 fn put<T>(to: *mut T, value: T) {
     // SAFETY: callers of libcpg give a pointer to room for one.
     unsafe { to.write(value) }
@@ -61,8 +61,8 @@ fn get<T: Copy>(from: *const T) -> T {
 }
 
 fn open(handle: *mut cpg_handle_t, callbacks: cpg_model_v1_data_t, context: *mut c_void) -> cs_error_t {
-    // No libqb gives the second descriptor that it opens. So what is connected apart is undone here, and connected again on the
-    // test's own thread.
+    // libqb never returns the second descriptor that it opens, but this stub does. So a connection that is made on a
+    // separate thread is given up, and made again on the thread of the test.
     let (peer, ours) = UnixStream::pair().unwrap();
     let sockets = (ours, peer);
     File::from(OwnedFd::from(sockets.1.try_clone().unwrap())).write_all(b"x").unwrap();
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn cpg_model_initialize(
     open(handle, get(data.cast()), context)
 }
 
-/// Writes nothing for a handle that is closed.
+/// Writes nothing if the handle is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cpg_context_get(handle: cpg_handle_t, context: *mut *mut c_void) -> cs_error_t {
     let table = table();
@@ -273,7 +273,7 @@ pub unsafe extern "C" fn cpg_iteration_next(
         return CS_ERR_NO_SECTIONS;
     }
     *left -= 1;
-    // This process is the last one.
+    // This process is the last member.
     let pid = std::process::id() + u32::try_from(*left).unwrap();
     let handle = *handle;
     drop(table);

@@ -1,9 +1,9 @@
 //! A stub of libcpg within the program. It makes the callbacks and replies that a test tells it to make, also ones that
 //! a real libcpg would not make.
 //!
-//! The linker takes the [`functions`] before it looks into a library, so a program with this module has no other libcpg. It
-//! asks no daemon. Each connection is in one group, with as many members as it is told, and does at each dispatch what was
-//! [planned](Stub::plan) for it.
+//! The linker takes the [`functions`] before it looks into a library, so a program with this module uses no other
+//! libcpg. The stub needs no daemon. Each connection is in one group with a given number of members, and does at each
+//! dispatch what was [planned](Stub::plan) for it.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -65,7 +65,7 @@ pub struct Replies {
     pub alloc: Option<fn(usize) -> *mut c_void>,
 }
 
-/// The answers that a daemon gives to the one member of a group.
+/// The answers of a daemon to the only member of a group.
 pub const SOUND: Replies = Replies {
     code: CS_OK,
     members: 1,

@@ -1,4 +1,4 @@
-//! Sessions that come back, and what they tell of it.
+//! Sessions that reconnect, and their events.
 
 use cpg::{OwnedEvent, Receiver, Reconnect, Session, SessionOptions};
 
@@ -8,12 +8,12 @@ pub fn returning(reconnect: Reconnect) -> SessionOptions {
     Session::options().reconnect(reconnect)
 }
 
-/// Dispatches until the session has come back, and returns the events that led to it.
+/// Dispatches until the session has rejoined, and returns the events up to then.
 pub fn until_back(session: &mut Session) -> Vec<OwnedEvent> {
     pump_session(session, |events| matches!(events.last(), Some(OwnedEvent::Rejoined(_))))
 }
 
-/// As [`until_back`], of a receiver.
+/// Dispatches a receiver, as [`until_back`] does.
 pub fn until_received_back(receiver: &mut Receiver) -> Vec<OwnedEvent> {
     let mut events = Vec::new();
     while !matches!(events.last(), Some(OwnedEvent::Rejoined(_))) {
@@ -22,7 +22,8 @@ pub fn until_received_back(receiver: &mut Receiver) -> Vec<OwnedEvent> {
     events
 }
 
-/// What became of messages, in the order of events: those handed back, and `lost` and `rejoined` by generation.
+/// Returns the fate of messages in the order of events: those that were handed back, and `lost` and `rejoined` with the
+/// generation.
 pub fn told(events: &[OwnedEvent]) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     events
@@ -44,7 +45,7 @@ pub fn told(events: &[OwnedEvent]) -> Vec<String> {
         .collect()
 }
 
-/// Takes events until the receiver has heard that its membership is lost.
+/// Takes events until the receiver gets the loss of its membership.
 pub fn until_lost(receiver: &mut Receiver) {
     while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
 }

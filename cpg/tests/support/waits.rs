@@ -264,24 +264,24 @@ pub fn with_a_dead_daemon(cases: &'static [Case]) {
     }
 }
 
-/// The three tests of the cases of a file, each in a process of its own.
+/// Makes the three tests of the cases of a file, each in a separate process.
 #[allow(unused_macros, reason = "each layer uses a part")]
 macro_rules! with_each_daemon {
     ($cases:expr) => {
         #[test]
-        fn nothing_is_lost_to_a_paused_daemon() {
+        fn no_call_loses_anything_while_the_daemon_is_paused() {
             crate::support::process::own_process!();
             crate::support::waits::with_a_paused_daemon($cases);
         }
 
         #[test]
-        fn nothing_waits_for_a_daemon_that_is_killed() {
+        fn no_call_waits_for_a_daemon_that_is_killed() {
             crate::support::process::own_process!();
             crate::support::waits::with_a_daemon_that_is_killed_meanwhile($cases);
         }
 
         #[test]
-        fn nothing_waits_for_a_dead_daemon() {
+        fn no_call_waits_for_a_dead_daemon() {
             crate::support::process::own_process!();
             crate::support::waits::with_a_dead_daemon($cases);
         }

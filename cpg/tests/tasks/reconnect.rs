@@ -1,4 +1,4 @@
-//! Sessions for tasks that come back when they have lost the daemon.
+//! Sessions for tasks that reconnect after they have lost the daemon.
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ async fn join(group: &str, reconnect: Reconnect) -> Session {
     soon(Session::options().reconnect(reconnect).join_until(group, deadline())).await.unwrap()
 }
 
-/// Does something to the cluster, which waits.
+/// Changes the cluster on another thread, because this blocks.
 async fn change(cluster: &Arc<Cluster>, work: impl FnOnce(&Cluster) + Send + 'static) {
     let cluster = Arc::clone(cluster);
     tokio::task::spawn_blocking(move || work(&cluster)).await.unwrap();
@@ -26,13 +26,13 @@ async fn until_lost(receiver: &mut Receiver) {
 }
 
 #[test]
-fn a_task_hears_of_loss_and_return_in_order() {
+fn a_task_gets_the_loss_and_the_rejoin_in_order() {
     on_each_runtime(1, |cluster| async move {
         let (sender, mut receiver) = join("returns", Reconnect::new()).await.split();
         for generation in 1..4 {
             let waiting = tokio::spawn(async move {
                 let mut told = Vec::new();
-                // The own message may come in the same batch.
+                // This member's message may come in the same batch.
                 while told.len() < 3 {
                     let handler = |sender: &Sender, event: Event<'_>| match event {
                         Event::Lost(lost) => told.push((lost.generation(), sender.try_send(b"x").is_err())),
@@ -64,7 +64,7 @@ fn a_task_hears_of_loss_and_return_in_order() {
 }
 
 #[test]
-fn a_stream_goes_on() {
+fn a_stream_goes_on_after_a_rejoin() {
     on_each_runtime(1, |cluster| async move {
         let mut session = join("stream", Reconnect::new()).await;
         let waiting = tokio::spawn(async move {
@@ -84,7 +84,7 @@ fn a_stream_goes_on() {
 }
 
 #[test]
-fn what_is_under_way_is_settled_or_kept() {
+fn messages_under_way_at_a_loss_are_settled_or_kept() {
     on_each_runtime(1, |cluster| async move {
         let (sender, mut receiver) = join("settled", Reconnect::new().keep_queue()).await.split();
         let (refused, mut other) = join("refused", Reconnect::new()).await.split();
@@ -118,7 +118,7 @@ fn what_is_under_way_is_settled_or_kept() {
 }
 
 #[test]
-fn leaving_and_dropping_end_it() {
+fn leaving_and_dropping_end_a_session_that_reconnects() {
     on_each_runtime(1, |cluster| async move {
         let pauses = Reconnect::new().keep_queue().pauses(Duration::from_millis(1), Duration::from_millis(1));
         let (sender, mut leaves) = join("leaves", pauses).await.split();
@@ -148,7 +148,7 @@ fn leaving_and_dropping_end_it() {
 }
 
 #[test]
-fn leaving_holds_up_no_other_task_when_the_group_is_about_to_come_back() {
+fn leaving_during_a_reconnect_holds_up_no_other_task() {
     on_each_runtime(1, |cluster| async move {
         let pause = Duration::from_millis(1);
         let (_sender, mut receiver) = join("found", Reconnect::new().pauses(pause, pause)).await.split();
@@ -161,7 +161,7 @@ fn leaving_holds_up_no_other_task_when_the_group_is_about_to_come_back() {
         });
         soon(joined).await.unwrap();
         ticks().await;
-        // It has a handle, which nobody has taken, and which a daemon that is stopped does not let it close.
+        // The reconnect has a handle that no task has taken, and a paused daemon does not let it close.
         cluster.pause(1).unwrap();
         let leaving = tokio::spawn(receiver.leave());
         for _ in 0..5 {
@@ -173,13 +173,13 @@ fn leaving_holds_up_no_other_task_when_the_group_is_about_to_come_back() {
 }
 
 #[test]
-fn a_task_that_sends_waits_until_the_session_is_back() {
+fn a_sending_task_can_wait_until_the_session_has_rejoined() {
     on_each_runtime(1, |cluster| async move {
         let (sender, mut receiver) = join("waits for", Reconnect::new()).await.split();
         soon(sender.wait_joined()).await.unwrap();
         change(&cluster, |cluster| cluster.kill(1).unwrap()).await;
         until_lost(&mut receiver).await;
-        // One that is cancelled, one that is late, and those that are woken.
+        // One wait is cancelled, one passes its deadline, and the others are woken.
         assert!(polled(1, sender.wait_joined()).await.is_none());
         let late = soon(sender.wait_joined_until(Instant::now() + Duration::from_millis(20))).await;
         assert!(matches!(late, Err(Error::TimedOut { .. })), "{late:?}");
@@ -195,7 +195,7 @@ fn a_task_that_sends_waits_until_the_session_is_back() {
         }
         soon(sender.send(b"back")).await.unwrap();
         assert_eq!(message(&mut receiver).await, b"back");
-        // One that does not come back.
+        // This session does not rejoin.
         change(&cluster, |cluster| cluster.kill(1).unwrap()).await;
         until_lost(&mut receiver).await;
         let waiting = tokio::spawn(async move { sender.wait_joined_until(deadline()).await });
