@@ -18,7 +18,7 @@ is that of COMMAND, or 125 if the cluster could not be started.
 
 Options:
   -n, --nodes N           the number of nodes: 1 to 32 (default: 1)
-  -t, --transport NAME    udpu (the default, fast to start) or knet
+  -t, --transport NAME    the transport: udpu (default, fast to start) or knet
   -e, --encrypted         encrypt the traffic between the daemons, over knet,
                           with a new key for this cluster
       --token MILLISECONDS
