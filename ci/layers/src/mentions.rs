@@ -176,7 +176,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         let (line, built) = (item.ident.span().start().line, self.built && !is_left_out(&item.attrs));
         if item.attrs.iter().any(|attribute| attribute.path().is_ident("path")) {
             if !built {
-                // A file of the tests beside the crate, which has its own rules.
+                // A file of the tests beside the crate, which this check does not cover.
                 return;
             }
             self.hidden(line, "`#[path]` puts a module where nobody looks for it: move the file");

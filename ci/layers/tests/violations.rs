@@ -486,7 +486,7 @@ fn code_that_would_hide_imports_is_reported() {
     finds(&with("event/view.rs", "#[macro_use] extern crate x;"), "event/view.rs", 10, "`#[macro_use]`");
     let sources = planted(&[("event/mod.rs", "pub mod message;\n#[path = \"x.rs\"]\npub mod view;")]);
     finds(&sources, "event/mod.rs", 3, "`#[path]`");
-    // What only tests see may be theirs.
+    // Code that only tests see may use files of the tests.
     let tests = "pub mod message;\npub mod view;\n#[cfg(test)]\n#[path = \"../../tests/x.rs\"]\nmod x;";
     assert!(check(&planted(&[("event/mod.rs", tests)])).is_clean());
 }

@@ -1,4 +1,4 @@
-//! Messages above the atomic size: all or nothing, in their turn, and quiet.
+//! Messages above the atomic size: they are delivered whole or not at all, in their turn, and libcpg prints nothing.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::process::Stdio;
@@ -135,14 +135,14 @@ fn a_long_message_keeps_its_place_among_short_ones() {
     });
 }
 
-/// So many bytes of the number.
+/// Returns a message of so many bytes that all have the value of its number.
 pub fn of(number: u8, len: usize) -> Vec<u8> {
     vec![number; len]
 }
 
 pub const SIZES: [usize; 3] = [100, 3_000_000, 400_000];
 
-/// Each is a message of one number, and these count up.
+/// Asserts that the messages have numbers that count up.
 pub fn assert_counts_up(heard: &[Vec<u8>], first: u8) {
     for (message, number) in heard.iter().zip(first..) {
         assert!(message.iter().all(|&byte| byte == number), "{number} is {}", message[0]);
@@ -151,7 +151,7 @@ pub fn assert_counts_up(heard: &[Vec<u8>], first: u8) {
 }
 
 #[test]
-fn a_handler_and_the_only_thread_queue_long_messages_and_all_come_in_their_order() {
+fn long_messages_queued_by_a_handler_and_by_the_only_thread_come_in_order() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for flow in
@@ -162,7 +162,7 @@ fn a_handler_and_the_only_thread_queue_long_messages_and_all_come_in_their_order
             let send = |sender: &cpg::Sender, number: u8| {
                 sender.ticket(sender.try_send(&of(number, SIZES[usize::from(number) % 3])).unwrap())
             };
-            // Nobody dispatches meanwhile.
+            // No thread dispatches meanwhile.
             let mut tickets: Vec<_> = (0..6).map(|number| send(session.sender(), number)).collect();
             let mut heard = Vec::new();
             while heard.len() < 12 {
@@ -183,7 +183,7 @@ fn a_handler_and_the_only_thread_queue_long_messages_and_all_come_in_their_order
 }
 
 #[test]
-fn each_thread_has_its_order_across_all_lengths_while_others_send() {
+fn the_messages_of_each_thread_keep_their_order_across_all_lengths() {
     let cluster = Cluster::start(2).unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -207,7 +207,7 @@ fn each_thread_has_its_order_across_all_lengths_while_others_send() {
                             if number % 10 == thread { 1_500_000 } else { 10 + 20_000 * usize::from(number) };
                         let mut message = of(number, len);
                         message[0] = thread;
-                        // Some wait for room and some do not.
+                        // Some sends wait for room, and some do not.
                         while sender.try_send(&message).is_err()
                             && sender.send_until(&message, deadline()).is_err()
                         {}
@@ -232,7 +232,7 @@ fn each_thread_has_its_order_across_all_lengths_while_others_send() {
 }
 
 #[test]
-fn the_thread_that_dispatches_gets_a_long_message_in_among_threads_that_fill_the_queue() {
+fn the_dispatching_thread_can_queue_a_long_message_while_others_fill_the_queue() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let (sender, mut receiver) = split_with(Flow::new(), "starve");
@@ -264,7 +264,7 @@ fn the_thread_that_dispatches_gets_a_long_message_in_among_threads_that_fill_the
             while !dispatch() {}
             println!("{tries} tries in vain");
             stop.store(true, Ordering::SeqCst);
-            // Until nobody waits for room any more.
+            // Until no thread waits for room any more.
             while sender.lag().unwrap().waiting() > 0 {
                 dispatch();
             }

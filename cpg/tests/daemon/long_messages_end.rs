@@ -1,4 +1,4 @@
-//! Long messages of a session that ends, whose daemon dies, or whose receiver goes.
+//! Long messages of a session that ends, whose daemon dies, or whose receiver is dropped.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use cpg::{Error, Event, Flow, Group, Limits, Reconnect, Session, Ticket};
 use testcluster::Cluster;
 
 #[test]
-fn leaving_sees_long_messages_sent() {
+fn leaving_waits_until_long_messages_are_sent() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         for flow in [Flow::new(), Flow::coalesced()] {
@@ -35,7 +35,7 @@ fn leaving_sees_long_messages_sent() {
     });
 }
 
-/// A session whose daemon is paused while it sends the first of three, and the tickets of these.
+/// Returns a session whose daemon is paused while the first of three messages is sent, and their tickets.
 fn paused_half_way(
     cluster: &Cluster,
     options: cpg::SessionOptions,
@@ -53,14 +53,14 @@ fn paused_half_way(
     (sender, receiver, tickets)
 }
 
-/// What was handed back, by its number, and whether it was sent.
+/// Returns the numbers of the messages that were handed back, each with true if it was sent.
 fn returned(event: &Event<'_>) -> Option<(u8, bool)> {
     let Event::Undelivered(message) = event else { return None };
     Some((message.payload()[0], message.was_sent()))
 }
 
 #[test]
-fn a_leave_whose_deadline_passes_hands_back_what_is_under_way_and_what_waits() {
+fn a_leave_past_its_deadline_hands_back_messages_under_way_and_waiting_ones() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -70,7 +70,7 @@ fn a_leave_whose_deadline_passes_hands_back_what_is_under_way_and_what_waits() {
         assert!(matches!(late, Error::TimedOut { .. }), "{late}");
         assert_eq!(back, [(1, true), (2, false), (4, false)]);
         assert!(tickets.iter().all(|ticket| ticket.outcome() == Some(Err(Error::Left))));
-        // The thread closes the connection, whenever the daemon lets it.
+        // The thread closes the connection when the daemon goes on.
         drop(sender);
         cluster.resume(1).unwrap();
         wait_for("the end of the membership", || Group::join("half-way").ok()).leave().unwrap();
@@ -78,7 +78,7 @@ fn a_leave_whose_deadline_passes_hands_back_what_is_under_way_and_what_waits() {
 }
 
 #[test]
-fn a_daemon_that_dies_half_way_has_had_the_one_under_way_perhaps_and_those_behind_it_not() {
+fn after_the_daemons_death_only_the_message_under_way_may_have_been_sent() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -113,7 +113,7 @@ fn a_daemon_that_dies_half_way_has_had_the_one_under_way_perhaps_and_those_behin
                     receiver.dispatch(Limits::available(), |_, _| ()).unwrap();
                     (receiver.generation() == 2).then_some(())
                 });
-                // The thread of the old membership has no part in this one.
+                // The thread of the old membership does not act in this one.
                 sender.send(&of(7, SIZES[1])).unwrap();
                 sender.send(b"last").unwrap();
                 assert_eq!(crate::support::receive(&mut receiver, 2), [of(7, SIZES[1]), b"last".to_vec()]);
@@ -124,7 +124,7 @@ fn a_daemon_that_dies_half_way_has_had_the_one_under_way_perhaps_and_those_behin
 }
 
 #[test]
-fn what_is_under_way_when_the_receiver_goes_comes_to_the_others() {
+fn a_message_under_way_when_the_receiver_is_dropped_reaches_the_others() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
@@ -135,13 +135,13 @@ fn what_is_under_way_when_the_receiver_goes_comes_to_the_others() {
         sender.send(b"behind it").unwrap();
         drop(receiver);
         assert_eq!(ticket.outcome(), Some(Err(Error::ReceiverDropped)));
-        // It goes out at once or is refused.
+        // The message is sent at once or refused.
         assert!(sender.try_send(b"refused").unwrap_err().is_retryable());
         cluster.resume(1).unwrap();
         sender.send(b"later").unwrap();
         sender.send(&of(b'b', 2_000_000)).unwrap();
         sender.send(b"the last").unwrap();
-        // Of long ones the length and the sum are told.
+        // Of long messages, the member prints the length and the sum.
         for text in [" 3000000 291000000", "behind it", "later", " 2000000 196000000", "the last"] {
             let line = other.expect(|line| line.starts_with("deliver ") || line.starts_with("big "));
             assert!(line.ends_with(text), "{line} in place of {text}");
@@ -150,7 +150,7 @@ fn what_is_under_way_when_the_receiver_goes_comes_to_the_others() {
 }
 
 #[test]
-fn dropping_a_session_sends_what_is_behind_a_long_message() {
+fn dropping_a_session_sends_the_messages_behind_a_long_one() {
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
         let session = join_with(Session::options(), "dropped");
@@ -164,7 +164,7 @@ fn dropping_a_session_sends_what_is_behind_a_long_message() {
 }
 
 #[test]
-fn dropping_a_session_that_sends_a_long_message_waits_for_no_paused_daemon() {
+fn dropping_a_session_with_a_long_message_does_not_wait_for_a_paused_daemon() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {

@@ -155,7 +155,7 @@ fn a_whole_session_never_waits_to_send() {
         assert!(matches!(session.send(b"x"), Err(Error::QueueFull)));
         let long = vec![0; session.max_atomic_message_size() + 1];
         assert!(matches!(session.send(&long), Err(Error::QueueFull)));
-        // Handlers get the sender, and its own deliveries make room.
+        // Handlers get the sender, and self-delivery makes room.
         let mut heard = Vec::new();
         while heard.len() <= sent as usize {
             let one = session.dispatch(Limits::one().until(deadline()), |sender, event| {

@@ -139,7 +139,7 @@ fn nothing_is_lost_corrupted_or_deadlocked_in_ten_million_calls() {
     stress(Flow::coalesced(), 1_000_000);
 }
 
-/// Sends what its queue takes until it is told to stop.
+/// Sends as many messages as the queue takes, until it is told to stop.
 fn flood(group: &str, stop: &AtomicBool) -> u64 {
     let mut session = join_with(Session::options(), group);
     let mut sent = 0;
@@ -154,7 +154,8 @@ fn flood(group: &str, stop: &AtomicBool) -> u64 {
     sent
 }
 
-/// The times in which long messages of one session come back, each sent by the only thread when the one before has come back.
+/// Returns the times from the send of a long message to its self-delivery. The only thread of the session sends each
+/// when the one before has been delivered.
 fn turns(len: usize, count: usize) -> Vec<Duration> {
     let mut session = join_with(Session::options(), "in turn");
     let mut times = Vec::new();
@@ -175,7 +176,7 @@ fn turns(len: usize, count: usize) -> Vec<Duration> {
 
 #[test]
 #[ignore = "a measurement: cargo test --release --test stress -- --ignored --nocapture turn"]
-fn how_long_a_long_message_takes_to_have_its_turn_among_others() {
+fn the_time_until_a_long_message_has_its_turn_is_measured() {
     for nodes in [1, 2] {
         for senders in [0, 1, 3, 5] {
             let cluster = Cluster::start(nodes).unwrap();

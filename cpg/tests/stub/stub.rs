@@ -44,7 +44,7 @@ struct State {
     replies: Replies,
     /// A pair of sockets. The first is readable.
     sockets: (UnixStream, UnixStream),
-    /// It is readable while something is planned.
+    /// True if the descriptor is readable while an action is planned.
     follows_plans: bool,
 }
 
@@ -140,16 +140,16 @@ pub fn on_join(group: &'static str, work: Work) {
     ON_JOIN.lock().unwrap().insert(group, work);
 }
 
-/// What each message that is sent does, and each leave, on whatever thread.
+/// The actions of each send of a message and of each leave, on any thread.
 static DAEMON: Mutex<Option<(Answer, Work)>> = Mutex::new(None);
 
-/// Has each message that is sent do the first and return what that does, and each leave the second, on whatever thread.
+/// Makes each send run `message` and return its result, and each leave run `leave`, on any thread.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn daemon(message: Answer, leave: fn(Stub)) {
     *DAEMON.lock().unwrap() = Some((message, leave));
 }
 
-/// A connection, as libcpg has it. It can be used after it was closed.
+/// A connection of the stub. This value can still be used after the connection was closed.
 #[derive(Debug, Clone, Copy)]
 pub struct Stub {
     handle: cpg_handle_t,
@@ -203,7 +203,7 @@ impl Stub {
         });
     }
 
-    /// Has the descriptor say from now on whether something is planned.
+    /// Makes the descriptor readable, from now on, exactly while an action is planned.
     #[allow(dead_code, reason = "each program uses a part")]
     pub fn follow_plans(self) {
         let quiet =

@@ -168,7 +168,7 @@ fn dispatch_delivers_waiting_events_without_a_copy() {
             session.send(&[byte]).unwrap();
         }
         let (me, mut views, mut heard, mut calls) = (session.me(), 0, Vec::new(), 0);
-        // The first of these handlers sends one more, which is long.
+        // The first of these handlers sends one more message, which is long.
         while heard.len() < 257 {
             let before = views + heard.len();
             let sends = |sender: &Sender| {

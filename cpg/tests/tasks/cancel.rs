@@ -178,7 +178,7 @@ fn a_cancelled_long_send_was_not_accepted() {
             heard
         });
         let (mut next, mut accepted, mut dropped) = (0, Vec::new(), 0);
-        // The first ones find room at their first poll.
+        // The first futures find room at their first poll.
         while dropped == 0 {
             let (result, polls) = at_each_poll(|| {
                 next += 1;

@@ -52,13 +52,13 @@ fn asking_for_members_holds_up_neither_the_runtime_nor_other_tasks() {
 }
 
 #[test]
-fn a_long_message_and_those_behind_it() {
+fn a_long_message_and_those_behind_it_do_not_hold_up_the_runtime() {
     own_process!();
     on_each_runtime(1, |cluster| async move {
         let (sender, mut receiver) = soon(Session::join("long")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
         cluster.pause(1).unwrap();
-        // It is sent by a thread, for which nobody waits but who asks.
+        // A separate thread sends it, and only a task that asks for something waits for that thread.
         let ticket = sender.ticket(sender.try_send(&vec![5; 3_000_000]).unwrap());
         soon(sender.send(b"behind it")).await.unwrap();
         let receiving = tokio::spawn(async move {
@@ -140,7 +140,7 @@ fn dropping_a_session_its_halves_or_its_futures_does_not_hold_up_the_runtime() {
         let (sender, receiver) = soon(Session::join("halves")).await.unwrap().split();
         let (other, leaving) = soon(Session::join("leaving")).await.unwrap().split();
         cluster.pause(1).unwrap();
-        // Some of them with threads that wait for the daemon and have the connection.
+        // Threads of some futures wait for the daemon and have the connection.
         assert!(polled(1, Session::join("joining")).await.is_none());
         assert!(polled(1, sender.members()).await.is_none());
         whole.send(&vec![0; 3_000_000]).unwrap();
