@@ -30,7 +30,7 @@ fn stub(handle: cpg_handle_t) -> Option<Stub> {
     Some(Stub { handle, callbacks })
 }
 
-/// Does what is planned without the lock, which callbacks need.
+/// Runs a planned action without the lock, because callbacks need the lock.
 fn carry_out<R>(handle: cpg_handle_t, take: impl FnOnce(&mut State) -> Option<Plan<R>>) -> Option<R> {
     let mut table = table();
     let state = table.handles.get_mut(&handle)?;
