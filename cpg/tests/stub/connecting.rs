@@ -108,5 +108,8 @@ fn a_session_retries_if_waiting_may_help_and_else_ends() {
         } else {
             assert_eq!(ended, None, "{code}");
         }
+        drop(session);
+        // A connection that the session has not taken yet is closed by the thread that made it.
+        wait_for("all connections to be closed", || (stub::open_handles() == 0).then_some(()));
     }
 }
