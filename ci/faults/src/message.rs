@@ -2,7 +2,7 @@
 
 use cpg_checker::record::MessageId;
 
-use crate::random::Random;
+use cpg_faults::random::Random;
 
 const MAGIC: [u8; 4] = *b"cpgt";
 const HEADER: usize = 24;
