@@ -93,7 +93,10 @@ fn run(mut arguments: lexopt::Parser, unknown: &mut bool) -> Result<(), End> {
                 .ok_or_else(|| End::Usage("how many --nodes are there?".to_owned()))?;
             none_left(words)?;
             let settings = Settings { group, nodes, socket, patience: timeout, confirm };
-            return serve(&settings, &Signals::new()?).map_err(|error| End::Failed(error.to_string()));
+            let signals = Signals::new()?;
+            let served = serve(&settings, &signals);
+            signals.take()?;
+            return served.map_err(|error| End::Failed(error.to_string()));
         }
         Some("get") => asked(local, Command::Get(bytes(word("KEY")?))),
         Some("put") => Request::Do(Command::Put(bytes(word("KEY")?), bytes(word("VALUE")?))),

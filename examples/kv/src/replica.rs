@@ -330,7 +330,7 @@ impl<M: Machine> Replica<M> {
         self.waited = if stuck && self.is_majority(self.voices.len()) { self.waited + 1 } else { 0 };
         let rank = self.members.iter().position(|&member| member == self.me).unwrap_or(0);
         // Without enough state nothing comes of it, unless an answer was lost.
-        let times = if self.is_stateless() { 10 } else { 1 };
+        let times = if self.is_stateless() { 4 } else { 1 };
         let patience = u64::from(self.options.patience) * (rank as u64 + 1) * times;
         if u64::from(self.waited) > patience {
             self.waited = 0;

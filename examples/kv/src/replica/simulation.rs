@@ -387,7 +387,7 @@ impl Simulation {
     }
 
     fn begin(&mut self) {
-        for _ in 0..100 {
+        for _ in 0..300 {
             self.steps(300, false, false);
             if self.all_in_step() {
                 return;

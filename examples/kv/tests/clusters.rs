@@ -104,8 +104,11 @@ fn put(client: &mut Client, key: &str, value: Vec<u8>) -> Reply {
 /// Puts so many values of 100 000 bytes each.
 fn fill(client: &mut Client, count: usize) {
     for index in 0..count {
-        let reply =
-            put(client, &format!("large {index:04}"), vec![u8::try_from(index % 256).unwrap(); 100_000]);
+        let reply = put(
+            client,
+            &format!("large {index:04}"),
+            vec![b'a' + u8::try_from(index % 26).unwrap(); 100_000],
+        );
         assert_eq!(reply, Reply::Done(Outcome::Done));
     }
 }
