@@ -122,6 +122,7 @@ impl<'c> Members<'c> {
                 );
             }
             thread::sleep(Duration::from_millis(100));
+            self.look()?;
         }
     }
 
