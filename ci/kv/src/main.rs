@@ -109,7 +109,9 @@ fn run(options: &Options) -> Result<bool> {
     let members = usize::try_from(options.nodes)?;
     let plan = plan::make(options.seed, options.nodes, members, options.length);
     if options.plan {
-        plan.iter().for_each(|(time, fault)| println!("{:8.3}  {fault}", time.as_secs_f64()));
+        for (time, fault) in plan {
+            println!("{:8.3}  {fault}", time.as_secs_f64());
+        }
         return Ok(true);
     }
     let directory = std::env::temp_dir().join(format!("kv-torture-{}", std::process::id()));

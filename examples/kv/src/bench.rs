@@ -74,7 +74,7 @@ pub fn bench(socket: &Path, clients: usize, size: usize, time: Duration) -> io::
             if !writer.frames.read(&writer.stream)? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            while let Some(frame) = writer.frames.next()? {
+            while let Some(frame) = writer.frames.next_frame()? {
                 let now = Instant::now();
                 if matches!(Reply::of(frame), Some((_, Reply::Done(_)))) {
                     measured.done += 1;

@@ -42,7 +42,7 @@ impl Client {
         self.next += 1;
         self.stream.write_all(&request.to_frame(number))?;
         loop {
-            while let Some(frame) = self.frames.next()? {
+            while let Some(frame) = self.frames.next_frame()? {
                 match Reply::of(frame) {
                     Some((of, reply)) if of == number => return Ok(reply),
                     Some(_) => {}

@@ -161,13 +161,12 @@ impl Server {
             self.dispatch()?;
             for event in &events[..count] {
                 match event.data() {
-                    SESSION => {}
                     LISTENER => self.accept()?,
                     STOP if end.is_none() => {
                         end = Some(Instant::now() + FAREWELL);
                         self.listener = None;
                     }
-                    STOP => {}
+                    SESSION | STOP => {}
                     client => self.client(client, event.events()),
                 }
             }
@@ -271,7 +270,7 @@ impl Server {
         };
         loop {
             let Some(connection) = self.clients.get_mut(&client) else { return };
-            match connection.frames.next() {
+            match connection.frames.next_frame() {
                 Ok(Some(frame)) => match Request::of(frame) {
                     Some((number, request)) => self.handle(client, number, request),
                     None => return self.drop_client(client),
@@ -346,7 +345,9 @@ impl Server {
             let mut wanted = EpollEvent::new(EpollFlags::EPOLLIN | room, client);
             let _: nix::Result<()> = self.epoll.modify(&connection.stream, &mut wanted);
         }
-        gone.into_iter().for_each(|client| self.drop_client(client));
+        for client in gone {
+            self.drop_client(client);
+        }
     }
 
     /// What keeps this member from doing what it is asked, in words.

@@ -133,8 +133,8 @@ impl Command {
             2 => Self::Delete(from.rest().to_vec()),
             3 => Self::Cas {
                 key: from.field()?.to_vec(),
-                expected: taken(&mut from)?,
-                value: taken(&mut from)?,
+                expected: if is_there(&mut from)? { Some(from.field()?.to_vec()) } else { None },
+                value: if is_there(&mut from)? { Some(from.field()?.to_vec()) } else { None },
             },
             4 => Self::List(from.rest().to_vec()),
             _ => return None,
@@ -166,8 +166,8 @@ impl Outcome {
         let mut from = Reader(bytes);
         Some(match from.byte()? {
             0 => Self::Done,
-            1 => Self::Value(taken(&mut from)?),
-            2 => Self::Differs(taken(&mut from)?),
+            1 => Self::Value(if is_there(&mut from)? { Some(from.field()?.to_vec()) } else { None }),
+            2 => Self::Differs(if is_there(&mut from)? { Some(from.field()?.to_vec()) } else { None }),
             3 => {
                 let mut keys = Vec::new();
                 while !from.0.is_empty() {
@@ -188,11 +188,9 @@ fn option(to: &mut Writer, value: Option<&[u8]>) {
     }
 }
 
-fn taken(from: &mut Reader<'_>) -> Option<Option<Vec<u8>>> {
-    match from.byte()? {
-        0 => Some(None),
-        _ => Some(Some(from.field()?.to_vec())),
-    }
+/// True if there is a value, which comes next.
+fn is_there(from: &mut Reader<'_>) -> Option<bool> {
+    Some(from.byte()? != 0)
 }
 
 #[cfg(test)]

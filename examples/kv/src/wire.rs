@@ -123,7 +123,7 @@ impl Frames {
     ///
     /// # Errors
     /// One that is too long.
-    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
+    pub fn next_frame(&mut self) -> io::Result<Option<&[u8]>> {
         let mut from = Reader(&self.buffer[self.taken..]);
         let Some(len) = from.u32().and_then(|len| usize::try_from(len).ok()) else { return Ok(None) };
         if len > LONGEST {
@@ -167,7 +167,7 @@ mod tests {
                 let mut bytes = bytes;
                 while !bytes.is_empty() {
                     assert!(frames.read(&mut bytes).unwrap());
-                    while let Some(frame) = frames.next().unwrap() {
+                    while let Some(frame) = frames.next_frame().unwrap() {
                         found.push(frame.to_vec());
                     }
                 }
@@ -184,6 +184,6 @@ mod tests {
             );
             assert_eq!(told.len(), replies.len());
         }
-        assert!(Frames { buffer: vec![255; 8], taken: 0 }.next().is_err());
+        assert!(Frames { buffer: vec![255; 8], taken: 0 }.next_frame().is_err());
     }
 }

@@ -80,14 +80,18 @@ impl Store {
     /// Starts all, and says the operator's word.
     fn begin(&mut self, nodes: impl IntoIterator<Item = u32>) {
         let nodes: Vec<u32> = nodes.into_iter().collect();
-        nodes.iter().for_each(|&node| self.start(node));
+        for &node in &nodes {
+            self.start(node);
+        }
         let members = nodes.len();
         wait_for("all members in one view", || {
             let view = |node| self.status(node).lines().nth(1).unwrap().split_whitespace().count() - 1;
             nodes.iter().all(|&node| view(node) == members).then_some(())
         });
         wait_for("the word to be heard", || (self.kv(nodes[0], &["begin"]).0 == 0).then_some(()));
-        nodes.iter().for_each(|&node| drop(self.wait_status(node, "primary, in step")));
+        for &node in &nodes {
+            self.wait_status(node, "primary, in step");
+        }
     }
 }
 

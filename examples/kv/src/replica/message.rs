@@ -179,9 +179,13 @@ impl<'a> Message<'a> {
                 }
                 Self::Open { epoch, fresh, nodes, members }
             }
-            1 => Self::Promise { epoch, held: from.place()? },
+            1 => Self::Promise { epoch, held: if from.0.is_empty() { None } else { Some(from.place()?) } },
             2 => Self::Refuse { promised: epoch },
-            3 => Self::Form { epoch, sequencer: from.member()?, base: from.place()? },
+            3 => {
+                let sequencer = from.member()?;
+                let base = if from.0.is_empty() { None } else { Some(from.place()?) };
+                Self::Form { epoch, base, sequencer }
+            }
             4 => Self::Change { epoch, number: from.u64()?, command: from.rest() },
             5 => Self::Accept { epoch, position: from.u64()?, chain: from.u64()? },
             6 => Self::Confirm { epoch, position: from.u64()? },
@@ -293,11 +297,9 @@ impl<'a> Reader<'a> {
         Some(Epoch { begun: self.u64()?, number: self.u64()?, opener: self.u64()? })
     }
 
-    fn place(&mut self) -> Option<Option<Place>> {
-        if self.0.is_empty() {
-            return Some(None);
-        }
-        Some(Some(Place { epoch: self.epoch()?, position: self.u64()?, chain: self.u64()? }))
+    /// The place that ends a message which may have one.
+    fn place(&mut self) -> Option<Place> {
+        Some(Place { epoch: self.epoch()?, position: self.u64()?, chain: self.u64()? })
     }
 }
 

@@ -16,7 +16,9 @@ impl<M: Machine> Replica<M> {
 
     pub(super) fn send_all_own(&mut self) {
         let numbers: Vec<u64> = self.own.keys().copied().collect();
-        numbers.into_iter().for_each(|number| self.send_own(number));
+        for number in numbers {
+            self.send_own(number);
+        }
     }
 
     /// Nobody can tell what became of the commands that were sent.

@@ -1,8 +1,8 @@
 //! Replicas in a simulated cluster that orders messages as corosync does, and breaks in the same ways, from a seed.
 //!
 //! A ring has one order; each node receives it at its own pace, and each process takes it at its own. When rings change, nodes that go on
-//! together come to the same place in the order of the old ring, and those that are cut off may lack its end. What waits in a daemon goes
-//! out on the next ring, also before its processes hear of that: so a node that was cut off delivers to itself in its old view (B28).
+//! together come to the same place in the order of the old ring, and those that are cut off may lack its end. A ring works before its
+//! processes hear of it: so a node that was cut off delivers to itself in its old view (B28).
 //! Now and then a message comes back to its sender alone.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -69,6 +69,8 @@ struct Simulation {
     options: Options,
     nodes: Vec<Node>,
     rings: Vec<Vec<Event>>,
+    /// Rings whose processes hear of them later, by that time.
+    views: BTreeMap<usize, usize>,
     time: usize,
     /// Commands that were not answered, by node, start of its process and number.
     open: BTreeMap<(usize, u32, u64), usize>,
@@ -98,6 +100,7 @@ impl Simulation {
             options,
             nodes: (0..nodes).map(|_| Node::default()).collect(),
             rings: Vec::new(),
+            views: BTreeMap::new(),
             time: 0,
             open: BTreeMap::new(),
             calls: Vec::new(),
@@ -134,12 +137,10 @@ impl Simulation {
                     process.joined = Some(0);
                 }
             }
-            // What overtakes the news of the ring.
-            while !self.random.one_in(3) {
-                let node = nodes[self.random.below(nodes.len())];
-                self.order(node);
-            }
-            self.tell_view(ring);
+            // Much can overtake the news of the ring, or another ring all of it.
+            let wait = if self.random.one_in(2) { 400 } else { 10 };
+            let due = self.time + self.random.below(wait);
+            self.views.insert(due * 1000 + ring, ring);
         }
         for (node, _) in wanted.iter().enumerate().filter(|(_, ring)| ring.is_none()) {
             let node = &mut self.nodes[node];
@@ -154,6 +155,7 @@ impl Simulation {
     }
 
     fn tell_view(&mut self, ring: usize) {
+        self.views.retain(|_, other| *other != ring);
         let nodes = self.nodes.iter().filter(|node| node.ring == Some(ring));
         let members = nodes.filter_map(|node| node.process.as_ref()).map(|process| process.me).collect();
         self.rings[ring].push(Event::View(members));
@@ -352,6 +354,10 @@ impl Simulation {
 
     fn step(&mut self, breaks: bool, calls: bool) {
         self.time += 1;
+        while let Some((_, &ring)) = self.views.first_key_value().filter(|(due, _)| **due < self.time * 1000)
+        {
+            self.tell_view(ring);
+        }
         let node = self.random.below(self.nodes.len());
         match self.random.below(100) {
             0..=29 => self.order(node),
