@@ -40,6 +40,9 @@ The status is 0 if all is well, 1 if something is wrong, 2 and 3 if it could not
 /// How long a node may be silent before the others go on without it.
 const TOKEN: Duration = Duration::from_millis(500);
 
+/// How long there may be no majority.
+const WITHOUT: Duration = Duration::from_secs(3);
+
 /// How long all may take to come together when all is mended.
 const MENDED: Duration = Duration::from_secs(60);
 
@@ -129,6 +132,7 @@ fn run(options: &Options) -> Result<bool> {
     let clients = Clients::start(&members.sockets(), options.clients, options.seed);
     let faults = break_things(&cluster, &mut members, &plan, options)?;
     mend(&cluster, &mut members, options.nodes)?;
+    cluster.settle()?;
     let whole = members.wait_in_step(Instant::now() + MENDED)?;
     clients.stop.store(true, Ordering::Relaxed);
     let history = clients.end(&members.sockets(), whole)?;
@@ -157,6 +161,8 @@ fn break_things(
 ) -> Result<BTreeMap<&'static str, u64>> {
     let start = Instant::now();
     let mut faults = BTreeMap::new();
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    let mut last_majority = Instant::now();
     for (time, fault) in plan {
         thread::sleep((start + *time).saturating_duration_since(Instant::now()));
         let done = cluster::apply(cluster, fault)? || members.apply(fault)?;
@@ -168,9 +174,30 @@ fn break_things(
             eprintln!("{:8.3}  {fault}{what}", start.elapsed().as_secs_f64());
         }
         members.look()?;
+        match fault {
+            Fault::Partition(parts) => groups.clone_from(parts),
+            Fault::Heal => groups.clear(),
+            _ => {}
+        }
+        // Without a majority nobody writes, and there is little to find out.
+        if is_majority(cluster, members, &groups, options.nodes) {
+            last_majority = Instant::now();
+        } else if last_majority.elapsed() > WITHOUT {
+            mend(cluster, members, options.nodes)?;
+            groups.clear();
+            *faults.entry("all is mended").or_default() += 1;
+        }
     }
     thread::sleep((start + options.length).saturating_duration_since(Instant::now()));
     Ok(faults)
+}
+
+/// True if a part of the cluster has a majority of nodes that run, with members that run.
+fn is_majority(cluster: &Cluster, members: &Members<'_>, groups: &[Vec<u32>], nodes: u32) -> bool {
+    let runs = |node: &u32| cluster.state(*node) == State::Running && members.runs(*node);
+    let all: Vec<u32> = (1..=nodes).collect();
+    let groups = if groups.is_empty() { vec![&all] } else { groups.iter().collect() };
+    groups.iter().any(|group| 2 * group.iter().filter(|node| runs(node)).count() > all.len())
 }
 
 fn mend(cluster: &Cluster, members: &mut Members<'_>, nodes: u32) -> Result<()> {
@@ -183,8 +210,7 @@ fn mend(cluster: &Cluster, members: &mut Members<'_>, nodes: u32) -> Result<()> 
             State::Running => {}
         }
     }
-    members.mend()?;
-    Ok(cluster.settle()?)
+    members.mend()
 }
 
 /// Prints what was heard, and says whether all of it fits.

@@ -145,6 +145,11 @@ impl<'c> Members<'c> {
         Ok(())
     }
 
+    /// True if the member of that node runs.
+    pub fn runs(&self, node: u32) -> bool {
+        self.all.iter().any(|member| member.node == node && member.process.is_some() && !member.stopped)
+    }
+
     /// Does it, if it is something to do to members. A majority of those who have state is left: without one there is
     /// nothing to find out.
     pub fn apply(&mut self, fault: &Fault) -> Result<bool> {

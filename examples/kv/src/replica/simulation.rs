@@ -477,7 +477,7 @@ fn simulate(seed: u64, nodes: usize, confirm: bool) -> Result<(usize, bool), (u3
 fn seeds() -> std::ops::Range<u64> {
     let count = std::env::var("KV_SEEDS").ok().and_then(|count| count.parse().ok());
     let first = std::env::var("KV_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
-    first..first + count.unwrap_or(60)
+    first..first + count.unwrap_or(2000)
 }
 
 #[test]
