@@ -381,7 +381,7 @@ impl Server {
             _ => format!("none: {}", self.why()),
         };
         let (delivered, unanswered) = self.replica.behind();
-        let lag = self.session.lag();
+        let lag = self.session.lag().unwrap_or_default();
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
             let _: std::fmt::Result = writeln!(text, "{name:<10} {value}");

@@ -448,8 +448,7 @@ fn heard(operation: &mut Operation, outcome: &Outcome) {
     };
     match (operation, outcome) {
         (Operation::Read(read), Outcome::Value(value)) => *read = number(value),
-        (Operation::Write(_), Outcome::Done) => {}
-        (Operation::Swap(..), Outcome::Done) => {}
+        (Operation::Write(_) | Operation::Swap(..), Outcome::Done) => {}
         (swap @ Operation::Swap(..), Outcome::Differs(value)) => *swap = Operation::Read(number(value)),
         other => panic!("{other:?}"),
     }
