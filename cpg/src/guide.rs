@@ -10,6 +10,7 @@
 //! | [`partitions`] | the events of both sides when a cluster parts and merges, with a drawing |
 //! | [`losing_the_daemon`] | a daemon that dies or restarts |
 //! | [`building`] | leaders, state for new members, the format of messages |
+//! | [`replicated_state`] | state that is the same on all nodes, and changes that survive once they are acknowledged |
 //! | [`security`] | the right to connect, the harm that a hostile member can do, encryption |
 //! | [`from_c`] | call by call, from `corosync/cpg.h` |
 //! | [`from_rust_corosync`] | call by call, from `rust-corosync` |
@@ -57,8 +58,13 @@ pub mod losing_the_daemon {}
 
 #[doc = include_str!("guide/building.md")]
 #[doc = ""]
-#[doc = "Next: [security](crate::guide::security)."]
+#[doc = "Next: [replicated state](crate::guide::replicated_state)."]
 pub mod building {}
+
+#[doc = include_str!("guide/replicated_state.md")]
+#[doc = ""]
+#[doc = "Next: [security](crate::guide::security)."]
+pub mod replicated_state {}
 
 #[doc = include_str!("guide/security.md")]
 #[doc = ""]

@@ -105,6 +105,7 @@ mod astray;
 mod compare;
 mod fates;
 mod gone;
+pub mod linearizable;
 mod live;
 pub mod log;
 mod messages;

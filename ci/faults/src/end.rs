@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use testcluster::State;
 
-use crate::Result;
 use crate::busy::Patience;
 use crate::process::{Client, End};
 use crate::run::Run;
-use crate::shared_memory;
+use cpg_faults::Result;
+use cpg_faults::shared_memory;
 
 /// The longest time until clients have one view after everything is mended.
 const CONVERGE: Duration = Duration::from_secs(30);

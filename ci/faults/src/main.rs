@@ -8,22 +8,15 @@ mod busy;
 mod client;
 mod end;
 mod message;
-mod plan;
 mod process;
-mod random;
 mod run;
-mod shared_memory;
 mod style;
 mod verdict;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use arguments::Mode;
-
-/// An error that ends the command, with a text for the user.
-type Failure = Box<dyn Error + Send + Sync>;
-type Result<T> = std::result::Result<T, Failure>;
+use cpg_faults::{Result, plan};
 
 fn main() -> ExitCode {
     let mode = match arguments::parse(lexopt::Parser::from_env()) {

@@ -2,7 +2,7 @@
 
 use cpg_checker::record::MessageId;
 
-use crate::random::Random;
+use cpg_faults::random::Random;
 
 const MAGIC: [u8; 4] = *b"cpgt";
 const HEADER: usize = 24;
@@ -30,7 +30,7 @@ pub fn make(id: MessageId, incarnation: u32, last: bool, len: usize) -> Vec<u8> 
     bytes.extend(u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
     let mut random = Random::new(u64::from(id.seq) << 32 | u64::from(id.client) << 16 | u64::from(id.launch));
     while bytes.len() < len - TRAILER {
-        let word = random.next().to_le_bytes();
+        let word = random.number().to_le_bytes();
         let room = len - TRAILER - bytes.len();
         bytes.extend(&word[..room.min(8)]);
     }

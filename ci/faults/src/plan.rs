@@ -10,16 +10,23 @@ use crate::random::Random;
 /// A fault: something that is done to the cluster or to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
+    /// The nodes are parted into these groups.
     Partition(Vec<Vec<u32>>),
+    /// They are together again.
     Heal,
+    /// SIGKILL to a daemon.
     Kill(u32),
+    /// A daemon is started, again if it runs.
     Restart(u32),
     /// SIGKILL to a daemon that has just been started.
     KillYoung(u32),
+    /// SIGSTOP to a daemon, and the SIGCONT after it.
     Pause(u32),
+    /// The end of a pause.
     Resume(u32),
     /// The `/dev/shm` of a node is filled.
     FillShm(u32),
+    /// There is again.
     FreeShm(u32),
     /// SIGKILL to a client.
     KillClient(usize),
@@ -27,11 +34,13 @@ pub enum Fault {
     StartClient(usize),
     /// SIGSTOP to a client, and later SIGCONT.
     StopClient(usize),
+    /// The end of that.
     ContinueClient(usize),
     /// A client does not dispatch for so many milliseconds.
     StallClient(usize, u64),
     /// A client forks, between dispatches or in a handler.
     ForkClient(usize),
+    /// The second of these.
     ForkInHandler(usize),
     /// A number of signals to a client.
     SignalClient(usize, u32),
@@ -40,13 +49,16 @@ pub enum Fault {
 /// The target of a fault. The report counts faults by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Breaks {
+    /// Daemons and network.
     Cluster,
+    /// A client.
     Client,
     /// The fault should break nothing.
     Nothing,
 }
 
 impl Breaks {
+    /// Words to list them under.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cluster => "faults of daemons and network",
@@ -57,6 +69,7 @@ impl Breaks {
 }
 
 impl Fault {
+    /// What it breaks.
     pub fn breaks(&self) -> Breaks {
         match self {
             Self::Partition(_)

@@ -11,8 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testcluster::Cluster;
 
-use crate::Result;
 use crate::style::Style;
+use cpg_faults::Result;
 
 /// The last answers of a client.
 #[derive(Debug, Default, Clone)]

@@ -5,11 +5,13 @@
 pub struct Random(u64);
 
 impl Random {
+    /// Makes one from a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut value = self.0;
         value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,11 +21,11 @@ impl Random {
 
     /// Returns a number in `from..to`.
     pub fn range(&mut self, from: u64, to: u64) -> u64 {
-        from + self.next() % (to - from)
+        from + self.number() % (to - from)
     }
 
     /// Returns true once in so many times, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
-        self.next() % times == 0
+        self.number() % times == 0
     }
 }

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use testcluster::{Cluster, State};
 
-use crate::Result;
 use crate::arguments::Options;
 use crate::busy::Meter;
 use crate::end;
-use crate::plan::{self, Breaks, Fault};
 use crate::process::Client;
-use crate::shared_memory;
 use crate::style::{LISTER, STYLES};
 use crate::verdict::Verdict;
+use cpg_faults::Result;
+use cpg_faults::cluster;
+use cpg_faults::plan::{self, Breaks, Fault};
 
 /// The longest silence of a node before the others go on without it.
 const TOKEN: Duration = Duration::from_millis(500);
@@ -159,23 +159,8 @@ impl Run {
     }
 
     fn apply(&mut self, fault: &Fault) -> Result<()> {
-        let cluster = &self.cluster;
         match fault {
-            Fault::Partition(groups) => {
-                let groups: Vec<&[u32]> = groups.iter().map(Vec::as_slice).collect();
-                cluster.partition(&groups)?;
-            }
-            Fault::Heal => cluster.heal()?,
-            Fault::Kill(node) | Fault::KillYoung(node) if cluster.state(*node) != State::Dead => {
-                cluster.kill(*node)?;
-            }
-            Fault::Restart(node) => cluster.restart(*node)?,
-            Fault::Pause(node) if cluster.state(*node) == State::Running => cluster.pause(*node)?,
-            Fault::Resume(node) if cluster.state(*node) == State::Paused => cluster.resume(*node)?,
-            // The error of a daemon that has ended by itself is reported.
-            Fault::Kill(_) | Fault::KillYoung(_) | Fault::Pause(_) | Fault::Resume(_) => {}
-            Fault::FillShm(node) => shared_memory::fill(cluster, *node)?,
-            Fault::FreeShm(node) => shared_memory::free(cluster, *node)?,
+            _ if cluster::apply(&self.cluster, fault)? => {}
             Fault::KillClient(client) => self.clients[*client].kill()?,
             Fault::StartClient(client) => self.start_client(*client)?,
             Fault::StopClient(client) => self.clients[*client].signal(Signal::SIGSTOP)?,
@@ -189,6 +174,8 @@ impl Run {
                     thread::sleep(BETWEEN_SIGNALS);
                 }
             }
+            // Of daemons and network.
+            _ => {}
         }
         Ok(())
     }

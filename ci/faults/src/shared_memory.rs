@@ -13,6 +13,9 @@ const PLACE: &str = "/dev/shm";
 const WHOLE: &str = "size=16g,nr_inodes=0";
 
 /// Fills the `/dev/shm` of a node.
+///
+/// # Errors
+/// The system refuses it.
 pub fn fill(cluster: &Cluster, node: u32) -> Result<()> {
     cluster.on(node, || {
         // The kernel refuses a limit below the used size, and a process may have used more meanwhile.
@@ -28,6 +31,9 @@ pub fn fill(cluster: &Cluster, node: u32) -> Result<()> {
 }
 
 /// Makes room again.
+///
+/// # Errors
+/// The system refuses it.
 pub fn free(cluster: &Cluster, node: u32) -> Result<()> {
     cluster.on(node, || Ok(limit(WHOLE)?))
 }

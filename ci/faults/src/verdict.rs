@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use cpg_checker::{Found, History, Process, Property, Report, Source, log};
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::arguments::Options;
 use crate::run::Faults;
+use cpg_faults::Result;
 
 /// The report of the checker, and what the driver has seen.
 pub struct Verdict {

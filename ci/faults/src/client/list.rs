@@ -7,7 +7,7 @@ use cpg::{Handle, Member, Process, Result};
 
 use super::book::Book;
 use super::{TICK, Task};
-use crate::random::Random;
+use cpg_faults::random::Random;
 
 /// The longest time between two lists.
 const PAUSE: u64 = 30;

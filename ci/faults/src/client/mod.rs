@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 use cpg::{ConnectOptions, Reconnect, SessionOptions};
 use cpg_checker::record::{Ending, Record};
 
-use crate::Result;
-use crate::random::Random;
 use crate::style::{Back, Kind, Style};
 use book::{Book, Place};
+use cpg_faults::Result;
+use cpg_faults::random::Random;
 
 /// The time for which a client handles events before it looks for other work.
 const TICK: Duration = Duration::from_millis(10);

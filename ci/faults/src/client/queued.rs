@@ -13,7 +13,7 @@ use super::book::Book;
 use super::child;
 use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
-use crate::Result;
+use cpg_faults::Result;
 
 /// The sending thread of one membership, or of several if the session reconnects.
 struct Sending {

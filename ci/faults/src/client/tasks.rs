@@ -10,7 +10,7 @@ use super::book::Book;
 use super::child;
 use super::tickets::Tickets;
 use super::{JOIN, LEAVE, TICK, Task, Traffic, ending, lost};
-use crate::Result;
+use cpg_faults::Result;
 
 /// Runs a client until it is told to stop.
 pub fn run(task: &Task, book: &Arc<Book>) -> Result<()> {

@@ -1,0 +1,57 @@
+//! A client of a store: one connection to the member on this node.
+
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::wire::{Frames, Reply, Request};
+
+/// A connection.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    frames: Frames,
+    next: u64,
+}
+
+impl Client {
+    /// Connects to the member that has this socket.
+    ///
+    /// # Errors
+    /// Nobody is there.
+    pub fn connect(socket: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(socket)?;
+        Ok(Self { stream, frames: Frames::default(), next: 0 })
+    }
+
+    /// Has [`ask`](Self::ask) give up after that time.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn give_up_after(&self, time: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(time))
+    }
+
+    /// Asks, and waits for the reply.
+    ///
+    /// # Errors
+    /// The connection has ended, or the time has passed: what was asked may have been done or not. Ask on another connection then.
+    pub fn ask(&mut self, request: &Request) -> io::Result<Reply> {
+        let number = self.next;
+        self.next += 1;
+        self.stream.write_all(&request.to_frame(number))?;
+        loop {
+            while let Some(frame) = self.frames.next_frame()? {
+                match Reply::of(frame) {
+                    Some((of, reply)) if of == number => return Ok(reply),
+                    Some(_) => {}
+                    None => return Err(io::Error::other("the server does not speak this client's language")),
+                }
+            }
+            if !self.frames.read(&self.stream)? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! A member that has a store, and serves the clients of its node: one thread, one loop.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use cpg::{ConnectOptions, Error, Event, GroupName, Limits, Member, Reconnect, RingId, Session, TotemEvents};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use crate::replica::{Answer, Options, Output, Replica, Standing};
+use crate::store::{Outcome, Store};
+use crate::wire::{Frames, Reply, Request};
+
+/// What a member is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The group.
+    pub group: GroupName,
+    /// The nodes that there are.
+    pub nodes: u32,
+    /// Where clients connect.
+    pub socket: PathBuf,
+    /// How long a command may take.
+    pub patience: Duration,
+    /// False for a demonstration of what is lost when nobody waits for a majority.
+    pub confirm: bool,
+}
+
+/// The time between two looks at the clock.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The ticks that the lowest member waits for what does not come.
+const PATIENCE: u32 = 10;
+
+/// Events that are taken before clients have their turn.
+const EVENTS: usize = 1024;
+
+/// The bytes of a part of a snapshot, and the parts under way: a packet each, and as many as the session's window has.
+const PART: usize = 128 << 10;
+const PARTS: usize = 8;
+
+/// The bytes that go with a command in its message.
+const HEADER: usize = 64;
+
+/// How long to wait for what clients wait for, before leaving, and for that.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+const SESSION: u64 = 0;
+const LISTENER: u64 = 1;
+const STOP: u64 = 2;
+const CLIENTS: u64 = 3;
+
+/// What ends a member.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Joins the group, and serves clients until `stop` is readable. Then leaves.
+///
+/// # Errors
+/// What cannot be mended by waiting, in words.
+pub fn serve(settings: &Settings, stop: &impl AsFd) -> Result<(), Failure> {
+    let listener = listen(&settings.socket)?;
+    let rings = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges);
+    let session = Session::options()
+        .connect_options(rings)
+        .coalesce()
+        .reconnect(Reconnect::new())
+        .join(&settings.group)?;
+    let expiry = u32::try_from(settings.patience.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX);
+    let options = Options {
+        nodes: settings.nodes,
+        confirm: settings.confirm,
+        patience: PATIENCE,
+        expiry,
+        part: PART,
+        parts: PARTS,
+    };
+    // Keys that are random for each process.
+    let process = RandomState::new().build_hasher().finish();
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
+    epoll.add(&session, readable(SESSION))?;
+    epoll.add(&listener, readable(LISTENER))?;
+    epoll.add(stop, readable(STOP))?;
+    let mut server = Server {
+        replica: Replica::new(session.me(), process, options),
+        session,
+        ring: None,
+        outgoing: VecDeque::new(),
+        epoll,
+        listener: Some(listener),
+        clients: HashMap::new(),
+        next_client: CLIENTS,
+        waiting: BTreeMap::new(),
+    };
+    let ended = server.run();
+    let _: io::Result<()> = fs::remove_file(&settings.socket);
+    ended?;
+    Ok(server.session.leave_until(Instant::now() + FAREWELL, |_, _| {})?)
+}
+
+/// Takes the place of a server that has gone, and of no other.
+fn listen(socket: &Path) -> io::Result<UnixListener> {
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", socket.display()));
+    if UnixStream::connect(socket).is_ok() {
+        let text = format!("{}: another process serves this socket", socket.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+    }
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket).map_err(failed)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+#[derive(Debug)]
+struct Server {
+    session: Session,
+    replica: Replica<Store>,
+    ring: Option<RingId>,
+    /// Messages for which there is no room in the session's queue.
+    outgoing: VecDeque<Vec<u8>>,
+    epoll: Epoll,
+    /// Until it is to end.
+    listener: Option<UnixListener>,
+    clients: HashMap<u64, Connection>,
+    next_client: u64,
+    /// Who waits for which command, under which number.
+    waiting: BTreeMap<u64, (u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: UnixStream,
+    frames: Frames,
+    replies: Vec<u8>,
+    /// It waits until there is room for replies.
+    blocked: bool,
+}
+
+impl Server {
+    fn run(&mut self) -> Result<(), Failure> {
+        let mut events = vec![EpollEvent::empty(); 256];
+        let mut next_tick = Instant::now();
+        let mut end = None;
+        loop {
+            let wait = next_tick.saturating_duration_since(Instant::now());
+            let timeout = EpollTimeout::try_from(wait.as_millis() + 1).unwrap_or(EpollTimeout::ZERO);
+            let count = match self.epoll.wait(&mut events, timeout) {
+                Err(Errno::EINTR) => 0,
+                count => count?,
+            };
+            self.dispatch()?;
+            for event in &events[..count] {
+                match event.data() {
+                    LISTENER => self.accept()?,
+                    STOP if end.is_none() => {
+                        end = Some(Instant::now() + FAREWELL);
+                        self.listener = None;
+                    }
+                    SESSION | STOP => {}
+                    client => self.client(client, event.events()),
+                }
+            }
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + TICK;
+                self.replica.tick();
+            }
+            self.replica.flush();
+            self.drain();
+            self.send()?;
+            self.reply();
+            if end.is_some_and(|end| self.waiting.is_empty() || Instant::now() >= end) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn dispatch(&mut self) -> cpg::Result<()> {
+        let Self { session, replica, ring, .. } = self;
+        session.dispatch(Limits::available().at_most(EVENTS), |_, event| match event {
+            Event::Deliver(message) => replica.deliver(message.sender(), message.payload()),
+            Event::ConfChg(view) => replica.view(view.members()),
+            Event::Rejoined(back) => replica.view(back.view().members()),
+            Event::Lost(lost) => {
+                eprintln!("{}", lost.error());
+                replica.view(&[]);
+                *ring = None;
+            }
+            Event::TotemConfChg(new) => *ring = Some(new.id()),
+            _ => {}
+        })?;
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.replica.output() {
+            match output {
+                Output::Send(message) => self.outgoing.push_back(message),
+                Output::Answer(number, answer) => {
+                    let Some((client, request)) = self.waiting.remove(&number) else { continue };
+                    let reply = match answer {
+                        Answer::Done(outcome) => Reply::Done(outcome),
+                        Answer::Refused => Reply::Refused(format!("not done: {}", self.why())),
+                        Answer::Unknown => {
+                            Reply::Unknown(format!("it may have been done or not: {}", self.why()))
+                        }
+                    };
+                    self.answer(client, request, &reply);
+                }
+            }
+        }
+    }
+
+    /// Gives the session what it has room for.
+    fn send(&mut self) -> cpg::Result<()> {
+        while let Some(message) = self.outgoing.front() {
+            match self.session.send(message) {
+                Ok(_) => {}
+                Err(Error::NoMembership) => {
+                    self.outgoing.clear();
+                    return Ok(());
+                }
+                Err(error) if error.is_retryable() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            self.outgoing.pop_front();
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        loop {
+            let stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // It has gone, or there is no descriptor left for it.
+                Err(error) => {
+                    eprintln!("a client: {error}");
+                    return Ok(());
+                }
+            };
+            stream.set_nonblocking(true)?;
+            let client = self.next_client;
+            self.next_client += 1;
+            self.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, client))?;
+            let (frames, replies) = (Frames::default(), Vec::new());
+            self.clients.insert(client, Connection { stream, frames, replies, blocked: false });
+        }
+    }
+
+    fn client(&mut self, client: u64, flags: EpollFlags) {
+        let Some(connection) = self.clients.get_mut(&client) else { return };
+        connection.blocked = false;
+        if !flags.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+            return;
+        }
+        let open = match connection.frames.read(&connection.stream) {
+            Ok(open) => open,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        loop {
+            let Some(connection) = self.clients.get_mut(&client) else { return };
+            match connection.frames.next_frame() {
+                Ok(Some(frame)) => match Request::of(frame) {
+                    Some((number, request)) => self.handle(client, number, request),
+                    None => return self.drop_client(client),
+                },
+                Ok(None) if open => return,
+                _ => return self.drop_client(client),
+            }
+        }
+    }
+
+    fn drop_client(&mut self, client: u64) {
+        if let Some(connection) = self.clients.remove(&client) {
+            let _: nix::Result<()> = self.epoll.delete(&connection.stream);
+        }
+    }
+
+    fn handle(&mut self, client: u64, number: u64, request: Request) {
+        let reply = match request {
+            Request::Do(_) if self.listener.is_none() => {
+                Reply::Refused("not done: this member leaves".to_owned())
+            }
+            Request::Do(command) => {
+                let (command, longest) =
+                    (command.to_bytes(), self.session.max_atomic_message_size() - HEADER);
+                if command.len() <= longest {
+                    let own = self.replica.submit(command);
+                    self.waiting.insert(own, (client, number));
+                    return;
+                }
+                let len = command.len();
+                Reply::Refused(format!("not done: key and value have {len} bytes, and {longest} is the most"))
+            }
+            Request::Local(command) => {
+                let in_step = self.replica.standing() == Standing::InStep;
+                Reply::Local(in_step, self.replica.machine().read(&command).unwrap_or(Outcome::Malformed))
+            }
+            Request::Status => Reply::Text(self.status()),
+            Request::Begin => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                match self.replica.begin(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)) {
+                    Ok(()) => Reply::Text(
+                        "the state begins anew when a majority of the nodes has agreed: see status\n"
+                            .to_owned(),
+                    ),
+                    Err(why) => Reply::Refused(why.to_owned()),
+                }
+            }
+        };
+        self.answer(client, number, &reply);
+    }
+
+    fn answer(&mut self, client: u64, number: u64, reply: &Reply) {
+        if let Some(connection) = self.clients.get_mut(&client) {
+            connection.replies.extend(reply.to_frame(number));
+        }
+    }
+
+    /// Writes what clients have room for.
+    fn reply(&mut self) {
+        let mut gone = Vec::new();
+        for (&client, connection) in &mut self.clients {
+            if connection.replies.is_empty() || connection.blocked {
+                continue;
+            }
+            match connection.stream.write(&connection.replies) {
+                Ok(count) => drop(connection.replies.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => gone.push(client),
+            }
+            connection.blocked = !connection.replies.is_empty();
+            let room = if connection.blocked { EpollFlags::EPOLLOUT } else { EpollFlags::empty() };
+            let mut wanted = EpollEvent::new(EpollFlags::EPOLLIN | room, client);
+            let _: nix::Result<()> = self.epoll.modify(&connection.stream, &mut wanted);
+        }
+        for client in gone {
+            self.drop_client(client);
+        }
+    }
+
+    /// What keeps this member from doing what it is asked, in words.
+    fn why(&self) -> String {
+        if let Some(complaint) = self.replica.complaint() {
+            return complaint.to_owned();
+        }
+        match self.replica.standing() {
+            Standing::Away => "this member is not in the group: corosync does not run here".to_owned(),
+            Standing::Minority => "no majority of the nodes is here".to_owned(),
+            Standing::Forming => "the nodes have not agreed yet".to_owned(),
+            Standing::Stateless { holders: 0 } => {
+                "no member has state: if this is the first start, or it is lost, say kv begin".to_owned()
+            }
+            Standing::Stateless { holders } => format!(
+                "only {holders} of the members here have state, which is no majority of the nodes: start the others, or if their \
+                 state is lost for good, say kv begin"
+            ),
+            Standing::CatchingUp(bytes) => {
+                format!("this member gets the state just now, {bytes} bytes so far")
+            }
+            Standing::InStep => "it took too long".to_owned(),
+        }
+    }
+
+    fn status(&self) -> String {
+        let list = |members: &[Member]| members.iter().map(Member::to_string).collect::<Vec<_>>().join(" ");
+        let component = match self.replica.standing() {
+            Standing::InStep => "primary, in step".to_owned(),
+            Standing::CatchingUp(_) => format!("primary: {}", self.why()),
+            _ => format!("none: {}", self.why()),
+        };
+        let (delivered, unanswered) = self.replica.behind();
+        let lag = self.session.lag().unwrap_or_default();
+        let mut text = String::new();
+        let mut line = |name: &str, value: String| {
+            let _: std::fmt::Result = writeln!(text, "{name:<10} {value}");
+        };
+        line("member", self.session.me().to_string());
+        line("view", list(self.replica.members()));
+        line("ring", self.ring.map_or("none".to_owned(), |ring| ring.to_string()));
+        line("component", component);
+        line("sequencer", self.replica.sequencer().map_or("none".to_owned(), |member| member.to_string()));
+        match self.replica.held() {
+            Some(held) => {
+                line(
+                    "epoch",
+                    format!("{}.{}.{:016x}", held.epoch.begun, held.epoch.number, held.epoch.opener),
+                );
+                line("position", held.position.to_string());
+            }
+            None => line("epoch", "none: no state".to_owned()),
+        }
+        line("holders", list(&self.replica.holders()));
+        line("keys", self.replica.machine().0.len().to_string());
+        line(
+            "lag",
+            format!(
+                "{delivered} changes to apply, {unanswered} commands to answer, {} messages under way and {} to send",
+                lag.in_flight(),
+                lag.waiting() + self.outgoing.len()
+            ),
+        );
+        text
+    }
+}
