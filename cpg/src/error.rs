@@ -249,6 +249,17 @@ pub enum Error {
         waiting_for: &'static str,
     },
 
+    /// An earlier request on this connection waits for the daemon's answer, beyond its
+    /// [time limit](crate::ConnectOptions::request_timeout), and one can be made at a time (A4).
+    ///
+    /// The membership stands: events are dispatched, and the queue of a session takes messages. When the daemon answers, requests
+    /// are made as before; when it dies, they say that the connection is lost.
+    #[error(
+        "an earlier call on this connection still waits for corosync, which may be paused or starved, and libcpg makes one at a \
+         time: try again when it answers"
+    )]
+    CallOutstanding,
+
     /// The operating system refused a descriptor, a wait, or a thread to wait for the daemon.
     #[error("{call}: {source}{}", remedy::of_the_system(call, source))]
     Io {
@@ -288,12 +299,13 @@ impl Error {
 
     /// True if the same call may succeed in a moment.
     ///
-    /// These are a full [queue](Self::QueueFull); `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming ([B7](crate::facts#b7)); and
+    /// These are a full [queue](Self::QueueFull); an [outstanding call](Self::CallOutstanding); `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming ([B7](crate::facts#b7)); and
     /// `CS_ERR_INTERRUPT`, which says that a membership change stopped a message above the atomic size: all of it must be sent
     /// again ([B8](crate::facts#b8)). The message has not been sent; nothing tells when to try again, and trying without a pause takes from the daemon
     /// the time that it needs.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::QueueFull) || matches!(self.outlook(), Some(Outlook::Again))
+        matches!(self, Self::QueueFull | Self::CallOutstanding)
+            || matches!(self.outlook(), Some(Outlook::Again))
     }
 
     /// True if the connection is of no further use, or if there was no daemon to connect to ([B9](crate::facts#b9)).
@@ -303,6 +315,23 @@ impl Error {
     /// [another user](Self::UntrustedDaemon) or one with [datagrams](Self::DatagramIpc).
     pub const fn is_connection_lost(&self) -> bool {
         matches!(self, Self::NoMembership) || matches!(self.outlook(), Some(Outlook::Reconnect))
+    }
+
+    /// True if waiting can mend what has kept a program from connecting or joining.
+    ///
+    /// Not so of the daemon of another user ([`UntrustedDaemon`](Self::UntrustedDaemon)), though it may go: whose socket that is
+    /// must not stay unsaid.
+    pub(crate) fn passes(&self) -> bool {
+        match self {
+            Self::TimedOut { .. }
+            | Self::CallOutstanding
+            | Self::NoDescriptors(_)
+            | Self::TooManyHandles { .. } => true,
+            // A connection takes threads of its own (A14, A19).
+            Self::Io { source, .. } => source.is_shortage(),
+            Self::NoList(error) => error.passes(),
+            error => error.outlook().is_some_and(|outlook| outlook != Outlook::Nothing),
+        }
     }
 
     /// Returns the possible cure of an error of libcpg.
@@ -322,7 +351,7 @@ impl Error {
             Self::InvalidName(_) | Self::MessageTooLong { .. } | Self::ForeignToken => {
                 io::ErrorKind::InvalidInput
             }
-            Self::QueueFull => io::ErrorKind::WouldBlock,
+            Self::QueueFull | Self::CallOutstanding => io::ErrorKind::WouldBlock,
             Self::Left | Self::NoMembership | Self::ReceiverDropped => io::ErrorKind::NotConnected,
             // Not the kind of the source: a missing thread is EAGAIN, and `WouldBlock` would ask for another try at once.
             Self::DroppedByDaemon | Self::Io { .. } => io::ErrorKind::Other,

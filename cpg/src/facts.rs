@@ -18,7 +18,7 @@
 //! | <span id="a1">A1</span> | `cpg_dispatch` has a stack frame of more than a mebibyte and does not probe the stack: on a smaller stack it writes past the guard page | checks before each call that the thread's stack is large enough: [`Error::StackTooSmall`](crate::Error::StackTooSmall) |
 //! | <span id="a2">A2</span> | a dispatch inside a callback frees memory that the outer dispatch still uses | such code does not compile |
 //! | <span id="a3">A3</span> | more than 63 slices overflow an array on the stack of `cpg_mcast_joined` | gathers more than 63 slices into one |
-//! | <span id="a4">A4</span> | two threads that make requests on one handle corrupt it | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the threads of a [`Session`](crate::Session) take turns at a lock |
+//! | <span id="a4">A4</span> | two threads that make requests on one handle corrupt it, and so does a thread that takes up a request that another has left | [`Handle`](crate::Handle) and [`Group`](crate::Group) are not `Sync`; the threads of a [`Session`](crate::Session) take turns at a lock |
 //! | <span id="a5">A5</span> | a handle is an integer, which anything may copy and share | keeps the integer private |
 //! | <span id="a6">A6</span> | a panic that leaves a callback aborts the process | the panic goes on in the caller of `dispatch`, once C has returned |
 //! | <span id="a7">A7</span> | a forked child shares its parent's connection, and `cpg_finalize` in the child ends the parent's membership | refuses every call in the child with [`Error::Forked`](crate::Error::Forked), and does nothing when the child drops a handle. A page of memory that a fork wipes tells parent and child apart. A child that was forked while another thread connected or closed has a copy of tables that may be half-changed, and is refused with [`Error::ForkedWhileConnecting`](crate::Error::ForkedWhileConnecting) |
@@ -26,7 +26,7 @@
 //! | <span id="a9">A9</span> | `cpg_membership_get` writes as many members as the daemon sends, up to 384. With more than 384 the daemon writes past its own reply and dies | asks this only of a group that was last seen with fewer than 128 members, with a buffer for 384. Reads the members of other groups one by one |
 //! | <span id="a10">A10</span> | a group name is a length and 128 bytes, without a NUL | [`GroupName`](crate::GroupName) is bytes with a length |
 //! | <span id="a11">A11</span> | a newer daemon may send numbers that are in no enumeration | keeps these numbers: [`Reason::Unknown`](crate::Reason::Unknown), [`CsError::Unknown`](crate::CsError::Unknown) |
-//! | <span id="a12">A12</span> | connecting, closing and iterating at the same time mixes up handles, even different ones | holds one lock for the whole process around these calls; threads get the lock in the order in which they ask |
+//! | <span id="a12">A12</span> | connecting, closing and iterating at the same time mixes up handles, even different ones | holds one lock for the whole process around these calls; threads get the lock in the order in which they ask. A deadline limits the wait for the lock, and a thread that closes waits for the daemon before it takes the lock |
 //! | <span id="a13">A13</span> | the 48th open handle or iteration moves libqb's table while other threads read it (libqb makes room for 48, and moves the table when the last place is taken) | refuses the 48th: [`Error::TooManyHandles`](crate::Error::TooManyHandles) |
 //! | <span id="a14">A14</span> | connecting without a free descriptor closes descriptor 0 of the process, whatever that is | connects on a thread with its own table of descriptors, and first tries to open as many as connecting takes: [`Error::NoDescriptors`](crate::Error::NoDescriptors) |
 //! | <span id="a15">A15</span> | `cpg_zcb_alloc` sets the umask of the process to 077 and back, and asserts that it gets a descriptor and shared memory. Two threads that call it leave the umask wrong. A thread that opens files meanwhile can make the assertion end the process | calls it on one thread at a time, which has its own umask and descriptors, after a trial that everything it takes is there |
@@ -107,7 +107,7 @@
 //! | <span id="b2">B2</span> | after a leave, joining another group on the same handle spins for ever | leaving consumes the handle |
 //! | <span id="b3">B3</span> | leaving a group that was not joined returns `CS_OK` and creates a ghost member | `leave` takes no name that could be wrong |
 //! | <span id="b4">B4</span> | an empty name can be joined, and its member stays for ever | an empty name cannot be made. One that was read from the daemon cannot be joined |
-//! | <span id="b5">B5</span> | a process can be in a group once. For a moment after it has left, joining again returns `CS_ERR_TRY_AGAIN`. A join that is given up while the ring re-forms is still ordered: a later membership of the process sees this member come and go | waits until the earlier membership has ended, up to a deadline, and does not take that end for its own leave |
+//! | <span id="b5">B5</span> | a process can be in a group once. For a moment after it has left, joining again returns `CS_ERR_TRY_AGAIN`. A join that is given up while the ring re-forms is still ordered: a later membership of the process sees this member come and go. While a paused daemon has not heard of the end, joining again returns `CS_ERR_EXIST` | waits until the earlier membership has ended, up to a deadline (with `CS_ERR_EXIST` only while a membership of this process in that group is ending), and does not take that end for its own leave |
 //! | <span id="b6">B6</span> | `CS_DISPATCH_BLOCKING` cannot be stopped | waits with `poll` on the descriptor, up to a deadline or until a [`Waker`](crate::Waker) wakes it |
 //! | <span id="b7">B7</span> | `CS_ERR_TRY_AGAIN` is flow control, and nothing says when flow control ends | [`Error::is_retryable`](crate::Error::is_retryable). The queue of a [`Sender`](crate::Sender) goes on at each self-delivery instead; [`Link::send_until`](crate::Link::send_until) waits |
 //! | <span id="b8">B8</span> | a message above the atomic size is sent in parts, and a membership change interrupts it | refuses the whole message with a retryable error, and a [`Sender`](crate::Sender) sends it again from the beginning. Anything that libcpg prints meanwhile goes to `/dev/null` |
@@ -118,7 +118,7 @@
 //! | <span id="b13">B13</span> | two kinds of iteration require a null group. An iteration that is dropped early stays in the daemon | has three methods instead, which read the whole list |
 //! | <span id="b14">B14</span> | the events of a member that does not dispatch wait in the daemon's memory, without a bound | [`Lag`](crate::Lag) says how far behind a member is; dispatch often, or leave |
 //! | <span id="b15">B15</span> | CPG works without quorum: both sides of a partition go on, and their views differ until they have merged | [`View`](crate::View) has the member list; see also [B26](#b26) |
-//! | <span id="b16">B16</span> | a request waits for its answer without a limit: a paused daemon blocks the caller | not mended, because libcpg offers no way. Only a send up to the atomic size does not wait. After some 280 of these libqb spins until the daemon resumes, where this crate returns `CS_ERR_TRY_AGAIN` |
+//! | <span id="b16">B16</span> | a request waits for its answer without a limit: a paused daemon blocks the caller | a thread makes each request, and is left behind when the [time limit](crate::ConnectOptions::request_timeout) is over; see below. A send up to the atomic size has no answer and does not wait. After some 280 of them libqb spins until the daemon resumes, where this crate returns `CS_ERR_TRY_AGAIN` |
 //! | <span id="b17">B17</span> | while a ring re-forms under a flood of large messages, the daemon can drop a message for which it returned `CS_OK` (`cs_ipcs_msg_process`: "No buffer space available" in its log) | not mended, because a plain send gets no reply. A program that must know waits for self-delivery. If a message that was sent later is delivered first, the [`Ticket`](crate::Ticket) of the lost one fails and the session hands the lost message back |
 //! | <span id="b18">B18</span> | with `qb_ipc_type: socket` libcpg's connection consists of datagrams. Messages above the limit of a datagram vanish, or are delivered with uninitialised memory in them, and the death of the daemon makes no event | recognises it by the kind of the socket and refuses: [`Error::DatagramIpc`](crate::Error::DatagramIpc) |
 //! | <span id="b19">B19</span> | nobody checks who the daemon is: the first process that listens at its socket is corosync to all clients, and libqb resizes and maps the files that this process names | asks the kernel who owns the socket, before connecting and after: [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon) |
@@ -132,6 +132,28 @@
 //! | <span id="b28">B28</span> | agreed order is not safe delivery: a message can have come back to its sender, in a view with others, and reach none of them | not mended, but documented at [`Ticket`](crate::Ticket). A program that must not lose an acknowledged change [waits for a majority](crate::guide::promises#what-delivered-means) |
 //! | <span id="b29">B29</span> | while two parts of a cluster merge, a daemon that did not receive the beginning of a message drops the end of it, and everything that travels in one packet with that end ([`exec/totempg.c`](https://github.com/corosync/corosync/blob/v3.1.10/exec/totempg.c), `throw_away_mode`). That can be other messages, and the news that a process joined or left. The view says that all are together, but some members list a process that has left until the next ring | not mended, but documented at [`View`](crate::View) |
 //! | <span id="b30">B30</span> | with `RLIMIT_NOFILE` below 2 the system refuses libqb's waits: requests and dispatches return `CS_ERR_INVALID_PARAM` | returns [`Error::Io`](crate::Error::Io), which names the limit. The membership stands |
+//!
+//! **What a time limit costs ([B16](#b16)).** libqb asks for the answer again and again while the socket stands (`lib/ipcc.c`, `qb_ipcc_sendv_recv`
+//! with -1), and nothing but the end of the connection ends that. So a request is made by a thread of this crate, which has the half
+//! of the connection that makes requests, by value, until the answer has come: another request finds the half or waits for it, and
+//! an answer cannot be taken for that to a later call ([A4](#a4)). A thread is started for each request, or kept by connections with zero-copy
+//! buffers and those that [watch the daemon](crate::Daemon::answers_until). What was left behind goes on when the daemon does, and
+//! gives everything back then.
+//!
+//! - *A plain send* has no answer to wait for (`lib/cpg.c`, `cpg_mcast_joined` up to the atomic size): it is made on the caller's
+//!   thread, under flow control too, and pays nothing for all this. The parts of a longer one are answered: it is a request.
+//! - *A connect* holds the lock of [A12](#a12) while libqb waits for the daemon to take it (`lib/ipcc.c`, `qb_ipcc_connect`: a `poll` without an
+//!   end, whose result is not looked at). It is the one wait that can be ended: a second thread with the same table of
+//!   descriptors shuts the socket down, `recvmsg` says so, and libqb gives up. Nothing is left of it. Where threads
+//!   cannot have a table of their own, nobody knows the number of the socket: the thread is left behind with the lock, and
+//!   whoever connects or closes waits for that, up to the own deadline.
+//! - *Closing* would hold that lock for as long as the daemon does not answer. The thread that closes makes a request first, without the
+//!   lock: when that is answered, the daemon has read all that was sent and is well. One that is paused between the two answers still
+//!   holds up others, up to their deadlines.
+//! - *libqb notices a death* in the middle of a request after up to 2 seconds (`QB_IPC_MAX_WAIT_MS`). The caller watches the socket, and
+//!   knows after 20 milliseconds.
+//! - *Not to shut down a connection that stands* is a choice: where client and daemon have other process namespaces, libqb would take
+//!   the daemon for dead and its files away (`lib/ipc_shm.c`, `qb_ipcc_shm_disconnect`), and messages that it has not read would be lost.
 //!
 //! # C. Found while this crate was built
 //!

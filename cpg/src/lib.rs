@@ -102,9 +102,9 @@
 //!
 //! # Waiting
 //!
-//! No call blocks indefinitely unless you ask it to, with one exception: a request to a paused daemon waits until the daemon
-//! resumes. Methods that end in `_until` take a deadline, and [`Limits::until`] gives one to a dispatch. Without a deadline
-//! connecting, joining and leaving wait for up to 10 seconds.
+//! No call blocks indefinitely unless you ask it to, also if the daemon is paused ([B16](crate::facts#b16)). Deadlines are given to the methods that
+//! end in `_until`, and to a dispatch by [`Limits::until`]. What else waits for the daemon has the
+//! [time limit](ConnectOptions::request_timeout) of its connection, which is 10 seconds, and dropping waits for half a second at most.
 //!
 //! # Further reading
 //!

@@ -126,3 +126,24 @@ fn nobody_is_told_to_connect_anew_whose_session_does_so() {
         );
     }
 }
+
+#[test]
+fn what_a_person_has_to_mend_is_not_waited_for() {
+    for code in [cpg_sys::CS_ERR_ACCESS, cpg_sys::CS_ERR_EXIST, cpg_sys::CS_ERR_INVALID_PARAM] {
+        assert!(!Error::cs("cpg_join", code).passes(), "{code}");
+    }
+    assert!(!Error::InvalidName(NameError::Empty).passes());
+    assert!(!Error::GroupTooLarge { members: 128, limit: 128 }.passes());
+    assert!(!Error::UntrustedDaemon { uid: 1000, is_overflow: false }.passes());
+    assert!(!Error::DatagramIpc.passes());
+    // Each code is in the test of the page about codes.
+    for code in [cpg_sys::CS_ERR_LIBRARY, cpg_sys::CS_ERR_TRY_AGAIN, cpg_sys::CS_ERR_NO_SPACE] {
+        assert!(Error::cs("cpg_model_initialize", code).passes(), "{code}");
+    }
+    assert!(Error::TooManyHandles { open: 47 }.passes());
+    let io = |code| Error::io("starting a thread")(io::Error::from_raw_os_error(code));
+    for code in [libc::EAGAIN, libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+        assert!(io(code).passes(), "{code}");
+    }
+    assert!(!io(libc::EPERM).passes());
+}

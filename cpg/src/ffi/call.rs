@@ -1,30 +1,377 @@
-//! Calls that may never come back, made where they can be left behind.
+//! The half that makes requests, and the call that has it meanwhile.
+//!
+//! libcpg waits for the daemon's answer without a limit (B16), so a request is made by a thread of this crate that can be left
+//! behind. The half goes there by value, so that nobody else makes a request meanwhile and an answer is never taken for that
+//! to another call (A4), and it comes back with the answer. It is then found by whoever asks next.
 
-use std::os::fd::AsFd as _;
+use std::cell::{Cell, Ref, RefCell};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use cpg_sys as sys;
 
 use crate::error::{Error, Result};
-use crate::ffi::events::EventHalf;
-use crate::ffi::requests::RequestHalf;
-use crate::os::outstanding::Outstanding;
+use crate::ffi::open::OpenHandle;
+use crate::ffi::options::ConnectOptions;
+use crate::ffi::requests::{RequestHalf, Small};
+use crate::ffi::send::{MAX_MESSAGE, MAX_SLICES};
+use crate::flow_control::FlowControl;
+use crate::guarantee::Guarantee;
+use crate::os::fd;
+use crate::os::outstanding::{End, NotEnded, Outstanding, Waited};
+use crate::os::patience::Patience;
+use crate::os::worker::Worker;
 
-/// Makes requests with a half on a thread of its own, and gives the half back with what they gave.
-///
-/// The half goes with the thread, so that nobody else makes a request meanwhile (A4), and no lock is held. When the daemon dies,
-/// `call` is the C function that may not notice it: the thread is left behind with the half, and the connection stays open
-/// until the thread comes back, if it does. That is an error, after which there is no half.
-///
-/// `events` is the other half of the connection, which keeps its socket.
-pub(super) fn make<T: Send + 'static>(
-    half: RequestHalf,
-    events: &EventHalf,
+/// The event that a request waits for.
+const ANSWER: &str = "the answer of the daemon, which may be paused";
+
+/// A kibibyte of a long message takes a millisecond at most: so much more time it has than other requests.
+const SLOWEST: usize = 1 << 10;
+
+/// The requests of a connection, made one at a time.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    open: Arc<OpenHandle>,
+    slot: RefCell<Slot>,
+    /// The thread that is kept for further requests, if one is.
+    worker: RefCell<Option<Worker>>,
+    /// A thread is kept once there is one.
+    keeps_worker: Cell<bool>,
+}
+
+/// Where the half is.
+#[derive(Debug)]
+enum Slot {
+    Here(RequestHalf),
+    Away(Away),
+}
+
+/// The half while a call has it, which puts it in here.
+#[derive(Debug, Clone)]
+struct Away {
+    half: Arc<Mutex<Option<RequestHalf>>>,
+    end: End,
+}
+
+impl Away {
+    fn put(&self, half: RequestHalf) {
+        *self.half.lock().unwrap_or_else(PoisonError::into_inner) = Some(half);
+    }
+
+    fn take(&self) -> Option<RequestHalf> {
+        self.half.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Puts the half back when it goes, also by a panic.
+struct Lent {
+    half: Option<RequestHalf>,
+    away: Away,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(half) = self.half.take() {
+            self.away.put(half);
+        }
+    }
+}
+
+/// A call that has the half.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    open: Arc<OpenHandle>,
+    away: Away,
+}
+
+impl Busy {
+    /// Waits until the half is back.
+    ///
+    /// # Errors
+    /// It has not come in time, or the daemon has gone.
+    pub(crate) fn wait(&self, call: &'static str, patience: &Patience<'_>) -> Result<()> {
+        match self.away.end.wait(Some(self.open.as_fd()), patience) {
+            Waited::Ended => Ok(()),
+            Waited::HungUp => Err(Error::cs(call, sys::CS_ERR_LIBRARY)),
+            Waited::Over => Err(Error::CallOutstanding),
+        }
+    }
+}
+
+/// A request that has been made.
+#[derive(Debug)]
+pub(crate) struct Pending<T> {
     call: &'static str,
-    requests: impl FnOnce(&RequestHalf) -> Result<T> + Send + 'static,
-) -> Result<(RequestHalf, Result<T>)> {
-    let work = move || {
-        let result = requests(&half);
-        (half, result)
-    };
-    Outstanding::begin(work)?.wait(events.as_fd())?.ok_or(Error::cs(call, sys::CS_ERR_LIBRARY))
+    open: Arc<OpenHandle>,
+    work: Outstanding<Result<T>>,
+}
+
+impl<T: Send + 'static> Pending<T> {
+    /// Waits for the answer. Without one the call is left behind with the half.
+    pub(crate) fn wait(self, patience: &Patience<'_>) -> Result<T> {
+        match self.work.wait(Some(self.open.as_fd()), patience) {
+            Ok(result) => result,
+            // libcpg notices it later, or never (A19).
+            Err(NotEnded::HungUp) => Err(Error::cs(self.call, sys::CS_ERR_LIBRARY)),
+            Err(NotEnded::Over) => Err(Error::TimedOut { waiting_for: ANSWER }),
+            Err(NotEnded::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl Requests {
+    pub(super) fn new(open: Arc<OpenHandle>) -> Self {
+        let half = RequestHalf::new(Arc::clone(&open));
+        let slot = RefCell::new(Slot::Here(half));
+        Self { open, slot, worker: RefCell::new(None), keeps_worker: Cell::new(false) }
+    }
+
+    /// Refuses a connection that the parent of this process made (A7).
+    #[inline]
+    pub(crate) fn check_owner(&self) -> Result<()> {
+        self.open.check_owner()
+    }
+
+    /// Keeps the thread of the next request for those after it.
+    pub(crate) fn keep_worker(&self) {
+        self.keeps_worker.set(true);
+    }
+
+    /// Makes requests by one thread, which ends after that unless it is kept for others.
+    pub(crate) fn with_one_worker<R>(&self, requests: impl FnOnce() -> R) -> R {
+        let kept = self.keeps_worker.replace(true);
+        let result = requests();
+        self.keeps_worker.set(kept);
+        if !kept {
+            self.worker.take();
+        }
+        result
+    }
+
+    /// Returns the options that another connection to the same daemon is made with.
+    pub(crate) fn options(&self) -> ConnectOptions {
+        self.open.options
+    }
+
+    /// Returns the end of the time limit of a request that begins now.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.open.options.deadline()
+    }
+
+    /// Returns the patience that requests have where no deadline is given.
+    pub(crate) fn patience(&self) -> Patience<'static> {
+        self.deadline().into()
+    }
+
+    /// Returns the longest message that is sent in one piece.
+    #[inline]
+    pub(crate) fn max_atomic(&self) -> usize {
+        self.open.max_atomic
+    }
+
+    /// The proof that the group of this connection was small in its last view, if it was.
+    pub(crate) fn small(&self) -> Option<Small> {
+        Small::in_view(self.open.view_size())
+    }
+
+    /// The join has been delivered, to a group of so many members then: it counts as the view that comes with it.
+    pub(crate) fn joined(&self, members: usize) {
+        self.open.joined(members);
+    }
+
+    pub(crate) fn flow_control(&self) -> Result<FlowControl> {
+        self.open.flow_control()
+    }
+
+    pub(super) fn open(&self) -> &Arc<OpenHandle> {
+        &self.open
+    }
+
+    /// Returns the call that has the half, unless that is here.
+    pub(crate) fn busy(&self) -> Option<Busy> {
+        let mut slot = self.slot.borrow_mut();
+        let Slot::Away(away) = &*slot else { return None };
+        match away.take() {
+            Some(half) => {
+                *slot = Slot::Here(half);
+                None
+            }
+            None => Some(Busy { open: Arc::clone(&self.open), away: away.clone() }),
+        }
+    }
+
+    /// Makes a call that asks nobody, with the half.
+    #[inline]
+    fn with<R>(&self, call: &'static str, work: impl FnOnce(&RequestHalf) -> Result<R>) -> Result<R> {
+        // Nothing of this crate calls the program with the half, so that nobody else borrows it meanwhile.
+        match Ref::filter_map(self.slot.borrow(), Slot::here) {
+            Ok(half) => work(&half),
+            Err(slot) => {
+                drop(slot);
+                self.with_found(call, work)
+            }
+        }
+    }
+
+    #[cold]
+    fn with_found<R>(&self, call: &'static str, work: impl FnOnce(&RequestHalf) -> Result<R>) -> Result<R> {
+        self.check_owner()?;
+        if self.busy().is_some() {
+            let gone = fd::hung_up(self.open.fd);
+            return Err(if gone { Error::cs(call, sys::CS_ERR_LIBRARY) } else { Error::CallOutstanding });
+        }
+        match &*self.slot.borrow() {
+            Slot::Here(half) => work(half),
+            Slot::Away(_) => Err(Error::CallOutstanding),
+        }
+    }
+
+    /// Makes a request by a thread of this crate, which then does `after`; the half is back by then.
+    ///
+    /// # Errors
+    /// The half is [`busy`](Self::busy), or there is no thread to be had.
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        request: impl FnOnce(&RequestHalf) -> Result<T> + Send + 'static,
+        after: impl FnOnce() + Send + 'static,
+    ) -> Result<Pending<T>> {
+        self.check_owner()?;
+        if self.busy().is_some() {
+            return Err(Error::CallOutstanding);
+        }
+        let end = End::new();
+        let worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => Worker::start()?,
+        };
+        let away = Away { half: Arc::default(), end: end.clone() };
+        let before = self.slot.replace(Slot::Away(away.clone()));
+        let Slot::Here(half) = before else { return Err(Error::CallOutstanding) };
+        let lent = Lent { half: Some(half), away };
+        let work = move || {
+            // Moved in whole: it gives the half back when the result is there.
+            let lent = lent;
+            let half = lent.half.as_ref().ok_or(Error::CallOutstanding)?;
+            half.free_unused();
+            request(half)
+        };
+        let (work, give) = Outstanding::prepare(end, work, after);
+        let given = worker.give(give);
+        if given.is_ok() && self.keeps_worker.get() {
+            self.worker.replace(Some(worker));
+        }
+        // Dropped, it has put the half back, and its end has been told.
+        given.map_err(|back| {
+            drop(back);
+            Error::CallOutstanding
+        })?;
+        Ok(Pending { call, open: Arc::clone(&self.open), work })
+    }
+
+    /// Makes a request, after the one that is under way, and waits for the answer. A deadline that has passed leaves it a moment.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        patience: &Patience<'_>,
+        request: impl FnOnce(&RequestHalf) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask_by(call, &patience.attempt(), request)
+    }
+
+    /// As [`ask`](Self::ask), and not a moment longer: a deadline that has passed is over.
+    pub(crate) fn ask_by<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        patience: &Patience<'_>,
+        request: impl FnOnce(&RequestHalf) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.check_owner()?;
+        if let Some(busy) = self.busy() {
+            busy.wait(call, patience)?;
+        }
+        self.begin(call, request, || ())?.wait(patience)
+    }
+
+    /// Sends a message. One above the atomic size waits for the daemon to take each part, and is copied for that.
+    #[inline]
+    pub(crate) fn mcast(
+        &self,
+        guarantee: Guarantee,
+        slices: &[IoSlice<'_>],
+        patience: Option<&Patience<'_>>,
+    ) -> Result<()> {
+        let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
+        if len > self.max_atomic().min(MAX_MESSAGE) {
+            return self.mcast_long(guarantee, slices, len, patience);
+        }
+        if slices.len() > MAX_SLICES {
+            let bytes = gather(slices, len);
+            return self.with("cpg_mcast_joined", |half| half.mcast(guarantee, &[IoSlice::new(&bytes)]));
+        }
+        self.with("cpg_mcast_joined", |half| half.mcast(guarantee, slices))
+    }
+
+    #[cold]
+    fn mcast_long(
+        &self,
+        guarantee: Guarantee,
+        slices: &[IoSlice<'_>],
+        len: usize,
+        patience: Option<&Patience<'_>>,
+    ) -> Result<()> {
+        self.check_owner()?;
+        RequestHalf::check_length(len)?;
+        let bytes = gather(slices, len);
+        let more = Duration::from_millis((len / SLOWEST) as u64);
+        let timeout = self.open.options.timeout().saturating_add(more);
+        let lasting = Patience::lasting(timeout);
+        let send = move |half: &RequestHalf| half.mcast_long(guarantee, &bytes);
+        self.ask("cpg_mcast_joined", patience.unwrap_or(&lasting), send)
+    }
+
+    /// Sends a message in parts on this thread, which waits for the daemon without a limit: one of this crate.
+    pub(crate) fn mcast_here(&self, guarantee: Guarantee, bytes: &[u8]) -> Result<()> {
+        self.with("cpg_mcast_joined", |half| half.mcast_long(guarantee, bytes))
+    }
+
+    /// Closes the handle and says how that went, unless the other half keeps it open.
+    pub(crate) fn close(self, patience: &Patience<'_>) -> Result<()> {
+        self.check_owner()?;
+        let patience = &patience.attempt();
+        if let Some(busy) = self.busy() {
+            // Without the half the call closes the handle when it ends.
+            busy.wait("cpg_finalize", patience)?;
+            drop(self.busy());
+        }
+        let Self { open, slot, .. } = self;
+        drop(slot);
+        Arc::into_inner(open).map_or(Ok(()), |mut open| open.close(patience))
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn here(&self) -> Option<&RequestHalf> {
+        match self {
+            Self::Here(half) => Some(half),
+            Self::Away(_) => None,
+        }
+    }
+}
+
+impl AsFd for Requests {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.open.as_fd()
+    }
+}
+
+fn gather(slices: &[IoSlice<'_>], len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len);
+    for slice in slices {
+        bytes.extend_from_slice(slice);
+    }
+    bytes
 }

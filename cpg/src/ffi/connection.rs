@@ -1,24 +1,25 @@
 //! Connecting: a handle, and its two halves.
 
 use std::os::fd::RawFd;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
 
 use cpg_sys as sys;
-use cpg_sys::{LockError, Tables};
+use cpg_sys::{LockError, Tables, TablesGuard};
 
 use crate::error::{Error, Result};
+use crate::ffi::call::Requests;
 use crate::ffi::context::Context;
 use crate::ffi::events::EventHalf;
 use crate::ffi::frames;
 use crate::ffi::open::{OpenHandle, check};
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::peer;
-use crate::ffi::requests::RequestHalf;
 use crate::ffi::trampoline;
 use crate::os::fork::Owner;
 use crate::os::handover::{Handed, hand_over};
+use crate::os::outstanding::{NotEnded, Outstanding};
+use crate::os::patience::Patience;
 use crate::os::stack::StackLeft;
 use crate::os::{fd, socket, thread};
 
@@ -29,38 +30,64 @@ const DESCRIPTORS: usize = 4;
 /// The same where other threads open some too meanwhile.
 const DESCRIPTORS_SHARED: usize = 8;
 
+/// What is waited for when other threads have the lock (A12).
+const OTHERS: &str = "another thread of this process to connect or close";
+
+/// What is waited for when a connect has been given up.
+const TAKEN: &str = "the daemon to take the connection; it may be paused";
+
 /// Connects, and returns exactly one half that makes requests and one that takes events.
 ///
-/// The deadline is for other threads that connect or close; the daemon is waited for without one (B16).
-pub(crate) fn connect(
-    options: ConnectOptions,
-    deadline: Option<Instant>,
-) -> Result<(RequestHalf, EventHalf)> {
-    let mut tables = Tables::lock(deadline).map_err(|error| match error {
+/// libqb waits without a limit for a daemon that is paused (B16). When the patience ends, its socket is shut down where that
+/// can be done, and libqb gives up; else its thread is left behind with the lock.
+pub(crate) fn connect(options: ConnectOptions, patience: &Patience<'_>) -> Result<(Requests, EventHalf)> {
+    let patience = &patience.attempt();
+    let tables = Tables::lock(patience.deadline()).map_err(|error| match error {
         LockError::Forked { parent } => Error::ForkedWhileConnecting { parent },
-        _ => Error::TimedOut { waiting_for: "another thread of this process to connect or close" },
+        _ => Error::TimedOut { waiting_for: OTHERS },
     })?;
     let open = tables.handles();
     if open >= Tables::CAPACITY && !options.more_handles {
         return Err(Error::TooManyHandles { open });
     }
     // libcpg prints to standard error, and a long send silences that: neither may be the connection (A24).
-    let _standard = fd::take_standard().map_err(|error| Error::NoDescriptors(error.into()))?;
+    let standard = fd::take_standard().map_err(|error| Error::NoDescriptors(error.into()))?;
     let context = Arc::new(Context::default());
     // Apart, so that nobody sees what libqb does to descriptors meanwhile (A14, A20, A23).
     let make = |left| initialize(left, options, &context, DESCRIPTORS);
-    let apart = hand_over(make, |handle| drop(finalize(handle)))?;
-    let (fd, handle) = match apart {
-        Handed::Over(fd, handle) => (fd, handle),
+    let open = match hand_over(make, |handle| drop(finalize(handle)), patience)? {
+        Handed::Over(fd, handle) => opened(tables, options, context, fd, handle)?,
+        Handed::Interrupted => return Err(Error::TimedOut { waiting_for: TAKEN }),
         Handed::Not => {
-            let make = |left| initialize(left, options, &context, DESCRIPTORS_SHARED);
-            thread::with_stack(make)??
+            // What is its own goes with the thread, which may be left behind.
+            let connect = move || {
+                let _standard = standard;
+                let make = |left| initialize(left, options, &context, DESCRIPTORS_SHARED);
+                let (fd, handle) = thread::with_stack(make)??;
+                opened(tables, options, context, fd, handle)
+            };
+            let connecting = Outstanding::begin(connect).map_err(|(error, _)| error)?;
+            connecting.wait(None, patience).map_err(|not| match not {
+                NotEnded::Failed(error) => error,
+                NotEnded::Over | NotEnded::HungUp => Error::TimedOut { waiting_for: TAKEN },
+            })??
         }
     };
+    let open = Arc::new(open);
+    Ok((Requests::new(Arc::clone(&open)), EventHalf::new(open)))
+}
+
+/// Counts a handle that has been made, and gives the lock back. From here on the handle is closed when it goes.
+fn opened(
+    mut tables: TablesGuard,
+    options: ConnectOptions,
+    context: Arc<Context>,
+    fd: RawFd,
+    handle: sys::cpg_handle_t,
+) -> Result<OpenHandle> {
     // SAFETY: one handle was made.
     unsafe { tables.count(1, 0) };
     drop(tables);
-    // From here on it closes the handle when it goes.
     let mut open = OpenHandle {
         handle,
         fd,
@@ -71,6 +98,9 @@ pub(crate) fn connect(
         view_size: AtomicUsize::new(0),
         iterations: AtomicUsize::new(0),
         context,
+        unused: Arc::default(),
+        group: OnceLock::new(),
+        ending: OnceLock::new(),
         closed: false,
     };
     let mut size = 0;
@@ -79,8 +109,7 @@ pub(crate) fn connect(
     check("cpg_max_atomic_msgsize_get", code)?;
     open.max_atomic = size as usize;
     open.socket_buffer = socket::send_buffer(open.fd).map_err(Error::io("getsockopt"))?;
-    let open = Arc::new(open);
-    Ok((RequestHalf::new(Arc::clone(&open)), EventHalf::new(open)))
+    Ok(open)
 }
 
 /// Makes a handle of a daemon that is the right one, and returns its descriptor too, while the caller holds the lock.

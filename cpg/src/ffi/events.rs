@@ -147,6 +147,13 @@ impl EventHalf {
     }
 }
 
+impl Drop for EventHalf {
+    fn drop(&mut self) {
+        // Nobody else takes events, and without these a connection is of no use.
+        self.open.begin_ending();
+    }
+}
+
 impl AsFd for EventHalf {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.open.as_fd()

@@ -4,6 +4,7 @@
 //! with -1, A19). So an iteration runs as a whole on a thread that can be left behind, with a connection that nobody else uses
 //! meanwhile, and one at a time in the process: a daemon that dies keeps one of them at most.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,16 +12,15 @@ use cpg_sys as sys;
 use cpg_sys::{InTurn, Tables, Turn};
 
 use crate::error::{Error, Result};
-use crate::ffi::call;
+use crate::ffi::call::Requests;
 use crate::ffi::connection::connect;
-use crate::ffi::events::EventHalf;
-use crate::ffi::open::tables;
-use crate::ffi::options::ConnectOptions;
+use crate::ffi::open::{OpenHandle, tables};
 use crate::ffi::requests::{Counted, RequestHalf};
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
 use crate::os::fd;
+use crate::os::patience::Patience;
 
 /// An iteration is under way.
 static TURN: Turn = Turn::new();
@@ -134,66 +134,37 @@ fn read(half: &RequestHalf, kind: &Kind, most: usize) -> Result<Vec<Entry>> {
 }
 
 /// Waits until no other iteration of the process is under way.
-fn turn(deadline: Option<Instant>) -> Result<InTurn<'static>> {
+fn turn(patience: &Patience<'_>) -> Result<InTurn<'static>> {
     let waiting_for = "another thread of this process to list groups or members";
-    TURN.take(deadline).ok_or(Error::TimedOut { waiting_for })
-}
-
-fn iterate(
-    half: RequestHalf,
-    events: &EventHalf,
-    kind: Kind,
-    most: usize,
-    _in_turn: &InTurn<'_>,
-) -> Result<(RequestHalf, Result<Vec<Entry>>)> {
-    call::make(half, events, "cpg_iteration_next", move |half| read(half, &kind, most))
+    TURN.take(patience.attempt().deadline()).ok_or(Error::TimedOut { waiting_for })
 }
 
 /// A connection to be made beside another one, to the same daemon, for one iteration.
 #[derive(Debug)]
-pub(crate) struct Beside(ConnectOptions);
+pub(crate) struct Beside(Arc<OpenHandle>);
 
 impl Beside {
     /// Connects, and reads up to `most` entries.
     ///
     /// It waits for the daemon, and must not be called with a lock that others need.
-    fn list(self, kind: Kind, most: usize) -> Result<Vec<Entry>> {
-        let turn = turn(None)?;
-        let (half, events) = connect(self.0, None)?;
-        let (_half, entries) = iterate(half, &events, kind, most, &turn)?;
-        entries
+    fn list(&self, kind: Kind, most: usize, patience: &Patience<'_>) -> Result<Vec<Entry>> {
+        let read = || {
+            // Before the connection, so that those who wait have none.
+            let turn = turn(patience)?;
+            let (requests, _events) = connect(self.0.options, patience)?;
+            requests.iterate(kind, most, patience, &turn)
+        };
+        self.judge(read())
     }
 
-    /// Returns up to `most` members of a group, however many there are.
-    pub(crate) fn first_members(self, group: &GroupName, most: usize) -> Result<Vec<Member>> {
-        self.list(Kind::OneGroup(group.clone()), most).map(members)
-    }
-
-    /// Counts the members of a full group, before its next event is taken.
-    pub(crate) fn count(self, group: &GroupName) -> Result<Counted> {
-        self.first_members(group, MEMBERS_MAX + 1).map(|members| Counted(members.len()))
-    }
-}
-
-fn members(entries: Vec<Entry>) -> Vec<Member> {
-    entries.into_iter().map(|(_, member)| member).collect()
-}
-
-impl RequestHalf {
-    /// Returns what an iteration beside this connection needs.
-    pub(crate) fn beside(&self) -> Result<Beside> {
-        self.check_connected("cpg_iteration_initialize")?;
-        Ok(Beside(self.open.options))
-    }
-
-    /// Says what the result of an iteration beside this connection means for this one.
-    pub(crate) fn judge<T>(&self, listed: Result<T>) -> Result<T> {
-        self.check_connected("cpg_iteration_next")?;
+    /// Says what the result of an iteration beside a connection means for that one.
+    fn judge<T>(&self, listed: Result<T>) -> Result<T> {
+        self.0.check_connected("cpg_iteration_next")?;
         match listed {
             Err(error) if error.is_connection_lost() => {
                 // A daemon that dies closes its sockets one by one.
-                if fd::wait_hung_up(self.open.fd, Instant::now() + DYING)? {
-                    self.check_connected("cpg_iteration_next")?;
+                if fd::wait_hung_up(self.0.fd, Instant::now() + DYING)? {
+                    self.0.check_connected("cpg_iteration_next")?;
                 }
                 Err(Error::NoList(Box::new(error)))
             }
@@ -201,36 +172,50 @@ impl RequestHalf {
         }
     }
 
-    /// Reads all entries on a connection beside this one.
-    pub(crate) fn list(&self, kind: Kind) -> Result<Vec<Entry>> {
-        self.judge(self.beside()?.list(kind, usize::MAX))
+    /// Reads all entries.
+    pub(crate) fn all(&self, kind: Kind, patience: &Patience<'_>) -> Result<Vec<Entry>> {
+        self.list(kind, usize::MAX, patience)
     }
 
     /// Returns the members of a group, however many there are: `cpg_membership_get` of a group with more than 384 ends the
     /// daemon (A9).
-    pub(crate) fn all_members(&self, group: &GroupName) -> Result<Vec<Member>> {
-        self.list(Kind::OneGroup(group.clone())).map(members)
+    pub(crate) fn members(&self, group: &GroupName, patience: &Patience<'_>) -> Result<Vec<Member>> {
+        self.first_members(group, usize::MAX, patience)
     }
 
-    /// As [`Beside::count`].
-    pub(crate) fn count(&self, group: &GroupName) -> Result<Counted> {
-        self.judge(self.beside()?.count(group))
+    fn first_members(&self, group: &GroupName, most: usize, patience: &Patience<'_>) -> Result<Vec<Member>> {
+        let entries = self.list(Kind::OneGroup(group.clone()), most, patience)?;
+        Ok(entries.into_iter().map(|(_, member)| member).collect())
     }
 
-    /// Counts up to 128 members of a group on this connection. The half is taken, and given back unless the connection is lost.
-    ///
-    /// The deadline is for other threads of the process that iterate.
-    pub(crate) fn count_before_join(
-        self,
-        events: &EventHalf,
-        group: &GroupName,
-        deadline: Instant,
-    ) -> Result<(Self, Result<Counted>)> {
-        let turn = match turn(Some(deadline)) {
-            Ok(turn) => turn,
-            Err(error) => return Ok((self, Err(error))),
-        };
-        let (half, entries) = iterate(self, events, Kind::OneGroup(group.clone()), MEMBERS_MAX, &turn)?;
-        Ok((half, entries.map(|entries| Counted(entries.len()))))
+    /// Counts the members of a full group, before its next event is taken.
+    pub(crate) fn count(&self, group: &GroupName, patience: &Patience<'_>) -> Result<Counted> {
+        self.first_members(group, MEMBERS_MAX + 1, patience).map(|members| Counted(members.len()))
+    }
+}
+
+impl Requests {
+    /// Returns what an iteration beside this connection needs.
+    pub(crate) fn beside(&self) -> Result<Beside> {
+        self.open().check_connected("cpg_iteration_initialize")?;
+        Ok(Beside(Arc::clone(self.open())))
+    }
+
+    /// Reads up to `most` entries on this connection.
+    fn iterate(
+        &self,
+        kind: Kind,
+        most: usize,
+        patience: &Patience<'_>,
+        _in_turn: &InTurn<'_>,
+    ) -> Result<Vec<Entry>> {
+        self.ask("cpg_iteration_next", patience, move |half| read(half, &kind, most))
+    }
+
+    /// Counts up to 128 members of a group on this connection.
+    pub(crate) fn count(&self, group: &GroupName, patience: &Patience<'_>) -> Result<Counted> {
+        let turn = turn(patience)?;
+        let entries = self.iterate(Kind::OneGroup(group.clone()), MEMBERS_MAX, patience, &turn)?;
+        Ok(Counted(entries.len()))
     }
 }

@@ -1,8 +1,9 @@
 //! An open handle, which its two halves share.
 
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use cpg_sys as sys;
 use cpg_sys::Tables;
@@ -11,8 +12,16 @@ use crate::error::{Error, Result};
 use crate::ffi::context::Context;
 use crate::ffi::frames;
 use crate::ffi::options::ConnectOptions;
+use crate::flow_control::FlowControl;
+use crate::group_name::GroupName;
+use crate::os::ending::Ending;
 use crate::os::fork::Owner;
+use crate::os::outstanding::{NotEnded, Outstanding};
+use crate::os::patience::Patience;
 use crate::os::{fd, thread};
+
+/// How long dropping a connection waits for the daemon.
+const DROPPING: Duration = Duration::from_millis(500);
 
 /// An open `cpg_handle_t`, which is closed when this goes.
 ///
@@ -37,6 +46,12 @@ pub(super) struct OpenHandle {
     pub(super) iterations: AtomicUsize,
     /// The value that libcpg's context pointer points at, until the handle is closed.
     pub(super) context: Arc<Context>,
+    /// The memory of zero-copy buffers that have gone, which the next request gives back.
+    pub(super) unused: Arc<Unused>,
+    /// The group that it has asked to join.
+    pub(super) group: OnceLock<GroupName>,
+    /// Since when its membership is ending, for others of this process that join.
+    pub(super) ending: OnceLock<Ending>,
     pub(super) closed: bool,
 }
 
@@ -54,7 +69,7 @@ pub(super) fn failure(call: &'static str, code: sys::cs_error_t) -> Error {
     refused.map_or(Error::cs(call, code), Error::io(fd::POLL))
 }
 
-/// Waits for the lock on libcpg's tables (A12), for a handle of this process.
+/// Waits for the lock on libcpg's tables (A12), for a handle of this process and on a thread that can be left behind: whoever has it can be waiting for the daemon.
 pub(super) fn tables() -> cpg_sys::TablesGuard {
     Tables::lock(None)
         .expect("without a deadline, and in the process that connected, the wait ends with the lock")
@@ -73,11 +88,108 @@ impl OpenHandle {
         self.view_size.load(Ordering::Relaxed)
     }
 
-    /// Closes the handle, once, and says how that went.
-    pub(super) fn finalize(&mut self) -> Result<()> {
+    /// As the view that comes with the own join.
+    pub(super) fn joined(&self, members: usize) {
+        self.view_size.store(members, Ordering::Relaxed);
+    }
+
+    /// Refuses a connection whose daemon has gone: `call` would say so.
+    pub(super) fn check_connected(&self, call: &'static str) -> Result<()> {
+        self.check_owner()?;
+        if fd::hung_up(self.fd) { Err(Error::cs(call, sys::CS_ERR_LIBRARY)) } else { Ok(()) }
+    }
+
+    pub(super) fn flow_control(&self) -> Result<FlowControl> {
+        self.check_owner()?;
+        let mut state = 0;
+        // SAFETY: libcpg writes one enum; it asks nobody (lib/cpg.c, cpg_flow_control_state_get).
+        let code = unsafe { sys::cpg_flow_control_state_get(self.handle, &raw mut state) };
+        check("cpg_flow_control_state_get", code)?;
+        Ok(state.into())
+    }
+
+    pub(super) fn take_unused(&self) -> Vec<AtomicPtr<u8>> {
+        std::mem::take(&mut *self.unused.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The program has no further use for the connection.
+    pub(super) fn begin_ending(&self) {
+        if let (Ok(()), Some(group)) = (self.check_owner(), self.group.get()) {
+            self.ending.get_or_init(|| Ending::begin(group.clone()));
+        }
+    }
+
+    /// Closes the handle, once, by a thread that is left behind when the patience ends first, and says how that went.
+    pub(super) fn close(&mut self, patience: &Patience<'_>) -> Result<()> {
         self.check_owner()?;
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
+        }
+        self.begin_ending();
+        let last = Last {
+            handle: self.handle,
+            fd: self.fd,
+            iterations: self.iterations.load(Ordering::Relaxed),
+            unused: self.take_unused(),
+            _context: Arc::clone(&self.context),
+            _ending: self.ending.take(),
+        };
+        let begun = Outstanding::begin(move || last.finalize());
+        // Not with an eye on the socket, whose number is another file's once it has been closed.
+        match begun.map(|work| work.wait(None, patience)) {
+            Ok(Ok(result)) => result,
+            Ok(Err(NotEnded::Failed(error))) => Err(error),
+            Ok(Err(NotEnded::Over | NotEnded::HungUp)) => {
+                Err(Error::TimedOut { waiting_for: "the daemon to close the connection" })
+            }
+            // Without a thread nobody can be left behind.
+            Err((_, finalize)) => finalize(),
+        }
+    }
+}
+
+impl Drop for OpenHandle {
+    fn drop(&mut self) {
+        // The daemon's answer changes nothing: libcpg has freed the handle, and a member that did not leave is taken out when
+        // its connection goes.
+        let _: Result<()> = self.close(&Patience::lasting(DROPPING));
+    }
+}
+
+/// The memory of zero-copy buffers that nobody has any more: apart from the handle, which a buffer must not keep open.
+#[derive(Debug, Default)]
+pub(super) struct Unused(Mutex<Vec<AtomicPtr<u8>>>);
+
+impl Unused {
+    pub(super) fn push(&self, start: *mut u8) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(AtomicPtr::new(start));
+    }
+}
+
+/// A handle without its halves, which is closed.
+#[derive(Debug)]
+struct Last {
+    handle: sys::cpg_handle_t,
+    fd: RawFd,
+    iterations: usize,
+    unused: Vec<AtomicPtr<u8>>,
+    /// Kept until `cpg_finalize` has returned.
+    _context: Arc<Context>,
+    _ending: Option<Ending>,
+}
+
+impl Last {
+    fn finalize(self) -> Result<()> {
+        // The daemon has read what was sent when it answers. It is waited for here, so that the lock is not held for as long as
+        // it is paused (B16).
+        if !fd::hung_up(self.fd) {
+            let mut node = 0;
+            // SAFETY: libcpg writes one unsigned int, and both halves of the handle are gone (A4).
+            let _ = unsafe { sys::cpg_local_get(self.handle, &raw mut node) };
+        }
+        for start in self.unused {
+            // SAFETY: the pointer is one of cpg_zcb_alloc, and nobody else has it (A4 as above).
+            let _ = unsafe { sys::cpg_zcb_free(self.handle, start.into_inner().cast()) };
         }
         let mut tables = tables();
         let handle = self.handle;
@@ -86,19 +198,11 @@ impl OpenHandle {
         let ended = thread::with_stack(|left| unsafe { frames::finalize(left, handle) });
         // Without a thread it stays open, and is counted on.
         let code = ended?;
-        let iterations = isize::try_from(self.iterations.load(Ordering::Relaxed)).unwrap_or(isize::MAX);
+        let iterations = isize::try_from(self.iterations).unwrap_or(isize::MAX);
         // SAFETY: that handle has ended, and its iterations with it.
         unsafe { tables.count(-1, -iterations) };
         drop(tables);
         check("cpg_finalize", code)
-    }
-}
-
-impl Drop for OpenHandle {
-    fn drop(&mut self) {
-        // The daemon's answer changes nothing: libcpg has freed the handle, and a member that did not leave is taken out when
-        // its connection goes.
-        let _: Result<()> = self.finalize();
     }
 }
 

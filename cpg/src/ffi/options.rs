@@ -1,5 +1,7 @@
 //! The options of a connection.
 
+use std::time::{Duration, Instant};
+
 use crate::event::ring::TotemEvents;
 
 /// The options of a connection.
@@ -17,7 +19,16 @@ pub struct ConnectOptions {
     pub(super) totem: TotemEvents,
     pub(super) more_handles: bool,
     pub(super) daemon_uid: Option<u32>,
+    /// None is [`TIMEOUT`].
+    request_timeout: Option<Duration>,
+    waits_for_daemon: bool,
 }
+
+/// The time limit of a request where the program sets none: longer than a ring takes to form with corosync's default timeouts.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longer than any program runs, and within what clocks can say.
+const YEARS: Duration = Duration::from_secs(1 << 30);
 
 impl ConnectOptions {
     /// Makes the options of [`Handle::connect`](crate::Handle::connect): an event for each new ring, and 47 handles in a process
@@ -76,6 +87,69 @@ impl ConnectOptions {
     /// ```
     pub unsafe fn more_handles(self) -> Self {
         Self { more_handles: true, ..self }
+    }
+
+    /// Sets the time limit of each request that waits for the daemon: 10 seconds unless it is set, none with [`Duration::MAX`].
+    ///
+    /// It holds for each connection that the options are used for, and wherever no deadline is given: for connecting, joining and
+    /// leaving, for questions to the [`Daemon`](crate::Daemon), for the members of a group, for closing, and for zero-copy
+    /// buffers. A message above the atomic size has a millisecond more for each kibibyte.
+    ///
+    /// A daemon that is paused or starved answers no request, and libcpg waits for it without a limit (B16). When the time is over the
+    /// call returns [`Error::TimedOut`](crate::Error::TimedOut), and a thread of this crate goes on waiting for the answer. The
+    /// membership stands meanwhile: events are dispatched, short messages are sent or queued. Another request waits for its own
+    /// time, and then is [`Error::CallOutstanding`](crate::Error::CallOutstanding). When the daemon answers, requests are made
+    /// as before; when it dies, that is a loss like any other.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, Instant};
+    /// use cpg::{ConnectOptions, Error};
+    ///
+    /// let group = ConnectOptions::new().request_timeout(Duration::from_secs(2)).join("ledger")?;
+    /// match group.members() {
+    ///     Err(Error::TimedOut { .. }) => eprintln!("corosync does not answer"),
+    ///     members => println!("{:?}", members?),
+    /// }
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    pub fn request_timeout(self, timeout: Duration) -> Self {
+        Self { request_timeout: Some(timeout), ..self }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.request_timeout.unwrap_or(TIMEOUT)
+    }
+
+    /// Returns the end of the time limit of a request that begins now.
+    pub(crate) fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.timeout()).unwrap_or(now + YEARS)
+    }
+
+    /// Waits for a daemon that is not there yet, when connecting and when joining in one step: until the deadline, and where none
+    /// is given for ever.
+    ///
+    /// Without it a connect without a daemon fails at once. With it, it is tried again with pauses of 20 to 500 milliseconds
+    /// while waiting can mend what is wrong, which is what [`Reconnect`](crate::Reconnect) waits for; a daemon that dies again
+    /// before the group is joined is waited for too. Other errors are returned at once.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, Instant};
+    /// use cpg::{ConnectOptions, Group, Reconnect, Session};
+    ///
+    /// let wait = ConnectOptions::new().wait_for_daemon();
+    /// let soon = Instant::now() + Duration::from_secs(60);
+    /// let group: Group = wait.join_until("ledger", soon)?;
+    /// // For ever, and again after each loss.
+    /// let session = Session::options().connect_options(wait).reconnect(Reconnect::new()).join("chat")?;
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    pub fn wait_for_daemon(self) -> Self {
+        Self { waits_for_daemon: true, ..self }
+    }
+
+    pub(crate) fn waits_for_daemon(&self) -> bool {
+        self.waits_for_daemon
     }
 
     /// The same without [`more_handles`](Self::more_handles), whose contract is about one connection.

@@ -1,17 +1,14 @@
 //! The half of a connection that makes requests, and those that are answered at once.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use cpg_sys as sys;
 
 use crate::error::{Error, Result};
 use crate::ffi::frames;
-use crate::ffi::open::{OpenHandle, check, failure};
+use crate::ffi::open::{OpenHandle, failure};
 use crate::ffi::trampoline::MEMBERS_MAX;
-use crate::flow_control::FlowControl;
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
 use crate::os::{fd, thread};
@@ -80,11 +77,22 @@ impl RequestHalf {
 
     /// Refuses a connection that the parent of this process made (A7).
     #[inline]
-    pub(crate) fn check_owner(&self) -> Result<()> {
+    pub(super) fn check_owner(&self) -> Result<()> {
         self.open.check_owner()
     }
 
-    /// As [`check`]; but flow control stays in force in the memory that a daemon shared when it died, and must not be taken
+    /// Gives back the memory of zero-copy buffers that have gone.
+    pub(super) fn free_unused(&self) {
+        for start in self.open.take_unused() {
+            // SAFETY: the pointer is one of cpg_zcb_alloc, and it is forgotten here. One thread only (A4).
+            let code = unsafe { sys::cpg_zcb_free(self.open.handle, start.into_inner().cast()) };
+            if code == sys::CS_OK {
+                self.buffers.set(self.buffers.get().saturating_sub(1));
+            }
+        }
+    }
+
+    /// As [`check`](crate::ffi::open::check); but flow control stays in force in the memory that a daemon shared when it died, and must not be taken
     /// for something that passes (B9).
     #[inline]
     pub(super) fn check(&self, call: &'static str, code: sys::cs_error_t) -> Result<()> {
@@ -97,28 +105,6 @@ impl RequestHalf {
         failure(call, if gone { sys::CS_ERR_LIBRARY } else { code })
     }
 
-    /// Closes the handle and says how that went, unless the other half keeps it open.
-    pub(crate) fn close(self) -> Result<()> {
-        self.check_owner()?;
-        Arc::into_inner(self.open).map_or(Ok(()), |mut open| open.finalize())
-    }
-
-    /// Refuses a connection whose daemon has gone: `call` would say so.
-    pub(super) fn check_connected(&self, call: &'static str) -> Result<()> {
-        self.check_owner()?;
-        if fd::hung_up(self.open.fd) { Err(Error::cs(call, sys::CS_ERR_LIBRARY)) } else { Ok(()) }
-    }
-
-    /// The proof that the group of this connection was small in its last view, if it was.
-    pub(crate) fn small(&self) -> Option<Small> {
-        Small::in_view(self.open.view_size())
-    }
-
-    /// Returns the longest message that is sent in one piece.
-    pub(crate) fn max_atomic(&self) -> usize {
-        self.open.max_atomic
-    }
-
     /// Returns the node that this machine is.
     pub(crate) fn local_get(&self) -> Result<NodeId> {
         self.check_owner()?;
@@ -128,15 +114,6 @@ impl RequestHalf {
         let code = unsafe { sys::cpg_local_get(self.open.handle, &raw mut node) };
         self.check("cpg_local_get", code)?;
         Ok(NodeId::new(node))
-    }
-
-    pub(crate) fn flow_control(&self) -> Result<FlowControl> {
-        self.check_owner()?;
-        let mut state = 0;
-        // SAFETY: libcpg writes one enum; it asks nobody (lib/cpg.c, cpg_flow_control_state_get).
-        let code = unsafe { sys::cpg_flow_control_state_get(self.open.handle, &raw mut state) };
-        check("cpg_flow_control_state_get", code)?;
-        Ok(state.into())
     }
 
     /// Returns the members of a group that has been seen to be small: with more than 384 the daemon writes past its own reply
@@ -175,16 +152,12 @@ impl RequestHalf {
     pub(crate) fn join(&self, group: &GroupName) -> Result<()> {
         self.check_owner()?;
         group.check_joinable()?;
+        self.open.group.get_or_init(|| group.clone());
         // SAFETY: the name has the layout of cpg_name and outlives the call, which copies it. This handle has
         // not left a group, after which cpg_join would spin (B2): each type that leaves
         // consumes it.
         let code = unsafe { sys::cpg_join(self.open.handle, std::ptr::from_ref(group).cast()) };
         self.check("cpg_join", code)
-    }
-
-    /// The join has been delivered, to a group of so many members then: it counts as the view that comes with it.
-    pub(crate) fn joined(&self, members: usize) {
-        self.open.view_size.store(members, Ordering::Relaxed);
     }
 
     pub(crate) fn leave(&self, group: &GroupName) -> Result<()> {
@@ -193,11 +166,5 @@ impl RequestHalf {
         // cpg_leave would spin on CS_ERR_BUSY (lib/cpg.c): only what has joined leaves, under that name.
         let code = unsafe { sys::cpg_leave(self.open.handle, std::ptr::from_ref(group).cast()) };
         self.check("cpg_leave", code)
-    }
-}
-
-impl AsFd for RequestHalf {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.open.as_fd()
     }
 }

@@ -11,10 +11,10 @@ use crate::guarantee::Guarantee;
 use crate::os::{fd, thread};
 
 /// Slices that fit behind the header in the `struct iovec iov[64]` of `cpg_mcast_joined` (A3).
-pub(crate) const MAX_SLICES: usize = 63;
+pub(super) const MAX_SLICES: usize = 63;
 
 /// libqb and the daemon count the bytes of a message in an `int`.
-const MAX_MESSAGE: usize = i32::MAX as usize;
+pub(super) const MAX_MESSAGE: usize = i32::MAX as usize;
 
 /// More than the kernel counts for one byte in a socket.
 const BYTE: libc::c_int = 4096;
@@ -59,33 +59,27 @@ impl RequestHalf {
         }
     }
 
+    /// Sends a message of the atomic size at most, in so many slices at most (A3). It waits for nobody: the daemon does not answer
+    /// (`lib/cpg.c`, `cpg_mcast_joined`).
     #[inline]
-    pub(crate) fn mcast(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
+    pub(super) fn mcast(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
         self.check_owner()?;
-        let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
-        if len > self.open.max_atomic.min(MAX_MESSAGE) || slices.len() > MAX_SLICES {
-            return self.mcast_large(guarantee, slices, len);
-        }
         self.take_credit("cpg_mcast_joined")?;
         self.check("cpg_mcast_joined", mcast(self.open.handle, guarantee, slices))
     }
 
-    /// Sends what is not sent as it is: in parts, or gathered first.
-    #[cold]
-    fn mcast_large(&self, guarantee: Guarantee, slices: &[IoSlice<'_>], len: usize) -> Result<()> {
-        if len > MAX_MESSAGE {
-            return Err(Error::MessageTooLong { len, limit: MAX_MESSAGE });
-        }
-        if slices.len() > MAX_SLICES {
-            let mut message = Vec::with_capacity(len);
-            for slice in slices {
-                message.extend_from_slice(slice);
-            }
-            return self.mcast(guarantee, &[IoSlice::new(&message)]);
-        }
+    /// Refuses what is too long for libcpg.
+    pub(super) fn check_length(len: usize) -> Result<()> {
+        if len > MAX_MESSAGE { Err(Error::MessageTooLong { len, limit: MAX_MESSAGE }) } else { Ok(()) }
+    }
+
+    /// Sends a message in parts, each of which the daemon answers.
+    pub(crate) fn mcast_long(&self, guarantee: Guarantee, bytes: &[u8]) -> Result<()> {
+        self.check_owner()?;
+        Self::check_length(bytes.len())?;
         self.take_credit("cpg_mcast_joined")?;
-        let handle = self.open.handle;
-        let code = thread::quietly(self.open.fd, || mcast(handle, guarantee, slices));
+        let (handle, slices) = (self.open.handle, [IoSlice::new(bytes)]);
+        let code = thread::quietly(self.open.fd, || mcast(handle, guarantee, &slices));
         // send_fragments takes the result of a part from a reply that it did not get when the daemon dies half-way: what it
         // says of a long message is not to be believed then.
         if fd::hung_up(self.open.fd) {

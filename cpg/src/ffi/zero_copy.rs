@@ -4,18 +4,21 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
-use std::ptr::{self, NonNull};
+use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use cpg_sys as sys;
 
 use crate::error::{Error, Result};
+use crate::ffi::call::Requests;
 use crate::ffi::frames;
-use crate::ffi::open::{check, tables};
+use crate::ffi::open::{Unused, tables};
 use crate::ffi::requests::RequestHalf;
 use crate::ffi::send::code_of;
 use crate::ffi::slice::{slice, slice_mut};
 use crate::guarantee::Guarantee;
+use crate::os::patience::Patience;
 use crate::os::shared_memory::{check_shared_memory, untaken_file};
 use crate::os::stack::StackLeft;
 use crate::os::thread;
@@ -24,97 +27,132 @@ use crate::os::thread;
 /// the daemon alike end with an assertion where they get no more.
 const MAX_BUFFERS: usize = 1024;
 
-/// A buffer of `cpg_zcb_alloc`, for as long as its owner gives it back to the connection that it is of.
+/// A buffer of `cpg_zcb_alloc`, of one connection.
+///
+/// A call that is left behind with it has it too.
 #[derive(Debug)]
-pub(crate) struct Buffer {
-    /// None once it has been given back.
-    start: Option<NonNull<u8>>,
+pub(crate) struct Buffer(Arc<Memory>);
+
+/// The memory of a buffer, which is given back with the next request on its connection when this goes, or when that is closed.
+#[derive(Debug)]
+struct Memory {
+    start: AtomicPtr<u8>,
     capacity: usize,
+    unused: Arc<Unused>,
+}
+
+impl Memory {
+    fn start(&self) -> *mut u8 {
+        self.start.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.unused.push(*self.start.get_mut());
+    }
 }
 
 impl Buffer {
-    pub(crate) fn alloc(half: &RequestHalf, len: usize) -> Result<Self> {
-        half.check_owner()?;
-        if len > half.max_atomic() {
-            return Err(Error::MessageTooLong { len, limit: half.max_atomic() });
+    pub(crate) fn alloc(requests: &Requests, len: usize, patience: &Patience<'_>) -> Result<Self> {
+        requests.check_owner()?;
+        if len > requests.max_atomic() {
+            return Err(Error::MessageTooLong { len, limit: requests.max_atomic() });
         }
-        // A daemon that has gone leaves the file of the buffer behind.
-        half.local_get()?;
-        let refused = |source: io::Error| Error::NoSharedMemory { len, source: source.into() };
-        if half.buffers.get() >= MAX_BUFFERS {
-            return Err(refused(io::Error::other("too many buffers of this handle are in use")));
-        }
-        let handle = half.open.handle;
-        let start = AtomicPtr::new(ptr::null_mut());
-        // What is tried here no other buffer and no new connection of this process takes meanwhile.
-        let lock = tables();
-        let made = thread::apart(half.open.fd, |_, left| make(left, handle, len, &start));
-        drop(lock);
-        let made = made?.map_err(refused)?;
-        half.check("cpg_zcb_alloc", made.code)?;
-        // An older library can leave the pointer null with a daemon that has no zero-copy (B12).
-        let Some(start) = NonNull::new(start.into_inner()) else {
-            return Err(Error::cs("cpg_zcb_alloc", sys::CS_ERR_NOT_SUPPORTED));
-        };
-        half.buffers.set(half.buffers.get() + 1);
-        let mut buffer = Self { start: Some(start), capacity: len };
-        match made.untaken {
-            Ok(None) => {
-                half.takes_buffers.set(true);
-                Ok(buffer)
-            }
-            Ok(Some(file)) => {
-                let _ = buffer.free(half);
-                let _ = std::fs::remove_file(file);
-                // libcpg does not tell why. A daemon that has taken one refuses while it has no room for requests; one that
-                // never does has no zero-copy (B27).
-                let passes = half.takes_buffers.get();
-                let code = if passes { sys::CS_ERR_TRY_AGAIN } else { sys::CS_ERR_NOT_SUPPORTED };
-                Err(Error::cs("cpg_zcb_alloc", code))
-            }
-            Err(error) => {
-                let _ = buffer.free(half);
-                Err(refused(error))
-            }
-        }
+        // Each send and the end of the buffer wait for the daemon too.
+        requests.keep_worker();
+        requests.ask("cpg_zcb_alloc", patience, move |half| alloc(half, len)).map(Self)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        let start = self.start.map_or(ptr::null(), |start| start.as_ptr().cast_const());
-        // SAFETY: null, or `capacity` bytes that were allocated and written; nothing writes while they are borrowed.
-        unsafe { slice(start, self.capacity) }
+        let Memory { capacity, .. } = *self.0;
+        // SAFETY: `capacity` bytes that were allocated and written; nothing writes while they are borrowed.
+        unsafe { slice(self.0.start().cast_const(), capacity) }
     }
 
+    /// Returns the bytes to be written: none while a call that was left behind has them.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        let start = self.start.map_or(ptr::null_mut(), NonNull::as_ptr);
+        let Some(memory) = Arc::get_mut(&mut self.0) else { return &mut [] };
         // SAFETY: as in bytes, and the borrow is the only one.
-        unsafe { slice_mut(start, self.capacity) }
+        unsafe { slice_mut(memory.start(), memory.capacity) }
     }
 
-    /// Sends the first `len` bytes; `half` is the one that the buffer is of.
-    pub(crate) fn mcast(&self, half: &RequestHalf, guarantee: Guarantee, len: usize) -> Result<()> {
-        half.check_owner()?;
-        let len = len.min(self.capacity);
-        let Some(start) = self.start else { return Ok(()) };
-        // Newer libraries make a plain send of it, which does not wait.
-        half.take_credit("cpg_zcb_mcast_joined")?;
-        // SAFETY: the pointer is one of cpg_zcb_alloc, before which libcpg keeps the headers that it writes here, and
-        // `len` bytes of it are allocated. One thread only (A4).
-        let code = unsafe {
-            sys::cpg_zcb_mcast_joined(half.open.handle, code_of(guarantee), start.as_ptr().cast(), len)
-        };
-        half.check("cpg_zcb_mcast_joined", code)
+    /// Sends the first `len` bytes; the requests are those of the connection that the buffer is of.
+    pub(crate) fn mcast(
+        &self,
+        requests: &Requests,
+        guarantee: Guarantee,
+        len: usize,
+        patience: &Patience<'_>,
+    ) -> Result<()> {
+        let memory = Arc::clone(&self.0);
+        let send = move |half: &RequestHalf| mcast(half, &memory, guarantee, len);
+        requests.ask("cpg_zcb_mcast_joined", patience, send)
     }
 
-    /// Gives the memory back, once. If the daemon has gone it stays with the process, which nothing can mend.
-    pub(crate) fn free(&mut self, half: &RequestHalf) -> Result<()> {
-        half.check_owner()?;
-        let Some(start) = self.start.take() else { return Ok(()) };
-        // SAFETY: the pointer is one of cpg_zcb_alloc, and it is forgotten here.
-        let code = unsafe { sys::cpg_zcb_free(half.open.handle, start.as_ptr().cast()) };
-        check("cpg_zcb_free", code)?;
-        half.buffers.set(half.buffers.get().saturating_sub(1));
-        Ok(())
+    /// Gives the memory back. If the daemon has gone it stays with the process, which nothing can mend.
+    pub(crate) fn free(self, requests: &Requests, patience: &Patience<'_>) -> Result<()> {
+        drop(self);
+        requests.ask("cpg_zcb_free", patience, |_| Ok(()))
+    }
+}
+
+fn mcast(half: &RequestHalf, memory: &Memory, guarantee: Guarantee, len: usize) -> Result<()> {
+    half.check_owner()?;
+    let len = len.min(memory.capacity);
+    // Newer libraries make a plain send of it, which does not wait.
+    half.take_credit("cpg_zcb_mcast_joined")?;
+    // SAFETY: the pointer is one of cpg_zcb_alloc, before which libcpg keeps the headers that it writes here, and
+    // `len` bytes of it are allocated. One thread only (A4).
+    let code = unsafe {
+        sys::cpg_zcb_mcast_joined(half.open.handle, code_of(guarantee), memory.start().cast(), len)
+    };
+    half.check("cpg_zcb_mcast_joined", code)
+}
+
+fn alloc(half: &RequestHalf, len: usize) -> Result<Arc<Memory>> {
+    half.check_owner()?;
+    // A daemon that has gone leaves the file of the buffer behind.
+    half.local_get()?;
+    let refused = |source: io::Error| Error::NoSharedMemory { len, source: source.into() };
+    if half.buffers.get() >= MAX_BUFFERS {
+        return Err(refused(io::Error::other("too many buffers of this handle are in use")));
+    }
+    let handle = half.open.handle;
+    let start = AtomicPtr::new(ptr::null_mut());
+    // What is tried here no other buffer and no new connection of this process takes meanwhile.
+    let lock = tables();
+    let made = thread::apart(half.open.fd, |_, left| make(left, handle, len, &start));
+    drop(lock);
+    let made = made?.map_err(refused)?;
+    half.check("cpg_zcb_alloc", made.code)?;
+    // An older library can leave the pointer null with a daemon that has no zero-copy (B12).
+    if start.load(Ordering::Relaxed).is_null() {
+        return Err(Error::cs("cpg_zcb_alloc", sys::CS_ERR_NOT_SUPPORTED));
+    }
+    half.buffers.set(half.buffers.get() + 1);
+    // Where it fails below it goes, and is given back.
+    let memory = Memory { start, capacity: len, unused: Arc::clone(&half.open.unused) };
+    match made.untaken {
+        Ok(None) => {
+            half.takes_buffers.set(true);
+            Ok(Arc::new(memory))
+        }
+        Ok(Some(file)) => {
+            drop(memory);
+            half.free_unused();
+            let _ = std::fs::remove_file(file);
+            // libcpg does not tell why. A daemon that has taken one refuses while it has no room for requests; one that
+            // never does has no zero-copy (B27).
+            let passes = half.takes_buffers.get();
+            let code = if passes { sys::CS_ERR_TRY_AGAIN } else { sys::CS_ERR_NOT_SUPPORTED };
+            Err(Error::cs("cpg_zcb_alloc", code))
+        }
+        Err(error) => {
+            drop(memory);
+            half.free_unused();
+            Err(refused(error))
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use crate::ffi::events::EventHalf;
 use crate::group::leave::leave;
 use crate::group::link::Link;
 use crate::group_name::GroupName;
-use crate::handle::backoff::PATIENCE;
 use crate::handle::daemon::Daemon;
+use crate::handle::handle::Handle;
 use crate::member::Member;
 
 /// A joined handle: it sends, through the [`Link`] that it dereferences to, hears what happens in the group, and leaves.
@@ -57,7 +57,8 @@ use crate::member::Member;
 ///
 /// # Dropping it
 ///
-/// That closes the handle, which waits for the daemon (B16), and the others see this member leave with
+/// That closes the handle, which waits for the daemon for half a second at most (B16): a paused one is told by a thread of this crate
+/// when it goes on. The others see this member leave with
 /// [`Reason::ProcDown`](crate::Reason::ProcDown).
 #[derive(Debug)]
 pub struct Group {
@@ -67,7 +68,9 @@ pub struct Group {
 
 impl Group {
     /// The handle of these halves has joined, and is the member `me`.
-    pub(super) fn new(daemon: Daemon, events: EventHalf, name: GroupName, me: Member) -> Self {
+    /// Goes on with a handle that has joined.
+    pub(super) fn begin(handle: Handle, name: GroupName, me: Member) -> Self {
+        let (daemon, events) = handle.into_halves();
         Self { link: Link::new(daemon, name, me), events }
     }
 
@@ -134,7 +137,7 @@ impl Group {
         loop {
             match run(&mut source, progress)? {
                 // One join away from a view that libcpg has no room for (A8): the daemon is asked before each event.
-                Stopped::Full => source.counted = Some(link.daemon.half().count(link.name())?),
+                Stopped::Full => source.counted = Some(link.count()?),
                 stopped => return Ok(stopped),
             }
         }
@@ -235,21 +238,23 @@ impl Group {
 
     /// Leaves the group and closes the handle, passing over the events that come until then.
     ///
-    /// It waits for up to 10 seconds; [`leave_until`](Self::leave_until) takes another deadline and a handler.
+    /// It waits up to the [time limit](crate::ConnectOptions::request_timeout), which is 10 seconds;
+    /// [`leave_until`](Self::leave_until) takes a deadline and a handler.
     ///
     /// # Errors
     /// As [`leave_until`](Self::leave_until).
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
-        self.leave_until(Instant::now() + PATIENCE, |_, _| {})
+        let deadline = self.link.daemon.requests().deadline();
+        self.leave_until(deadline, |_, _| {})
     }
 
     /// Leaves the group, hands events to `handler` until the own leave has been delivered, and closes the handle.
     ///
     /// What happened in the group before the leave is thus seen to the end. The handler cannot send
-    /// ([`Error::Left`](crate::Error::Left)). The deadline is for the events; the daemon's answers are waited for without one
-    /// (B16).
+    /// ([`Error::Left`](crate::Error::Left)). A leave of which the daemon
+    /// has not heard by the deadline, since it is paused, is seen by the others when it goes on.
     ///
     /// # Panics
     /// As [`dispatch`](Self::dispatch); the handle is closed.
@@ -266,12 +271,12 @@ impl Group {
             &mut self,
             deadline,
             |group| &group.link.leave,
-            |group| group.link.daemon.half().leave(group.link.name()),
+            |group| group.link.tell_of_leave(&deadline.into()),
             |group, until| group.dispatch(Limits::one().until(until), &mut handler),
         )?;
         let Self { link, events } = self;
         drop(events);
-        link.daemon.close()
+        link.daemon.close(&deadline.into())
     }
 }
 

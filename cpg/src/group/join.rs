@@ -7,14 +7,15 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::ffi::options::ConnectOptions;
-use crate::ffi::requests::{Counted, Small};
+use crate::ffi::requests::{Counted, RequestHalf, Small};
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::group::group::Group;
 use crate::group_name::{GroupName, IntoGroupName};
-use crate::handle::backoff::{PATIENCE, Pauses, retry};
+use crate::handle::backoff::{Pauses, retry, retry_if};
 use crate::handle::handle::Handle;
 use crate::member::Member;
-use crate::os::fd;
+use crate::os::patience::Patience;
+use crate::os::{ending, fd};
 
 /// A join that failed, with the handle where it can still join.
 ///
@@ -46,8 +47,9 @@ impl JoinError {
         &self.error
     }
 
-    /// Returns the handle, if it can still join. `None` if the daemon had already accepted the join: a handle is good for one
-    /// membership (B2), so it has been closed; or if the daemon has died while it was asked.
+    /// Returns the handle, if it can still join. `None` once the daemon has been asked to take this process into the group, unless
+    /// it has refused: a handle is good for one membership (B2), so it has been closed, or is when the daemon answers; and if the
+    /// daemon has died while it was asked.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
     }
@@ -74,7 +76,7 @@ impl fmt::Debug for JoinError {
 }
 
 impl JoinError {
-    fn with_handle(error: Error, handle: Handle) -> Self {
+    pub(crate) fn with_handle(error: Error, handle: Handle) -> Self {
         Self { error, handle: Some(Box::new(handle)) }
     }
 
@@ -109,13 +111,14 @@ impl Group {
 }
 
 impl ConnectOptions {
-    /// Connects and joins, for up to 10 seconds. [`join_until`](Self::join_until) takes another deadline.
+    /// Connects and joins, within the [time limit](Self::request_timeout), which is 10 seconds; with
+    /// [`wait_for_daemon`](Self::wait_for_daemon) it waits for one without an end. [`join_until`](Self::join_until) takes a deadline.
     ///
     /// # Errors
     /// Those of making the name, and of [`join_until`](Self::join_until).
     #[doc(alias = "cpg_join")]
     pub fn join(self, name: impl IntoGroupName) -> Result<Group> {
-        self.join_until(name, Instant::now() + PATIENCE)
+        self.join_by(name, &self.patience())
     }
 
     /// As [`join`](Self::join), with another deadline. A daemon that is just starting is waited for.
@@ -124,30 +127,61 @@ impl ConnectOptions {
     /// Those of making the name, of [`connect_until`](Self::connect_until) and of [`Handle::join_until`].
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group> {
+        self.join_by(name, &deadline.into())
+    }
+
+    fn join_by(self, name: impl IntoGroupName, patience: &Patience<'_>) -> Result<Group> {
         let name = name.into_group_name()?;
-        Ok(self.connect_until(deadline)?.join_until(&name, deadline)?)
+        let (handle, me) = self.member_by(&name, patience, None)?;
+        Ok(Group::begin(handle, name, me))
+    }
+
+    /// Connects and joins, and gives the handle with the member that it is then.
+    pub(crate) fn member_by(
+        self,
+        name: &GroupName,
+        patience: &Patience<'_>,
+        seen: Option<Small>,
+    ) -> Result<(Handle, Member)> {
+        if !self.waits_for_daemon() {
+            return Ok(self.connect_by(patience)?.into_member(name, patience, seen)?);
+        }
+        let passes = |error: &Error| error.passes() || is_ending(error, name);
+        retry_if(patience, Pauses::DAEMON, passes, || {
+            // Each of the two has its own time.
+            let handle = self.connect_by(patience)?;
+            Ok(handle.into_member(name, &patience.at_most(self.timeout()), seen)?)
+        })
     }
 }
 
+/// True if a join was refused while a membership of this process in the group is ending: it may be that one.
+pub(crate) fn is_ending(error: &Error, group: &GroupName) -> bool {
+    *error == Error::cs("cpg_join", cpg_sys::CS_ERR_EXIST) && ending::is_ending(group)
+}
+
 impl Handle {
-    /// Joins a group, and waits for up to 10 seconds until the membership stands. [`join_until`](Self::join_until) takes
-    /// another deadline.
+    /// Joins a group, and waits until the membership stands, within the [time limit](ConnectOptions::request_timeout) of the
+    /// connection. [`join_until`](Self::join_until) takes another deadline.
     ///
     /// # Errors
     /// As [`join_until`](Self::join_until).
     #[doc(alias = "cpg_join")]
     pub fn join(self, name: impl IntoGroupName) -> Result<Group, JoinError> {
-        self.join_until(name, Instant::now() + PATIENCE)
+        let deadline = self.requests().deadline();
+        self.join_until(name, deadline)
     }
 
     /// Joins a group, and waits until the daemon counts this process among the members. The first event of the group is
-    /// then the view that it joined with. The deadline does not count while the daemon is stopped (B16).
+    /// then the view that it joined with.
     ///
-    /// The members are counted first (A8), by a thread that can be left behind if the daemon dies (A19), one such count or list at
-    /// a time in the process: others are waited for until the deadline.
+    /// The members are counted first (A8). All that is asked is asked by a thread, which is left behind when the deadline passes or
+    /// the daemon dies; a join that is left behind so is undone when the daemon answers. One such count or list is made at
+    /// a time in the process (A19): others are waited for until the deadline.
     ///
-    /// A process can join a group once (B5); for a moment after an earlier membership of it has ended, the daemon says
-    /// `CS_ERR_TRY_AGAIN`, which is waited out.
+    /// A process can join a group once (B5). An earlier membership of it that is still ending is waited out: for a moment the
+    /// daemon says `CS_ERR_TRY_AGAIN`, and `CS_ERR_EXIST` while it has not heard of the end, as of a close that was left behind while
+    /// it was paused.
     ///
     /// # Errors
     /// [`Error::InvalidName`] for a name that was read and that the daemon cannot bear, [`Error::GroupTooLarge`] for a group with
@@ -156,99 +190,132 @@ impl Handle {
     /// passes first.
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group, JoinError> {
-        let (name, member) = self.into_member(name, deadline, None)?;
-        let (handle, me) = member;
-        let (daemon, events) = handle.into_halves();
-        Ok(Group::new(daemon, events, name, me))
-    }
-
-    /// Joins a group; gives its name, and the handle with the member that it is now.
-    ///
-    /// A group that an earlier membership has seen to be small is asked for in a way that always comes back (A19).
-    pub(crate) fn into_member(
-        self,
-        name: impl IntoGroupName,
-        deadline: Instant,
-        seen: Option<Small>,
-    ) -> Result<(GroupName, (Self, Member)), JoinError> {
         let name = match name.into_group_name().map_err(Error::from) {
             Ok(name) => name,
             Err(error) => return Err(JoinError::with_handle(error, self)),
         };
-        let (handle, counted) = self.count(&name, deadline, seen)?;
-        let asked = counted.and_then(|counted| {
-            let full = Error::GroupTooLarge { members: counted.members(), limit: MEMBERS_MAX };
-            let small = counted.small().ok_or(full)?;
-            Ok((handle.request_membership(&name, deadline)?, small))
-        });
-        let (me, small) = match asked {
-            Ok(asked) => asked,
-            Err(error) => return Err(JoinError::with_handle(error, handle)),
-        };
-        match handle.await_membership(&name, me, small, deadline) {
-            Ok(()) => Ok((name, (handle, me))),
-            Err(error) => Err(JoinError::without_handle(error)),
+        let (handle, me) = self.into_member(&name, &deadline.into(), None)?;
+        Ok(Group::begin(handle, name, me))
+    }
+
+    /// Joins a group; gives the handle with the member that it is now.
+    ///
+    /// A group that an earlier membership has seen to be small is asked for in a way that always comes back (A19).
+    pub(crate) fn into_member(
+        self,
+        name: &GroupName,
+        patience: &Patience<'_>,
+        seen: Option<Small>,
+    ) -> Result<(Self, Member), JoinError> {
+        let joined = self.requests().with_one_worker(|| self.become_member(name, patience, seen));
+        match joined {
+            Ok(me) => Ok((self, me)),
+            // The call that has the half may never give it back (A19).
+            Err(Failed::Before(error)) if error.is_connection_lost() && self.requests().busy().is_some() => {
+                Err(JoinError::without_handle(error))
+            }
+            Err(Failed::Before(error)) => Err(JoinError::with_handle(error, self)),
+            Err(Failed::After(error)) => Err(JoinError::without_handle(error)),
         }
     }
 
-    /// Counts the members of a group that is to be joined; the handle comes back unless its daemon has gone.
-    fn count(
-        self,
-        group: &GroupName,
-        deadline: Instant,
+    fn become_member(
+        &self,
+        name: &GroupName,
+        patience: &Patience<'_>,
         seen: Option<Small>,
-    ) -> Result<(Self, Result<Counted>), JoinError> {
-        if let Err(error) = group.check_joinable() {
-            return Ok((self, Err(error.into())));
-        }
-        if let Some(small) = seen {
-            let counted = retry(deadline, Pauses::REQUEST, || self.half().count_small(group, small));
-            return Ok((self, counted));
-        }
-        let mut given_back = Some(self);
-        let counted = retry(deadline, Pauses::REQUEST, || {
-            let handle = given_back.take().expect("what is retried has given it back");
-            let (handle, counted) = handle.count_before_join(group, deadline)?;
-            given_back = Some(handle);
-            counted
-        });
-        match (given_back, counted) {
-            (Some(handle), counted) => Ok((handle, counted)),
-            (None, counted) => {
-                Err(JoinError::without_handle(counted.expect_err("a count comes with the handle")))
+    ) -> Result<Member, Failed> {
+        let prepared = self.prepare(name, patience, seen);
+        let (me, small) = prepared.map_err(Failed::Before)?;
+        self.request_membership(name, patience)?;
+        self.await_membership(name, me, small, patience).map_err(Failed::After)?;
+        Ok(me)
+    }
+
+    /// Asks what has to be known before the join: who this is, and that the group has room.
+    fn prepare(
+        &self,
+        name: &GroupName,
+        patience: &Patience<'_>,
+        seen: Option<Small>,
+    ) -> Result<(Member, Small)> {
+        name.check_joinable()?;
+        let counted = retry(patience, Pauses::REQUEST, || self.count(name, patience, seen))?;
+        let full = Error::GroupTooLarge { members: counted.members(), limit: MEMBERS_MAX };
+        let small = counted.small().ok_or(full)?;
+        let node = retry(patience, Pauses::REQUEST, || {
+            self.requests().ask("cpg_local_get", patience, RequestHalf::local_get)
+        })?;
+        Ok((Member::new(node, std::process::id()), small))
+    }
+
+    fn count(&self, group: &GroupName, patience: &Patience<'_>, seen: Option<Small>) -> Result<Counted> {
+        match seen {
+            None => self.requests().count(group, patience),
+            Some(small) => {
+                let group = group.clone();
+                let count = move |half: &RequestHalf| half.count_small(&group, small);
+                self.requests().ask("cpg_membership_get", patience, count)
             }
         }
     }
 
-    fn request_membership(&self, group: &GroupName, deadline: Instant) -> Result<Member> {
-        let node = retry(deadline, Pauses::REQUEST, || self.local_node())?;
-        retry(deadline, Pauses::REQUEST, || self.half().join(group))?;
-        Ok(Member::new(node, std::process::id()))
+    fn request_membership(&self, group: &GroupName, patience: &Patience<'_>) -> Result<(), Failed> {
+        let passes = |error: &Error| error.is_retryable() || is_ending(error, group);
+        let asked = retry_if(patience, Pauses::REQUEST, passes, || {
+            let group = group.clone();
+            self.requests().ask("cpg_join", patience, move |half| half.join(&group))
+        });
+        asked.map_err(|error| match error {
+            // The daemon may take it yet.
+            Error::TimedOut { .. } => Failed::After(error),
+            error => Failed::Before(error),
+        })
     }
 
     /// Waits until the daemon has delivered the join: before that `cpg_leave` would spin, and others that joined in between
     /// are not counted yet.
-    fn await_membership(&self, group: &GroupName, me: Member, small: Small, deadline: Instant) -> Result<()> {
+    fn await_membership(
+        &self,
+        group: &GroupName,
+        me: Member,
+        small: Small,
+        patience: &Patience<'_>,
+    ) -> Result<()> {
         // The own view makes the handle readable; so can a new ring, which is why the count decides.
-        fd::wait_readable(Some(deadline), [Some(self.as_fd()), None, None])?;
+        loop {
+            let readable = fd::wait_readable(patience.next_look(), [Some(self.as_fd()), None, None])?;
+            if readable || patience.is_over() {
+                break;
+            }
+        }
         let mut pause = Pauses::REQUEST.first;
         loop {
-            let members = retry(deadline, Pauses::REQUEST, || self.half().membership_get(group, small))?;
+            let members = retry(patience, Pauses::REQUEST, || {
+                let group = group.clone();
+                let get = move |half: &RequestHalf| half.membership_get(&group, small);
+                self.requests().ask("cpg_membership_get", patience, get)
+            })?;
             if members.len() > MEMBERS_MAX {
                 return Err(Error::GroupTooLarge { members: members.len(), limit: MEMBERS_MAX });
             }
             if members.contains(&me) {
-                self.half().joined(members.len());
+                self.requests().joined(members.len());
                 return Ok(());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if patience.is_over() {
                 return Err(Error::TimedOut { waiting_for: "the own join to be delivered" });
             }
-            std::thread::sleep(pause.min(left));
+            patience.pause(pause);
             pause = Pauses::REQUEST.after(pause);
         }
     }
+}
+
+/// Why a join has failed: before the daemon was asked to take this process into the group, or when it may have.
+enum Failed {
+    Before(Error),
+    After(Error),
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@ use std::io::IoSlice;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::ffi::requests::RequestHalf;
+use crate::ffi::call::Requests;
+use crate::ffi::requests::{Counted, RequestHalf};
 use crate::group::leave::OwnLeave;
 use crate::group_name::GroupName;
 use crate::guarantee::Guarantee;
 use crate::handle::backoff::{Pauses, retry};
 use crate::handle::daemon::Daemon;
-use crate::handle::members::members_if_small;
+use crate::handle::members::small_now;
 use crate::member::Member;
+use crate::os::patience::Patience;
 
 /// The part of a [`Group`](crate::Group) that its event handlers get: sending, and asking who is there.
 ///
@@ -64,8 +66,20 @@ impl Link {
 
     /// The half of the connection that sends; refuses what libcpg would lose without a word (B1).
     #[inline]
-    pub(super) fn sending(&self) -> Result<&RequestHalf> {
-        if self.leave.has_begun() { Err(Error::Left) } else { Ok(self.daemon.half()) }
+    pub(super) fn sending(&self) -> Result<&Requests> {
+        if self.leave.has_begun() { Err(Error::Left) } else { Ok(self.daemon.requests()) }
+    }
+
+    /// Counts the members, of which there are many, before the next event is taken (A8).
+    pub(super) fn count(&self) -> Result<Counted> {
+        let requests = self.daemon.requests();
+        requests.beside()?.count(&self.name, &requests.patience())
+    }
+
+    /// Tells the daemon of the leave.
+    pub(super) fn tell_of_leave(&self, patience: &Patience<'_>) -> Result<()> {
+        let name = self.name.clone();
+        self.daemon.requests().ask("cpg_leave", patience, move |half| half.leave(&name))
     }
 
     /// The group.
@@ -88,7 +102,8 @@ impl Link {
 
     /// The members of the group as the daemon knows them now, which can be ahead of the events dispatched so far.
     ///
-    /// This is one request, and waits for the daemon's answer without a limit (B16). While events wait to be dispatched, and in a
+    /// This is one request, and waits for the daemon's answer up to the [time limit](crate::ConnectOptions::request_timeout) of the
+    /// connection (B16). While events wait to be dispatched, and in a
     /// group of 128, it is a list and costs as much as [`Daemon::members_of`]: a connection each time, which a program that asks
     /// again and again under traffic has its daemon make and close all the while. The members of the last view cost nothing:
     /// keep them, as [`View`](crate::View) shows, and ask where that is not enough.
@@ -97,16 +112,23 @@ impl Link {
     /// As [`Daemon::members_of`].
     #[doc(alias = "cpg_membership_get")]
     pub fn members(&self) -> Result<Vec<Member>> {
-        let half = self.daemon.half();
-        members_if_small(half, &self.name)?.map_or_else(|| half.all_members(&self.name), Ok)
+        let (requests, name) = (self.daemon.requests(), self.name.clone());
+        let patience = requests.patience();
+        match small_now(requests)? {
+            Some(small) => {
+                let get = move |half: &RequestHalf| half.membership_get(&name, small);
+                requests.ask("cpg_membership_get", &patience, get)
+            }
+            None => requests.beside()?.members(&name, &patience),
+        }
     }
 
     /// Sends a message to all members, this one included: it is delivered here too, in its place in the order that all
     /// agree on. That own delivery is the only acknowledgement there is.
     ///
-    /// An empty message is a message. One above [`max_atomic_message_size`](Self::max_atomic_message_size) goes out in parts, and
-    /// waits for the daemon to take each (B16); a thread with a table of descriptors of its own sends it, in which what libcpg
-    /// prints under flow control goes to `/dev/null` (B8).
+    /// An empty message is a message. One above [`max_atomic_message_size`](Self::max_atomic_message_size) is copied, and goes out in
+    /// parts; this waits for the daemon to take each, up to the [time limit](crate::ConnectOptions::request_timeout) (B16). A thread
+    /// with a table of descriptors of its own sends it, in which what libcpg prints under flow control goes to `/dev/null` (B8).
     ///
     /// It is no promise of delivery: a daemon that dies takes with it what it has not sent, and one whose ring re-forms under a
     /// flood of large messages can drop one (B17). Who must know waits for the own delivery.
@@ -114,7 +136,8 @@ impl Link {
     /// # Errors
     /// The message was not sent. [`Error::is_retryable`](crate::Error::is_retryable) for flow control (B7), and for a long
     /// message that a membership change has stopped (B8); [`Error::MessageTooLong`] above 2 GiB;
-    /// [`Error::Left`] after leaving.
+    /// [`Error::Left`] after leaving; [`Error::CallOutstanding`] while an earlier request has not been answered. After
+    /// [`Error::TimedOut`] alone, of a long message, it may be sent yet, when the daemon goes on.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send(&self, message: &[u8]) -> Result<()> {
@@ -139,7 +162,7 @@ impl Link {
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send_with(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
-        self.sending()?.mcast(guarantee, slices)
+        self.sending()?.mcast(guarantee, slices, None)
     }
 
     /// Sends a message, and waits out what passes: flow control and interrupted parts, with growing pauses.
@@ -148,9 +171,12 @@ impl Link {
     /// should not spend its time here.
     ///
     /// # Errors
-    /// As [`send`](Self::send); the last retryable error when the deadline passes.
+    /// As [`send`](Self::send); the last retryable error when the deadline passes, or [`Error::TimedOut`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_until(&self, message: &[u8], deadline: Instant) -> Result<()> {
-        retry(deadline, Pauses::SEND, || self.send(message))
+        let patience = Patience::from(deadline);
+        retry(&patience, Pauses::SEND, || {
+            self.sending()?.mcast(Guarantee::Agreed, &[IoSlice::new(message)], Some(&patience))
+        })
     }
 }

@@ -1,15 +1,24 @@
 //! Buffers that the daemon reads from in place.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::ffi::zero_copy::Buffer;
 use crate::group::link::Link;
 use crate::guarantee::Guarantee;
+use crate::os::patience::Patience;
+
+/// How long dropping a buffer waits for the daemon.
+const DROPPING: Duration = Duration::from_millis(500);
 
 /// A buffer from [`Link::zero_copy`](crate::Link::zero_copy): bytes to fill in, all zero at first, and to send as often as wanted.
 ///
-/// Dropping it gives the memory back, which waits for the daemon up to corosync 3.1 (B16).
+/// Each of its calls waits for the daemon up to corosync 3.1, as long as a [request](crate::ConnectOptions::request_timeout) does
+/// (B16). After a send that was [not answered in time](crate::Error::TimedOut) its bytes can be read and not be written, to
+/// which end it is empty, until the daemon answers. Dropping it gives the memory back, and waits for half a second at most.
+///
+/// The connection keeps a thread for its buffers.
 ///
 /// ```no_run
 /// use cpg::{Group, Guarantee, ZeroCopyBuffer};
@@ -26,7 +35,8 @@ use crate::guarantee::Guarantee;
 #[derive(Debug)]
 pub struct ZeroCopyBuffer<'l> {
     link: &'l Link,
-    buffer: Buffer,
+    /// None only while it is dropped.
+    buffer: Option<Buffer>,
     len: usize,
 }
 
@@ -47,7 +57,9 @@ impl Link {
 
 impl<'l> ZeroCopyBuffer<'l> {
     fn alloc(link: &'l Link, len: usize) -> Result<Self> {
-        Ok(Self { link, buffer: Buffer::alloc(link.daemon.half(), len)?, len })
+        let requests = link.daemon.requests();
+        let buffer = Buffer::alloc(requests, len, &requests.patience())?;
+        Ok(Self { link, buffer: Some(buffer), len })
     }
 
     /// Makes the message shorter; longer has no effect.
@@ -71,7 +83,9 @@ impl<'l> ZeroCopyBuffer<'l> {
     /// As [`send`](Self::send).
     #[doc(alias = "cpg_zcb_mcast_joined")]
     pub fn send_with(&self, guarantee: Guarantee) -> Result<()> {
-        self.buffer.mcast(self.link.sending()?, guarantee, self.len)
+        let requests = self.link.sending()?;
+        let Some(buffer) = &self.buffer else { return Ok(()) };
+        buffer.mcast(requests, guarantee, self.len, &requests.patience())
     }
 }
 
@@ -79,19 +93,23 @@ impl Deref for ZeroCopyBuffer<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer.bytes()[..self.len]
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer.bytes()[..self.len])
     }
 }
 
 impl DerefMut for ZeroCopyBuffer<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer.bytes_mut()[..self.len]
+        let Some(buffer) = &mut self.buffer else { return &mut [] };
+        let bytes = buffer.bytes_mut();
+        let len = self.len.min(bytes.len());
+        &mut bytes[..len]
     }
 }
 
 impl Drop for ZeroCopyBuffer<'_> {
     fn drop(&mut self) {
-        // Without the daemon, or after leaving, nobody takes it back.
-        let _: Result<()> = self.buffer.free(self.link.daemon.half());
+        let Some(buffer) = self.buffer.take() else { return };
+        // Without the daemon, or after leaving, nobody takes it back. What is left behind is done with the next request.
+        let _: Result<()> = buffer.free(self.link.daemon.requests(), &Patience::lasting(DROPPING));
     }
 }

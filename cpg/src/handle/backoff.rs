@@ -1,12 +1,9 @@
 //! Trying again what passes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::error::Result;
-
-/// How long joining and leaving wait where no deadline is given: longer than a ring takes to form with corosync's default
-/// timeouts.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+use crate::error::{Error, Result};
+use crate::os::patience::Patience;
 
 /// Pauses between two tries, which grow from the first to the longest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +17,10 @@ impl Pauses {
     pub(crate) const REQUEST: Self =
         Self { first: Duration::from_millis(1), longest: Duration::from_millis(50) };
 
+    /// For a daemon that is not there: from the first of these to the second.
+    pub(crate) const DAEMON: Self =
+        Self { first: Duration::from_millis(20), longest: Duration::from_millis(500) };
+
     /// For sends that flow control refuses.
     pub(crate) const SEND: Self =
         Self { first: Duration::from_micros(100), longest: Duration::from_millis(10) };
@@ -30,17 +31,27 @@ impl Pauses {
     }
 }
 
-/// Retries `call` with pauses while its error is retryable, until the deadline.
-pub(crate) fn retry<T>(deadline: Instant, pauses: Pauses, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+/// Retries `call` with pauses while its error is retryable, until the patience ends.
+pub(crate) fn retry<T>(
+    patience: &Patience<'_>,
+    pauses: Pauses,
+    call: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    retry_if(patience, pauses, Error::is_retryable, call)
+}
+
+/// Retries `call` with pauses while its error passes, until the patience ends.
+pub(crate) fn retry_if<T>(
+    patience: &Patience<'_>,
+    pauses: Pauses,
+    may_pass: impl Fn(&Error) -> bool,
+    mut call: impl FnMut() -> Result<T>,
+) -> Result<T> {
     let mut pause = pauses.first;
     loop {
         match call() {
-            Err(error) if error.is_retryable() => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(error);
-                }
-                std::thread::sleep(pause.min(left));
+            Err(error) if may_pass(&error) && !patience.is_over() => {
+                patience.pause(pause);
                 pause = pauses.after(pause);
             }
             result => return result,

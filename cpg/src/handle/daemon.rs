@@ -1,18 +1,24 @@
 //! Questions to the daemon.
 
-use crate::error::Result;
-use crate::ffi::iteration::Kind;
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::ffi::call::Requests;
+use crate::ffi::iteration::{Entry, Kind};
 use crate::ffi::requests::RequestHalf;
 use crate::flow_control::FlowControl;
 use crate::group_name::{GroupName, IntoGroupName};
+use crate::handle::backoff::{Pauses, retry};
 use crate::handle::process::Process;
 use crate::member::{Member, NodeId};
+use crate::os::patience::Patience;
 
 /// The daemon of this node, for questions about nodes, groups and members.
 ///
 /// A [`Handle`](crate::Handle) dereferences to it, and a [`Group`](crate::Group::daemon) gives it.
 ///
-/// Each request waits for the daemon's answer without a limit (B16); under flow control it is refused with
+/// Each request waits for the daemon's answer, up to the [time limit](crate::ConnectOptions::request_timeout) of the connection
+/// (B16), and is made by a thread that can be left behind; under flow control it is refused with
 /// [`CsError::TryAgain`](crate::CsError::TryAgain).
 ///
 /// ```no_run
@@ -32,28 +38,74 @@ use crate::member::{Member, NodeId};
 /// ```
 #[derive(Debug)]
 pub struct Daemon {
-    pub(super) half: RequestHalf,
+    requests: Requests,
 }
 
 impl Daemon {
-    /// The half of the connection that makes the requests.
+    pub(super) fn new(requests: Requests) -> Self {
+        Self { requests }
+    }
+
     #[inline]
-    pub(crate) fn half(&self) -> &RequestHalf {
-        &self.half
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// Closes the handle, unless its other half keeps it open, and says how that went.
-    pub(crate) fn close(self) -> Result<()> {
-        self.half.close()
+    pub(crate) fn close(self, patience: &Patience<'_>) -> Result<()> {
+        self.requests.close(patience)
+    }
+
+    /// Returns true if the daemon answers a question before the deadline, and false if it does not: it is paused, starved, or
+    /// under flow control all the time.
+    ///
+    /// It is made for the loop of a watchdog: the first call starts a thread, which the connection then keeps, so that no further
+    /// call starts one. While an earlier request is outstanding its answer is waited for. One that has passed still
+    /// sees an answer that has come.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, Instant};
+    /// use cpg::Handle;
+    ///
+    /// let watched = Handle::connect()?;
+    /// loop {
+    ///     if !watched.answers_until(Instant::now() + Duration::from_secs(2))? {
+    ///         eprintln!("corosync has not answered for 2 seconds");
+    ///     }
+    ///     std::thread::sleep(Duration::from_secs(1));
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The connection is lost, which is noticed at once; there is no thread to be had.
+    #[doc(alias = "cpg_local_get")]
+    pub fn answers_until(&self, deadline: Instant) -> Result<bool> {
+        let (requests, patience) = (&self.requests, Patience::from(deadline));
+        requests.keep_worker();
+        let answered = match requests.busy() {
+            Some(busy) => busy.wait("cpg_local_get", &patience),
+            None => retry(&patience, Pauses::REQUEST, || {
+                requests.ask_by("cpg_local_get", &patience, RequestHalf::local_get).map(drop)
+            }),
+        };
+        match answered {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_retryable() || matches!(error, Error::TimedOut { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks for the node that this machine is.
     ///
     /// # Errors
-    /// Those of a request: the connection is lost, or flow control refuses it for now.
+    /// Those of a request: the connection is lost, flow control refuses it for now, [`Error::TimedOut`] when its
+    /// [time limit](crate::ConnectOptions::request_timeout) is over, [`Error::CallOutstanding`] while an earlier one has not been
+    /// answered, and [`Error::Io`] where no thread is to be had.
     #[doc(alias = "cpg_local_get")]
     pub fn local_node(&self) -> Result<NodeId> {
-        self.half.local_get()
+        self.requests.ask("cpg_local_get", &self.requests.patience(), RequestHalf::local_get)
     }
 
     /// The longest message, in bytes, that is sent in one piece: a mebibyte less a kibibyte.
@@ -61,7 +113,7 @@ impl Daemon {
     /// Longer ones are sent in parts, and are delivered whole or not at all (B8).
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
-        self.half.max_atomic()
+        self.requests.max_atomic()
     }
 
     /// Returns libcpg's state of flow control, which is always [`FlowControl::Disabled`] (B12). It does not ask the daemon.
@@ -70,24 +122,24 @@ impl Daemon {
     /// If the handle belongs to the parent of this process.
     #[doc(alias = "cpg_flow_control_state_get")]
     pub fn flow_control(&self) -> Result<FlowControl> {
-        self.half.flow_control()
+        self.requests.flow_control()
     }
 
     /// The names of all groups in the cluster, each once, as of one moment.
     ///
     /// Lists are read entry by entry, which for a daemon that dies meanwhile can wait for ever inside libcpg (A19). So
     /// each is read by a thread that can be left behind, on a connection of its own to the daemon, one list at a time in the
-    /// process: it costs a thread and a connection (A13), and two requests per entry. It waits for the daemon's answers without a
-    /// limit while the daemon lives (B16), and holds no lock meanwhile that sends, requests or dispatches of the process need. A
-    /// daemon that is killed at the wrong moment keeps that thread, the connection (3 MiB) and one of the 47 handles of the
+    /// process: it costs a thread and a connection (A13), and two requests per entry. The
+    /// [time limit](crate::ConnectOptions::request_timeout) is that of the whole list, and no lock is held meanwhile that sends,
+    /// requests or dispatches of the process need. A daemon that is killed at the wrong moment keeps that thread, the connection (3 MiB) and one of the 47 handles of the
     /// process for good.
     ///
     /// The connection is made by the calling thread: to the daemon of its network namespace.
     ///
     /// # Errors
     /// Those of a request and of [connecting](crate::ConnectOptions::connect); for the 48th connection that is
-    /// [`Error::TooManyHandles`](crate::Error::TooManyHandles). [`Error::NoList`](crate::Error::NoList) if the connection for the
-    /// list is lost and this one stands, and [`Error::Io`](crate::Error::Io). Flow control refuses a list at its beginning,
+    /// [`Error::TooManyHandles`]. [`Error::NoList`] if the connection for the
+    /// list is lost and this one stands, and [`Error::Io`]. Flow control refuses a list at its beginning,
     /// and holds it up for 10 seconds at most after that.
     #[doc(alias = "cpg_iteration_initialize")]
     #[doc(alias = "cpg_iteration_next")]
@@ -96,7 +148,7 @@ impl Daemon {
     #[doc(alias = "cpg_iteration_type_t")]
     #[doc(alias = "CPG_ITERATION_NAME_ONLY")]
     pub fn groups(&self) -> Result<Vec<GroupName>> {
-        Ok(self.half.list(Kind::Names)?.into_iter().map(|(group, _)| group).collect())
+        Ok(self.list(Kind::Names)?.into_iter().map(|(group, _)| group).collect())
     }
 
     /// The processes of all groups in the cluster, as of one moment.
@@ -118,7 +170,7 @@ impl Daemon {
     /// It costs and waits as [`groups`](Self::groups) does.
     ///
     /// # Errors
-    /// As [`groups`](Self::groups), and [`Error::InvalidName`](crate::Error::InvalidName) for what is no name.
+    /// As [`groups`](Self::groups), and [`Error::InvalidName`] for what is no name.
     #[doc(alias = "cpg_iteration_initialize")]
     #[doc(alias = "cpg_iteration_next")]
     #[doc(alias = "cpg_iteration_finalize")]
@@ -127,8 +179,12 @@ impl Daemon {
         self.list_processes(Kind::OneGroup(group.into_group_name()?))
     }
 
+    fn list(&self, kind: Kind) -> Result<Vec<Entry>> {
+        self.requests.beside()?.all(kind, &self.requests.patience())
+    }
+
     fn list_processes(&self, kind: Kind) -> Result<Vec<Process>> {
-        let entries = self.half.list(kind)?.into_iter();
+        let entries = self.list(kind)?.into_iter();
         Ok(entries.map(|(group, member)| Process::new(group, member)).collect())
     }
 
@@ -142,6 +198,6 @@ impl Daemon {
     /// As [`processes_of`](Self::processes_of).
     #[doc(alias = "cpg_membership_get")]
     pub fn members_of(&self, group: impl IntoGroupName) -> Result<Vec<Member>> {
-        self.half.all_members(&group.into_group_name()?)
+        self.requests.beside()?.members(&group.into_group_name()?, &self.requests.patience())
     }
 }

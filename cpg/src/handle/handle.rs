@@ -7,23 +7,22 @@ use std::time::Instant;
 use crate::dispatch::limits::Limits;
 use crate::dispatch::plain::Plain;
 use crate::dispatch::run::{Progress, run};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::event::Event;
 use crate::event::ring::Ring;
 use crate::ffi::connection::connect;
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::ConnectOptions;
-use crate::ffi::requests::Counted;
-use crate::group_name::GroupName;
-use crate::handle::backoff::{PATIENCE, Pauses, retry};
+use crate::handle::backoff::{Pauses, retry, retry_if};
 use crate::handle::daemon::Daemon;
 use crate::member::{Member, NodeId};
+use crate::os::patience::Patience;
 
 /// A connection to corosync: what is known of nodes and groups can be asked, as of the [`Daemon`] that it dereferences to, and
 /// one group can be [joined](Self::join).
 ///
-/// Each request waits for the daemon's answer without a limit (B16); under flow control it is refused with
-/// [`CsError::TryAgain`](crate::CsError::TryAgain). A handle can move to another thread, and cannot be used by two at once
+/// Each request waits for the daemon's answer up to the [time limit](ConnectOptions::request_timeout) of the connection (B16);
+/// under flow control it is refused with [`CsError::TryAgain`](crate::CsError::TryAgain). A handle can move to another thread, and cannot be used by two at once
 /// (A4, A5):
 ///
 /// ```compile_fail,E0277
@@ -31,7 +30,8 @@ use crate::member::{Member, NodeId};
 /// shared::<cpg::Handle>();
 /// ```
 ///
-/// Dropping it closes it, and waits for the daemon as a request does. In a child of the process that connected, every call is
+/// Dropping it closes it, and waits for the daemon for half a second at most; after that a thread of this crate closes it, when the
+/// daemon answers. In a child of the process that connected, every call is
 /// refused and dropping does nothing (A7).
 ///
 /// ```no_run
@@ -59,22 +59,8 @@ impl Handle {
         (self.daemon, self.events)
     }
 
-    /// Counts up to 128 members of a group that is to be joined. The handle is taken, and given back unless its daemon
-    /// has gone.
-    ///
-    /// The deadline is for other threads of the process that list; the daemon is waited for without one (B16).
-    pub(crate) fn count_before_join(
-        self,
-        group: &GroupName,
-        deadline: Instant,
-    ) -> Result<(Self, Result<Counted>)> {
-        let Self { daemon: Daemon { half }, events } = self;
-        let (half, counted) = half.count_before_join(&events, group, deadline)?;
-        Ok((Self { daemon: Daemon { half }, events }, counted))
-    }
-
-    /// Connects to the corosync daemon of this machine, and waits for up to 10 seconds for one that is just starting.
-    /// [`ConnectOptions`] has the options, and [`connect_until`](ConnectOptions::connect_until) another deadline.
+    /// Connects to the corosync daemon of this machine, and waits for up to 10 seconds for one that is paused or just
+    /// starting. [`ConnectOptions`] has the options, and [`connect_until`](ConnectOptions::connect_until) another deadline.
     ///
     /// # Errors
     /// As [`ConnectOptions::connect_until`].
@@ -112,21 +98,23 @@ impl Handle {
         Ok(progress.handled())
     }
 
-    /// Closes the connection, as dropping it does, and says how that went. It waits for the daemon's answer without a limit
-    /// (B16).
+    /// Closes the connection, as dropping it does, and says how that went. It waits for the daemon's answer up to the
+    /// [time limit](ConnectOptions::request_timeout) of the connection.
     ///
     /// # Errors
-    /// The daemon's answer, if it is one; the handle is gone in any case.
+    /// The daemon's answer, if it is one, and [`Error::TimedOut`] or [`Error::CallOutstanding`] without an answer; the handle is gone in any case.
     #[doc(alias = "cpg_finalize")]
     pub fn close(self) -> Result<()> {
+        let patience = self.requests().patience();
         drop(self.events);
-        self.daemon.close()
+        self.daemon.close(&patience)
     }
 }
 
 impl ConnectOptions {
-    /// Connects to the corosync daemon of this machine, and waits for up to 10 seconds for one that is just starting.
-    /// [`connect_until`](Self::connect_until) takes another deadline.
+    /// Connects to the corosync daemon of this machine, and waits for one that is paused or just starting up to the
+    /// [time limit](Self::request_timeout), which is 10 seconds; with [`wait_for_daemon`](Self::wait_for_daemon) also for one that is
+    /// not there, without an end. [`connect_until`](Self::connect_until) takes another deadline.
     ///
     /// # Errors
     /// As [`connect_until`](Self::connect_until).
@@ -136,14 +124,13 @@ impl ConnectOptions {
     #[doc(alias = "cpg_model_data_t")]
     #[doc(alias = "CPG_MODEL_V1")]
     pub fn connect(self) -> Result<Handle> {
-        self.connect_until(Instant::now() + PATIENCE)
+        self.connect_by(&self.patience())
     }
 
     /// As [`connect`](Self::connect), with another deadline. One that has passed makes a single attempt.
     ///
     /// What passes is tried again until the deadline: a daemon that is not ready yet, and an attempt that a signal has interrupted
-    /// (B20). A paused daemon makes this wait until it goes on, whatever the deadline (B16), and the making and closing of other
-    /// handles with it.
+    /// (B20). Other threads that connect or close wait meanwhile, up to their own deadlines (A12).
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};
@@ -164,21 +151,35 @@ impl ConnectOptions {
     /// [`NoMemory`](crate::CsError::NoMemory) or [`NoSpace`](crate::CsError::NoSpace) if that is short,
     /// [`TryAgain`](crate::CsError::TryAgain) if the daemon is still starting when the deadline passes, and the others of
     /// [the table](crate::guide::codes).
-    /// [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon) if another user listens as the daemon (B19),
-    /// [`Error::DatagramIpc`](crate::Error::DatagramIpc) if the daemon is configured with `qb_ipc_type: socket` (B18),
-    /// [`Error::TooManyHandles`](crate::Error::TooManyHandles) for the 48th handle of the process,
-    /// [`Error::NoDescriptors`](crate::Error::NoDescriptors), and [`Error::TimedOut`](crate::Error::TimedOut) if other threads
-    /// that connect or close do not come to an end.
+    /// [`Error::UntrustedDaemon`] if another user listens as the daemon (B19),
+    /// [`Error::DatagramIpc`] if the daemon is configured with `qb_ipc_type: socket` (B18),
+    /// [`Error::TooManyHandles`] for the 48th handle of the process,
+    /// [`Error::NoDescriptors`], [`Error::Io`] without a thread to be had, and
+    /// [`Error::TimedOut`] if the daemon takes no connection, as one that is paused, or other threads that
+    /// connect or close do not come to an end.
     #[doc(alias = "cpg_initialize")]
     #[doc(alias = "cpg_model_initialize")]
     pub fn connect_until(self, deadline: Instant) -> Result<Handle> {
-        retry(deadline, Pauses::REQUEST, || self.open_by(Some(deadline)))
+        self.connect_by(&deadline.into())
     }
 
-    /// Makes one attempt to connect; other threads that connect or close are waited for until the deadline.
-    pub(crate) fn open_by(self, deadline: Option<Instant>) -> Result<Handle> {
-        let (half, events) = connect(self, deadline)?;
-        Ok(Handle { daemon: Daemon { half }, events })
+    /// Returns the patience of connecting and joining where no deadline is given.
+    pub(crate) fn patience(&self) -> Patience<'static> {
+        if self.waits_for_daemon() { Patience::FOREVER } else { self.deadline().into() }
+    }
+
+    /// As [`connect`](Self::connect), while the patience lasts.
+    pub(crate) fn connect_by(self, patience: &Patience<'_>) -> Result<Handle> {
+        if !self.waits_for_daemon() {
+            return retry(patience, Pauses::REQUEST, || self.open(patience));
+        }
+        retry_if(patience, Pauses::DAEMON, Error::passes, || self.open(&patience.at_most(self.timeout())))
+    }
+
+    /// Makes one attempt to connect.
+    pub(crate) fn open(self, patience: &Patience<'_>) -> Result<Handle> {
+        let (requests, events) = connect(self, patience)?;
+        Ok(Handle { daemon: Daemon::new(requests), events })
     }
 }
 

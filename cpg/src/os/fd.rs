@@ -25,18 +25,6 @@ pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'
     wait(deadline, &mut fds)
 }
 
-/// Waits until `fd` is readable, or the peer of `socket` has closed its end; true if `fd` is. What else there is in the
-/// socket does not count.
-pub(crate) fn wait_readable_or_hung_up(fd: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<bool> {
-    let mut fds = [(fd, libc::POLLIN), (socket, 0)].map(|(fd, events)| libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events,
-        revents: 0,
-    });
-    wait(None, &mut fds)?;
-    Ok(fds[0].revents != 0)
-}
-
 /// The system call that waits.
 pub(crate) const POLL: &str = "poll";
 

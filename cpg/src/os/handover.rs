@@ -7,11 +7,17 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::os::patience::Patience;
+use crate::os::socket;
 use crate::os::stack::StackLeft;
 use crate::os::thread::{self, Tables};
+
+/// The pause before a socket is shut down again.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// The outcome of [`hand_over`].
 #[derive(Debug)]
@@ -20,6 +26,8 @@ pub(crate) enum Handed<T> {
     Over(RawFd, T),
     /// A thread cannot be apart here, or `make` opened another descriptor first. Nothing is left of what it made.
     Not,
+    /// The patience has come to its end. Nothing is left of what was made by then.
+    Interrupted,
 }
 
 /// Has `make` done on a thread apart, where the first descriptor that it opens gets a number that is free in the process too,
@@ -27,11 +35,14 @@ pub(crate) enum Handed<T> {
 ///
 /// `make` returns the descriptor, which the value depends on. `undo` ends a value whose descriptor the process does not get.
 ///
+/// When the patience ends first, the socket with that number is shut down, so that whoever waits for its peer goes on.
+///
 /// # Errors
 /// [`Error::NoDescriptors`], [`Error::Io`], and those of `make`.
 pub(crate) fn hand_over<const BYTES: usize, T: Send>(
     make: impl FnOnce(StackLeft<BYTES>) -> Result<(RawFd, T)> + Send,
     undo: impl FnOnce(T) + Send,
+    patience: &Patience<'_>,
 ) -> Result<Handed<T>> {
     // Miri has neither datagrams nor a thread apart.
     if cfg!(miri) {
@@ -51,7 +62,8 @@ pub(crate) fn hand_over<const BYTES: usize, T: Send>(
         }
         // They go with this closure, whatever comes of it.
         let (tell_sent, taken) = (tell_sent, taken);
-        make_apart(number, link, || make(left), undo, &tell_sent, &taken)
+        let make = || interruptibly(number, patience, || make(left));
+        make_apart(number, link, make, undo, &tell_sent, &taken)
     };
     let meanwhile = || {
         // Without a descriptor on its way the other side goes, and the wait ends.
@@ -73,14 +85,22 @@ pub(crate) fn hand_over<const BYTES: usize, T: Send>(
 fn make_apart<T>(
     number: RawFd,
     link: BorrowedFd<'_>,
-    make: impl FnOnce() -> Result<(RawFd, T)>,
+    make: impl FnOnce() -> Result<(Result<(RawFd, T)>, bool)>,
     undo: impl FnOnce(T),
     sent: &Sender<()>,
     taken: &Receiver<io::Result<()>>,
 ) -> Result<Handed<T>> {
     let refused = |error: io::Error| Error::NoDescriptors(error.into());
     let _below = leave_free(number, link).map_err(refused)?;
-    let (fd, value) = make()?;
+    let (outcome, interrupted) = make()?;
+    if interrupted {
+        // Its socket is of no use, also if it was there just before.
+        if let Ok((_, value)) = outcome {
+            undo(value);
+        }
+        return Ok(Handed::Interrupted);
+    }
+    let (fd, value) = outcome?;
     if fd != number {
         undo(value);
         return Ok(Handed::Not);
@@ -96,6 +116,34 @@ fn make_apart<T>(
             Err(refused(error))
         }
     }
+}
+
+/// Makes a call, and shuts the socket with that number down when the patience ends first; true if it did.
+///
+/// It takes a thread that has the same table of descriptors, which is that of the thread that starts it.
+fn interruptibly<T>(number: RawFd, patience: &Patience<'_>, call: impl FnOnce() -> T) -> Result<(T, bool)> {
+    let (ends, ended) = channel::<()>();
+    let watch = move || {
+        let mut interrupted = false;
+        loop {
+            let look = patience.next_look().map(|look| look.saturating_duration_since(Instant::now()));
+            let wait = if interrupted { AGAIN } else { look.unwrap_or(Duration::MAX) };
+            if let Err(RecvTimeoutError::Disconnected) = ended.recv_timeout(wait) {
+                return interrupted;
+            }
+            if interrupted || patience.is_over() {
+                // It may be no socket yet, or not the last one with that number.
+                socket::shut_down(number);
+                interrupted = true;
+            }
+        }
+    };
+    let mut result = None;
+    let interrupted = thread::elsewhere_while(watch, || {
+        let _ends = ends;
+        result = Some(call());
+    })?;
+    Ok((result.expect("the call has been made"), interrupted))
 }
 
 /// Makes `number` the next one to be given, in a table that is this thread's own. It is, while what is returned lives.
@@ -192,6 +240,7 @@ mod tests {
     use std::fs::File;
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -199,6 +248,8 @@ mod tests {
         let fd = File::open(path).map_err(Error::io("open"))?.into_raw_fd();
         Ok((fd, fd))
     }
+
+    const FOREVER: &Patience<'static> = &Patience::FOREVER;
 
     fn owned(fd: RawFd) -> OwnedFd {
         // SAFETY: it was handed over to this test.
@@ -212,7 +263,7 @@ mod tests {
         let last = File::open("/dev/null").unwrap();
         drop(many);
         for _ in 0..3 {
-            let handed = hand_over(|_: StackLeft<0>| open("/dev/zero"), |_| panic!("it is taken"));
+            let handed = hand_over(|_: StackLeft<0>| open("/dev/zero"), |_| panic!("it is taken"), FOREVER);
             let Ok(Handed::Over(fd, _)) = handed else { panic!("{handed:?}") };
             let mut file = File::from(owned(fd));
             let mut byte = [1];
@@ -233,11 +284,28 @@ mod tests {
                 Ok((one.as_raw_fd(), one.into_raw_fd()))
             },
             |_| panic!("it is taken"),
+            FOREVER,
         );
         let Ok(Handed::Over(fd, _)) = handed else { panic!("{handed:?}") };
         let mut text = String::new();
         UnixStream::from(owned(fd)).read_to_string(&mut text).unwrap();
         assert_eq!(text, "sent apart");
+    }
+
+    #[test]
+    fn what_waits_for_a_peer_is_interrupted() {
+        // As libqb does, which passes over what poll says.
+        let waits = |_: StackLeft<0>| {
+            let (mut one, other) = UnixStream::pair().map_err(Error::io("open"))?;
+            let read = one.read(&mut [0]).map_err(Error::io("read"))?;
+            drop(other);
+            Ok((one.into_raw_fd(), read))
+        };
+        let undone = AtomicBool::new(false);
+        let soon = Patience::lasting(Duration::from_millis(20));
+        let handed = hand_over(waits, |read| undone.store(read == 0, Ordering::Relaxed), &soon);
+        assert!(matches!(handed, Ok(Handed::Interrupted)), "{handed:?}");
+        assert!(undone.into_inner());
     }
 
     #[test]
@@ -247,11 +315,11 @@ mod tests {
             let _first = open("/dev/null")?;
             open("/dev/null")
         };
-        let handed = hand_over(second, |fd| tell.send(fd).unwrap());
+        let handed = hand_over(second, |fd| tell.send(fd).unwrap(), FOREVER);
         assert!(matches!(handed, Ok(Handed::Not)), "{handed:?}");
         assert!(told.recv().is_ok());
         let failing = |_: StackLeft<0>| open("/there is no such file");
-        let handed = hand_over(failing, |_| panic!("there is nothing"));
+        let handed = hand_over(failing, |_| panic!("there is nothing"), FOREVER);
         assert!(matches!(handed, Err(Error::Io { .. })), "{handed:?}");
     }
 }

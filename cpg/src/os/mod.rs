@@ -3,6 +3,7 @@
 //! Beside `ffi`, the only folder with `unsafe` in it.
 #![allow(unsafe_code)]
 
+pub(crate) mod ending;
 pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod handover;
@@ -12,8 +13,10 @@ mod miri;
 #[cfg(cpg_model)]
 pub(crate) mod model;
 pub(crate) mod outstanding;
+pub(crate) mod patience;
 pub(crate) mod readiness;
 pub(crate) mod shared_memory;
 pub(crate) mod socket;
 pub(crate) mod stack;
 pub(crate) mod thread;
+pub(crate) mod worker;

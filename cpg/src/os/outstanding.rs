@@ -1,66 +1,189 @@
 //! Work on a thread of its own, which can be left behind.
 
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(cpg_model)]
+use shuttle::sync::{Mutex, MutexGuard};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+#[cfg(not(cpg_model))]
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+#[cfg(cpg_model)]
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::os::{fd, thread};
+use crate::os::fd;
+#[cfg(cpg_model)]
+use crate::os::model::Condvar;
+use crate::os::patience::Patience;
+use crate::os::worker::{Work, Worker};
 
-/// Work that a thread of this crate does. Dropping this leaves the thread behind: what the work gives is then dropped by it.
-#[derive(Debug)]
-pub(crate) struct Outstanding<T>(Arc<Inner<T>>);
+/// How often who waits looks whether the peer of a socket has closed its end. Without a descriptor for the end of work nothing can
+/// wait for both, and there may be none to be had.
+const LOOK: Duration = Duration::from_millis(20);
 
-#[derive(Debug)]
-struct Inner<T> {
-    result: Mutex<Option<T>>,
-    /// An eventfd, readable once the work has ended.
-    ended: File,
+/// The end of work, which any number of threads wait for.
+#[derive(Debug, Clone)]
+pub(crate) struct End(Arc<(Mutex<bool>, Condvar)>);
+
+/// How a wait for work has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The work has ended.
+    Ended,
+    /// The peer of the socket has closed its end first.
+    HungUp,
+    /// The time was over first.
+    Over,
 }
 
-/// Says that the work has ended when it goes, also by a panic.
-struct Ends<T>(Arc<Inner<T>>);
-
-impl<T> Drop for Ends<T> {
-    fn drop(&mut self) {
-        // The counter is not full: this is the one write.
-        let _ = (&self.0.ended).write(&1_u64.to_ne_bytes());
+impl End {
+    /// Makes the end of work that has not begun.
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
     }
+
+    /// Returns what says that the work has ended when it goes, also by a panic.
+    pub(crate) fn at_drop(&self) -> Ends {
+        Ends(self.clone())
+    }
+
+    /// Waits until the work has ended, or the peer of `socket` has closed its end.
+    pub(crate) fn wait(&self, socket: Option<BorrowedFd<'_>>, patience: &Patience<'_>) -> Waited {
+        let (ended, told) = &*self.0;
+        let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if *ended {
+                return Waited::Ended;
+            }
+            if socket.is_some_and(|socket| fd::hung_up(socket.as_raw_fd())) {
+                return Waited::HungUp;
+            }
+            if patience.is_over() {
+                return Waited::Over;
+            }
+            let wait = patience.left().min(LOOK);
+            ended = told.wait_timeout(ended, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Says that work has ended when it goes.
+#[derive(Debug)]
+pub(crate) struct Ends(End);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let (ended, told) = &*self.0.0;
+        *ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        told.notify_all();
+    }
+}
+
+/// Work that a thread of this crate does. Dropping this leaves the work behind: what it gives is then dropped by its thread.
+#[derive(Debug)]
+pub(crate) struct Outstanding<T> {
+    fate: Arc<Mutex<Fate<T>>>,
+    end: End,
+}
+
+#[derive(Debug)]
+enum Fate<T> {
+    Awaited,
+    Ended(T),
+    LeftBehind,
+}
+
+fn lock<T>(fate: &Mutex<Fate<T>>) -> MutexGuard<'_, Fate<T>> {
+    fate.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T: Send + 'static> Outstanding<T> {
-    /// Starts the work.
-    pub(crate) fn begin(work: impl FnOnce() -> T + Send + 'static) -> Result<Self> {
-        let ended = fd::eventfd()?.into();
-        let inner = Arc::new(Inner { result: Mutex::new(None), ended });
-        let ends = Ends(Arc::clone(&inner));
+    /// Returns a piece of work to be given to a thread, which first does `work` and then `after`, and what waits for it.
+    ///
+    /// Whoever finds the work ended finds `after` done.
+    pub(crate) fn prepare(
+        end: End,
+        work: impl FnOnce() -> T + Send + 'static,
+        after: impl FnOnce() + Send + 'static,
+    ) -> (Self, Work) {
+        let fate = Arc::new(Mutex::new(Fate::Awaited));
+        let this = Self { fate: Arc::clone(&fate), end: end.clone() };
         let work = move || {
-            // Moved in whole: it is dropped when the result is there.
-            let ends = ends;
+            // Dropped last, also by a panic.
+            let _ends = end.at_drop();
             let result = work();
-            *ends.0.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            let mut fate = lock(&fate);
+            let unwanted = match &*fate {
+                Fate::LeftBehind => Some(result),
+                Fate::Awaited | Fate::Ended(_) => {
+                    *fate = Fate::Ended(result);
+                    None
+                }
+            };
+            drop(fate);
+            drop(unwanted);
+            after();
         };
-        thread::spawn(work)?;
-        Ok(Self(inner))
+        (this, Box::new(work))
     }
 
-    /// Waits until the work has ended or the peer of a socket has closed its end, and returns what the work gave; `None` if
-    /// it had not ended by then, and the thread is left behind.
-    pub(crate) fn wait(self, socket: BorrowedFd<'_>) -> Result<Option<T>> {
-        let ended = fd::wait_readable_or_hung_up(self.0.ended.as_fd(), socket)?;
-        let result = self.0.result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if ended && result.is_none() {
-            return Err(Error::io("a thread that waited for the daemon")(io::Error::other("it panicked")));
-        }
-        Ok(result)
+    /// Has the work done by a thread that ends with it.
+    ///
+    /// # Errors
+    /// There is no thread to be had: the work comes back.
+    pub(crate) fn begin<W: FnOnce() -> T + Send + 'static>(work: W) -> Result<Self, (Error, W)> {
+        let worker = match Worker::start() {
+            Ok(worker) => worker,
+            Err(error) => return Err((error, work)),
+        };
+        let (this, work) = Self::prepare(End::new(), work, || ());
+        // It has just been started, and ends with its work.
+        let _ = worker.give(work);
+        Ok(this)
     }
+
+    /// Waits until the work has ended, or the peer of `socket` has closed its end, and returns what the work gave; else why
+    /// not, and the work is left behind.
+    pub(crate) fn wait(self, socket: Option<BorrowedFd<'_>>, patience: &Patience<'_>) -> Result<T, NotEnded> {
+        let waited = self.end.wait(socket, patience);
+        // It may have ended since.
+        match (std::mem::replace(&mut *lock(&self.fate), Fate::LeftBehind), waited) {
+            (Fate::Ended(result), _) => Ok(result),
+            (_, Waited::Ended) => {
+                let panicked = io::Error::other("it panicked");
+                Err(NotEnded::Failed(Error::io("a thread that waited for the daemon")(panicked)))
+            }
+            (_, Waited::HungUp) => Err(NotEnded::HungUp),
+            (_, Waited::Over) => Err(NotEnded::Over),
+        }
+    }
+}
+
+impl<T> Drop for Outstanding<T> {
+    fn drop(&mut self) {
+        let fate = std::mem::replace(&mut *lock(&self.fate), Fate::LeftBehind);
+        drop(fate);
+    }
+}
+
+/// Why work has been left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotEnded {
+    /// The peer of the socket has closed its end.
+    HungUp,
+    /// The time was over.
+    Over,
+    /// The work has panicked.
+    Failed(Error),
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
     use std::sync::mpsc::{Sender, channel};
+    use std::time::Instant;
 
     use super::*;
 
@@ -73,26 +196,47 @@ mod tests {
         }
     }
 
-    #[test]
-    fn work_that_ends_gives_its_result_back() {
-        let (here, _peer) = UnixStream::pair().unwrap();
-        assert_eq!(Outstanding::begin(|| 7).unwrap().wait(here.as_fd()), Ok(Some(7)));
+    const FOREVER: &Patience<'static> = &Patience::FOREVER;
+
+    fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Outstanding<T> {
+        Outstanding::begin(work).map_err(|(error, _)| error).unwrap()
     }
 
     #[test]
-    fn work_that_does_not_end_is_left_behind_when_the_peer_has_gone() {
-        let (here, peer) = UnixStream::pair().unwrap();
-        let (go, gone) = channel::<()>();
-        let (say, dropped) = channel();
-        let work = Outstanding::begin(move || {
-            let _ = gone.recv();
-            Value(say)
-        });
-        drop(peer);
-        assert!(work.unwrap().wait(here.as_fd()).unwrap().is_none());
-        // The thread drops what nobody takes.
-        drop(go);
-        dropped.recv().unwrap();
+    fn work_that_ends_gives_its_result_back() {
+        let (here, _peer) = UnixStream::pair().unwrap();
+        assert_eq!(begin(|| 7).wait(Some(here.as_fd()), FOREVER), Ok(7));
+        assert_eq!(begin(|| 7).wait(None, FOREVER), Ok(7));
+    }
+
+    #[test]
+    fn work_that_does_not_end_is_left_behind_when_the_peer_has_gone_or_the_time_is_over() {
+        for peer_goes in [true, false] {
+            let (here, peer) = UnixStream::pair().unwrap();
+            let (go, gone) = channel::<()>();
+            let (say, dropped) = channel();
+            let work = begin(move || {
+                let _ = gone.recv();
+                Value(say)
+            });
+            let peer = Some(peer).filter(|_| !peer_goes);
+            let soon = Patience::lasting(Duration::from_millis(20));
+            let (patience, why) =
+                if peer_goes { (FOREVER, NotEnded::HungUp) } else { (&soon, NotEnded::Over) };
+            assert_eq!(work.wait(Some(here.as_fd()), patience).map(drop), Err(why));
+            // The thread drops what nobody takes.
+            drop((go, peer));
+            dropped.recv().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_had_after_the_time() {
+        let end = End::new();
+        let (work, give) = Outstanding::prepare(end.clone(), || 7, || ());
+        give();
+        assert_eq!(end.wait(None, FOREVER), Waited::Ended);
+        assert_eq!(work.wait(None, &Patience::from(Instant::now())), Ok(7));
     }
 
     #[test]
@@ -100,16 +244,14 @@ mod tests {
         let (here, mut peer) = UnixStream::pair().unwrap();
         peer.write_all(b"an event").unwrap();
         let (go, told) = channel::<()>();
-        let work = Outstanding::begin(move || told.recv().is_ok()).unwrap();
+        let work = begin(move || told.recv().is_ok());
         go.send(()).unwrap();
-        assert_eq!(work.wait(here.as_fd()), Ok(Some(true)));
+        assert_eq!(work.wait(Some(here.as_fd()), FOREVER), Ok(true));
     }
 
     #[test]
     fn work_that_panics_is_an_error() {
-        let (here, _peer) = UnixStream::pair().unwrap();
-        let work =
-            Outstanding::<()>::begin(|| std::panic::resume_unwind(Box::new("as a bug would"))).unwrap();
-        assert!(matches!(work.wait(here.as_fd()), Err(Error::Io { .. })));
+        let work = begin::<()>(|| std::panic::resume_unwind(Box::new("as a bug would")));
+        assert!(matches!(work.wait(None, FOREVER), Err(NotEnded::Failed(Error::Io { .. }))));
     }
 }

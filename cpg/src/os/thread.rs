@@ -56,8 +56,11 @@ fn elsewhere<T: Send>(call: impl FnOnce() -> T + Send) -> Result<T> {
     elsewhere_while(call, || {})
 }
 
-/// As [`elsewhere`], while this thread does `meanwhile`.
-fn elsewhere_while<T: Send>(call: impl FnOnce() -> T + Send, meanwhile: impl FnOnce()) -> Result<T> {
+/// As [`elsewhere`], while this thread does `meanwhile`. Neither is done without a thread.
+pub(super) fn elsewhere_while<T: Send>(
+    call: impl FnOnce() -> T + Send,
+    meanwhile: impl FnOnce(),
+) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = without_signals(|| builder().spawn_scoped(scope, call)).map_err(Error::io(STARTING))?;
         meanwhile();

@@ -8,13 +8,13 @@ use std::sync::{Condvar, MutexGuard};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::ffi::requests::RequestHalf;
-use crate::group_name::GroupName;
+use crate::ffi::call::Requests;
 use crate::guarantee::Guarantee;
 use crate::handle::daemon::Daemon;
 use crate::os::lock::Lock;
 #[cfg(cpg_model)]
 use crate::os::model::Condvar;
+use crate::os::patience::Patience;
 
 /// A connection that has joined, as far as requests can be made on it.
 #[derive(Debug)]
@@ -32,29 +32,36 @@ impl Joined {
     }
 
     #[inline]
-    pub(super) fn half(&self) -> &RequestHalf {
-        self.daemon.half()
+    pub(super) fn requests(&self) -> &Requests {
+        self.daemon.requests()
     }
 
     /// True if a message of this length goes out in parts, each of which waits for the daemon (B16).
     #[inline]
     fn parts(&self, len: usize) -> bool {
-        len > self.half().max_atomic()
+        len > self.requests().max_atomic()
     }
 
+    /// Sends a message in one piece.
     #[inline]
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<()> {
+    fn send(&self, bytes: &[u8]) -> Result<()> {
         if self.told {
             return Err(Error::Left);
         }
-        self.half().mcast(Guarantee::Agreed, &[std::io::IoSlice::new(bytes)])
+        self.requests().mcast(Guarantee::Agreed, &[std::io::IoSlice::new(bytes)], None)
     }
 
-    /// Leaves the group; nothing is sent any more.
-    pub(super) fn leave(&mut self, name: &GroupName) -> Result<()> {
-        self.half().leave(name)?;
+    /// Sends a message in parts, each of which waits for the daemon: on a thread of this crate.
+    pub(super) fn send_parts(&self, bytes: &[u8]) -> Result<()> {
+        if self.told {
+            return Err(Error::Left);
+        }
+        self.requests().mcast_here(Guarantee::Agreed, bytes)
+    }
+
+    /// The daemon is told of the leave: nothing is sent any more.
+    pub(super) fn tell(&mut self) {
         self.told = true;
-        Ok(())
     }
 
     pub(super) fn into_daemon(self) -> Daemon {
@@ -109,6 +116,8 @@ impl Access {
             Err(error) => return Taken::Sent(Err(error)),
         };
         match &*place {
+            // A request has the half that makes requests.
+            Place::Here(joined) if joined.requests().busy().is_some() => Taken::Busy,
             Place::Here(joined) if joined.parts(bytes.len()) => {
                 self.lend(&mut place).map_or(Taken::Busy, Taken::Parts)
             }
@@ -118,10 +127,20 @@ impl Access {
         }
     }
 
-    /// Waits for the connection, and lends it; `None` if there is none.
-    pub(super) fn borrow(self: &Arc<Self>) -> Result<Option<Lent>> {
-        let mut place = self.wait(None)?;
-        Ok(self.lend(&mut place))
+    /// Waits for the connection, and looks at it; `None` if there is none.
+    ///
+    /// # Errors
+    /// A message in parts has it for longer.
+    pub(super) fn look<R>(
+        &self,
+        patience: &Patience<'_>,
+        look: impl FnOnce(&mut Joined) -> R,
+    ) -> Result<Option<R>> {
+        match &mut *self.wait(patience.deadline())? {
+            Place::Here(joined) => Ok(Some(look(joined))),
+            Place::Lent { .. } => Err(Error::CallOutstanding),
+            Place::Gone => Ok(None),
+        }
     }
 
     /// Takes the connection for good. Waits until then for whoever has it, who closes it otherwise.
@@ -198,10 +217,6 @@ const LENT: &str = "given back by give_back and by drop alone";
 impl Lent {
     pub(super) fn joined(&self) -> &Joined {
         self.joined.as_ref().expect(LENT)
-    }
-
-    pub(super) fn joined_mut(&mut self) -> &mut Joined {
-        self.joined.as_mut().expect(LENT)
     }
 
     /// Gives the connection back. If its session goes on without it, that is closed by dropping what this returns, which waits

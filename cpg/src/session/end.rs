@@ -4,7 +4,7 @@
 //! moment, which must not be handed back as well.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::event::undelivered::Undelivered;
@@ -76,6 +76,14 @@ impl Outbox {
                 self.changed(&mut state);
             }
             None => self.end_locked(&mut state, error),
+        }
+    }
+
+    /// Has the receiver look again after this time. Nothing is tried again by then: it is away.
+    pub(crate) fn look_again(&self, after: Duration) {
+        if let Ok(mut state) = self.lock() {
+            state.retry = Some((Instant::now() + after, after));
+            self.set_timer_locked(&state, false);
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) struct Comeback {
 pub(crate) enum Leaving {
     /// A membership.
     Here,
-    /// Nothing but a search, if it has not ended. Dropping it ends it, and waits for the daemon if it has found something (B16).
+    /// Nothing but a search, if it has not ended. Dropping it ends it, and waits for the daemon for a moment if it has found something (B16).
     Away(Option<Rejoin>),
     /// Nothing, for this reason.
     Over(Error),
@@ -127,14 +127,8 @@ impl Incoming {
         let none = Membership::Over { error: error.clone(), told: false, searched: true };
         let before = (std::mem::replace(&mut self.membership, none), shared.take_lost());
         let close_old = move || drop(before);
-        match Rejoin::start(connect, shared.name().clone(), seen, pauses, bell, close_old) {
-            Ok(rejoin) => self.membership = Membership::Away { rejoin, untold },
-            Err(no_thread) => {
-                // Messages are handed back for the loss, which is why they were not sent.
-                shared.outbox().end(error);
-                self.give_up(shared, no_thread);
-            }
-        }
+        let rejoin = Rejoin::start(connect, shared.name().clone(), seen, pauses, bell, close_old);
+        self.membership = Membership::Away { rejoin, untold };
     }
 
     /// The search has ended.

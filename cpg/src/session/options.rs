@@ -4,13 +4,13 @@ use std::os::fd::AsFd as _;
 use std::time::Instant;
 
 use crate::dispatch::waker::Waker;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ffi::options::ConnectOptions;
 use crate::group::join::JoinError;
 use crate::group_name::{GroupName, IntoGroupName};
-use crate::handle::backoff::PATIENCE;
 use crate::handle::handle::Handle;
 use crate::member::Member;
+use crate::os::patience::Patience;
 use crate::os::readiness::Readiness;
 use crate::session::flow::Flow;
 use crate::session::incoming::{Comeback, Incoming};
@@ -74,7 +74,9 @@ impl SessionOptions {
         Self::default()
     }
 
-    /// Sets the options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect).
+    /// Sets the options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect). The [time
+    /// limit](ConnectOptions::request_timeout) of what waits for the daemon is among them, and whether the first join [waits for a
+    /// daemon](ConnectOptions::wait_for_daemon) that is not there yet.
     pub fn connect_options(self, connect: ConnectOptions) -> Self {
         Self { connect, ..self }
     }
@@ -106,13 +108,15 @@ impl SessionOptions {
         Self { reconnect: Some(how), ..self }
     }
 
-    /// Connects and joins, for up to 10 seconds. [`join_until`](Self::join_until) takes another deadline.
+    /// Connects and joins, within the [time limit](ConnectOptions::request_timeout) of its connection, which is 10 seconds; with
+    /// [`wait_for_daemon`](ConnectOptions::wait_for_daemon) it waits for one without an end. [`join_until`](Self::join_until) takes a
+    /// deadline.
     ///
     /// # Errors
     /// As [`ConnectOptions::join`], and [`Error::Io`](crate::Error::Io) without two descriptors more: three if it reconnects.
     #[doc(alias = "cpg_join")]
     pub fn join(self, name: impl IntoGroupName) -> Result<Session> {
-        self.join_until(name, Instant::now() + PATIENCE)
+        self.join_by(name, &self.connect.patience())
     }
 
     /// As [`join`](Self::join), with another deadline. A daemon that is just starting is waited for.
@@ -121,17 +125,30 @@ impl SessionOptions {
     /// As [`join`](Self::join).
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Session> {
-        let name = name.into_group_name()?;
-        Ok(self.join_on_until(self.connect.connect_until(deadline)?, &name, deadline)?)
+        self.join_by(name, &deadline.into())
     }
 
-    /// Joins on a handle that is connected, for up to 10 seconds.
+    /// Returns the patience of joining where no deadline is given.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn patience(&self) -> Patience<'static> {
+        self.connect.patience()
+    }
+
+    /// As [`join`](Self::join), while the patience lasts.
+    pub(crate) fn join_by(self, name: impl IntoGroupName, patience: &Patience<'_>) -> Result<Session> {
+        let name = name.into_group_name()?;
+        let (handle, me) = self.connect.member_by(&name, patience, None)?;
+        self.begin(handle, name, me)
+    }
+
+    /// Joins on a handle that is connected, within its [time limit](ConnectOptions::request_timeout).
     ///
     /// # Errors
     /// As [`Handle::join`], and as [`join`](Self::join).
     #[doc(alias = "cpg_join")]
     pub fn join_on(self, handle: Handle, name: impl IntoGroupName) -> Result<Session, JoinError> {
-        self.join_on_until(handle, name, Instant::now() + PATIENCE)
+        let deadline = handle.requests().deadline();
+        self.join_on_until(handle, name, deadline)
     }
 
     /// As [`join_on`](Self::join_on), with another deadline.
@@ -145,7 +162,11 @@ impl SessionOptions {
         name: impl IntoGroupName,
         deadline: Instant,
     ) -> Result<Session, JoinError> {
-        let (name, (handle, me)) = handle.into_member(name, deadline, None)?;
+        let name = match name.into_group_name().map_err(Error::from) {
+            Ok(name) => name,
+            Err(error) => return Err(JoinError::with_handle(error, handle)),
+        };
+        let (handle, me) = handle.into_member(&name, &deadline.into(), None)?;
         self.begin(handle, name, me).map_err(JoinError::without_handle)
     }
 

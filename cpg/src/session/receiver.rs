@@ -15,8 +15,6 @@ use crate::ffi::requests::Counted;
 use crate::group::leave::OwnLeave;
 use crate::group::leave::{RETRY, leave};
 use crate::group_name::GroupName;
-use crate::handle::backoff::PATIENCE;
-use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::session::incoming::{Incoming, Leaving};
 use crate::session::lag::Lag;
@@ -32,7 +30,7 @@ use crate::session::turn::{Dispatching, Turn};
 ///
 /// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent. (A
 /// [long](Sender#long-messages) message that is being sent has a second for that, and what is behind it too.)
-/// The last half to be dropped closes the handle, which waits for the daemon (B16).
+/// The last half to be dropped closes the handle, and waits for the daemon for half a second at most (B16).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
@@ -238,7 +236,8 @@ impl Receiver {
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
-        self.leave_until(Instant::now() + PATIENCE, |_, _| {})
+        let deadline = self.sender.shared().deadline();
+        self.leave_until(deadline, |_, _| {})
     }
 
     /// As [`Group::leave_until`](crate::Group::leave_until), when what waits in the queue has been sent; the senders are refused
@@ -275,7 +274,7 @@ impl Receiver {
         left?;
         let Self { incoming, heard, .. } = self;
         drop(incoming);
-        let result = shared.take().map_or(Ok(()), Daemon::close);
+        let result = shared.take().map_or(Ok(()), |daemon| daemon.close(&deadline.into()));
         drop((closes, heard));
         result
     }
@@ -320,7 +319,7 @@ impl Receiver {
             self,
             deadline,
             |receiver| &receiver.incoming.leave,
-            |receiver| receiver.sender.shared().leave(),
+            |receiver| receiver.sender.shared().leave(&deadline.into()),
             |receiver, until| receiver.dispatch(Limits::one().until(until), &mut *handler),
         )
     }

@@ -9,7 +9,7 @@ use crate::handle::backoff::Pauses;
 /// A membership ends when its daemon dies or restarts (B9). Without this, [`dispatch`](crate::Session::dispatch) then returns the
 /// error, for good. With it, given to [`SessionOptions::reconnect`](crate::SessionOptions::reconnect), the session connects and joins anew, again
 /// and again with pauses that grow, until that succeeds. A thread of its own does it, which begins with the loss and ends
-/// with the success: connecting can wait for the daemon (B16). The handler hears, in this order:
+/// with the success: connecting can wait for the daemon (B16). Where there is no thread to be had, it begins when there is. The handler hears, in this order:
 ///
 /// 1. [`Event::Undelivered`](crate::Event::Undelivered) for each message of a [`Sender`](crate::Sender) that has not come back;
 /// 2. [`Event::Lost`](crate::Event::Lost): the generation of the membership that has ended, and why. Events that had not been
@@ -30,8 +30,7 @@ use crate::handle::backoff::Pauses;
 /// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`](crate::Error::GroupTooLarge)), the
 /// operating system refuses something ([`Error::Io`](crate::Error::Io)). What others may give back is waited for: memory, room in
 /// `/dev/shm`, descriptors; the guide has [each code](crate::guide::codes). Leaving or dropping the session ends it at any time. A
-/// thread that is connecting or joining at that moment leaves again by itself; until it has, this process cannot join the group
-/// anew (B5).
+/// thread that is connecting or joining at that moment gives up, and leaves again by itself if it has joined.
 ///
 /// That thread connects at times that the program does not know, and may be in the middle of it when another thread forks. The
 /// child of such a fork cannot connect before it has called `exec`:

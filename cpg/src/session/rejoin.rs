@@ -1,34 +1,45 @@
-//! The way back to a daemon, by a thread of its own: connecting and joining can wait for it without a limit (B16).
+//! The way back to a daemon, by a thread of its own: connecting and joining wait for it (B16).
 
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
 #[cfg(not(cpg_model))]
 use std::sync::Condvar;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::dispatch::waker::Waker;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::requests::Small;
+use crate::group::join::is_ending;
 use crate::group_name::GroupName;
-use crate::handle::backoff::{PATIENCE, Pauses};
+use crate::handle::backoff::Pauses;
 use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::os::lock::Lock;
 #[cfg(cpg_model)]
 use crate::os::model::Condvar;
-use crate::os::thread;
-use crate::outlook::Outlook;
+use crate::os::patience::Patience;
+use crate::os::worker::{Work, Worker};
 
 /// A connection that has joined, and the member that it is.
 pub(super) type Found = (Daemon, EventHalf, Member);
 
 /// A thread that connects and joins anew, until that succeeds. Dropping this ends it: what it finds after that is closed by the
 /// thread.
-#[derive(Debug)]
-pub(crate) struct Rejoin(Arc<Inner>);
+pub(crate) struct Rejoin {
+    inner: Arc<Inner>,
+    /// The work of the thread while there is none to be had.
+    work: Option<Work>,
+}
+
+impl fmt::Debug for Rejoin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejoin").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -53,31 +64,47 @@ impl Rejoin {
         pauses: Pauses,
         bell: Waker,
         close_old: impl FnOnce() + Send + 'static,
-    ) -> Result<Self> {
+    ) -> Self {
         let inner = Arc::new(Inner { state: Lock::new(State::default()), given_up: Condvar::new() });
         let search = Arc::clone(&inner);
         let work = move || {
             close_old();
             search.work(connect, &name, seen, pauses, &bell);
         };
-        thread::spawn(work)?;
-        Ok(Self(inner))
+        let mut this = Self { inner, work: Some(Box::new(work)) };
+        this.begin();
+        this
+    }
+
+    /// Starts the thread, if there is one to be had.
+    fn begin(&mut self) {
+        let Some(work) = self.work.take() else { return };
+        match Worker::start() {
+            Ok(worker) => self.work = worker.give(work).err(),
+            Err(_) => self.work = Some(work),
+        }
+    }
+
+    /// True while there is no thread to be had: [`take`](Self::take) tries again.
+    pub(super) fn wants_thread(&self) -> bool {
+        self.work.is_some()
     }
 
     /// Takes what it has found, or the error that has ended it; None while it goes on.
-    pub(super) fn take(&self) -> Option<Result<Found>> {
-        self.0.state.lock().ok()?.found.take()
+    pub(super) fn take(&mut self) -> Option<Result<Found>> {
+        self.begin();
+        self.inner.state.lock().ok()?.found.take()
     }
 }
 
 impl Drop for Rejoin {
     fn drop(&mut self) {
         // A child has neither the thread nor, it may be, the lock.
-        let Ok(mut state) = self.0.state.lock() else { return };
+        let Ok(mut state) = self.inner.state.lock() else { return };
         state.given_up = true;
         let found = state.found.take();
         drop(state);
-        self.0.given_up.notify_all();
+        self.inner.given_up.notify_all();
         drop(found);
     }
 }
@@ -97,8 +124,8 @@ impl Inner {
                 return;
             }
             pause = pauses.after(pause);
-            match join(connect, name, seen) {
-                Err(error) if passes(&error) => {}
+            match self.join(connect, name, seen) {
+                Err(error) if error.passes() || is_ending(&error, name) => {}
                 found => break found,
             }
         };
@@ -111,19 +138,22 @@ impl Inner {
         }
     }
 
+    /// Makes one attempt, which ends when the search is given up, or with the time limits of its requests.
+    fn join(&self, connect: ConnectOptions, name: &GroupName, seen: Option<Small>) -> Result<Found> {
+        let wanted = || self.state.lock().is_ok_and(|state| !state.given_up);
+        let patience = Patience::FOREVER.while_wanted(&wanted);
+        let handle = connect.open(&patience.at_most(connect.timeout()))?;
+        let (handle, me) = handle.into_member(name, &patience.at_most(connect.timeout()), seen)?;
+        let (daemon, events) = handle.into_halves();
+        Ok((daemon, events, me))
+    }
+
     /// Waits for so long; false if the search has been given up.
     fn rest(&self, pause: Duration) -> bool {
         let Ok(state) = self.state.lock() else { return false };
         let waited = self.given_up.wait_timeout_while(state, pause, |state| !state.given_up);
         !waited.unwrap_or_else(PoisonError::into_inner).0.given_up
     }
-}
-
-fn join(connect: ConnectOptions, name: &GroupName, seen: Option<Small>) -> Result<Found> {
-    let deadline = Instant::now() + PATIENCE;
-    let (_, (handle, me)) = connect.open_by(None)?.into_member(name, deadline, seen)?;
-    let (daemon, events) = handle.into_halves();
-    Ok((daemon, events, me))
 }
 
 /// Returns a pause between half of this one and all of it.
@@ -134,24 +164,12 @@ fn jittered(pause: Duration) -> Duration {
     pause / 2 + pause / 2 / 0xffff * random
 }
 
-/// True if waiting can mend what kept a session from coming back.
-///
-/// Not so of the daemon of another user ([`Error::UntrustedDaemon`]), though it may go: whose socket that is must not stay unsaid.
-fn passes(error: &Error) -> bool {
-    match error {
-        Error::TimedOut { .. } | Error::NoDescriptors(_) | Error::TooManyHandles { .. } => true,
-        // A connection takes threads of its own (A14, A19).
-        Error::Io { source, .. } => source.is_shortage(),
-        error => error.outlook().is_some_and(|outlook| outlook != Outlook::Nothing),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Instant;
 
     use super::*;
-    use crate::group_name::NameError;
 
     fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -175,8 +193,7 @@ mod tests {
             Pauses { first: pause, longest: pause },
             bell,
             tell,
-        )
-        .unwrap();
+        );
         let stat = Path::new("/proc").join(thread.recv().unwrap()).join("stat");
         let mut asleep = 0;
         wait_for("the thread to rest", || {
@@ -185,7 +202,7 @@ mod tests {
             asleep == 5
         });
         // The thread has the other one of two.
-        let inner = Arc::downgrade(&search.0);
+        let inner = Arc::downgrade(&search.inner);
         assert_eq!(inner.strong_count(), 2);
         drop(search);
         wait_for("the thread to end, which would join a group that was left", || inner.strong_count() == 0);
@@ -200,26 +217,5 @@ mod tests {
         // All in one half would be no jitter.
         assert!(pauses.iter().any(|&jittered| jittered < pause * 3 / 4));
         assert!(pauses.iter().any(|&jittered| jittered > pause * 3 / 4));
-    }
-
-    #[test]
-    fn what_a_person_has_to_mend_is_not_waited_for() {
-        for code in [cpg_sys::CS_ERR_ACCESS, cpg_sys::CS_ERR_EXIST, cpg_sys::CS_ERR_INVALID_PARAM] {
-            assert!(!passes(&Error::cs("cpg_join", code)), "{code}");
-        }
-        assert!(!passes(&Error::InvalidName(NameError::Empty)));
-        assert!(!passes(&Error::GroupTooLarge { members: 128, limit: 128 }));
-        assert!(!passes(&Error::UntrustedDaemon { uid: 1000, is_overflow: false }));
-        assert!(!passes(&Error::DatagramIpc));
-        // Each code is in the test of the page about codes.
-        for code in [cpg_sys::CS_ERR_LIBRARY, cpg_sys::CS_ERR_TRY_AGAIN, cpg_sys::CS_ERR_NO_SPACE] {
-            assert!(passes(&Error::cs("cpg_model_initialize", code)), "{code}");
-        }
-        assert!(passes(&Error::TooManyHandles { open: 47 }));
-        let io = |code| Error::io("starting a thread")(std::io::Error::from_raw_os_error(code));
-        for code in [libc::EAGAIN, libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
-            assert!(passes(&io(code)), "{code}");
-        }
-        assert!(!passes(&io(libc::EPERM)));
     }
 }

@@ -106,7 +106,8 @@ impl Sender {
 
     /// The members of the group as the daemon knows them now, at the cost of [`Link::members`](crate::Link::members).
     ///
-    /// It waits for the daemon (B16); the senders go on meanwhile.
+    /// It waits for the daemon up to the [time limit](crate::ConnectOptions::request_timeout) (B16); the queue takes messages meanwhile, and
+    /// sends them when the answer has come.
     ///
     /// # Errors
     /// As [`Link::members`](crate::Link::members).

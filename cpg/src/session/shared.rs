@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::ffi::iteration::Beside;
+use crate::ffi::call::Requests;
+use crate::ffi::options::ConnectOptions;
 use crate::ffi::requests::{Counted, RequestHalf};
 use crate::group_name::GroupName;
 use crate::handle::daemon::Daemon;
-use crate::handle::members::members_if_small;
+use crate::handle::members::small_now;
 use crate::member::{Member, NodeId};
 use crate::os::fork::Owner;
+use crate::os::patience::Patience;
 use crate::os::readiness::Readiness;
 use crate::packet::format::MAX_MESSAGE;
 use crate::session::access::Joined;
@@ -31,6 +33,8 @@ pub(crate) struct Shared {
     name: GroupName,
     sizes: Sizes,
     max_atomic: usize,
+    /// The options of its connections, for their time limit.
+    connect: ConnectOptions,
     /// The process that joined.
     owner: Owner,
     pid: u32,
@@ -78,6 +82,7 @@ impl Shared {
             name,
             sizes: flow.sizes(),
             max_atomic,
+            connect: daemon.requests().options(),
             owner: Owner::this_process(),
             pid: me.pid(),
             node: AtomicU32::new(me.node().get()),
@@ -158,33 +163,43 @@ impl Shared {
         self.outbox().unheard(&self.wire());
     }
 
-    /// Makes a request that waits for the daemon. Messages wait in the queue meanwhile.
-    fn request<R>(&self, call: impl FnOnce(&RequestHalf) -> Result<R>) -> Result<R> {
-        let result = self.wire.request(|joined| call(joined.half()))?;
+    /// Returns the end of the time limit of a request that begins now.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.connect.deadline()
+    }
+
+    /// Looks at the connection, which takes a moment.
+    fn look<R>(&self, patience: &Patience<'_>, look: impl FnOnce(&Requests) -> Result<R>) -> Result<R> {
+        let result = self.wire.look(patience, |joined| look(joined.requests()))?;
         result.unwrap_or_else(|| Err(self.absence()))
     }
 
-    /// Makes an iteration, on a connection of its own and without the lock: senders go on meanwhile.
-    fn iterate<R>(&self, call: impl FnOnce(Beside, &GroupName) -> Result<R>) -> Result<R> {
-        let beside = self.request(RequestHalf::beside)?;
-        let listed = call(beside, &self.name);
-        self.request(|half| half.judge(listed))
-    }
-
-    /// Asks for the members of the group.
+    /// Asks for the members of the group, in one request or by an iteration on a connection of its own. Messages wait in the queue
+    /// during the one, and go on during the other.
     pub(crate) fn members(&self) -> Result<Vec<Member>> {
-        let small = self.request(|half| members_if_small(half, &self.name))?;
-        small.map_or_else(|| self.iterate(|beside, name| beside.first_members(name, usize::MAX)), Ok)
+        let patience = Patience::from(self.deadline());
+        match self.look(&patience, small_now)? {
+            Some(small) => {
+                let name = self.name.clone();
+                let get = move |half: &RequestHalf| half.membership_get(&name, small);
+                let members = self.wire.request("cpg_membership_get", &patience, |_| {}, get)?;
+                members.ok_or_else(|| self.absence())
+            }
+            None => self.look(&patience, Requests::beside)?.members(&self.name, &patience),
+        }
     }
 
     /// Counts the members of a full group (A8).
     pub(crate) fn count(&self) -> Result<Counted> {
-        self.iterate(Beside::count)
+        let patience = Patience::from(self.deadline());
+        self.look(&patience, Requests::beside)?.count(&self.name, &patience)
     }
 
     /// Leaves; no send follows it.
-    pub(crate) fn leave(&self) -> Result<()> {
-        self.wire.access.borrow()?.ok_or(Error::Left)?.joined_mut().leave(&self.name)
+    pub(crate) fn leave(&self, patience: &Patience<'_>) -> Result<()> {
+        let name = self.name.clone();
+        let leave = move |half: &RequestHalf| half.leave(&name);
+        self.wire.request("cpg_leave", patience, Joined::tell, leave)?.ok_or(Error::Left)
     }
 
     /// Takes the connection of a membership that has ended. If another has it, that one closes it.

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::dispatch::run::{Progress, Source};
 use crate::error::Result;
@@ -22,6 +22,9 @@ use crate::session::incoming::{Incoming, Membership};
 use crate::session::outbox::Outbox;
 use crate::session::sender::Sender;
 use crate::session::unpack::Stash;
+
+/// The pause before a session on its way back tries again to get a thread.
+const NO_THREAD: Duration = Duration::from_millis(100);
 
 /// The events of a session, each handed to `handler`.
 ///
@@ -74,7 +77,11 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
                     handler(sender, Event::Lost(lost));
                     return Ok(Taken::Something);
                 }
-                let Some(found) = rejoin.take() else { return Ok(Taken::Nothing) };
+                let found = rejoin.take();
+                if rejoin.wants_thread() {
+                    outbox.look_again(NO_THREAD);
+                }
+                let Some(found) = found else { return Ok(Taken::Nothing) };
                 incoming.enter(shared, found);
                 self.go_on(progress)
             }

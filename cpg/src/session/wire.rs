@@ -4,6 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::ffi::call::{Busy, Pending};
+use crate::ffi::requests::RequestHalf;
+use crate::os::patience::Patience;
 use crate::os::thread;
 use crate::session::access::{Access, Joined, Lent, Taken};
 use crate::session::outbox::{Handed, Outbox};
@@ -42,7 +45,7 @@ impl Wire {
         let work = move || {
             // Made here: without a thread the connection goes back, and nothing has been under way.
             let mut parts = Parts { wire, number, lent: Some(lent), result: None };
-            parts.result = parts.lent.as_ref().map(|lent| lent.joined().send(&bytes));
+            parts.result = parts.lent.as_ref().map(|lent| lent.joined().send_parts(&bytes));
         };
         match thread::spawn(work) {
             Ok(_) => Handed::UnderWay,
@@ -50,13 +53,54 @@ impl Wire {
         }
     }
 
-    /// Waits for the connection, has `call` make a request on it, which may wait for the daemon, and sends what was put off
-    /// meanwhile; `None` without a connection.
-    pub(super) fn request<R>(&self, call: impl FnOnce(&Joined) -> R) -> Result<Option<R>> {
-        let result = self.access.borrow()?.map(|lent| call(lent.joined()));
+    /// As [`Access::look`], and sends what was put off meanwhile.
+    pub(super) fn look<R>(
+        &self,
+        patience: &Patience<'_>,
+        look: impl FnOnce(&mut Joined) -> R,
+    ) -> Result<Option<R>> {
+        let result = self.access.look(patience, look);
         self.outbox.go_on(&self.send());
-        Ok(result)
+        result
     }
+
+    /// Has a request made on the connection, after what has it now, and waits for the answer; `None` without a connection. `begin`
+    /// is told of the moment from which on nobody else makes one.
+    ///
+    /// The thread that makes the request sends what was put off meanwhile, whether it is waited for or left behind.
+    pub(super) fn request<R: Send + 'static>(
+        &self,
+        call: &'static str,
+        patience: &Patience<'_>,
+        begin: impl Fn(&mut Joined),
+        request: impl FnOnce(&RequestHalf) -> Result<R> + Send + 'static,
+    ) -> Result<Option<R>> {
+        let patience = &patience.attempt();
+        let mut request = Some(request);
+        loop {
+            let wire = self.clone();
+            let after = move || wire.outbox.go_on(&wire.send());
+            let outcome = self.look(patience, |joined| {
+                if let Some(busy) = joined.requests().busy() {
+                    return Begun::Not(busy);
+                }
+                begin(joined);
+                let request = request.take().expect("what was begun ends the loop");
+                Begun::Made(joined.requests().begin(call, request, after))
+            })?;
+            match outcome {
+                None => return Ok(None),
+                Some(Begun::Made(pending)) => return pending?.wait(patience).map(Some),
+                Some(Begun::Not(busy)) => busy.wait(call, patience)?,
+            }
+        }
+    }
+}
+
+/// A request that has been made, or what has the half that makes requests.
+enum Begun<R> {
+    Made(Result<Pending<R>>),
+    Not(Busy),
 }
 
 /// A message whose parts are being sent. When this goes, also in a panic, the queue has the connection again and goes on.

@@ -32,10 +32,10 @@
 //!
 //! # What waits for the daemon
 //!
-//! Joining, leaving, asking for members and sending a message above the atomic size wait for an answer of the daemon without a
-//! limit (B16), which libcpg cannot do without blocking its thread. Each is done by a thread of its own that ends with the
-//! answer, so that a daemon that is stopped holds up the task that asked and not its executor. So is closing, when the last half
-//! is dropped. Wrap them in [`tokio::time::timeout`] for a deadline. A handler runs on the
+//! Joining, leaving, asking for members and sending a message above the atomic size wait for an answer of the daemon (B16), which libcpg
+//! cannot do without blocking its thread. Each is done by a thread of its own, so that a daemon that is stopped holds up the task
+//! that asked and not its executor, up to the [time limit](crate::ConnectOptions::request_timeout) of the connection. So is closing,
+//! when the last half is dropped. A handler runs on the
 //! executor, and sends by [`Sender::try_send`], which does not wait; so does a [`Session`] that is whole.
 //!
 //! # Cancelling

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::ffi::options::ConnectOptions;
 use crate::group_name::IntoGroupName;
-use crate::handle::backoff::PATIENCE;
+use crate::os::patience::Patience;
 use crate::session;
 use crate::session::flow::Flow;
 use crate::session::reconnect::Reconnect;
@@ -42,7 +42,7 @@ impl From<session::options::SessionOptions> for SessionOptions {
 }
 
 impl Session {
-    /// Connects and joins, for up to 10 seconds. [`options`](Self::options) has more, and [`SessionOptions::join_until`] another
+    /// Connects and joins, within 10 seconds. [`options`](Self::options) has more, and [`SessionOptions::join_until`] another
     /// deadline.
     ///
     /// # Errors
@@ -87,9 +87,11 @@ impl SessionOptions {
         Self(self.0.reconnect(how))
     }
 
-    /// Connects and joins, for up to 10 seconds. [`join_until`](Self::join_until) takes another deadline.
+    /// Connects and joins, as long as [`cpg::SessionOptions::join`](crate::SessionOptions::join) does.
+    /// [`join_until`](Self::join_until) takes a deadline.
     ///
-    /// Cancelling it leaves the group again, when it has been joined; until it has left, this process cannot join it anew (B5).
+    /// Cancelling it ends what its thread does within a moment, and leaves the group again if that has been joined; until it has left,
+    /// this process cannot join it anew (B5).
     ///
     /// # Errors
     /// As [`cpg::SessionOptions::join`](crate::SessionOptions::join).
@@ -98,7 +100,7 @@ impl SessionOptions {
     /// Without a runtime that has its I/O driver enabled.
     #[doc(alias = "cpg_join")]
     pub async fn join(self, name: impl IntoGroupName) -> Result<Session> {
-        self.join_until(name, Instant::now() + PATIENCE).await
+        self.join_by(name, None).await
     }
 
     /// As [`join`](Self::join), with another deadline.
@@ -110,8 +112,15 @@ impl SessionOptions {
     /// As [`join`](Self::join).
     #[doc(alias = "cpg_join")]
     pub async fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Session> {
+        self.join_by(name, Some(deadline)).await
+    }
+
+    async fn join_by(self, name: impl IntoGroupName, deadline: Option<Instant>) -> Result<Session> {
         let (options, name) = (self.0, name.into_group_name()?);
-        let join = move || options.join_until(name, deadline).map(DropOff::new);
+        let join = move |wanted: &(dyn Fn() -> bool + Sync)| {
+            let patience = deadline.map_or_else(|| options.patience(), Patience::from);
+            options.join_by(name, &patience.while_wanted(wanted)).map(DropOff::new)
+        };
         Session::new(thread::run(join).await?.into_inner())
     }
 }

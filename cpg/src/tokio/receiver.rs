@@ -20,8 +20,6 @@ use crate::event::event::{Event, OwnedEvent};
 use crate::ffi::requests::Counted;
 use crate::group::leave::RETRY;
 use crate::group_name::GroupName;
-use crate::handle::backoff::PATIENCE;
-use crate::handle::daemon::Daemon;
 use crate::member::Member;
 use crate::session;
 use crate::session::incoming::Leaving;
@@ -119,7 +117,7 @@ impl Counting {
     fn new(shared: &Arc<Shared>) -> Self {
         // It may be dropped before that, and must not be what closes the handle.
         let shared = DropOff::new(Arc::clone(shared));
-        Self(Box::pin(thread::run(move || shared.into_inner().count())))
+        Self(Box::pin(thread::run(move |_| shared.into_inner().count())))
     }
 }
 
@@ -232,7 +230,7 @@ impl Receiver {
     }
 
     /// Leaves the group, passing over the events that come until the own leave has been delivered, and closes the handle. It
-    /// waits for up to 10 seconds.
+    /// waits up to the [time limit](crate::ConnectOptions::request_timeout), which is 10 seconds.
     ///
     /// Cancelling it ends the membership all the same, without waiting, and though there are senders: as a leave if the daemon
     /// has been told, else as dropping does. So does an error.
@@ -242,7 +240,8 @@ impl Receiver {
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub async fn leave(self) -> Result<()> {
-        self.leave_until(Instant::now() + PATIENCE, |_, _| {}).await
+        let deadline = self.sender.shared().deadline();
+        self.leave_until(deadline, |_, _| {}).await
     }
 
     /// As [`leave`](Self::leave), with another deadline, and hands the events that come until then to `handler`, which cannot
@@ -267,14 +266,14 @@ impl Receiver {
         let closes = DropOff::new(Closes(Arc::clone(&shared)));
         let left = match self.inner.begin_leave() {
             Leaving::Here => {
-                let left = self.leave_here(&shared, &mut handler);
+                let left = self.leave_here(&shared, deadline, &mut handler);
                 let waiting_for = "the own leave to be delivered";
                 let left = timeout_at(deadline.into(), left).await;
                 left.unwrap_or(Err(Error::TimedOut { waiting_for })).map(|()| Error::DroppedByDaemon)
             }
             Leaving::Away(rejoin) => {
                 // It may have found the daemon, and be in the group by now.
-                let dropped = thread::run(move || {
+                let dropped = thread::run(move |_| {
                     drop(rejoin);
                     Ok(())
                 });
@@ -290,9 +289,9 @@ impl Receiver {
         let Self { heard, ready, inner, .. } = self;
         drop(ready);
         let inner = inner.into_inner();
-        thread::run(move || {
+        thread::run(move |_| {
             drop(inner);
-            let result = shared.take().map_or(Ok(()), Daemon::close);
+            let result = shared.take().map_or(Ok(()), |daemon| daemon.close(&deadline.into()));
             drop((closes.into_inner(), heard));
             result
         })
@@ -302,6 +301,7 @@ impl Receiver {
     async fn leave_here(
         &mut self,
         shared: &Arc<Shared>,
+        deadline: Instant,
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) -> Result<()> {
         while shared.outbox().is_waiting() {
@@ -310,7 +310,7 @@ impl Receiver {
         }
         loop {
             let leaving = Arc::clone(shared);
-            match thread::run(move || leaving.leave()).await {
+            match thread::run(move |_| leaving.leave(&deadline.into())).await {
                 Err(error) if error.is_retryable() => sleep(RETRY).await,
                 Err(error) => return Err(error),
                 Ok(()) => break,

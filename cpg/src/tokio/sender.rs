@@ -106,7 +106,7 @@ impl Sender {
     #[doc(alias = "cpg_membership_get")]
     pub async fn members(&self) -> Result<Vec<Member>> {
         let shared = Arc::clone(self.shared());
-        thread::run(move || shared.members()).await
+        thread::run(move |_| shared.members()).await
     }
 
     /// Sends a message if the queue has room for it.

@@ -8,12 +8,16 @@ use ::tokio::sync::oneshot;
 use crate::error::{Error, Result};
 use crate::os::thread;
 
-/// Has `work` done by a thread that ends with it. Dropping the future leaves the work going on, and drops what it gives.
-pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// Has `work` done by a thread that ends with it. Dropping the future leaves the work going on, and drops what it gives; the work
+/// can ask whether it is still wanted.
+pub(super) async fn run<T: Send + 'static>(
+    work: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let (done, result) = oneshot::channel();
     let work = move || {
+        let result = work(&|| !done.is_closed());
         // Nobody may be waiting any more.
-        let _ = done.send(work());
+        let _ = done.send(result);
     };
     thread::spawn(work)?;
     result.await.unwrap_or_else(|_| {

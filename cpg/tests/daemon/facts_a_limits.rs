@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::support::process::own_process;
-use crate::support::{Members, asleep_after, deadline, join, name, pump, views, wait_for};
+use crate::support::{Members, asleep_after, crew_works, deadline, join, name, pump, views, wait_for};
 use cpg::{Error, Event, Group, GroupName, Handle, Limits, Member, Session};
 use testcluster::Cluster;
 
@@ -184,13 +184,6 @@ fn shrinks(
     (0..3).for_each(|_| too_large());
 }
 
-/// Returns true while there is a thread of the crate.
-fn counts() -> bool {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap();
-    let mut names = threads.filter_map(|thread| std::fs::read(thread.ok()?.path().join("comm")).ok());
-    names.any(|name| name == b"cpg\n")
-}
-
 #[test]
 fn a8_a_group_that_fills_up_while_it_is_joined_is_not_dispatched() {
     own_process!();
@@ -208,12 +201,11 @@ fn a8_a_group_that_fills_up_while_it_is_joined_is_not_dispatched() {
             tell.send(unsafe { libc::gettid() }).unwrap();
             handle.join_until(&group, deadline())
         });
-        // When this thread and the thread that counts are both idle, 126 members have been counted and the join has
-        // been requested.
+        // It has counted 126 and asked to join when it has nothing to do any more, nor has the thread that asks.
         let thread = told.recv().unwrap();
         let mut idle = 0;
         wait_for("the join to wait", || {
-            idle = if asleep_after(thread).is_some() && !counts() { idle + 1 } else { 0 };
+            idle = if asleep_after(thread).is_some() && !crew_works() { idle + 1 } else { 0 };
             (idle == 10).then_some(())
         });
         cluster.resume(2).unwrap();

@@ -98,7 +98,9 @@ impl Caller {
 fn a12_no_two_calls_make_or_end_an_entry_at_once() {
     own_process!();
     let (stopped, running) = (Cluster::start(1).unwrap(), Cluster::start(1).unwrap());
-    for (held, other) in CALLS.into_iter().flat_map(|held| CALLS.map(|other| (held, other))) {
+    // Closing waits for the daemon before it takes the lock, and reading a list connects.
+    let holders = [Call::Connect, Call::Iterate];
+    for (held, other) in holders.into_iter().flat_map(|held| CALLS.map(|other| (held, other))) {
         let (holder, caller) = (Caller::prepare(&stopped, held), Caller::prepare(&running, other));
         stopped.pause(1).unwrap();
         holder.go();
@@ -108,6 +110,18 @@ fn a12_no_two_calls_make_or_end_an_entry_at_once() {
         std::thread::sleep(WHILE);
         assert!(!holder.has_ended(), "{held:?} does not wait for the daemon");
         assert!(!caller.has_ended(), "{other:?} within {held:?}");
+        stopped.resume(1).unwrap();
+        holder.thread.join().unwrap();
+        caller.thread.join().unwrap();
+    }
+    for other in CALLS {
+        let (holder, caller) = (Caller::prepare(&stopped, Call::Close), Caller::prepare(&running, other));
+        stopped.pause(1).unwrap();
+        holder.go();
+        holder.wait_asleep_or_ended();
+        caller.go();
+        wait_for("a call beside a close that waits", || caller.has_ended().then_some(()));
+        assert!(!holder.has_ended(), "Close does not wait for the daemon");
         stopped.resume(1).unwrap();
         holder.thread.join().unwrap();
         caller.thread.join().unwrap();

@@ -43,8 +43,7 @@ fn interrupt<T>(thread: &JoinHandle<T>, times: usize) {
     }
 }
 
-/// Keeps this thread, and threads that it starts, from making separate tables of descriptors. Then this thread itself
-/// connects, and its signals are not blocked.
+/// Keeps this thread and those that it starts from tables of their own: connecting is then done by a thread that can be left behind.
 fn forbid_tables() {
     forbid(&[libc::SYS_unshare, libc::SYS_close_range]);
 }
@@ -78,8 +77,7 @@ fn b20_a_signal_neither_fails_a_connect_nor_keeps_it_from_its_deadline() {
         assert!(start.elapsed() < Duration::from_secs(20), "the deadline has passed");
     }
     let error = connecting.join().unwrap().unwrap_err();
-    assert_eq!(error.code(), Some(CsError::TryAgain), "{error}");
-    assert!(error.is_retryable() && error.to_string().contains("paused while this process gets signals"));
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
     assert!(Instant::now() >= soon);
     cluster.resume(1).unwrap();
 }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::process::own_process;
-use crate::support::{Members, deadline, join, name, pump, views, wait_for};
+use crate::support::{Members, crew_works, deadline, join, name, pump, views, wait_for};
 use cpg::{
     CsError, Daemon, Error, Event, Group, GroupName, Handle, NameError, OwnedEvent, Process, Reason, Session,
 };
@@ -158,7 +158,7 @@ fn b5_a_process_can_be_in_a_group_only_once() {
         let first = join("b5");
         let failed = Handle::connect().unwrap().join(name("b5")).unwrap_err();
         assert_eq!(failed.error().code(), Some(CsError::Exist));
-        assert!(failed.to_string().ends_with("one process can join it once"), "{failed}");
+        assert!(failed.to_string().ends_with("a process can join a group only once"), "{failed}");
         let other = failed.into_handle().unwrap().join(name("b5 other")).unwrap();
         assert_eq!(first.members().unwrap(), [first.me()]);
         assert_eq!(other.members().unwrap(), [other.me()]);
@@ -199,15 +199,7 @@ fn b5_a_join_waits_until_an_earlier_membership_has_ended() {
     });
 }
 
-/// Returns true while a thread of the crate works in this process.
-fn counts() -> bool {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
-    names.into_iter().any(|name| name.trim_end() == "cpg")
-}
-
-/// Joins while an earlier join that was given up has not ended yet. Returns the reasons with which this member left, up
-/// to the end of `leave`.
+/// Joins while an earlier join that was given up has not ended yet, and returns why this member left until `leave` returned.
 fn leave_after_a_join_that_was_given_up<M: Send>(
     join: fn(Handle) -> M,
     leave: fn(M) -> Vec<Reason>,
@@ -233,7 +225,7 @@ fn leave_after_a_join_that_was_given_up<M: Send>(
             let mut seen = [None; 25];
             wait_for("the second request", || {
                 seen.rotate_left(1);
-                seen[24] = crate::support::asleep_after(thread).filter(|_| !counts());
+                seen[24] = crate::support::asleep_after(thread).filter(|_| !crew_works());
                 (seen[0].is_some() && seen.iter().all(|&ran| ran == seen[0])).then_some(())
             });
             cluster.resume(2).unwrap();

@@ -27,6 +27,7 @@ mod ghosts;
 mod interop;
 mod lag;
 mod lifecycle;
+mod limits;
 mod long_messages;
 mod long_messages_end;
 mod manual_page;

@@ -1,7 +1,9 @@
 //! The ends of a session that reconnects.
 
 use std::os::fd::AsFd as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use crate::support::fork::{child, ensure, fork, reap, refused};
 use crate::support::other_user::{become_nobody, real_root};
@@ -59,7 +61,7 @@ fn a_session_of_a_refused_user_ends_at_once() {
     // In a separate process, because the limit of threads concerns all tests.
     own_process!();
     let cluster = Cluster::start(1).unwrap();
-    let (lost, told) = std::sync::mpsc::channel();
+    let (lost, told) = channel();
     let refused = cluster.spawn_on(1, move || {
         let mut session = join_with(returning(Reconnect::new()), "refused");
         // Root may talk to any daemon. So this thread, and the thread that reconnects, change to another user.
@@ -92,13 +94,21 @@ fn limit_threads(soft: libc::rlim_t) -> libc::rlim_t {
 }
 
 #[test]
-fn if_no_thread_can_be_started_messages_come_back_with_the_error_of_the_loss() {
+fn without_a_thread_to_come_back_by_a_session_waits_for_one() {
     if !real_root() {
         println!("passed over: there is one user in this namespace");
         return;
     }
     own_process!();
-    let cluster = Cluster::start(1).unwrap();
+    let cluster = Arc::new(Cluster::start(1).unwrap());
+    let (restart, told_to) = channel();
+    let restarting = std::thread::spawn({
+        let cluster = Arc::clone(&cluster);
+        move || {
+            told_to.recv().unwrap();
+            cluster.restart(1).unwrap();
+        }
+    });
     cluster.on(1, || {
         let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().window_size(1));
         let (sender, mut receiver) = join_with(how, "no thread").split();
@@ -109,27 +119,26 @@ fn if_no_thread_can_be_started_messages_come_back_with_the_error_of_the_loss() {
         // This thread has another user than root, and may not start a thread.
         become_nobody();
         let before = limit_threads(0);
-        let (mut events, mut errors) = (Vec::new(), Vec::new());
-        while errors.len() < 2 {
-            match receiver.recv() {
-                Ok(event) => events.push(event),
-                Err(error) => errors.push(error),
-            }
+        let mut events = Vec::new();
+        while !matches!(events.last(), Some(OwnedEvent::Lost(_))) {
+            events.push(receiver.recv().unwrap());
         }
+        assert_eq!(told(&events), ["sent 1", "lost 1"]);
+        assert_eq!(receiver.recv_until(Instant::now() + Duration::from_millis(300)).unwrap(), None);
+        // With one it goes on: it finds that this user is refused.
         limit_threads(before);
-        assert_eq!(told(&events), ["sent 1", "unsent 2"]);
-        assert!(
-            errors.iter().all(|error| matches!(error, Error::Io { call, .. } if call.contains("thread"))),
-            "{errors:?}"
-        );
-        for error in
-            tickets.map(|ticket| ticket.wait().unwrap_err()).iter().chain([&sender.send(b"x").unwrap_err()])
-        {
-            assert!(error.is_connection_lost() && !matches!(error, Error::NoMembership), "{error}");
-        }
-        // There is no membership that could end.
+        restart.send(()).unwrap();
+        let OwnedEvent::Undelivered(message) = receiver.recv().unwrap() else { panic!() };
+        assert_eq!((message.payload(), message.was_sent()), (&b"2"[..], false));
+        let refused = receiver.recv().unwrap_err();
+        assert_eq!(refused.code(), Some(CsError::Access), "{refused}");
+        let [first, second] = tickets.map(|ticket| ticket.wait().unwrap_err());
+        assert!(first.is_connection_lost() && !matches!(first, Error::NoMembership), "{first}");
+        assert_eq!(second.code(), Some(CsError::Access), "{second}");
+        // There is no membership to end.
         receiver.leave().unwrap();
     });
+    restarting.join().unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::support::waits::{Case, End, Gate, ends, late, quiet, returns, soon, waits, with_each_daemon};
+use crate::support::waits::{Case, End, Gate, drops, late, quiet, returns, soon, waits, with_each_daemon};
 use crate::support::{Members, deadline, join, join_with, name, wait_for};
 use cpg::{
     Ended, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Sender, Session, SessionOptions, Waker,
@@ -82,7 +82,7 @@ const CASES: &[Case] = &[
         session.leave()?;
         Ok(())
     }),
-    waits("Session::leave_until", |gate| {
+    returns("Session::leave_until", |gate| {
         let session = session(gate);
         gate.call();
         // The deadline passes, and the membership still ends.
@@ -94,7 +94,7 @@ const CASES: &[Case] = &[
         join(gate.name()).leave()?;
         Ok(())
     }),
-    ends("drop of Session", |gate| {
+    drops("drop of Session", |gate| {
         let session = session(gate);
         gate.call();
         drop(session);
@@ -170,7 +170,7 @@ const CASES: &[Case] = &[
         receiver.leave_until(deadline(), |_, _| ())?;
         Ok(())
     }),
-    ends("drop of Sender and Receiver", |gate| {
+    drops("drop of Sender and Receiver", |gate| {
         let halves = split(gate);
         gate.call();
         drop(halves);

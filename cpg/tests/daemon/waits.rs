@@ -1,11 +1,14 @@
 //! Every waiting call of handles and groups, with a paused daemon and with one that is killed.
 //!
-//! A request waits while the daemon is paused (B16), and ends when the daemon dies. All other calls return by their
-//! deadline. The calls of sessions are in `session_waits.rs`, and those of tasks in `tasks/waits.rs`.
+//! Requests wait for a daemon that is stopped, up to their limit (B16), and no longer than it lives. That the limit is kept is in
+//! `limits.rs`. The rest comes back by its deadline.
+//! Those of sessions are in `session_waits.rs`, those of tasks in `tasks/waits.rs`.
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use crate::support::waits::{Case, End, Gate, ends, late, quiet, returns, soon, waits, with_each_daemon};
+use crate::support::waits::{
+    Case, End, Gate, drops, ends, late, quiet, returns, soon, waits, with_each_daemon,
+};
 use crate::support::{Members, deadline, join, name, payloads, pump, views};
 use cpg::{ConnectOptions, Ended, Error, Event, Group, Handle, Limits, OwnedEvent, TotemEvents, Waker};
 
@@ -51,11 +54,11 @@ const CASES: &[Case] = &[
         handle.close()?;
         Ok(())
     }),
-    ends("drop of Handle", |gate| {
+    drops("drop of Handle", |gate| {
         let handle = Handle::connect()?;
         gate.call();
         drop(handle);
-        Ok(())
+        gate.returned()
     }),
     waits("Handle::dispatch", |gate| {
         // The only events of a handle are rings, and a cluster of one node has only the first one.
@@ -241,7 +244,7 @@ const CASES: &[Case] = &[
         group.leave()?;
         Ok(())
     }),
-    waits("Group::leave_until", |gate| {
+    returns("Group::leave_until", |gate| {
         let group = idle(gate);
         gate.call();
         // The deadline passes, and the membership still ends.
@@ -253,7 +256,7 @@ const CASES: &[Case] = &[
         join(gate.name()).leave()?;
         Ok(())
     }),
-    ends("drop of Group", |gate| {
+    drops("drop of Group", |gate| {
         let group = idle(gate);
         gate.call();
         drop(group);

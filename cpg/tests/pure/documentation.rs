@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cpg::{CsError, Error, GroupName, SystemError};
 
@@ -215,6 +216,7 @@ fn troubleshooting_has_every_error_as_it_is_printed() {
         Error::DroppedByDaemon,
         Error::ReceiverDropped,
         Error::TimedOut { waiting_for: "the own join to be delivered" },
+        Error::CallOutstanding,
         Error::Io { call: "starting a thread to wait for the daemon", source: os(libc::EAGAIN) },
         Error::Io { call: "eventfd", source: os(libc::EMFILE) },
         Error::Io { call: "poll", source: os(libc::EINVAL) },
@@ -265,7 +267,31 @@ fn the_files_that_the_guide_names_exist() {
     assert!(count > 30, "{count} files are named");
 }
 
-/// Only the README in the package is compiled as an example, so it must have all examples of the other README.
+/// The examples of README are compiled where the package's README has them too: an archive of the package has no other.
+/// The unit is of a service with a program that is there, and is looked at without the units of this machine.
+#[test]
+fn systemd_takes_the_unit_of_the_guide() {
+    let page = file("src/guide/losing_the_daemon.md");
+    let unit = page.split("```ini\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(unit.contains("ExecStart=/usr/local/bin/ledger\n") && unit.contains("After=corosync.service\n"));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("units");
+    fs::create_dir_all(&directory).unwrap();
+    let ledger = directory.join("ledger.service");
+    fs::write(&ledger, unit.replace("/usr/local/bin/ledger", "/bin/true")).unwrap();
+    let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&ledger).output();
+    let output = match verified {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            println!("passed over: there is no systemd-analyze");
+            return;
+        }
+        output => output.unwrap(),
+    };
+    // What it says of other units of this machine does not matter, nor that it can do nothing here.
+    let said = String::from_utf8_lossy(&output.stderr);
+    let complaints: Vec<_> = said.lines().filter(|line| line.contains("ledger")).collect();
+    assert!(complaints.is_empty(), "{said}");
+}
+
 #[test]
 fn the_readme_of_the_package_has_the_examples_of_the_other_readme() {
     let code = |path: &str| {

@@ -36,6 +36,7 @@ fn files() -> usize {
 
 #[test]
 fn b27_a_buffer_that_the_daemon_never_takes_is_reported_as_not_supported() {
+    let _alone = crate::stub::alone();
     let (group, stub) = join();
     stub.reply(Replies { alloc: Some(|size| map(size, false)), ..SOUND });
     // More attempts than a handle may have buffers, because refused ones do not count.

@@ -17,6 +17,7 @@ use crate::support::wait_for;
 
 #[test]
 fn a22_a_connect_that_failed_half_way_is_an_error() {
+    let _alone = stub::alone();
     let broken: [fn(Stub); 3] = [
         Stub::forget,
         |stub| stub.descriptor(-1),
@@ -37,6 +38,7 @@ fn a22_a_connect_that_failed_half_way_is_an_error() {
 
 #[test]
 fn b18_a_connection_of_datagrams_is_refused() {
+    let _alone = stub::alone();
     stub::on_open(|stub| {
         static SOCKET: Mutex<Option<UnixDatagram>> = Mutex::new(None);
         let mut socket = SOCKET.lock().unwrap();
@@ -48,6 +50,7 @@ fn b18_a_connection_of_datagrams_is_refused() {
 /// The daemon that was checked first has ended since, and another process has taken its name.
 #[test]
 fn b19_a_connection_to_another_user_is_refused() {
+    let _alone = stub::alone();
     if !real_root() {
         println!("passed over: there is one user in this namespace");
         return;
@@ -84,6 +87,7 @@ fn rows() -> Vec<(CsError, &'static str)> {
 
 #[test]
 fn a_session_retries_if_waiting_may_help_and_else_ends() {
+    let _alone = stub::alone();
     own_process!();
     let rows = rows();
     assert!(rows.len() > 10, "{} rows found", rows.len());

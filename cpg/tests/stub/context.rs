@@ -21,6 +21,7 @@ fn call_all(stub: Stub) {
 
 #[test]
 fn callbacks_outside_of_a_dispatch_reach_no_handler() {
+    let _alone = stub::alone();
     stub::on_open(call_all);
     let handle = Handle::connect().unwrap();
     let stub = Stub::last();
@@ -63,6 +64,7 @@ fn callbacks_outside_of_a_dispatch_reach_no_handler() {
 
 #[test]
 fn a_callback_during_the_dispatch_of_another_handle_reaches_no_handler() {
+    let _alone = stub::alone();
     let (_group, stub) = join();
     let (mut other, another) = join();
     another.plan(move |another| {
@@ -77,6 +79,7 @@ fn a_callback_during_the_dispatch_of_another_handle_reaches_no_handler() {
 
 #[test]
 fn a_callback_for_an_outer_dispatch_reaches_no_handler_from_an_inner_one() {
+    let _alone = stub::alone();
     let (mut outer, outside) = join();
     outside.plan(|stub| {
         stub.deliver(Some(&c_name(b"outer", 5)), (1, 1), &mut b"1".to_owned());
@@ -114,6 +117,7 @@ fn dispatch_nested(joined: &mut [Joined], heard: &mut Vec<Vec<u8>>, panic_at: &[
 
 #[test]
 fn nested_dispatches_of_other_handles_reach_their_own_handlers() {
+    let _alone = stub::alone();
     let (mut joined, stubs): (Vec<_>, Vec<_>) = Joined::each().into_iter().chain(Joined::each()).unzip();
     let plan = || {
         for (stub, level) in stubs.iter().zip(b'0'..) {
@@ -145,6 +149,7 @@ fn nested_dispatches_of_other_handles_reach_their_own_handlers() {
 
 #[test]
 fn a_list_that_is_too_long_is_reported_by_its_dispatch() {
+    let _alone = stub::alone();
     let (mut outer, outside) = join();
     let [(mut inner, inside), ..] = Joined::each();
     outside.plan(|stub| {
@@ -161,6 +166,7 @@ fn a_list_that_is_too_long_is_reported_by_its_dispatch() {
 
 #[test]
 fn a_handle_that_was_moved_reaches_its_handlers() {
+    let _alone = stub::alone();
     for (joined, stub) in Joined::each() {
         let mut places = vec![joined];
         for round in 0..5_u8 {
@@ -195,6 +201,7 @@ fn a_handle_that_was_moved_reaches_its_handlers() {
 
 #[test]
 fn a_callback_within_a_callback_reaches_no_handler() {
+    let _alone = stub::alone();
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             stub.deliver(Some(&short_name()), (1, 1), &mut [b'1']);
@@ -218,6 +225,7 @@ fn a_callback_within_a_callback_reaches_no_handler() {
 
 #[test]
 fn a_panic_goes_on_when_c_has_returned() {
+    let _alone = stub::alone();
     for (mut joined, stub) in Joined::each() {
         let (returned, has_returned) = mpsc::channel();
         for byte in 0..3_u8 {
@@ -249,6 +257,7 @@ fn a_panic_goes_on_when_c_has_returned() {
 
 #[test]
 fn a_callback_after_a_panic_reaches_no_handler() {
+    let _alone = stub::alone();
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             for byte in 0..3 {
@@ -271,6 +280,7 @@ fn a_callback_after_a_panic_reaches_no_handler() {
 
 #[test]
 fn a_panic_and_a_list_that_is_too_long_are_both_reported() {
+    let _alone = stub::alone();
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             stub.deliver(Some(&short_name()), (1, 1), &mut []);

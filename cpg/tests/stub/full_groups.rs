@@ -31,6 +31,7 @@ pub fn deliver(stub: Stub) {
 
 #[test]
 fn a8_a_count_is_valid_only_for_the_dispatch_that_made_it() {
+    let _alone = crate::stub::alone();
     let (mut session, stub) = full();
     deliver(stub);
     let waker = Waker::new().unwrap();
@@ -53,6 +54,7 @@ fn a8_a_count_is_valid_only_for_the_dispatch_that_made_it() {
 
 #[test]
 fn a8_the_members_of_a_full_group_are_counted_before_each_event() {
+    let _alone = crate::stub::alone();
     let (mut session, stub) = full();
     deliver(stub);
     deliver(stub);

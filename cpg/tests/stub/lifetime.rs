@@ -134,6 +134,7 @@ const WAYS: &[(&str, fn())] = &[
 
 #[test]
 fn a_context_is_freed_when_its_handle_has_been_finalized() {
+    let _alone = stub::alone();
     for (way, end) in WAYS {
         FINALIZED.store(0, Ordering::SeqCst);
         THERE.store(0, Ordering::SeqCst);

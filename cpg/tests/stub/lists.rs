@@ -37,6 +37,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 #[test]
 fn a19_a_list_that_is_never_answered_ends_with_the_daemon() {
+    let _alone = crate::stub::alone();
     let (say, stubs) = channel();
     let asking = thread::spawn(move || {
         let (group, stub) = join();
@@ -64,6 +65,7 @@ fn a19_a_list_that_is_never_answered_ends_with_the_daemon() {
 
 #[test]
 fn a19_a_join_whose_count_is_never_answered_ends_with_the_daemon() {
+    let _alone = crate::stub::alone();
     let (say, stubs) = channel();
     let joining = thread::spawn(move || {
         let handle = Handle::connect().unwrap();
@@ -84,6 +86,7 @@ fn a19_a_join_whose_count_is_never_answered_ends_with_the_daemon() {
 
 #[test]
 fn a19_a_session_sends_while_its_members_are_listed() {
+    let _alone = crate::stub::alone();
     let (say, stubs) = channel();
     let asking = thread::spawn(move || {
         let (session, stub) = join_session(Session::options());
@@ -108,6 +111,7 @@ fn a19_a_session_sends_while_its_members_are_listed() {
 
 #[test]
 fn a_list_that_fails_on_a_separate_connection_does_not_end_the_membership() {
+    let _alone = crate::stub::alone();
     let (mut session, stub) = full();
     deliver(stub);
     for code in [CS_ERR_NO_SPACE, CS_ERR_LIBRARY] {

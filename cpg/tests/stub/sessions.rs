@@ -12,6 +12,7 @@ use crate::{NONE, address, join_session, short_name};
 
 #[test]
 fn any_maximal_message_size_from_libcpg_is_accepted() {
+    let _alone = stub::alone();
     for options in [Session::options(), Session::options().coalesce()] {
         for max_atomic in [0, 1, 10, 100, u32::MAX] {
             stub::first_replies(stub::Replies { max_atomic, ..SOUND });
@@ -27,6 +28,7 @@ fn any_maximal_message_size_from_libcpg_is_accepted() {
 /// libcpg has one such error: it has no memory for a long message, skips the message, and goes on.
 #[test]
 fn an_error_that_occurs_once_comes_after_the_messages_that_it_hands_back() {
+    let _alone = stub::alone();
     let (mut session, stub) = join_session(Session::options());
     session.send(b"in flight").unwrap();
     stub.plan(|_| CS_ERR_NO_MEMORY);
@@ -46,6 +48,7 @@ fn an_error_that_occurs_once_comes_after_the_messages_that_it_hands_back() {
 
 #[test]
 fn a_membership_that_is_lost_during_its_leave_is_an_error() {
+    let _alone = stub::alone();
     let (session, stub) = join_session(Session::options());
     session.send(b"in flight").unwrap();
     stub.reply(stub::Replies { code: CS_ERR_LIBRARY, ..SOUND });
@@ -61,6 +64,7 @@ fn a_membership_that_is_lost_during_its_leave_is_an_error() {
 #[test]
 #[cfg_attr(miri, ignore = "every descriptor has a buffer")]
 fn an_error_that_ends_reconnecting_is_returned_by_later_sends() {
+    let _alone = stub::alone();
     let pause = Duration::from_millis(1);
     let reconnect = Reconnect::new().keep_queue().pauses(pause, pause);
     let (mut session, stub) = join_session(Session::options().reconnect(reconnect));
@@ -106,6 +110,7 @@ fn begin_with_rings(stub: Stub) {
 
 #[test]
 fn a_membership_begins_with_its_view_and_the_ring_before_it_follows() {
+    let _alone = stub::alone();
     stub::on_join("rings first", begin_with_rings);
     let reconnect = Reconnect::new().pauses(Duration::from_millis(1), Duration::from_millis(1));
     let mut session = Session::options().reconnect(reconnect).join("rings first").unwrap();
@@ -130,6 +135,7 @@ fn a_membership_begins_with_its_view_and_the_ring_before_it_follows() {
 #[cfg(feature = "tokio")]
 #[test]
 fn a_membership_of_a_task_begins_with_its_view() {
+    let _alone = stub::alone();
     use OwnedEvent::{ConfChg, Deliver, Lost, Rejoined, TotemConfChg};
 
     stub::on_join("rings in tasks", begin_with_rings);
@@ -156,6 +162,7 @@ fn a_membership_of_a_task_begins_with_its_view() {
 /// If a membership is lost before its view, its rings do not belong to the next membership.
 #[test]
 fn rings_of_a_membership_without_a_view_are_not_delivered() {
+    let _alone = stub::alone();
     static LOSES: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
     stub::on_join("rings alone", |stub| {
         if LOSES.swap(false, std::sync::atomic::Ordering::Relaxed) {

@@ -5,7 +5,6 @@
 //! libcpg. The stub needs no daemon. Each connection is in one group with a given number of members, and does at each
 //! dispatch what was [planned](Stub::plan) for it.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_int, c_void};
 use std::fs::File;
@@ -38,8 +37,8 @@ struct State {
     on_iteration: Option<Plan>,
     on_entry: Option<Plan<()>>,
     group: cpg_name,
-    /// The connection with which the thread had joined when this one was made. It answers iterations on a connection
-    /// without a group.
+    /// The connection that the test had joined with when this one was made. An iteration on one that is in no group is answered
+    /// as by that.
     beside: cpg_handle_t,
     replies: Replies,
     /// A pair of sockets. The first is readable.
@@ -112,23 +111,45 @@ fn table() -> MutexGuard<'static, Table> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-thread_local! {
-    static LAST: Cell<cpg_handle_t> = const { Cell::new(0) };
-    static JOINED: Cell<cpg_handle_t> = const { Cell::new(0) };
-    static FIRST_REPLIES: Cell<Replies> = const { Cell::new(SOUND) };
-    static ON_OPEN: Cell<Option<fn(Stub)>> = const { Cell::new(None) };
+/// What a test has told the stub, and what it asks it for. Requests are made by threads of the crate, so that it is not the thread's:
+/// one test [at a time](alone) is in a process.
+struct Now {
+    last: cpg_handle_t,
+    joined: cpg_handle_t,
+    first_replies: Replies,
+    on_open: Option<Work>,
 }
 
-/// Sets the initial answers of the connections that this thread makes from now on.
+impl Now {
+    const BEGINNING: Self = Self { last: 0, joined: 0, first_replies: SOUND, on_open: None };
+}
+
+static NOW: Mutex<Now> = Mutex::new(Now::BEGINNING);
+
+fn now() -> MutexGuard<'static, Now> {
+    NOW.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static TEST: Mutex<()> = Mutex::new(());
+
+/// Begins a test. No other one uses the stub until this goes.
+#[allow(dead_code, reason = "each program uses a part")]
+pub fn alone() -> MutexGuard<'static, ()> {
+    let alone = TEST.lock().unwrap_or_else(PoisonError::into_inner);
+    *now() = Now::BEGINNING;
+    alone
+}
+
+/// What the connections that are made from now on begin with.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn first_replies(replies: Replies) {
-    FIRST_REPLIES.set(replies);
+    now().first_replies = replies;
 }
 
-/// Sets an action for the next connect of this thread, before it returns.
+/// What the next connect does before it returns.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn on_open(work: Work) {
-    ON_OPEN.set(Some(work));
+    now().on_open = Some(work);
 }
 
 /// The action of each join of a group before it returns, on any thread.
@@ -183,9 +204,9 @@ impl<T> List<'_, T> {
 }
 
 impl Stub {
-    /// Returns the last connection that this thread has made.
+    /// The connection that was made last.
     pub fn last() -> Self {
-        let handle = LAST.get();
+        let handle = now().last;
         Self { handle, callbacks: table().handles[&handle].callbacks }
     }
 

@@ -41,6 +41,7 @@ impl Drop for Zeros {
 
 #[test]
 fn names_of_any_length_are_read_within_their_bounds() {
+    let _alone = stub::alone();
     let (mut group, stub) = join();
     let lengths = [0, 1, 127, 128, 129, 1 << 31, u32::MAX];
     for length in lengths {
@@ -68,6 +69,7 @@ fn names_of_any_length_are_read_within_their_bounds() {
 
 #[test]
 fn without_a_name_there_is_no_event() {
+    let _alone = stub::alone();
     let (mut group, stub) = join();
     stub.plan(|stub| {
         stub.deliver(None, (1, 1), &mut [b'x']);
@@ -79,6 +81,7 @@ fn without_a_name_there_is_no_event() {
 
 #[test]
 fn messages_of_any_length_are_delivered_with_their_length() {
+    let _alone = stub::alone();
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             let name = c_name(b"n", 1);
@@ -96,6 +99,7 @@ fn messages_of_any_length_are_delivered_with_their_length() {
 #[test]
 #[cfg_attr(miri, ignore = "all of it would be there")]
 fn a_message_of_two_gibibytes_is_not_read_or_copied() {
+    let _alone = stub::alone();
     for (mut joined, stub) in Joined::each() {
         stub.plan(|stub| {
             let mut zeros = Zeros::new(TWO_GIB + 1);
@@ -116,6 +120,7 @@ fn a_message_of_two_gibibytes_is_not_read_or_copied() {
 
 #[test]
 fn lists_up_to_the_limit_are_views() {
+    let _alone = stub::alone();
     let (mut group, stub) = join();
     let full: Vec<_> = (0..128).map(|pid| address(1, pid, 0)).collect();
     let (left, ring) = (full[..3].to_vec(), vec![9; 128]);
@@ -146,6 +151,7 @@ fn lists_up_to_the_limit_are_views() {
 
 #[test]
 fn longer_lists_are_refused_and_not_read() {
+    let _alone = stub::alone();
     let one = [address(1, 1, 0)];
     for len in [129, TWO_GIB, usize::MAX] {
         for (place, (mut joined, stub)) in (0..3).flat_map(|place| Joined::each().map(|each| (place, each))) {
@@ -171,6 +177,7 @@ fn longer_lists_are_refused_and_not_read() {
 
 #[test]
 fn numbers_that_the_header_does_not_name_are_kept() {
+    let _alone = stub::alone();
     let (mut group, stub) = join();
     let reasons = [0, 6, 42, 1 << 31, u32::MAX];
     stub.plan(move |stub| {
@@ -194,6 +201,7 @@ fn numbers_that_the_header_does_not_name_are_kept() {
 
 #[test]
 fn codes_that_the_header_does_not_name_are_errors() {
+    let _alone = stub::alone();
     for code in [0, 999, 1 << 31, u32::MAX] {
         let (mut group, stub) = join();
         let unknown = |what: &str, error: Error| {
@@ -220,6 +228,7 @@ fn codes_that_the_header_does_not_name_are_errors() {
 
 #[test]
 fn replies_stay_within_their_bounds() {
+    let _alone = stub::alone();
     let (mut group, stub) = join();
     // After a view, the crate asks with `cpg_membership_get`.
     stub.plan(|stub| {
@@ -250,12 +259,14 @@ fn replies_stay_within_their_bounds() {
 #[test]
 #[cfg_attr(miri, ignore = "takes a file without a name from /dev/shm")]
 fn a_buffer_with_a_null_pointer_is_an_error() {
+    let _alone = stub::alone();
     let error = join().0.zero_copy(10).unwrap_err();
     assert_eq!(error.code(), Some(CsError::NotSupported));
 }
 
 #[test]
 fn a_descriptor_that_stays_readable_does_not_prevent_a_deadline() {
+    let _alone = stub::alone();
     for limits in [Limits::one(), Limits::forever()] {
         let late = limits.until(Instant::now());
         for (mut joined, stub) in Joined::each() {

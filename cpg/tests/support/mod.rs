@@ -272,3 +272,11 @@ pub fn assert_stays_asleep(thread: i32, mut others: impl FnMut()) {
     (0..200).for_each(|_| others());
     assert_eq!(ran(), before, "the idle thread has run");
 }
+
+/// True while a thread of the crate does something.
+pub fn crew_works() -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let mut states =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    states.any(|stat| stat.contains("(cpg)") && !stat.contains("(cpg) S"))
+}

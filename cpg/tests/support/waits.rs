@@ -34,10 +34,15 @@ pub const fn ends(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case
     Case { what, paused: Paused::Waits, dead: Dead::Fine, run }
 }
 
-/// The behaviour of a call while the daemon is paused.
+/// It waits for a moment at most, and has nobody to tell when the daemon is dead.
+pub const fn drops(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Case {
+    Case { what, paused: Paused::Returns, dead: Dead::Fine, run }
+}
+
+/// What a call does while the daemon is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paused {
-    /// The call waits until the daemon goes on, also past its deadline (B16).
+    /// It waits for the daemon to go on, for as long as a request may.
     Waits,
     /// The call returns at once, or by its deadline.
     Returns,

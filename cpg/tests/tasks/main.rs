@@ -5,6 +5,7 @@ mod basics;
 mod cancel;
 mod faults;
 mod full;
+mod limits;
 mod paused;
 mod reconnect;
 #[path = "../support/mod.rs"]
