@@ -76,8 +76,20 @@ fn handle() -> Handle {
     limited().connect_until(deadline()).unwrap()
 }
 
-/// A function that prepares a call with `$value`.
+/// A function that prepares a call with `$value`; without one the call takes the name itself.
 macro_rules! case {
+    ($what:literal, $paused:ident, |$name:ident| $call:expr) => {
+        Case {
+            what: $what,
+            prepare: |$name| {
+                Box::new(move || -> Result<(), Error> {
+                    $call;
+                    Ok(())
+                })
+            },
+            paused: Paused::$paused,
+        }
+    };
     ($what:literal, $paused:ident, |$name:ident| $value:expr, |$prepared:ident| $call:expr) => {
         Case {
             what: $what,
@@ -99,9 +111,9 @@ const WITHOUT: usize = 5;
 const CASES: &[Case] = &[
     case!("ConnectOptions::connect", TimesOut, |_name| (), |_none| limited().connect()?),
     case!("ConnectOptions::connect_until", TimesOut, |_name| (), |_none| quiet().connect_until(soon())?),
-    case!("ConnectOptions::join", TimesOut, |name| name, |name| limited().join(name)?),
-    case!("ConnectOptions::join_until", TimesOut, |name| name, |name| quiet().join_until(name, soon())?),
-    case!("SessionOptions::join", TimesOut, |name| name, |name| session_options().join(name)?),
+    case!("ConnectOptions::join", TimesOut, |name| limited().join(name)?),
+    case!("ConnectOptions::join_until", TimesOut, |name| quiet().join_until(name, soon())?),
+    case!("SessionOptions::join", TimesOut, |name| session_options().join(name)?),
     case!("Handle::join", TimesOut, |name| (handle(), name), |parts| parts.0.join(parts.1)?),
     case!("Handle::join_until", TimesOut, |name| (handle(), name), |parts| parts
         .0
@@ -494,7 +506,7 @@ fn the_first_connect_and_join_wait_for_a_daemon_that_is_not_there() {
     let cluster = Cluster::start(1).unwrap();
     cluster.kill(1).unwrap();
     let begun = Instant::now();
-    let error = cluster.on(1, || limited().wait_for_daemon().join_until(&name("none"), soon())).unwrap_err();
+    let error = cluster.on(1, || limited().wait_for_daemon().join_until(name("none"), soon())).unwrap_err();
     assert!(error.is_connection_lost(), "{error}");
     assert!(begun.elapsed() >= LIMIT && begun.elapsed() < LIMIT + OVERRUN);
 }

@@ -135,8 +135,8 @@ fn a_membership_begins_with_its_view_and_the_ring_before_it_follows() {
 #[cfg(feature = "tokio")]
 #[test]
 fn a_membership_of_a_task_begins_with_its_view() {
-    let _alone = stub::alone();
     use OwnedEvent::{ConfChg, Deliver, Lost, Rejoined, TotemConfChg};
+    let _alone = stub::alone();
 
     stub::on_join("rings in tasks", begin_with_rings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -162,8 +162,8 @@ fn a_membership_of_a_task_begins_with_its_view() {
 /// If a membership is lost before its view, its rings do not belong to the next membership.
 #[test]
 fn rings_of_a_membership_without_a_view_are_not_delivered() {
-    let _alone = stub::alone();
     static LOSES: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
+    let _alone = stub::alone();
     stub::on_join("rings alone", |stub| {
         if LOSES.swap(false, std::sync::atomic::Ordering::Relaxed) {
             stub.plan(|stub| {
