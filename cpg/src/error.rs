@@ -250,7 +250,7 @@ pub enum Error {
     },
 
     /// An earlier request on this connection waits for the daemon's answer, beyond its
-    /// [time limit](crate::ConnectOptions::request_timeout), and one can be made at a time (A4).
+    /// [time limit](crate::ConnectOptions::request_timeout), and one can be made at a time ([A4](crate::facts#a4)).
     ///
     /// The membership stands: events are dispatched, and the queue of a session takes messages. When the daemon answers, requests
     /// are made as before; when it dies, they say that the connection is lost.

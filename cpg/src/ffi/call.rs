@@ -1,8 +1,9 @@
 //! The half that makes requests, and the call that has it meanwhile.
 //!
-//! libcpg waits for the daemon's answer without a limit (B16), so a request is made by a thread of this crate that can be left
-//! behind. The half goes there by value, so that nobody else makes a request meanwhile and an answer is never taken for that
-//! to another call (A4), and it comes back with the answer. It is then found by whoever asks next.
+//! libcpg waits for the daemon's answer without a limit ([B16](crate::facts#b16)), so a request is made by a thread of this
+//! crate that can be left behind. The half goes there by value, so that nobody else makes a request meanwhile and an answer is
+//! never taken for that
+//! to another call ([A4](crate::facts#a4)), and it comes back with the answer. It is then found by whoever asks next.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::io::IoSlice;
@@ -128,7 +129,7 @@ impl Requests {
         Self { open, slot, worker: RefCell::new(None), keeps_worker: Cell::new(false) }
     }
 
-    /// Refuses a connection that the parent of this process made (A7).
+    /// Refuses a connection that the parent of this process made ([A7](crate::facts#a7)).
     #[inline]
     pub(crate) fn check_owner(&self) -> Result<()> {
         self.open.check_owner()

@@ -24,13 +24,13 @@ use crate::os::stack::StackLeft;
 use crate::os::{fd, socket, thread};
 
 /// Descriptors that a connection has open at most while it is made (libqb's `qb_rb_open_2`: the socket and two files), and one
-/// more (A14).
+/// more ([A14](crate::facts#a14)).
 const DESCRIPTORS: usize = 4;
 
 /// The same where other threads open some too meanwhile.
 const DESCRIPTORS_SHARED: usize = 8;
 
-/// What is waited for when other threads have the lock (A12).
+/// What is waited for when other threads have the lock ([A12](crate::facts#a12)).
 const OTHERS: &str = "another thread of this process to connect or close";
 
 /// What is waited for when a connect has been given up.
@@ -38,8 +38,8 @@ const TAKEN: &str = "the daemon to take the connection; it may be paused";
 
 /// Connects, and returns exactly one half that makes requests and one that takes events.
 ///
-/// libqb waits without a limit for a daemon that is paused (B16). When the patience ends, its socket is shut down where that
-/// can be done, and libqb gives up; else its thread is left behind with the lock.
+/// libqb waits without a limit for a daemon that is paused ([B16](crate::facts#b16)). When the patience ends, its socket is
+/// shut down where that can be done, and libqb gives up; else its thread is left behind with the lock.
 pub(crate) fn connect(options: ConnectOptions, patience: &Patience<'_>) -> Result<(Requests, EventHalf)> {
     let patience = &patience.attempt();
     let tables = Tables::lock(patience.deadline()).map_err(|error| match error {

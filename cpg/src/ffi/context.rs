@@ -3,7 +3,7 @@
 //! libcpg gives a callback nothing but the handle, and keeps one pointer for the program in each handle, the context. Here it
 //! is the address of a [`Context`], which the handle owns and which lives until `cpg_finalize` has returned. For the length of
 //! **one** `cpg_dispatch` the context points at a [`Frame`] on the stack that dispatches; a callback at any other time finds
-//! nothing. A Rust panic must not go through C (A6): the frame keeps it, and it goes on when C has returned.
+//! nothing. A Rust panic must not go through C ([A6](crate::facts#a6)): the frame keeps it, and it goes on when C has returned.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -34,7 +34,8 @@ impl Context {
         Arc::as_ptr(context).cast_mut().cast()
     }
 
-    /// Puts a frame in until the guard goes; `None` if one is in already: no two dispatches of a handle run at once (A2).
+    /// Puts a frame in until the guard goes; `None` if one is in already: no two dispatches of a handle run at once
+    /// ([A2](crate::facts#a2)).
     #[inline]
     pub(super) fn enter<'c>(&'c self, frame: &'c Frame<'_>) -> Option<Entered<'c>> {
         if !self.frame.load(Ordering::Relaxed).is_null() {
@@ -63,7 +64,7 @@ pub(super) struct Frame<'f> {
     handler: Cell<Option<&'f mut Handler<'f>>>,
     /// The member that the handle is.
     pub(super) me: &'f Member,
-    /// The members in the last view, or in a list that was longer than C's array (A8).
+    /// The members in the last view, or in a list that was longer than C's array ([A8](crate::facts#a8)).
     pub(super) view_size: &'f AtomicUsize,
     panic: Cell<Option<Box<dyn Any + Send>>>,
 }

@@ -35,8 +35,8 @@ pub(crate) enum Taken {
     Something,
     /// There is nothing for now.
     Nothing,
-    /// The group is full, and the event that is there could be a view that libcpg has no room for (A8): the members are to be
-    /// [counted](crate::ffi::requests::RequestHalf::count) before it is taken.
+    /// The group is full, and the event that is there could be a view that libcpg has no room for ([A8](crate::facts#a8)): the
+    /// members are to be [counted](crate::ffi::requests::RequestHalf::count) before it is taken.
     Full,
 }
 
@@ -97,7 +97,7 @@ impl EventHalf {
         }
     }
 
-    /// Dispatches where this thread's stack has not been used before: asks for it first (A1).
+    /// Dispatches where this thread's stack has not been used before: asks for it first ([A1](crate::facts#a1)).
     ///
     /// # Safety
     /// As [`frames::dispatch`].

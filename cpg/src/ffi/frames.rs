@@ -1,4 +1,5 @@
-//! The functions of libcpg whose frames, or those of libqb under them, jump over a guard page (A1, A16).
+//! The functions of libcpg whose frames, or those of libqb under them, jump over a guard page ([A1](crate::facts#a1),
+//! [A16](crate::facts#a16)).
 //!
 //! None of them has stack probes: at the end of a stack they write into whatever is mapped below it. So each takes the proof
 //! that the stack is there, and nothing else in this crate calls them (`disallowed-methods` in this package's `.clippy.toml`).

@@ -1,8 +1,8 @@
 //! Iterations: what groups and processes there are.
 //!
 //! `cpg_iteration_next` alone of all requests waits in a semaphore that the death of the daemon does not post (`qb_ipcc_recv`
-//! with -1, A19). So an iteration runs as a whole on a thread that can be left behind, with a connection that nobody else uses
-//! meanwhile, and one at a time in the process: a daemon that dies keeps one of them at most.
+//! with -1, [A19](crate::facts#a19)). So an iteration runs as a whole on a thread that can be left behind, with a connection
+//! that nobody else uses meanwhile, and one at a time in the process: a daemon that dies keeps one of them at most.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How long a daemon that dies may take to close its sockets.
 const DYING: Duration = Duration::from_millis(100);
 
-/// The three kinds of `cpg_iteration_type_t`; only the second takes a group (B13).
+/// The three kinds of `cpg_iteration_type_t`; only the second takes a group ([B13](crate::facts#b13)).
 #[derive(Debug)]
 pub(crate) enum Kind {
     Names,
@@ -178,7 +178,7 @@ impl Beside {
     }
 
     /// Returns the members of a group, however many there are: `cpg_membership_get` of a group with more than 384 ends the
-    /// daemon (A9).
+    /// daemon ([A9](crate::facts#a9)).
     pub(crate) fn members(&self, group: &GroupName, patience: &Patience<'_>) -> Result<Vec<Member>> {
         self.first_members(group, usize::MAX, patience)
     }

@@ -1,6 +1,7 @@
 //! libcpg: each function as a safe one that checks what the C function takes on trust.
 //!
-//! Beside `os`, the only folder with `unsafe` in it. A1, B1, … are facts that the crate's documentation lists.
+//! Beside `os`, the only folder with `unsafe` in it. [A1](crate::facts#a1), [B1](crate::facts#b1), … are facts that the crate's
+//! documentation lists.
 #![allow(unsafe_code)]
 
 pub(crate) mod call;

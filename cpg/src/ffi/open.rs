@@ -27,7 +27,7 @@ const DROPPING: Duration = Duration::from_millis(500);
 ///
 /// It can be shared, and so calls nothing but what any thread may call at any time. Requests are made by its one
 /// [`RequestHalf`](super::requests::RequestHalf), events are taken by its one [`EventHalf`](super::events::EventHalf): libqb
-/// allows these two at once, and no others (A4).
+/// allows these two at once, and no others ([A4](crate::facts#a4)).
 #[derive(Debug)]
 pub(super) struct OpenHandle {
     pub(super) handle: sys::cpg_handle_t,
@@ -37,10 +37,10 @@ pub(super) struct OpenHandle {
     pub(super) socket_buffer: libc::c_int,
     /// The options that another connection to the same daemon is made with.
     pub(super) options: ConnectOptions,
-    /// The process that connected. A child of it must keep off (A7).
+    /// The process that connected. A child of it must keep off ([A7](crate::facts#a7)).
     pub(super) owner: Owner,
-    /// The members in the last view that was dispatched, or in one that was too large (A8); until one was, those that there
-    /// were when the join was delivered; 0 before that.
+    /// The members in the last view that was dispatched, or in one that was too large ([A8](crate::facts#a8)); until one was,
+    /// those that there were when the join was delivered; 0 before that.
     pub(super) view_size: AtomicUsize,
     /// Entries in the table of iterations: those that run, and those that are to be finalized again.
     pub(super) iterations: AtomicUsize,
@@ -69,14 +69,15 @@ pub(super) fn failure(call: &'static str, code: sys::cs_error_t) -> Error {
     refused.map_or(Error::cs(call, code), Error::io(fd::POLL))
 }
 
-/// Waits for the lock on libcpg's tables (A12), for a handle of this process and on a thread that can be left behind: whoever has it can be waiting for the daemon.
+/// Waits for the lock on libcpg's tables ([A12](crate::facts#a12)), for a handle of this process and on a thread that can be
+/// left behind: whoever has it can be waiting for the daemon.
 pub(super) fn tables() -> cpg_sys::TablesGuard {
     Tables::lock(None)
         .expect("without a deadline, and in the process that connected, the wait ends with the lock")
 }
 
 impl OpenHandle {
-    /// Refuses a handle that the parent of this process made (A7).
+    /// Refuses a handle that the parent of this process made ([A7](crate::facts#a7)).
     #[inline]
     pub(super) fn check_owner(&self) -> Result<()> {
         self.owner.check()

@@ -42,7 +42,8 @@ impl ConnectOptions {
         Self { totem, ..self }
     }
 
-    /// Also trusts a corosync daemon that runs as this user (B19): the number, as this process's user namespace has it.
+    /// Also trusts a corosync daemon that runs as this user ([B19](crate::facts#b19)): the number, as this process's user
+    /// namespace has it.
     ///
     /// Without it a connection to a daemon is refused unless root or the effective user of this process runs it. One
     /// user can be named: of several calls the last counts. It is for each connection that the options are used for, also those of a session
@@ -66,7 +67,7 @@ impl ConnectOptions {
         Self { daemon_uid: Some(uid), ..self }
     }
 
-    /// Lets this connection be made though 47 handles are open (A13).
+    /// Lets this connection be made though 47 handles are open ([A13](crate::facts#a13)).
     ///
     /// libcpg keeps its handles in a table that moves with the 48th handle, and with every 16th after that, while
     /// other threads read it without a lock.
@@ -95,8 +96,9 @@ impl ConnectOptions {
     /// leaving, for questions to the [`Daemon`](crate::Daemon), for the members of a group, for closing, and for zero-copy
     /// buffers. A message above the atomic size has a millisecond more for each kibibyte.
     ///
-    /// A daemon that is paused or starved answers no request, and libcpg waits for it without a limit (B16). When the time is over the
-    /// call returns [`Error::TimedOut`](crate::Error::TimedOut), and a thread of this crate goes on waiting for the answer. The
+    /// A daemon that is paused or starved answers no request, and libcpg waits for it without a limit
+    /// ([B16](crate::facts#b16)). When the time is over the call returns [`Error::TimedOut`](crate::Error::TimedOut), and a
+    /// thread of this crate goes on waiting for the answer. The
     /// membership stands meanwhile: events are dispatched, short messages are sent or queued. Another request waits for its own
     /// time, and then is [`Error::CallOutstanding`](crate::Error::CallOutstanding). When the daemon answers, requests are made
     /// as before; when it dies, that is a loss like any other.

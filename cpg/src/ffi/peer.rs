@@ -17,7 +17,7 @@ const SERVICE: &[u8] = b"cpg";
 /// `use_filesystem_sockets`).
 const FILESYSTEM_SOCKETS: &str = "/etc/libqb/force-filesystem-sockets";
 
-/// Refuses the daemon of another user before libqb talks to it (B19).
+/// Refuses the daemon of another user before libqb talks to it ([B19](crate::facts#b19)).
 ///
 /// Afterwards is too late for much of the harm: libqb opens the files that the daemon names, gives them the size of a ring buffer
 /// and maps them, as the user that connects (`lib/ringbuffer.c`, `qb_rb_open`).
@@ -37,8 +37,9 @@ pub(super) fn check_listener(options: ConnectOptions) -> Result<()> {
     }
 }
 
-/// Refuses a connection that is none (A22), that is made of datagrams (B18), or that leads to the daemon of another user (B19):
-/// one can have taken the place of the daemon that [`check_listener`] saw.
+/// Refuses a connection that is none ([A22](crate::facts#a22)), that is made of datagrams ([B18](crate::facts#b18)), or that
+/// leads to the daemon of another user ([B19](crate::facts#b19)): one can have taken the place of the daemon that
+/// [`check_listener`] saw.
 pub(super) fn check_connection(connection: RawFd, options: ConnectOptions) -> Result<()> {
     match socket::is_stream(connection) {
         // As for a handle that is none, which it is without its socket.

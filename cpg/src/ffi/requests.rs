@@ -14,10 +14,10 @@ use crate::member::{Member, NodeId};
 use crate::os::{fd, thread};
 
 /// The entries that `cpg_membership_get` can write: those of the daemon's reply (`ipc_cpg.h`, `PROCESSOR_COUNT_MAX`), whatever
-/// the caller says (A9).
+/// the caller says ([A9](crate::facts#a9)).
 const MAX_REPLY: usize = 384;
 
-/// The half of a connection that makes requests, one at a time: it is not `Sync`, and there is one (A4).
+/// The half of a connection that makes requests, one at a time: it is not `Sync`, and there is one ([A4](crate::facts#a4)).
 ///
 /// It is a value, so that a call can take it to another thread and give it back, and nobody else makes a request meanwhile.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct RequestHalf {
     pub(super) takes_buffers: Cell<bool>,
 }
 
-/// The members of a group, counted: the proof that one more event of a full group can be taken (A8).
+/// The members of a group, counted: the proof that one more event of a full group can be taken ([A8](crate::facts#a8)).
 #[derive(Debug)]
 pub(crate) struct Counted(pub(super) usize);
 
@@ -49,7 +49,7 @@ impl Counted {
 }
 
 /// The proof that a group has been seen with fewer than 128 members: far from the 384 beyond which the daemon writes past its own
-/// reply (A9).
+/// reply ([A9](crate::facts#a9)).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Small(());
 
@@ -75,7 +75,7 @@ impl RequestHalf {
         }
     }
 
-    /// Refuses a connection that the parent of this process made (A7).
+    /// Refuses a connection that the parent of this process made ([A7](crate::facts#a7)).
     #[inline]
     pub(super) fn check_owner(&self) -> Result<()> {
         self.open.check_owner()
@@ -93,7 +93,7 @@ impl RequestHalf {
     }
 
     /// As [`check`](crate::ffi::open::check); but flow control stays in force in the memory that a daemon shared when it died, and must not be taken
-    /// for something that passes (B9).
+    /// for something that passes ([B9](crate::facts#b9)).
     #[inline]
     pub(super) fn check(&self, call: &'static str, code: sys::cs_error_t) -> Result<()> {
         if code == sys::CS_OK { Ok(()) } else { Err(self.failed(call, code)) }
@@ -117,7 +117,7 @@ impl RequestHalf {
     }
 
     /// Returns the members of a group that has been seen to be small: with more than 384 the daemon writes past its own reply
-    /// (A9).
+    /// ([A9](crate::facts#a9)).
     pub(crate) fn membership_get(&self, group: &GroupName, _seen: Small) -> Result<Vec<Member>> {
         self.check_owner()?;
         let handle = self.open.handle;

@@ -10,7 +10,7 @@ use crate::ffi::requests::RequestHalf;
 use crate::guarantee::Guarantee;
 use crate::os::{fd, thread};
 
-/// Slices that fit behind the header in the `struct iovec iov[64]` of `cpg_mcast_joined` (A3).
+/// Slices that fit behind the header in the `struct iovec iov[64]` of `cpg_mcast_joined` ([A3](crate::facts#a3)).
 pub(super) const MAX_SLICES: usize = 63;
 
 /// libqb and the daemon count the bytes of a message in an `int`.
@@ -23,7 +23,7 @@ impl OpenHandle {
     /// Returns how many more messages the daemon can surely be told of now.
     ///
     /// libqb sends a byte for each, and spins while the socket takes none (`lib/ipcc.c`, `qb_ipcc_sendv`), which is after some
-    /// 280 messages to a paused daemon (B16).
+    /// 280 messages to a paused daemon ([B16](crate::facts#b16)).
     fn socket_credit(&self) -> libc::c_int {
         match fd::unread_by_peer(self.fd).map(|unread| self.socket_buffer - unread) {
             // The socket takes a byte while there is anything free at all.
@@ -35,7 +35,7 @@ impl OpenHandle {
 }
 
 impl RequestHalf {
-    /// Takes the room of one message in the socket, or refuses the message (B16).
+    /// Takes the room of one message in the socket, or refuses the message ([B16](crate::facts#b16)).
     #[inline]
     pub(super) fn take_credit(&self, call: &'static str) -> Result<()> {
         match self.credit.get() {
@@ -59,8 +59,8 @@ impl RequestHalf {
         }
     }
 
-    /// Sends a message of the atomic size at most, in so many slices at most (A3). It waits for nobody: the daemon does not answer
-    /// (`lib/cpg.c`, `cpg_mcast_joined`).
+    /// Sends a message of the atomic size at most, in so many slices at most ([A3](crate::facts#a3)). It waits for nobody: the
+    /// daemon does not answer (`lib/cpg.c`, `cpg_mcast_joined`).
     #[inline]
     pub(super) fn mcast(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
         self.check_owner()?;

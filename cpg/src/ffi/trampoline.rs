@@ -14,7 +14,7 @@ use crate::ffi::slice::{slice, slice_mut};
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
 
-/// The entries of the arrays on the stack of `cpg_dispatch` (A8).
+/// The entries of the arrays on the stack of `cpg_dispatch` ([A8](crate::facts#a8)).
 pub(crate) const MEMBERS_MAX: usize = sys::CPG_MEMBERS_MAX as usize;
 
 /// Returns the callbacks and flags for `cpg_model_initialize`.

@@ -163,7 +163,8 @@ struct Made {
     untaken: io::Result<Option<PathBuf>>,
 }
 
-/// Calls `cpg_zcb_alloc` on a thread apart: it changes the umask, and asserts that it gets a descriptor (A15).
+/// Calls `cpg_zcb_alloc` on a thread apart: it changes the umask, and asserts that it gets a descriptor
+/// ([A15](crate::facts#a15)).
 ///
 /// # Errors
 /// There is no shared memory: nothing has been called.

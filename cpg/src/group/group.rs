@@ -45,8 +45,8 @@ use crate::member::Member;
 ///
 /// # More than one thread
 ///
-/// A group can move to another thread, and cannot be used by two at once (A4). A program whose threads send while one of them
-/// dispatches joins a [`Session`](crate::Session) instead, and [splits](crate::Session::split) it: a
+/// A group can move to another thread, and cannot be used by two at once ([A4](crate::facts#a4)). A program whose threads send
+/// while one of them dispatches joins a [`Session`](crate::Session) instead, and [splits](crate::Session::split) it: a
 /// [`Sender`](crate::Sender) for any number of threads, and a [`Receiver`](crate::Receiver) for the one that dispatches. A
 /// mutex around a group is no way out: whoever waits for an event would hold it.
 ///
@@ -57,8 +57,8 @@ use crate::member::Member;
 ///
 /// # Dropping it
 ///
-/// That closes the handle, which waits for the daemon for half a second at most (B16): a paused one is told by a thread of this crate
-/// when it goes on. The others see this member leave with
+/// That closes the handle, which waits for the daemon for half a second at most ([B16](crate::facts#b16)): a paused one is told
+/// by a thread of this crate when it goes on. The others see this member leave with
 /// [`Reason::ProcDown`](crate::Reason::ProcDown).
 #[derive(Debug)]
 pub struct Group {
@@ -83,7 +83,7 @@ impl Group {
     /// while it was willing to wait.
     ///
     /// The handler may borrow what it likes, and can send through the [`Link`]. It cannot reach the group itself, so a
-    /// dispatch within a dispatch (A2) does not compile:
+    /// dispatch within a dispatch ([A2](crate::facts#a2)) does not compile:
     ///
     /// ```compile_fail,E0499
     /// # fn f(mut group: cpg::Group) -> cpg::Result<()> {
@@ -100,14 +100,15 @@ impl Group {
     /// to this crate.
     ///
     /// # Panics
-    /// A panic of the handler goes on here, when libcpg has returned (A6). The event that it was given counts as handled, those
-    /// after it have not been taken.
+    /// A panic of the handler goes on here, when libcpg has returned ([A6](crate::facts#a6)). The event that it was given
+    /// counts as handled, those after it have not been taken.
     ///
     /// # Errors
-    /// [`Error::StackTooSmall`](crate::Error::StackTooSmall) on a thread with less than 1152 KiB of stack left (A1),
-    /// [`Error::GroupTooLarge`](crate::Error::GroupTooLarge) if the group has grown past 128 members (A8),
+    /// [`Error::StackTooSmall`](crate::Error::StackTooSmall) on a thread with less than 1152 KiB of stack left
+    /// ([A1](crate::facts#a1)), [`Error::GroupTooLarge`](crate::Error::GroupTooLarge) if the group has grown past 128 members
+    /// ([A8](crate::facts#a8)),
     /// [`Error::is_connection_lost`](crate::Error::is_connection_lost) when the daemon has gone: events that had not been
-    /// dispatched by then are lost (B9).
+    /// dispatched by then are lost ([B9](crate::facts#b9)).
     #[doc(alias = "cpg_dispatch")]
     #[doc(alias = "cpg_context_get")]
     #[doc(alias = "cpg_context_set")]
@@ -160,8 +161,8 @@ impl Group {
     /// ```
     ///
     /// The event that the handler breaks at is handled, those after it have not been taken. The limits are looked at between two
-    /// events, so a stream of events does not keep them off. Waiting costs no CPU time, and a signal does not end it (B6, B11); a
-    /// [`Waker`](crate::Waker) does.
+    /// events, so a stream of events does not keep them off. Waiting costs no CPU time, and a signal does not end it
+    /// ([B6](crate::facts#b6), [B11](crate::facts#b11)); a [`Waker`](crate::Waker) does.
     ///
     /// # Panics
     /// As [`dispatch`](Self::dispatch).
@@ -300,7 +301,8 @@ impl Deref for Group {
 ///
 /// A level-triggered loop may dispatch as much as it likes at a time. An edge-triggered one (mio) dispatches
 /// [`Limits::available`], or until it returns 0, before it waits again. Where the loop asks for conditions (glib), hang-up and
-/// error are wanted too. A wait for it to be writable has no meaning: nothing announces the end of flow control (B7).
+/// error are wanted too. A wait for it to be writable has no meaning: nothing announces the end of flow control
+/// ([B7](crate::facts#b7)).
 impl AsFd for Group {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -48,8 +48,8 @@ impl JoinError {
     }
 
     /// Returns the handle, if it can still join. `None` once the daemon has been asked to take this process into the group, unless
-    /// it has refused: a handle is good for one membership (B2), so it has been closed, or is when the daemon answers; and if the
-    /// daemon has died while it was asked.
+    /// it has refused: a handle is good for one membership ([B2](crate::facts#b2)), so it has been closed, or is when the
+    /// daemon answers; and if the daemon has died while it was asked.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
     }
@@ -175,17 +175,19 @@ impl Handle {
     /// Joins a group, and waits until the daemon counts this process among the members. The first event of the group is
     /// then the view that it joined with.
     ///
-    /// The members are counted first (A8). All that is asked is asked by a thread, which is left behind when the deadline passes or
-    /// the daemon dies; a join that is left behind so is undone when the daemon answers. One such count or list is made at
-    /// a time in the process (A19): others are waited for until the deadline.
+    /// The members are counted first ([A8](crate::facts#a8)). All that is asked is asked by a thread, which is left behind when
+    /// the deadline passes or the daemon dies; a join that is left behind so is undone when the daemon answers. One such count
+    /// or list is made at
+    /// a time in the process ([A19](crate::facts#a19)): others are waited for until the deadline.
     ///
-    /// A process can join a group once (B5). An earlier membership of it that is still ending is waited out: for a moment the
-    /// daemon says `CS_ERR_TRY_AGAIN`, and `CS_ERR_EXIST` while it has not heard of the end, as of a close that was left behind while
+    /// A process can join a group once ([B5](crate::facts#b5)). An earlier membership of it that is still ending is waited out:
+    /// for a moment the daemon says `CS_ERR_TRY_AGAIN`, and `CS_ERR_EXIST` while it has not heard of the end, as of a close
+    /// that was left behind while
     /// it was paused.
     ///
     /// # Errors
     /// [`Error::InvalidName`] for a name that was read and that the daemon cannot bear, [`Error::GroupTooLarge`] for a group with
-    /// 128 members (A8), [`CsError::Exist`](crate::CsError::Exist) if this process is in the group,
+    /// 128 members ([A8](crate::facts#a8)), [`CsError::Exist`](crate::CsError::Exist) if this process is in the group,
     /// [`Error::Io`], [`CsError::TryAgain`](crate::CsError::TryAgain) or [`Error::TimedOut`] when the deadline
     /// passes first.
     #[doc(alias = "cpg_join")]
@@ -200,7 +202,8 @@ impl Handle {
 
     /// Joins a group; gives the handle with the member that it is now.
     ///
-    /// A group that an earlier membership has seen to be small is asked for in a way that always comes back (A19).
+    /// A group that an earlier membership has seen to be small is asked for in a way that always comes back
+    /// ([A19](crate::facts#a19)).
     pub(crate) fn into_member(
         self,
         name: &GroupName,

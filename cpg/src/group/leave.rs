@@ -64,7 +64,7 @@ impl OwnLeave {
         self.0.set(Stage::Told);
     }
 
-    /// True if the program leaves, so that libcpg would lose what is sent without a word (B1).
+    /// True if the program leaves, so that libcpg would lose what is sent without a word ([B1](crate::facts#b1)).
     #[inline]
     pub(crate) fn has_begun(&self) -> bool {
         self.0.get() != Stage::Member
@@ -76,8 +76,8 @@ impl OwnLeave {
 
     /// Keeps up with a view of this member.
     ///
-    /// An earlier membership of this process that was given up can end within this one (B5): only what comes after the daemon
-    /// was told counts.
+    /// An earlier membership of this process that was given up can end within this one ([B5](crate::facts#b5)): only what comes
+    /// after the daemon was told counts.
     pub(crate) fn note(&self, view: &View<'_>) {
         let own = |member: &Member| *member == view.me && member.reason() == Reason::Leave;
         if self.0.get() == Stage::Told && view.left().iter().any(own) {

@@ -17,7 +17,7 @@ use crate::os::patience::Patience;
 
 /// The part of a [`Group`](crate::Group) that its event handlers get: sending, and asking who is there.
 ///
-/// It cannot dispatch, leave or close: from within an event that would break libcpg (A2).
+/// It cannot dispatch, leave or close: from within an event that would break libcpg ([A2](crate::facts#a2)).
 ///
 /// Sends do not wait, but for those of long messages. [`Error::is_retryable`](crate::Error::is_retryable) tells flow control, which passes, from the rest.
 ///
@@ -64,13 +64,13 @@ impl Link {
         Self { daemon, name, me, leave: OwnLeave::default() }
     }
 
-    /// The half of the connection that sends; refuses what libcpg would lose without a word (B1).
+    /// The half of the connection that sends; refuses what libcpg would lose without a word ([B1](crate::facts#b1)).
     #[inline]
     pub(super) fn sending(&self) -> Result<&Requests> {
         if self.leave.has_begun() { Err(Error::Left) } else { Ok(self.daemon.requests()) }
     }
 
-    /// Counts the members, of which there are many, before the next event is taken (A8).
+    /// Counts the members, of which there are many, before the next event is taken ([A8](crate::facts#a8)).
     pub(super) fn count(&self) -> Result<Counted> {
         let requests = self.daemon.requests();
         requests.beside()?.count(&self.name, &requests.patience())
@@ -103,7 +103,7 @@ impl Link {
     /// The members of the group as the daemon knows them now, which can be ahead of the events dispatched so far.
     ///
     /// This is one request, and waits for the daemon's answer up to the [time limit](crate::ConnectOptions::request_timeout) of the
-    /// connection (B16). While events wait to be dispatched, and in a
+    /// connection ([B16](crate::facts#b16)). While events wait to be dispatched, and in a
     /// group of 128, it is a list and costs as much as [`Daemon::members_of`]: a connection each time, which a program that asks
     /// again and again under traffic has its daemon make and close all the while. The members of the last view cost nothing:
     /// keep them, as [`View`](crate::View) shows, and ask where that is not enough.
@@ -127,16 +127,17 @@ impl Link {
     /// agree on. That own delivery is the only acknowledgement there is.
     ///
     /// An empty message is a message. One above [`max_atomic_message_size`](Self::max_atomic_message_size) is copied, and goes out in
-    /// parts; this waits for the daemon to take each, up to the [time limit](crate::ConnectOptions::request_timeout) (B16). A thread
-    /// with a table of descriptors of its own sends it, in which what libcpg prints under flow control goes to `/dev/null` (B8).
+    /// parts; this waits for the daemon to take each, up to the [time limit](crate::ConnectOptions::request_timeout)
+    /// ([B16](crate::facts#b16)). A thread with a table of descriptors of its own sends it, in which what libcpg prints under
+    /// flow control goes to `/dev/null` ([B8](crate::facts#b8)).
     ///
     /// It is no promise of delivery: a daemon that dies takes with it what it has not sent, and one whose ring re-forms under a
-    /// flood of large messages can drop one (B17). Who must know waits for the own delivery.
+    /// flood of large messages can drop one ([B17](crate::facts#b17)). Who must know waits for the own delivery.
     ///
     /// # Errors
-    /// The message was not sent. [`Error::is_retryable`](crate::Error::is_retryable) for flow control (B7), and for a long
-    /// message that a membership change has stopped (B8); [`Error::MessageTooLong`] above 2 GiB;
-    /// [`Error::Left`] after leaving; [`Error::CallOutstanding`] while an earlier request has not been answered. After
+    /// The message was not sent. [`Error::is_retryable`](crate::Error::is_retryable) for flow control ([B7](crate::facts#b7)),
+    /// and for a long message that a membership change has stopped ([B8](crate::facts#b8)); [`Error::MessageTooLong`] above 2
+    /// GiB; [`Error::Left`] after leaving; [`Error::CallOutstanding`] while an earlier request has not been answered. After
     /// [`Error::TimedOut`] alone, of a long message, it may be sent yet, when the daemon goes on.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
@@ -146,7 +147,7 @@ impl Link {
 
     /// Sends one message made of many slices, in any number.
     ///
-    /// Up to 63 are not copied here; libcpg takes no more of them (A3), so more are gathered first.
+    /// Up to 63 are not copied here; libcpg takes no more of them ([A3](crate::facts#a3)), so more are gathered first.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -155,7 +156,8 @@ impl Link {
         self.send_with(Guarantee::Agreed, slices)
     }
 
-    /// Sends with a [`Guarantee`] that says what order is wanted; corosync gives [`Guarantee::Agreed`] to all (B12).
+    /// Sends with a [`Guarantee`] that says what order is wanted; corosync gives [`Guarantee::Agreed`] to all
+    /// ([B12](crate::facts#b12)).
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -167,8 +169,8 @@ impl Link {
 
     /// Sends a message, and waits out what passes: flow control and interrupted parts, with growing pauses.
     ///
-    /// Nothing announces that flow control is over (B7). Events are not dispatched meanwhile, so a program with traffic
-    /// should not spend its time here.
+    /// Nothing announces that flow control is over ([B7](crate::facts#b7)). Events are not dispatched meanwhile, so a program
+    /// with traffic should not spend its time here.
     ///
     /// # Errors
     /// As [`send`](Self::send); the last retryable error when the deadline passes, or [`Error::TimedOut`].

@@ -15,8 +15,9 @@ const DROPPING: Duration = Duration::from_millis(500);
 /// A buffer from [`Link::zero_copy`](crate::Link::zero_copy): bytes to fill in, all zero at first, and to send as often as wanted.
 ///
 /// Each of its calls waits for the daemon up to corosync 3.1, as long as a [request](crate::ConnectOptions::request_timeout) does
-/// (B16). After a send that was [not answered in time](crate::Error::TimedOut) its bytes can be read and not be written, to
-/// which end it is empty, until the daemon answers. Dropping it gives the memory back, and waits for half a second at most.
+/// ([B16](crate::facts#b16)). After a send that was [not answered in time](crate::Error::TimedOut) its bytes can be read and
+/// not be written, to which end it is empty, until the daemon answers. Dropping it gives the memory back, and waits for half a
+/// second at most.
 ///
 /// The connection keeps a thread for its buffers.
 ///
@@ -42,10 +43,10 @@ pub struct ZeroCopyBuffer<'l> {
 
 impl Link {
     /// Makes memory shared with the daemon for a message of `len` bytes, which is then sent without a copy. It waits for the
-    /// daemon up to corosync 3.1 (B16).
+    /// daemon up to corosync 3.1 ([B16](crate::facts#b16)).
     ///
     /// Up to corosync 3.1 it is worth its cost for large messages only, as each buffer is a file that both sides map; after
-    /// that it is ordinary memory and a plain send (B12).
+    /// that it is ordinary memory and a plain send ([B12](crate::facts#b12)).
     ///
     /// # Errors
     /// [`Error::MessageTooLong`](crate::Error::MessageTooLong) above [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size), [`Error::NoSharedMemory`](crate::Error::NoSharedMemory), and those of a request.
@@ -67,7 +68,7 @@ impl<'l> ZeroCopyBuffer<'l> {
         self.len = self.len.min(len);
     }
 
-    /// Sends the bytes as one message, and waits for the daemon to take it (B16).
+    /// Sends the bytes as one message, and waits for the daemon to take it ([B16](crate::facts#b16)).
     ///
     /// # Errors
     /// As [`Link::send`](crate::Link::send); [`CsError::NotSupported`](crate::CsError::NotSupported) from an older libcpg with a daemon that has

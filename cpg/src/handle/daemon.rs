@@ -18,7 +18,7 @@ use crate::os::patience::Patience;
 /// A [`Handle`](crate::Handle) dereferences to it, and a [`Group`](crate::Group::daemon) gives it.
 ///
 /// Each request waits for the daemon's answer, up to the [time limit](crate::ConnectOptions::request_timeout) of the connection
-/// (B16), and is made by a thread that can be left behind; under flow control it is refused with
+/// ([B16](crate::facts#b16)), and is made by a thread that can be left behind; under flow control it is refused with
 /// [`CsError::TryAgain`](crate::CsError::TryAgain).
 ///
 /// ```no_run
@@ -110,13 +110,14 @@ impl Daemon {
 
     /// The longest message, in bytes, that is sent in one piece: a mebibyte less a kibibyte.
     ///
-    /// Longer ones are sent in parts, and are delivered whole or not at all (B8).
+    /// Longer ones are sent in parts, and are delivered whole or not at all ([B8](crate::facts#b8)).
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.requests.max_atomic()
     }
 
-    /// Returns libcpg's state of flow control, which is always [`FlowControl::Disabled`] (B12). It does not ask the daemon.
+    /// Returns libcpg's state of flow control, which is always [`FlowControl::Disabled`] ([B12](crate::facts#b12)). It does not
+    /// ask the daemon.
     ///
     /// # Errors
     /// If the handle belongs to the parent of this process.
@@ -127,9 +128,10 @@ impl Daemon {
 
     /// The names of all groups in the cluster, each once, as of one moment.
     ///
-    /// Lists are read entry by entry, which for a daemon that dies meanwhile can wait for ever inside libcpg (A19). So
-    /// each is read by a thread that can be left behind, on a connection of its own to the daemon, one list at a time in the
-    /// process: it costs a thread and a connection (A13), and two requests per entry. The
+    /// Lists are read entry by entry, which for a daemon that dies meanwhile can wait for ever inside libcpg
+    /// ([A19](crate::facts#a19)). So each is read by a thread that can be left behind, on a connection of its own to the
+    /// daemon, one list at a time in the
+    /// process: it costs a thread and a connection ([A13](crate::facts#a13)), and two requests per entry. The
     /// [time limit](crate::ConnectOptions::request_timeout) is that of the whole list, and no lock is held meanwhile that sends,
     /// requests or dispatches of the process need. A daemon that is killed at the wrong moment keeps that thread, the connection (3 MiB) and one of the 47 handles of the
     /// process for good.

@@ -21,9 +21,10 @@ use crate::os::patience::Patience;
 /// A connection to corosync: what is known of nodes and groups can be asked, as of the [`Daemon`] that it dereferences to, and
 /// one group can be [joined](Self::join).
 ///
-/// Each request waits for the daemon's answer up to the [time limit](ConnectOptions::request_timeout) of the connection (B16);
-/// under flow control it is refused with [`CsError::TryAgain`](crate::CsError::TryAgain). A handle can move to another thread, and cannot be used by two at once
-/// (A4, A5):
+/// Each request waits for the daemon's answer up to the [time limit](ConnectOptions::request_timeout) of the connection
+/// ([B16](crate::facts#b16)); under flow control it is refused with [`CsError::TryAgain`](crate::CsError::TryAgain). A handle
+/// can move to another thread, and cannot be used by two at once
+/// ([A4](crate::facts#a4), [A5](crate::facts#a5)):
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
@@ -32,7 +33,7 @@ use crate::os::patience::Patience;
 ///
 /// Dropping it closes it, and waits for the daemon for half a second at most; after that a thread of this crate closes it, when the
 /// daemon answers. In a child of the process that connected, every call is
-/// refused and dropping does nothing (A7).
+/// refused and dropping does nothing ([A7](crate::facts#a7)).
 ///
 /// ```no_run
 /// use cpg::{GroupName, Handle};
@@ -73,7 +74,8 @@ impl Handle {
     /// Handles the events of a handle that is in no group: changes of the ring.
     ///
     /// They come to every handle that asked for [`TotemEvents`](crate::TotemEvents), and wait in the daemon's memory until
-    /// they are dispatched (B14). Those that wait when the handle joins come to the group before its first view. See [`Group::dispatch`](crate::Group::dispatch) for what it returns.
+    /// they are dispatched ([B14](crate::facts#b14)). Those that wait when the handle joins come to the group before its first
+    /// view. See [`Group::dispatch`](crate::Group::dispatch) for what it returns.
     ///
     /// # Panics
     /// As [`Group::dispatch`](crate::Group::dispatch).
@@ -130,7 +132,8 @@ impl ConnectOptions {
     /// As [`connect`](Self::connect), with another deadline. One that has passed makes a single attempt.
     ///
     /// What passes is tried again until the deadline: a daemon that is not ready yet, and an attempt that a signal has interrupted
-    /// (B20). Other threads that connect or close wait meanwhile, up to their own deadlines (A12).
+    /// ([B20](crate::facts#b20)). Other threads that connect or close wait meanwhile, up to their own deadlines
+    /// ([A12](crate::facts#a12)).
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};
@@ -151,8 +154,8 @@ impl ConnectOptions {
     /// [`NoMemory`](crate::CsError::NoMemory) or [`NoSpace`](crate::CsError::NoSpace) if that is short,
     /// [`TryAgain`](crate::CsError::TryAgain) if the daemon is still starting when the deadline passes, and the others of
     /// [the table](crate::guide::codes).
-    /// [`Error::UntrustedDaemon`] if another user listens as the daemon (B19),
-    /// [`Error::DatagramIpc`] if the daemon is configured with `qb_ipc_type: socket` (B18),
+    /// [`Error::UntrustedDaemon`] if another user listens as the daemon ([B19](crate::facts#b19)),
+    /// [`Error::DatagramIpc`] if the daemon is configured with `qb_ipc_type: socket` ([B18](crate::facts#b18)),
     /// [`Error::TooManyHandles`] for the 48th handle of the process,
     /// [`Error::NoDescriptors`], [`Error::Io`] without a thread to be had, and
     /// [`Error::TimedOut`] if the daemon takes no connection, as one that is paused, or other threads that

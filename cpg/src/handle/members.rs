@@ -9,7 +9,7 @@ use crate::ffi::requests::Small;
 use crate::os::fd;
 
 /// Returns the proof that the group of a connection can be asked for in one request, if it can: by its last view, with no event
-/// waiting that could be another one (A9).
+/// waiting that could be another one ([A9](crate::facts#a9)).
 pub(crate) fn small_now(requests: &Requests) -> Result<Option<Small>> {
     let Some(small) = requests.small() else { return Ok(None) };
     let waits = fd::wait_readable(Some(Instant::now()), [Some(requests.as_fd()), None, None])?;

@@ -28,7 +28,7 @@ fn memberships() -> MutexGuard<'static, Memberships> {
 #[derive(Debug)]
 pub(crate) struct Ending {
     group: GroupName,
-    /// A child of the process may have a copy of the lock that nobody gives back (A7).
+    /// A child of the process may have a copy of the lock that nobody gives back ([A7](crate::facts#a7)).
     owner: Owner,
 }
 

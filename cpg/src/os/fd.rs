@@ -66,7 +66,8 @@ pub(crate) fn wait_hung_up(fd: RawFd, deadline: Instant) -> Result<bool> {
     wait(Some(deadline), &mut [libc::pollfd { fd, events: 0, revents: 0 }])
 }
 
-/// True if the peer has closed its end of a socket. Nobody is asked, so a paused daemon does not matter (B16).
+/// True if the peer has closed its end of a socket. Nobody is asked, so a paused daemon does not matter
+/// ([B16](crate::facts#b16)).
 pub(crate) fn hung_up(fd: RawFd) -> bool {
     let mut fd = libc::pollfd { fd, events: 0, revents: 0 };
     // SAFETY: there is one entry, as the call is told.

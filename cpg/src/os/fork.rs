@@ -1,4 +1,4 @@
-//! The process that made something, which a child of it must keep off (A7).
+//! The process that made something, which a child of it must keep off ([A7](crate::facts#a7)).
 
 use std::io;
 use std::ptr;

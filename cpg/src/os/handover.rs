@@ -1,7 +1,8 @@
 //! Descriptors that are made on a thread [apart](crate::os::thread::apart) and then are the process's.
 //!
 //! What libqb does to a table of descriptors while it connects is not for other threads to see: it opens files and a socket that
-//! children would inherit, and closes descriptors that are not its own when something fails (A14, A20, A23).
+//! children would inherit, and closes descriptors that are not its own when something fails ([A14](crate::facts#a14),
+//! [A20](crate::facts#a20), [A23](crate::facts#a23)).
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard};
 use crate::error::Result;
 use crate::os::fork::Owner;
 
-/// A mutex of the process that made it. A child may have a copy that nobody will ever give back, and is refused (A7).
+/// A mutex of the process that made it. A child may have a copy that nobody will ever give back, and is refused
+/// ([A7](crate::facts#a7)).
 ///
 /// A panic of whoever holds it does not poison it: a panic in a handler ends one dispatch, and nothing else.
 #[derive(Debug)]

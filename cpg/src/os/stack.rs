@@ -109,8 +109,8 @@ fn bounds(here: usize) -> Option<(usize, usize)> {
 
 /// Returns the bounds of the stack that the kernel gave the process, if `here` is on it.
 ///
-/// The C library cannot be asked (A18): glibc reads `/proc/self/maps`, musl tells what is mapped so far. The kernel lets this
-/// stack grow up to the limit that holds at that moment.
+/// The C library cannot be asked ([A18](crate::facts#a18)): glibc reads `/proc/self/maps`, musl tells what is mapped so far.
+/// The kernel lets this stack grow up to the limit that holds at that moment.
 fn process_stack(here: usize) -> Option<(usize, usize)> {
     let end = process_stack_end()?;
     let most = stack_limit().min(RESERVED);

@@ -88,7 +88,8 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
-/// Makes a call that takes `BYTES` of stack: here if there is as much, else on a thread of this crate (A16).
+/// Makes a call that takes `BYTES` of stack: here if there is as much, else on a thread of this crate
+/// ([A16](crate::facts#a16)).
 ///
 /// # Errors
 /// A thread is needed, and there is none to be had.
@@ -168,8 +169,8 @@ fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Runs `call` where what libcpg writes to standard error under flow control (B8) goes nowhere; `keep` is the descriptor that
-/// the call needs.
+/// Runs `call` where what libcpg writes to standard error under flow control ([B8](crate::facts#b8)) goes nowhere; `keep` is
+/// the descriptor that the call needs.
 ///
 /// The rest of the process keeps its standard error.
 #[cfg(not(cpg_model))]

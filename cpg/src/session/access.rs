@@ -22,7 +22,7 @@ pub(super) struct Joined {
     daemon: Daemon,
     /// Which membership it is of.
     generation: u64,
-    /// The daemon has been told of the leave, and would lose what is sent without a word (B1).
+    /// The daemon has been told of the leave, and would lose what is sent without a word ([B1](crate::facts#b1)).
     told: bool,
 }
 
@@ -36,7 +36,7 @@ impl Joined {
         self.daemon.requests()
     }
 
-    /// True if a message of this length goes out in parts, each of which waits for the daemon (B16).
+    /// True if a message of this length goes out in parts, each of which waits for the daemon ([B16](crate::facts#b16)).
     #[inline]
     fn parts(&self, len: usize) -> bool {
         len > self.requests().max_atomic()
@@ -69,10 +69,10 @@ impl Joined {
     }
 }
 
-/// The connection of a session, which one at a time has (A4).
+/// The connection of a session, which one at a time has ([A4](crate::facts#a4)).
 ///
-/// Its lock is held for moments: by a message in one piece, which waits for nobody (B16), and to [lend](Lent) the connection to
-/// whoever waits for the daemon with it.
+/// Its lock is held for moments: by a message in one piece, which waits for nobody ([B16](crate::facts#b16)), and to
+/// [lend](Lent) the connection to whoever waits for the daemon with it.
 #[derive(Debug)]
 pub(super) struct Access {
     place: Lock<Place>,
@@ -220,7 +220,7 @@ impl Lent {
     }
 
     /// Gives the connection back. If its session goes on without it, that is closed by dropping what this returns, which waits
-    /// for the daemon (B16).
+    /// for the daemon ([B16](crate::facts#b16)).
     #[must_use = "what is dropped at once is closed under the locks that are held"]
     pub(super) fn give_back(mut self) -> Option<Joined> {
         self.back()

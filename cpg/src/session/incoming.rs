@@ -69,7 +69,8 @@ pub(super) struct Comeback {
 pub(crate) enum Leaving {
     /// A membership.
     Here,
-    /// Nothing but a search, if it has not ended. Dropping it ends it, and waits for the daemon for a moment if it has found something (B16).
+    /// Nothing but a search, if it has not ended. Dropping it ends it, and waits for the daemon for a moment if it has found
+    /// something ([B16](crate::facts#b16)).
     Away(Option<Rejoin>),
     /// Nothing, for this reason.
     Over(Error),

@@ -5,8 +5,9 @@ use std::time::Duration;
 /// The distance of a member behind what it has sent: from [`Sender::lag`](crate::Sender::lag) and
 /// [`Receiver::lag`](crate::Receiver::lag).
 ///
-/// A member that does not dispatch has the daemon of its node keep its events in memory, without a limit (B14). libcpg cannot
-/// say how many there are. Own messages can: each comes back in its place in the order, so [`oldest`](Self::oldest) says how old
+/// A member that does not dispatch has the daemon of its node keep its events in memory, without a limit
+/// ([B14](crate::facts#b14)). libcpg cannot say how many there are. Own messages can: each comes back in its place in the
+/// order, so [`oldest`](Self::oldest) says how old
 /// what this member hears now is at most, the time in the ring included.
 ///
 /// Who is behind can shed load: send less, or nothing, until it has caught up; take events in and put the work on them off; or

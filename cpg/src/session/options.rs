@@ -113,7 +113,7 @@ impl SessionOptions {
     /// deadline.
     ///
     /// # Errors
-    /// As [`ConnectOptions::join`], and [`Error::Io`](crate::Error::Io) without two descriptors more: three if it reconnects.
+    /// As [`ConnectOptions::join`], and [`Error::Io`] without two descriptors more: three if it reconnects.
     #[doc(alias = "cpg_join")]
     pub fn join(self, name: impl IntoGroupName) -> Result<Session> {
         self.join_by(name, &self.connect.patience())

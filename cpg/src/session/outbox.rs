@@ -1,7 +1,8 @@
 //! The sending queue of a session: what its senders and its receiver share.
 //!
-//! One lock is on the queue, another on the connection (A4, [`access`](super::access)). A message goes from the queue to libcpg
-//! under both, the queue's taken first. Whoever waits for the daemon (B16) has neither: the connection is lent to it, messages
+//! One lock is on the queue, another on the connection ([A4](crate::facts#a4), [`access`](super::access)). A message goes from
+//! the queue to libcpg under both, the queue's taken first. Whoever waits for the daemon ([B16](crate::facts#b16)) has neither:
+//! the connection is lent to it, messages
 //! wait meanwhile, and it sends them afterwards ([`Outbox::go_on`], [`Outbox::parted`]).
 //!
 //! The files beside this one are parts of it: [`state`](super::state) for what is under the lock, [`push`](super::push) for

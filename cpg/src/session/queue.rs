@@ -195,7 +195,8 @@ impl Queue {
 
     /// An own message has come back; gives the numbers of what is in it. None if this queue has not sent it.
     ///
-    /// Those in flight before it are lost: the order is that of sending (facts, C), and the daemon can drop one (B17).
+    /// Those in flight before it are lost: the order is that of sending (facts, C), and the daemon can drop one
+    /// ([B17](crate::facts#b17)).
     #[inline]
     pub(crate) fn arrived(&mut self, bytes: &[u8]) -> Option<Range<u64>> {
         for _ in 0..self.pipeline.find_flying(bytes)? {

@@ -30,7 +30,7 @@ use crate::session::turn::{Dispatching, Turn};
 ///
 /// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent. (A
 /// [long](Sender#long-messages) message that is being sent has a second for that, and what is behind it too.)
-/// The last half to be dropped closes the handle, and waits for the daemon for half a second at most (B16).
+/// The last half to be dropped closes the handle, and waits for the daemon for half a second at most ([B16](crate::facts#b16)).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;

@@ -6,14 +6,16 @@ use crate::handle::backoff::Pauses;
 
 /// Has a session come back by itself when it has lost the daemon, and says how.
 ///
-/// A membership ends when its daemon dies or restarts (B9). Without this, [`dispatch`](crate::Session::dispatch) then returns the
-/// error, for good. With it, given to [`SessionOptions::reconnect`](crate::SessionOptions::reconnect), the session connects and joins anew, again
+/// A membership ends when its daemon dies or restarts ([B9](crate::facts#b9)). Without this,
+/// [`dispatch`](crate::Session::dispatch) then returns the error, for good. With it, given to
+/// [`SessionOptions::reconnect`](crate::SessionOptions::reconnect), the session connects and joins anew, again
 /// and again with pauses that grow, until that succeeds. A thread of its own does it, which begins with the loss and ends
-/// with the success: connecting can wait for the daemon (B16). Where there is no thread to be had, it begins when there is. The handler hears, in this order:
+/// with the success: connecting can wait for the daemon ([B16](crate::facts#b16)). Where there is no thread to be had, it
+/// begins when there is. The handler hears, in this order:
 ///
 /// 1. [`Event::Undelivered`](crate::Event::Undelivered) for each message of a [`Sender`](crate::Sender) that has not come back;
 /// 2. [`Event::Lost`](crate::Event::Lost): the generation of the membership that has ended, and why. Events that had not been
-///    dispatched by then are lost (B9);
+///    dispatched by then are lost ([B9](crate::facts#b9));
 /// 3. [`Event::Rejoined`](crate::Event::Rejoined): the generation that begins, and its first view. **What the program knew
 ///    of the group is stale**: others went on without it.
 ///

@@ -1,4 +1,4 @@
-//! The way back to a daemon, by a thread of its own: connecting and joining wait for it (B16).
+//! The way back to a daemon, by a thread of its own: connecting and joining wait for it ([B16](crate::facts#b16)).
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -56,7 +56,7 @@ struct State {
 impl Rejoin {
     /// Starts the thread: it closes what is left of the old connection, then connects and joins until that succeeds, and rings
     /// the bell when it has. `seen` is what the last membership has seen of the group: no iteration is needed then, so that no
-    /// daemon that dies again while it is joined can keep a connection (A19).
+    /// daemon that dies again while it is joined can keep a connection ([A19](crate::facts#a19)).
     pub(super) fn start(
         connect: ConnectOptions,
         name: GroupName,

@@ -16,8 +16,9 @@ use crate::session::ticket::Ticket;
 ///
 /// Messages go through a queue that all clones share; [`Flow`](crate::Flow) has its sizes. A message goes out at once when
 /// nothing is in flight, and while the window is open; the rest waits, and own deliveries that the [`Receiver`](crate::Receiver)
-/// dispatches let it out (B7): **somebody must dispatch**, or what is sent stays in the queue, and whoever waits for room in it or
-/// for a [`Ticket`] waits for ever. What the daemon refuses for now is tried again, with growing pauses.
+/// dispatches let it out ([B7](crate::facts#b7)): **somebody must dispatch**, or what is sent stays in the queue, and whoever
+/// waits for room in it or for a [`Ticket`] waits for ever. What the daemon refuses for now is tried again, with growing
+/// pauses.
 ///
 /// When the membership ends, every message that was accepted and not delivered is handed back by the receiver, in order, as
 /// [`Event::Undelivered`](crate::Event::Undelivered), and every call here gives the reason. Without a receiver a message goes out
@@ -54,11 +55,12 @@ use crate::session::ticket::Ticket;
 /// # Long messages
 ///
 /// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) goes out in parts, each of which waits for the daemon
-/// (B16). The queue takes such a message like any other, up to 2 GiB, also from a handler. In its turn a thread of this crate sends it;
-/// the thread begins and ends with the message, and no caller waits for it. Meanwhile events are dispatched, and other messages and
+/// ([B16](crate::facts#b16)). The queue takes such a message like any other, up to 2 GiB, also from a handler. In its turn a
+/// thread of this crate sends it; the thread begins and ends with the message, and no caller waits for it. Meanwhile events are
+/// dispatched, and other messages and
 /// questions such as [`members`](Self::members) wait. When members come or go before all parts have been sent, the thread begins again
-/// (B8), as often as that happens. When the membership ends before that, the message is handed back as one that was
-/// [sent](crate::Undelivered::was_sent), because it may have been.
+/// ([B8](crate::facts#b8)), as often as that happens. When the membership ends before that, the message is handed back as one
+/// that was [sent](crate::Undelivered::was_sent), because it may have been.
 #[derive(Debug, Clone)]
 pub struct Sender(Arc<Shared>);
 
@@ -106,8 +108,8 @@ impl Sender {
 
     /// The members of the group as the daemon knows them now, at the cost of [`Link::members`](crate::Link::members).
     ///
-    /// It waits for the daemon up to the [time limit](crate::ConnectOptions::request_timeout) (B16); the queue takes messages meanwhile, and
-    /// sends them when the answer has come.
+    /// It waits for the daemon up to the [time limit](crate::ConnectOptions::request_timeout) ([B16](crate::facts#b16)); the
+    /// queue takes messages meanwhile, and sends them when the answer has come.
     ///
     /// # Errors
     /// As [`Link::members`](crate::Link::members).

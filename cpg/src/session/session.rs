@@ -44,7 +44,7 @@ use crate::session::ticket::Ticket;
 ///
 /// [`split`](Self::split) gives a [`Sender`] for any number of threads, whose sends wait while the queue is full, and a
 /// [`Receiver`] for the one thread that dispatches. A session that is whole can move to another thread, and cannot be used by
-/// two at once (A4).
+/// two at once ([A4](crate::facts#a4)).
 ///
 /// # What it cannot be asked
 ///

@@ -189,7 +189,7 @@ impl Shared {
         }
     }
 
-    /// Counts the members of a full group (A8).
+    /// Counts the members of a full group ([A8](crate::facts#a8)).
     pub(crate) fn count(&self) -> Result<Counted> {
         let patience = Patience::from(self.deadline());
         self.look(&patience, Requests::beside)?.count(&self.name, &patience)

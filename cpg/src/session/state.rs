@@ -21,7 +21,7 @@ use crate::session::flow::Flow;
 use crate::session::queue::Queue;
 
 /// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
-/// that was in flight (B17), its delivery says so.
+/// that was in flight ([B17](crate::facts#b17)), its delivery says so.
 pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

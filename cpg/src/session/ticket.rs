@@ -16,11 +16,12 @@ use crate::session::sent::Sent;
 /// [`outcome`](Self::outcome).
 ///
 /// It is resolved when the own delivery has been dispatched; the handler of that event has then run. It fails when the membership ends
-/// first, and when the daemon has dropped the message (B17): then the message comes back as
+/// first, and when the daemon has dropped the message ([B17](crate::facts#b17)): then the message comes back as
 /// [`Event::Undelivered`](crate::Event::Undelivered) too.
 ///
-/// **Delivered means that the message has its place in the order, and not that others have it** (B28). Members who stay with this one
-/// deliver it in that place. But this node may have been paused or cut off without knowing it yet, or the daemons of the others may
+/// **Delivered means that the message has its place in the order, and not that others have it** ([B28](crate::facts#b28)).
+/// Members who stay with this one deliver it in that place. But this node may have been paused or cut off without knowing it
+/// yet, or the daemons of the others may
 /// not know this node yet after a merge: then the message has come back in a view with others, and reaches none of them. A program that
 /// must not lose an acknowledged change waits for the answers of a majority:
 /// [what delivered means](crate::guide::promises#what-delivered-means).

@@ -33,7 +33,7 @@ pub(super) struct Turn<'t, H> {
     pub(super) sender: &'t Sender,
     pub(super) incoming: &'t mut Incoming,
     pub(super) dispatching: &'t Dispatching<'t>,
-    /// The count after which one more event of a full group can be taken (A8).
+    /// The count after which one more event of a full group can be taken ([A8](crate::facts#a8)).
     pub(super) counted: Option<Counted>,
     pub(super) handler: &'t mut H,
 }

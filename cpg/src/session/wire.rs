@@ -38,7 +38,7 @@ impl Wire {
         }
     }
 
-    /// Has a thread send a message in parts: each waits for the daemon (B16), and nobody else is to.
+    /// Has a thread send a message in parts: each waits for the daemon ([B16](crate::facts#b16)), and nobody else is to.
     #[cold]
     fn send_parts(&self, number: u64, bytes: Arc<Vec<u8>>, lent: Lent) -> Handed {
         let wire = self.clone();

@@ -32,8 +32,9 @@
 //!
 //! # What waits for the daemon
 //!
-//! Joining, leaving, asking for members and sending a message above the atomic size wait for an answer of the daemon (B16), which libcpg
-//! cannot do without blocking its thread. Each is done by a thread of its own, so that a daemon that is stopped holds up the task
+//! Joining, leaving, asking for members and sending a message above the atomic size wait for an answer of the daemon
+//! ([B16](crate::facts#b16)), which libcpg cannot do without blocking its thread. Each is done by a thread of its own, so that
+//! a daemon that is stopped holds up the task
 //! that asked and not its executor, up to the [time limit](crate::ConnectOptions::request_timeout) of the connection. So is closing,
 //! when the last half is dropped. A handler runs on the
 //! executor, and sends by [`Sender::try_send`], which does not wait; so does a [`Session`] that is whole.
@@ -46,7 +47,7 @@
 //! # Runtimes
 //!
 //! Any with the I/O and time drivers enabled, of one thread or many; none is started here. Dispatching needs 1152 KiB of
-//! stack (A1): the 2 MiB that worker threads have by default will do.
+//! stack ([A1](crate::facts#a1)): the 2 MiB that worker threads have by default will do.
 
 mod options;
 mod receiver;

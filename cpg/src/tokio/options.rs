@@ -91,7 +91,7 @@ impl SessionOptions {
     /// [`join_until`](Self::join_until) takes a deadline.
     ///
     /// Cancelling it ends what its thread does within a moment, and leaves the group again if that has been joined; until it has left,
-    /// this process cannot join it anew (B5).
+    /// this process cannot join it anew ([B5](crate::facts#b5)).
     ///
     /// # Errors
     /// As [`cpg::SessionOptions::join`](crate::SessionOptions::join).

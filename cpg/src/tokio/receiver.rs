@@ -69,7 +69,7 @@ pub struct Receiver {
     ready: Ready,
     inner: DropOff<session::receiver::Receiver>,
     sender: Sender,
-    /// The members of a full group are being counted, before its next event is taken (A8).
+    /// The members of a full group are being counted, before its next event is taken ([A8](crate::facts#a8)).
     counting: Option<Counting>,
     /// True once the stream has given an error.
     ended: bool,

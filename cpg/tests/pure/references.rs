@@ -4,20 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folders and files of `src` whose references are still plain text. The test fails if one of them has no such
-/// reference.
-const NOT_YET: &[&str] = &[
-    "ffi/",
-    "group/",
-    "guide/partitions-end.md",
-    "guide/partitions.md",
-    "guide/promises.md",
-    "handle/",
-    "os/",
-    "session/",
-    "tokio/",
-];
-
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -114,11 +100,10 @@ fn references_to_facts_are_links_to_their_anchors() {
     let anchors = anchors(&page);
     assert!(anchors.len() > 40, "{} facts have an anchor", anchors.len());
 
-    let (mut wrong, mut needed, mut count) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut wrong, mut count) = (Vec::new(), 0);
     for path in paths {
         let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
         let text = without_code(&prose(&path));
-        let not_yet = NOT_YET.iter().find(|place| name.starts_with(**place));
         for Reference { fact, address } in references(&text) {
             count += 1;
             let anchor = fact.to_lowercase();
@@ -128,12 +113,8 @@ fn references_to_facts_are_links_to_their_anchors() {
                 Some(address) => address == format!("crate::facts#{anchor}"),
                 None => false,
             };
-            if right {
-                continue;
-            }
-            match not_yet {
-                Some(place) if address.is_none() => drop(needed.insert(*place)),
-                _ => wrong.push(format!("{name}: {fact}, {}", address.unwrap_or("no link"))),
+            if !right {
+                wrong.push(format!("{name}: {fact}, {}", address.unwrap_or("no link")));
             }
         }
     }
@@ -144,8 +125,6 @@ fn references_to_facts_are_links_to_their_anchors() {
         wrong.len(),
         wrong.join("\n")
     );
-    let done: Vec<_> = NOT_YET.iter().filter(|place| !needed.contains(**place)).collect();
-    assert!(done.is_empty(), "all references are links there, so take it out of NOT_YET: {done:?}");
 }
 
 #[test]
