@@ -36,7 +36,7 @@ pub(crate) enum Taken {
     /// There is nothing for now.
     Nothing,
     /// The group is full, and the event that is there could be a view that libcpg has no room for ([A8](crate::facts#a8)): the
-    /// members are to be [counted](crate::ffi::requests::RequestHalf::count) before it is taken.
+    /// members are to be [counted](crate::ffi::call::Requests::count) before it is taken.
     Full,
 }
 
@@ -45,7 +45,7 @@ impl EventHalf {
         Self { open, not_sync: PhantomData }
     }
 
-    /// As [`RequestHalf::small`](crate::ffi::requests::RequestHalf::small).
+    /// As [`Requests::small`](crate::ffi::call::Requests::small).
     pub(crate) fn small(&self) -> Option<Small> {
         Small::in_view(self.open.view_size())
     }
