@@ -75,7 +75,7 @@ fn a1_a_leave_without_enough_stack_closes_the_handle() {
 /// `work` is made anew for each depth. Nearer to the end of the stack, the code of this crate itself would not fit, and
 /// would hit the guard page as any Rust code does.
 fn stays_within<T>(what: &str, mut make: impl FnMut() -> Box<dyn FnOnce() -> Result<T>>) {
-    for left in (16 * KIB..=40 * KIB).step_by(KIB) {
+    for left in (24 * KIB..=48 * KIB).step_by(KIB) {
         let (result, written) = on_guarded_stack(left, make());
         assert_eq!(written, 0, "{what} with {left} bytes left has written below the guard page");
         assert!(result.is_ok(), "{what} with {left} bytes left: {:?}", result.err());

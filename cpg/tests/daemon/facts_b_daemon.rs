@@ -184,7 +184,7 @@ fn b19_a_daemon_of_another_user_is_trusted_if_the_program_allows_that_user() {
 fn child_in_a_user_namespace() {
     let refused = Handle::connect().unwrap_err();
     assert!(matches!(refused, Error::UntrustedDaemon { uid: NOBODY, is_overflow: true }), "{refused}");
-    assert!(refused.to_string().contains("no number in this user namespace"), "{refused}");
+    assert!(refused.to_string().contains("without a number in this user namespace"), "{refused}");
     ConnectOptions::new().allow_daemon_uid(NOBODY).connect().unwrap().close().unwrap();
 }
 

@@ -170,8 +170,8 @@ fn a_ring_has_a_growing_number_and_the_lowest_node() {
 fn child_without_memory() {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = status.split(' ').next().unwrap().parse().unwrap();
-    // The limit is the current size plus less than one ring buffer.
-    let limit = libc::rlimit { rlim_cur: pages * 4096 + (1 << 20), rlim_max: libc::RLIM_INFINITY };
+    // The limit is the current size, the stacks of the two threads that connect, and less than one ring buffer.
+    let limit = libc::rlimit { rlim_cur: pages * 4096 + (5 << 19), rlim_max: libc::RLIM_INFINITY };
     // SAFETY: it reads a struct that is there.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
     let refused = Handle::connect().unwrap_err();
