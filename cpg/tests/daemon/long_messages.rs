@@ -216,12 +216,13 @@ fn the_messages_of_each_thread_keep_their_order_across_all_lengths() {
             }
             let mut next = [0; 4];
             let all = receiver.run(Limits::forever().until(deadline()), |_, event| {
-                if let Event::Deliver(message) = event
-                    && message.sender() == me
-                {
-                    let (thread, number) = (usize::from(message.payload()[0]), message.payload()[1]);
-                    assert_eq!(number, next[thread], "of thread {thread}");
-                    next[thread] += 1;
+                match event {
+                    Event::Deliver(message) if message.sender() == me => {
+                        let (thread, number) = (usize::from(message.payload()[0]), message.payload()[1]);
+                        assert_eq!(number, next[thread], "of thread {thread}");
+                        next[thread] += 1;
+                    }
+                    _ => {}
                 }
                 if next == [0, 30, 30, 30] { Break(()) } else { Continue(()) }
             });
