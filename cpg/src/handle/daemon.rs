@@ -67,9 +67,9 @@ impl Daemon {
     /// use std::time::{Duration, Instant};
     /// use cpg::Handle;
     ///
-    /// let watched = Handle::connect()?;
+    /// let daemon = Handle::connect()?;
     /// loop {
-    ///     if !watched.answers_until(Instant::now() + Duration::from_secs(2))? {
+    ///     if !daemon.answers_until(Instant::now() + Duration::from_secs(2))? {
     ///         eprintln!("corosync has not answered for 2 seconds");
     ///     }
     ///     std::thread::sleep(Duration::from_secs(1));

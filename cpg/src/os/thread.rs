@@ -9,6 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::panic::resume_unwind;
+#[cfg(not(cpg_model))]
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 #[cfg(not(cpg_model))]

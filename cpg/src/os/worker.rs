@@ -2,6 +2,7 @@
 
 #[cfg(cpg_model)]
 use shuttle::sync::mpsc::{Sender, channel};
+use std::fmt;
 #[cfg(not(cpg_model))]
 use std::sync::mpsc::{Sender, channel};
 
@@ -13,11 +14,17 @@ use crate::os::thread;
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 /// A thread that does what it is given, in that order. It ends when this has gone and all has been done.
-#[derive(Debug)]
 pub(crate) struct Worker {
     /// None only while it is dropped.
     work: Option<Sender<Work>>,
     owner: Owner,
+}
+
+// Shuttle's channel has no text for work.
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
 }
 
 impl Worker {

@@ -24,7 +24,9 @@ use crate::error::Error;
 use crate::event::event::Event;
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::stub::{self, List, NODE, Replies, SOUND, Stub};
+use crate::group_name::GroupName;
 use crate::os::model::pass;
+use crate::os::patience::Patience;
 use crate::session::flow::Flow;
 use crate::session::options::SessionOptions;
 use crate::session::receiver::Receiver;
@@ -117,13 +119,14 @@ fn sent(stub: Stub, mut bytes: Vec<u8>) -> cs_error_t {
 fn join(options: SessionOptions) -> Session {
     DIES.store(false, Ordering::SeqCst);
     stub::first_replies(Replies { max_atomic: u32::try_from(ATOMIC).unwrap(), ..SOUND });
-    let handle = ConnectOptions::new().open_by(None).unwrap();
+    let handle = ConnectOptions::new().open(&Patience::FOREVER).unwrap();
     let stub = Stub::last();
     // A count of members on a connection of its own is made by a thread that the kernel is waited for with.
-    handle.half().joined(1);
-    let seen = handle.half().small();
-    let (name, (handle, me)) =
-        handle.into_member(GROUP, Instant::now() + Duration::from_secs(60), seen).unwrap();
+    handle.requests().joined(1);
+    let seen = handle.requests().small();
+    let name = GroupName::new(GROUP).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (handle, me) = handle.into_member(&name, &deadline.into(), seen).unwrap();
     stub.follow_plans();
     let window = if thread_rng().gen_bool(0.5) { 1 } else { 1 << 20 };
     options.flow(Flow::new().window_size(window).queue_size(1)).begin(handle, name, me).unwrap()

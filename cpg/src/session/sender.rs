@@ -210,6 +210,17 @@ impl Sender {
 
     /// Waits until the session is back in its group, as [`wait_joined`](Self::wait_joined) does, or the deadline has passed.
     ///
+    /// ```no_run
+    /// use std::time::{Duration, Instant};
+    /// # use cpg::{Reconnect, Session};
+    /// # let (sender, _receiver) = Session::options().reconnect(Reconnect::new()).join("ledger")?.split();
+    ///
+    /// if sender.wait_joined_until(Instant::now() + Duration::from_secs(30)).is_err() {
+    ///     eprintln!("the session has not come back for 30 seconds");
+    /// }
+    /// # Ok::<(), cpg::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`wait_joined`](Self::wait_joined), and [`Error::TimedOut`](crate::Error::TimedOut).
     pub fn wait_joined_until(&self, deadline: Instant) -> Result<()> {

@@ -226,6 +226,15 @@ impl Sender {
     ///
     /// Cancelling it loses nothing.
     ///
+    /// ```no_run
+    /// # use std::time::{Duration, Instant};
+    /// # async fn wait(sender: cpg::tokio::Sender) {
+    /// if sender.wait_joined_until(Instant::now() + Duration::from_secs(30)).await.is_err() {
+    ///     eprintln!("the session has not come back for 30 seconds");
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`cpg::Sender::wait_joined_until`](crate::Sender::wait_joined_until).
     pub async fn wait_joined_until(&self, deadline: Instant) -> Result<()> {
