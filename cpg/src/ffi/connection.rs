@@ -12,7 +12,7 @@ use crate::ffi::call::Requests;
 use crate::ffi::context::Context;
 use crate::ffi::events::EventHalf;
 use crate::ffi::frames;
-use crate::ffi::open::{OpenHandle, check};
+use crate::ffi::open::{OpenHandle, check, lock_tables};
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::peer;
 use crate::ffi::trampoline;
@@ -42,7 +42,7 @@ const TAKEN: &str = "the daemon to take the connection; it may be paused";
 /// shut down where that can be done, and libqb gives up; else its thread is left behind with the lock.
 pub(crate) fn connect(options: ConnectOptions, patience: &Patience<'_>) -> Result<(Requests, EventHalf)> {
     let patience = &patience.attempt();
-    let tables = Tables::lock(patience.deadline()).map_err(|error| match error {
+    let tables = lock_tables(patience.deadline()).map_err(|error| match error {
         LockError::Forked { parent } => Error::ForkedWhileConnecting { parent },
         _ => Error::TimedOut { waiting_for: OTHERS },
     })?;

@@ -3,10 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cpg_sys as sys;
-use cpg_sys::Tables;
+use cpg_sys::{LockError, Tables, TablesGuard};
 
 use crate::error::{Error, Result};
 use crate::ffi::context::Context;
@@ -69,10 +69,27 @@ pub(super) fn failure(call: &'static str, code: sys::cs_error_t) -> Error {
     refused.map_or(Error::cs(call, code), Error::io(fd::POLL))
 }
 
-/// Waits for the lock on libcpg's tables ([A12](crate::facts#a12)), for a handle of this process and on a thread that can be
-/// left behind: whoever has it can be waiting for the daemon.
-pub(super) fn tables() -> cpg_sys::TablesGuard {
-    Tables::lock(None)
+/// Waits for the lock on libcpg's tables ([A12](crate::facts#a12)).
+#[cfg(not(cpg_model))]
+pub(super) fn lock_tables(deadline: Option<Instant>) -> std::result::Result<TablesGuard, LockError> {
+    Tables::lock(deadline)
+}
+
+/// As without the model, where a wait in the kernel would be that of all threads.
+#[cfg(cpg_model)]
+pub(super) fn lock_tables(_deadline: Option<Instant>) -> std::result::Result<TablesGuard, LockError> {
+    loop {
+        match Tables::lock(Some(Instant::now())) {
+            Err(LockError::TimedOut) => crate::os::model::pass(),
+            locked => return locked,
+        }
+    }
+}
+
+/// Waits for that lock, for a handle of this process and on a thread that can be left behind: whoever has it can be waiting for
+/// the daemon.
+pub(super) fn tables() -> TablesGuard {
+    lock_tables(None)
         .expect("without a deadline, and in the process that connected, the wait ends with the lock")
 }
 
