@@ -68,13 +68,12 @@ impl Daemon {
     /// use cpg::Handle;
     ///
     /// let daemon = Handle::connect()?;
-    /// loop {
-    ///     if !daemon.answers_until(Instant::now() + Duration::from_secs(2))? {
-    ///         eprintln!("corosync has not answered for 2 seconds");
-    ///     }
+    /// while daemon.answers_until(Instant::now() + Duration::from_secs(2))? {
+    ///     // Here the watchdog is told that all is well.
     ///     std::thread::sleep(Duration::from_secs(1));
+    ///     # if true { return Ok(()) }
     /// }
-    /// # #[allow(unreachable_code)]
+    /// eprintln!("corosync has not answered for 2 seconds");
     /// # Ok::<(), cpg::Error>(())
     /// ```
     ///
