@@ -1,9 +1,9 @@
 //! The half that makes requests, and the call that has it meanwhile.
 //!
 //! libcpg waits for the daemon's answer without a limit ([B16](crate::facts#b16)), so a request is made by a thread of this
-//! crate that can be left behind. The half goes there by value, so that nobody else makes a request meanwhile and an answer is
-//! never taken for that
-//! to another call ([A4](crate::facts#a4)), and it comes back with the answer. It is then found by whoever asks next.
+//! crate that can be left behind. The half goes there by value, so that nobody else makes a request meanwhile, and an answer is
+//! never taken for that to another call ([A4](crate::facts#a4)). The half comes back with the answer, and is then found by
+//! whoever asks next.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::io::IoSlice;

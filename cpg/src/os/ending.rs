@@ -1,9 +1,14 @@
 //! Memberships of this process that are ending.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, TryLockError};
+
+use cpg_sys::Turn;
 
 use crate::group_name::GroupName;
 use crate::os::fork::Owner;
+
+/// Taken before the memberships are: a forked child begins it anew, and so is not kept by a thread that it does not have.
+static TURN: Turn = Turn::new();
 
 static MEMBERSHIPS: Mutex<Memberships> = Mutex::new(Memberships { owner: None, groups: Vec::new() });
 
@@ -14,13 +19,19 @@ struct Memberships {
     groups: Vec<GroupName>,
 }
 
-/// Held for a moment only.
-fn memberships() -> MutexGuard<'static, Memberships> {
-    let mut memberships = MEMBERSHIPS.lock().unwrap_or_else(PoisonError::into_inner);
+/// Does `work` with the memberships. Returns `None` in a child that was forked while a thread of its parent had them
+/// ([A7](crate::facts#a7)): nobody gives them back there.
+fn with<R>(work: impl FnOnce(&mut Vec<GroupName>) -> R) -> Option<R> {
+    let _in_turn = TURN.take(None);
+    let mut memberships = match MEMBERSHIPS.try_lock() {
+        Ok(memberships) => memberships,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return None,
+    };
     if memberships.owner.is_none_or(|owner| owner.check().is_err()) {
         *memberships = Memberships { owner: Some(Owner::this_process()), groups: Vec::new() };
     }
-    memberships
+    Some(work(&mut memberships.groups))
 }
 
 /// The time from which a membership is of no further use to the one at which its connection is closed. The daemon counts it
@@ -28,31 +39,32 @@ fn memberships() -> MutexGuard<'static, Memberships> {
 #[derive(Debug)]
 pub(crate) struct Ending {
     group: GroupName,
-    /// A child of the process may have a copy of the lock that nobody gives back ([A7](crate::facts#a7)).
     owner: Owner,
 }
 
 impl Ending {
     pub(crate) fn begin(group: GroupName) -> Self {
-        memberships().groups.push(group.clone());
+        with(|groups| groups.push(group.clone()));
         Self { group, owner: Owner::this_process() }
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
+        // The child's own memberships are others.
         if self.owner.check().is_err() {
             return;
         }
-        let mut memberships = memberships();
-        let own = memberships.groups.iter().position(|group| *group == self.group);
-        own.map(|own| memberships.groups.swap_remove(own));
+        with(|groups| {
+            let own = groups.iter().position(|group| *group == self.group);
+            own.map(|own| groups.swap_remove(own))
+        });
     }
 }
 
 /// True if a membership of this process in that group is ending.
 pub(crate) fn is_ending(group: &GroupName) -> bool {
-    memberships().groups.contains(group)
+    with(|groups| groups.contains(group)).unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -68,5 +80,12 @@ mod tests {
         assert!(is_ending(&one));
         drop(second);
         assert!(!is_ending(&one));
+
+        // They are not waited for where nobody gives them back, as in a child that was forked while another thread had them.
+        let held = MEMBERSHIPS.lock();
+        let (say, said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || say.send(is_ending(&GroupName::new("kept").unwrap())));
+        assert_eq!(said.recv_timeout(std::time::Duration::from_secs(20)), Ok(false));
+        drop(held);
     }
 }
