@@ -5,7 +5,7 @@
 //! never taken for that to another call ([A4](crate::facts#a4)). The half comes back with the answer, and is then found by
 //! whoever asks next.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::ffi::open::OpenHandle;
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::requests::{RequestHalf, Small};
-use crate::ffi::send::{MAX_MESSAGE, MAX_SLICES};
+use crate::ffi::send::{Credit, Few, MCAST, Room};
 use crate::flow_control::FlowControl;
 use crate::guarantee::Guarantee;
 use crate::os::fd;
@@ -36,6 +36,8 @@ const SLOWEST: usize = 1 << 10;
 pub(crate) struct Requests {
     open: Arc<OpenHandle>,
     slot: RefCell<Slot>,
+    /// None while the half is away.
+    credit: Credit,
     /// The thread that is kept for further requests, if one is.
     worker: RefCell<Option<Worker>>,
     /// A thread is kept once there is one.
@@ -126,7 +128,8 @@ impl Requests {
     pub(super) fn new(open: Arc<OpenHandle>) -> Self {
         let half = RequestHalf::new(Arc::clone(&open));
         let slot = RefCell::new(Slot::Here(half));
-        Self { open, slot, worker: RefCell::new(None), keeps_worker: Cell::new(false) }
+        let credit = Credit::default();
+        Self { open, slot, credit, worker: RefCell::new(None), keeps_worker: Cell::new(false) }
     }
 
     /// Refuses a connection that the parent of this process made ([A7](crate::facts#a7)).
@@ -203,28 +206,21 @@ impl Requests {
         }
     }
 
-    /// Makes a call that asks nobody, with the half.
+    /// Takes the room of one message, which is then sent on this thread.
     #[inline]
-    fn with<R>(&self, call: &'static str, work: impl FnOnce(&RequestHalf) -> Result<R>) -> Result<R> {
-        // Nothing of this crate calls the program with the half, so that nobody else borrows it meanwhile.
-        match Ref::filter_map(self.slot.borrow(), Slot::here) {
-            Ok(half) => work(&half),
-            Err(slot) => {
-                drop(slot);
-                self.with_found(call, work)
-            }
-        }
+    fn room(&self) -> Result<Room> {
+        self.check_owner()?;
+        self.credit.take().map_or_else(|| self.look_for_room(), Ok)
     }
 
     #[cold]
-    fn with_found<R>(&self, call: &'static str, work: impl FnOnce(&RequestHalf) -> Result<R>) -> Result<R> {
-        self.check_owner()?;
+    fn look_for_room(&self) -> Result<Room> {
         if self.busy().is_some() {
             let gone = fd::hung_up(self.open.fd);
-            return Err(if gone { Error::cs(call, sys::CS_ERR_LIBRARY) } else { Error::CallOutstanding });
+            return Err(if gone { Error::cs(MCAST, sys::CS_ERR_LIBRARY) } else { Error::CallOutstanding });
         }
         match &*self.slot.borrow() {
-            Slot::Here(half) => work(half),
+            Slot::Here(half) => self.credit.renew(half, MCAST),
             Slot::Away(_) => Err(Error::CallOutstanding),
         }
     }
@@ -251,6 +247,7 @@ impl Requests {
         let away = Away { half: Arc::default(), end: end.clone() };
         let before = self.slot.replace(Slot::Away(away.clone()));
         let Slot::Here(half) = before else { return Err(Error::CallOutstanding) };
+        self.credit.end();
         let lent = Lent { half: Some(half), away };
         let work = move || {
             // Moved in whole: it gives the half back when the result is there.
@@ -305,14 +302,18 @@ impl Requests {
         patience: Option<&Patience<'_>>,
     ) -> Result<()> {
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
-        if len > self.max_atomic().min(MAX_MESSAGE) {
+        if len > self.max_atomic() {
             return self.mcast_long(guarantee, slices, len, patience);
         }
-        if slices.len() > MAX_SLICES {
-            let bytes = gather(slices, len);
-            return self.with("cpg_mcast_joined", |half| half.mcast(guarantee, &[IoSlice::new(&bytes)]));
+        match Few::new(slices) {
+            Some(slices) => self.open.mcast(self.room()?, guarantee, slices),
+            None => self.mcast_gathered(guarantee, &gather(slices, len)),
         }
-        self.with("cpg_mcast_joined", |half| half.mcast(guarantee, slices))
+    }
+
+    #[cold]
+    fn mcast_gathered(&self, guarantee: Guarantee, bytes: &[u8]) -> Result<()> {
+        self.open.mcast(self.room()?, guarantee, Few::one(&IoSlice::new(bytes)))
     }
 
     #[cold]
@@ -330,12 +331,19 @@ impl Requests {
         let timeout = self.open.options.timeout().saturating_add(more);
         let lasting = Patience::lasting(timeout);
         let send = move |half: &RequestHalf| half.mcast_long(guarantee, &bytes);
-        self.ask("cpg_mcast_joined", patience.unwrap_or(&lasting), send)
+        self.ask(MCAST, patience.unwrap_or(&lasting), send)
     }
 
     /// Sends a message in parts on this thread, which waits for the daemon without a limit: one of this crate.
     pub(crate) fn mcast_here(&self, guarantee: Guarantee, bytes: &[u8]) -> Result<()> {
-        self.with("cpg_mcast_joined", |half| half.mcast_long(guarantee, bytes))
+        self.check_owner()?;
+        if self.busy().is_some() {
+            return Err(Error::CallOutstanding);
+        }
+        match &*self.slot.borrow() {
+            Slot::Here(half) => half.mcast_long(guarantee, bytes),
+            Slot::Away(_) => Err(Error::CallOutstanding),
+        }
     }
 
     /// Closes the handle and says how that went, unless the other half keeps it open.
@@ -350,16 +358,6 @@ impl Requests {
         let Self { open, slot, .. } = self;
         drop(slot);
         Arc::into_inner(open).map_or(Ok(()), |mut open| open.close(patience))
-    }
-}
-
-impl Slot {
-    #[inline]
-    fn here(&self) -> Option<&RequestHalf> {
-        match self {
-            Self::Here(half) => Some(half),
-            Self::Away(_) => None,
-        }
     }
 }
 

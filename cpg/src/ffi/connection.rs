@@ -15,6 +15,7 @@ use crate::ffi::frames;
 use crate::ffi::open::{OpenHandle, check, lock_tables};
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::peer;
+use crate::ffi::send::MAX_MESSAGE;
 use crate::ffi::trampoline;
 use crate::os::fork::Owner;
 use crate::os::handover::{Handed, hand_over};
@@ -107,7 +108,7 @@ fn opened(
     // SAFETY: libcpg looks the handle up and writes one u32 (lib/cpg.c, cpg_max_atomic_msgsize_get).
     let code = unsafe { sys::cpg_max_atomic_msgsize_get(handle, &raw mut size) };
     check("cpg_max_atomic_msgsize_get", code)?;
-    open.max_atomic = size as usize;
+    open.max_atomic = MAX_MESSAGE.min(size as usize);
     open.socket_buffer = socket::send_buffer(open.fd).map_err(Error::io("getsockopt"))?;
     Ok(open)
 }

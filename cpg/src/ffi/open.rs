@@ -32,6 +32,7 @@ const DROPPING: Duration = Duration::from_millis(500);
 pub(super) struct OpenHandle {
     pub(super) handle: sys::cpg_handle_t,
     pub(super) fd: RawFd,
+    /// The longest message that is sent in one piece: what the daemon says, and at most what libcpg can count.
     pub(super) max_atomic: usize,
     /// The size of the socket's buffer for what is sent to the daemon, as the kernel counts it.
     pub(super) socket_buffer: libc::c_int,
@@ -109,6 +110,19 @@ impl OpenHandle {
     /// As the view that comes with the own join.
     pub(super) fn joined(&self, members: usize) {
         self.view_size.store(members, Ordering::Relaxed);
+    }
+
+    /// As [`check`], for a request; but flow control stays in force in the memory that a daemon shared when it died, and must not
+    /// be taken for something that passes ([B9](crate::facts#b9)).
+    #[inline]
+    pub(super) fn check_request(&self, call: &'static str, code: sys::cs_error_t) -> Result<()> {
+        if code == sys::CS_OK { Ok(()) } else { Err(self.failed(call, code)) }
+    }
+
+    #[cold]
+    fn failed(&self, call: &'static str, code: sys::cs_error_t) -> Error {
+        let gone = code == sys::CS_ERR_TRY_AGAIN && fd::hung_up(self.fd);
+        failure(call, if gone { sys::CS_ERR_LIBRARY } else { code })
     }
 
     /// Refuses a connection whose daemon has gone: `call` would say so.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use cpg_sys as sys;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ffi::frames;
-use crate::ffi::open::{OpenHandle, failure};
+use crate::ffi::open::OpenHandle;
 use crate::ffi::trampoline::MEMBERS_MAX;
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
-use crate::os::{fd, thread};
+use crate::os::thread;
 
 /// The entries that `cpg_membership_get` can write: those of the daemon's reply (`ipc_cpg.h`, `PROCESSOR_COUNT_MAX`), whatever
 /// the caller says ([A9](crate::facts#a9)).
@@ -25,8 +25,6 @@ pub(crate) struct RequestHalf {
     pub(super) open: Arc<OpenHandle>,
     /// Iterations that the daemon did not take back yet, under flow control.
     pub(super) unfinished: RefCell<Vec<sys::cpg_iteration_handle_t>>,
-    /// Messages that can be sent before the socket is looked at again.
-    pub(super) credit: Cell<libc::c_int>,
     /// Zero-copy buffers that were not given back.
     pub(super) buffers: Cell<usize>,
     /// True if the daemon has taken a zero-copy buffer: it is one that knows them.
@@ -66,13 +64,7 @@ impl Small {
 
 impl RequestHalf {
     pub(super) fn new(open: Arc<OpenHandle>) -> Self {
-        Self {
-            open,
-            unfinished: RefCell::default(),
-            credit: Cell::new(0),
-            buffers: Cell::new(0),
-            takes_buffers: Cell::new(false),
-        }
+        Self { open, unfinished: RefCell::default(), buffers: Cell::new(0), takes_buffers: Cell::new(false) }
     }
 
     /// Refuses a connection that the parent of this process made ([A7](crate::facts#a7)).
@@ -92,17 +84,9 @@ impl RequestHalf {
         }
     }
 
-    /// As [`check`](crate::ffi::open::check); but flow control stays in force in the memory that a daemon shared when it died, and must not be taken
-    /// for something that passes ([B9](crate::facts#b9)).
-    #[inline]
+    /// As [`OpenHandle::check_request`].
     pub(super) fn check(&self, call: &'static str, code: sys::cs_error_t) -> Result<()> {
-        if code == sys::CS_OK { Ok(()) } else { Err(self.failed(call, code)) }
-    }
-
-    #[cold]
-    fn failed(&self, call: &'static str, code: sys::cs_error_t) -> Error {
-        let gone = code == sys::CS_ERR_TRY_AGAIN && fd::hung_up(self.open.fd);
-        failure(call, if gone { sys::CS_ERR_LIBRARY } else { code })
+        self.open.check_request(call, code)
     }
 
     /// Returns the node that this machine is.

@@ -1,5 +1,6 @@
 //! Sending.
 
+use std::cell::Cell;
 use std::io::IoSlice;
 
 use cpg_sys as sys;
@@ -10,8 +11,11 @@ use crate::ffi::requests::RequestHalf;
 use crate::guarantee::Guarantee;
 use crate::os::{fd, thread};
 
+/// The call that sends.
+pub(super) const MCAST: &str = "cpg_mcast_joined";
+
 /// Slices that fit behind the header in the `struct iovec iov[64]` of `cpg_mcast_joined` ([A3](crate::facts#a3)).
-pub(super) const MAX_SLICES: usize = 63;
+const MAX_SLICES: usize = 63;
 
 /// libqb and the daemon count the bytes of a message in an `int`.
 pub(super) const MAX_MESSAGE: usize = i32::MAX as usize;
@@ -34,38 +38,75 @@ impl OpenHandle {
     }
 }
 
-impl RequestHalf {
-    /// Takes the room of one message in the socket, or refuses the message ([B16](crate::facts#b16)).
+/// The proof that one message can be sent now: the socket has room for its byte ([B16](crate::facts#b16)), and nobody else makes
+/// a request meanwhile ([A4](crate::facts#a4)).
+#[derive(Debug)]
+pub(super) struct Room(());
+
+/// Messages that can be sent on this thread before anything is looked at again. There are none while a call has the half.
+#[derive(Debug, Default)]
+pub(super) struct Credit(Cell<libc::c_int>);
+
+impl Credit {
+    /// Takes the room of one message, if it is known that there is some.
     #[inline]
-    pub(super) fn take_credit(&self, call: &'static str) -> Result<()> {
-        match self.credit.get() {
-            0 => self.look_for_credit(call),
-            credit => {
-                self.credit.set(credit - 1);
-                Ok(())
-            }
-        }
+    pub(super) fn take(&self) -> Option<Room> {
+        let left = self.0.get().checked_sub(1).filter(|&left| left >= 0)?;
+        self.0.set(left);
+        Some(Room(()))
     }
 
+    /// Looks for room, and takes that of one message. The half is here.
+    pub(super) fn renew(&self, half: &RequestHalf, call: &'static str) -> Result<Room> {
+        let (room, left) = half.look_for_room(call)?;
+        self.0.set(left);
+        Ok(room)
+    }
+
+    /// The half goes to a call.
+    pub(super) fn end(&self) {
+        self.0.set(0);
+    }
+}
+
+/// Slices of which there are few enough for libcpg ([A3](crate::facts#a3)).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Few<'s>(&'s [IoSlice<'s>]);
+
+impl<'s> Few<'s> {
+    #[inline]
+    pub(super) fn new(slices: &'s [IoSlice<'s>]) -> Option<Self> {
+        (slices.len() <= MAX_SLICES).then_some(Self(slices))
+    }
+
+    pub(super) fn one(slice: &'s IoSlice<'s>) -> Self {
+        Self(std::slice::from_ref(slice))
+    }
+}
+
+impl OpenHandle {
+    /// Sends a message of the atomic size at most. It waits for nobody: the daemon does not answer (`lib/cpg.c`,
+    /// `cpg_mcast_joined`).
+    #[inline]
+    pub(super) fn mcast(&self, room: Room, guarantee: Guarantee, slices: Few<'_>) -> Result<()> {
+        self.check_request(MCAST, mcast(self.handle, room, guarantee, slices))
+    }
+}
+
+impl RequestHalf {
+    /// Looks for room in the socket, and takes that of one message; the second value says for how many more there is some.
     #[cold]
-    fn look_for_credit(&self, call: &'static str) -> Result<()> {
+    fn look_for_room(&self, call: &'static str) -> Result<(Room, libc::c_int)> {
         match self.open.socket_credit() {
             // The socket of a dead daemon empties at once, and the next send reports it.
             0 => Err(Error::cs(call, sys::CS_ERR_TRY_AGAIN)),
-            credit => {
-                self.credit.set(credit - 1);
-                Ok(())
-            }
+            credit => Ok((Room(()), credit - 1)),
         }
     }
 
-    /// Sends a message of the atomic size at most, in so many slices at most ([A3](crate::facts#a3)). It waits for nobody: the
-    /// daemon does not answer (`lib/cpg.c`, `cpg_mcast_joined`).
-    #[inline]
-    pub(super) fn mcast(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
-        self.check_owner()?;
-        self.take_credit("cpg_mcast_joined")?;
-        self.check("cpg_mcast_joined", mcast(self.open.handle, guarantee, slices))
+    /// Takes the room of one message in the socket, or refuses the message ([B16](crate::facts#b16)).
+    pub(super) fn take_room(&self, call: &'static str) -> Result<Room> {
+        self.look_for_room(call).map(|(room, _)| room)
     }
 
     /// Refuses what is too long for libcpg.
@@ -77,28 +118,25 @@ impl RequestHalf {
     pub(crate) fn mcast_long(&self, guarantee: Guarantee, bytes: &[u8]) -> Result<()> {
         self.check_owner()?;
         Self::check_length(bytes.len())?;
-        self.take_credit("cpg_mcast_joined")?;
-        let (handle, slices) = (self.open.handle, [IoSlice::new(bytes)]);
-        let code = thread::quietly(self.open.fd, || mcast(handle, guarantee, &slices));
+        let room = self.take_room(MCAST)?;
+        let (handle, slice) = (self.open.handle, IoSlice::new(bytes));
+        let code = thread::quietly(self.open.fd, || mcast(handle, room, guarantee, Few::one(&slice)));
         // send_fragments takes the result of a part from a reply that it did not get when the daemon dies half-way: what it
         // says of a long message is not to be believed then.
         if fd::hung_up(self.open.fd) {
-            return check("cpg_mcast_joined", sys::CS_ERR_LIBRARY);
+            return check(MCAST, sys::CS_ERR_LIBRARY);
         }
-        self.check("cpg_mcast_joined", code)
+        self.check(MCAST, code)
     }
 }
 
-/// Sends at most [`MAX_SLICES`], on a thread that alone makes requests on the handle meanwhile.
 #[inline]
-fn mcast(handle: sys::cpg_handle_t, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> sys::cs_error_t {
-    if slices.len() > MAX_SLICES {
-        return sys::CS_ERR_TOO_BIG;
-    }
+fn mcast(handle: sys::cpg_handle_t, _: Room, guarantee: Guarantee, Few(slices): Few<'_>) -> sys::cs_error_t {
     #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SLICES")]
     let count = slices.len() as u32;
     // SAFETY: IoSlice has the layout of iovec (its documentation), there are at most 63 (A3), all live, and libcpg only
-    // reads them. One thread at a time (A4): a caller that has another one run this waits for it.
+    // reads them. One thread at a time (A4): while there is room for a message nobody else makes a request, and a caller that has
+    // another thread run this waits for it.
     unsafe { sys::cpg_mcast_joined(handle, code_of(guarantee), slices.as_ptr().cast(), count) }
 }
 

@@ -101,7 +101,7 @@ fn mcast(half: &RequestHalf, memory: &Memory, guarantee: Guarantee, len: usize) 
     half.check_owner()?;
     let len = len.min(memory.capacity);
     // Newer libraries make a plain send of it, which does not wait.
-    half.take_credit("cpg_zcb_mcast_joined")?;
+    half.take_room("cpg_zcb_mcast_joined")?;
     // SAFETY: the pointer is one of cpg_zcb_alloc, before which libcpg keeps the headers that it writes here, and
     // `len` bytes of it are allocated. One thread only (A4).
     let code = unsafe {
