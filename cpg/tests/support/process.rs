@@ -34,8 +34,10 @@ pub fn again<F>(_here: F) -> bool {
     let mut words =
         runner.split(' ').filter(|word| !word.is_empty()).map(OsStr::new).chain([program.as_os_str()]);
     let mut command = Command::new(words.next().expect("the program is one"));
-    let output = succeed(command.args(words).args(["--exact", test]).env(VARIABLE, test));
+    let only = ["--exact", test, "--include-ignored", "--nocapture"];
+    let output = succeed(command.args(words).args(only).env(VARIABLE, test));
     let printed = String::from_utf8_lossy(&output.stdout);
+    println!("{printed}");
     assert!(printed.contains("1 passed"), "{test} was not found:\n{printed}");
     true
 }
