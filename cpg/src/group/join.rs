@@ -5,6 +5,9 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::time::Instant;
 
+use cpg_sys::CS_ERR_TRY_AGAIN;
+
+use crate::cs_error::CsError;
 use crate::error::{Error, Result};
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::requests::{Counted, RequestHalf, Small};
@@ -14,8 +17,9 @@ use crate::group_name::{GroupName, IntoGroupName};
 use crate::handle::backoff::{Pauses, retry, retry_if};
 use crate::handle::handle::Handle;
 use crate::member::Member;
+use crate::os::ending::Endings;
+use crate::os::fd;
 use crate::os::patience::Patience;
-use crate::os::{ending, fd};
 
 /// A join that failed, with the handle where it can still join.
 ///
@@ -146,18 +150,12 @@ impl ConnectOptions {
         if !self.waits_for_daemon() {
             return Ok(self.connect_by(patience)?.into_member(name, patience, seen)?);
         }
-        let passes = |error: &Error| error.passes() || is_ending(error, name);
-        retry_if(patience, Pauses::DAEMON, passes, || {
+        retry_if(patience, Pauses::DAEMON, Error::passes, || {
             // Each of the two has its own time.
             let handle = self.connect_by(patience)?;
             Ok(handle.into_member(name, &patience.at_most(self.timeout()), seen)?)
         })
     }
-}
-
-/// True if a join was refused while a membership of this process in the group is ending: it may be that one.
-pub(crate) fn is_ending(error: &Error, group: &GroupName) -> bool {
-    *error == Error::cs("cpg_join", cpg_sys::CS_ERR_EXIST) && ending::is_ending(group)
 }
 
 impl Handle {
@@ -264,10 +262,13 @@ impl Handle {
     }
 
     fn request_membership(&self, group: &GroupName, patience: &Patience<'_>) -> Result<(), Failed> {
-        let passes = |error: &Error| error.is_retryable() || is_ending(error, group);
-        let asked = retry_if(patience, Pauses::REQUEST, passes, || {
+        let asked = retry(patience, Pauses::REQUEST, || {
+            let endings = Endings::from_now(group);
             let group = group.clone();
-            self.requests().ask("cpg_join", patience, move |half| half.join(&group))
+            let joined = self.requests().ask("cpg_join", patience, move |half| half.join(&group));
+            // As the daemon says of a membership that it has heard the end of.
+            let ends = |error: &Error| error.code() == Some(CsError::Exist) && endings.any();
+            joined.map_err(|error| if ends(&error) { Error::cs("cpg_join", CS_ERR_TRY_AGAIN) } else { error })
         });
         asked.map_err(|error| match error {
             // The daemon may take it yet.

@@ -13,7 +13,6 @@ use crate::error::Result;
 use crate::ffi::events::EventHalf;
 use crate::ffi::options::ConnectOptions;
 use crate::ffi::requests::Small;
-use crate::group::join::is_ending;
 use crate::group_name::GroupName;
 use crate::handle::backoff::Pauses;
 use crate::handle::daemon::Daemon;
@@ -125,7 +124,7 @@ impl Inner {
             }
             pause = pauses.after(pause);
             match self.join(connect, name, seen) {
-                Err(error) if error.passes() || is_ending(&error, name) => {}
+                Err(error) if error.passes() => {}
                 found => break found,
             }
         };
