@@ -225,15 +225,16 @@ impl Requests {
         }
     }
 
-    /// Makes a request by a thread of this crate, which then does `after`; the half is back by then.
+    /// Makes a request by a thread of this crate, which then does `after` with how it went, also when it has panicked; the half is
+    /// back by then.
     ///
     /// # Errors
-    /// The half is [`busy`](Self::busy), or there is no thread to be had.
+    /// The half is [`busy`](Self::busy), or there is no thread to be had: `after` is not done.
     pub(crate) fn begin<T: Send + 'static>(
         &self,
         call: &'static str,
         request: impl FnOnce(&RequestHalf) -> Result<T> + Send + 'static,
-        after: impl FnOnce() + Send + 'static,
+        after: impl FnOnce(Result<()>) + Send + 'static,
     ) -> Result<Pending<T>> {
         self.check_owner()?;
         if self.busy().is_some() {
@@ -255,6 +256,9 @@ impl Requests {
             let half = lent.half.as_ref().ok_or(Error::CallOutstanding)?;
             half.free_unused();
             request(half)
+        };
+        let after = move |result: Result<&Result<T>>| {
+            after(result.and_then(|result| result.as_ref().map(|_| ()).map_err(Error::clone)));
         };
         let (work, give) = Outstanding::prepare(end, work, after);
         let given = worker.give(give);
@@ -290,7 +294,7 @@ impl Requests {
         if let Some(busy) = self.busy() {
             busy.wait(call, patience)?;
         }
-        self.begin(call, request, || ())?.wait(patience)
+        self.begin(call, request, |_| ())?.wait(patience)
     }
 
     /// Sends a message. One above the atomic size waits for the daemon to take each part, and is copied for that.
@@ -332,18 +336,6 @@ impl Requests {
         let lasting = Patience::lasting(timeout);
         let send = move |half: &RequestHalf| half.mcast_long(guarantee, &bytes);
         self.ask(MCAST, patience.unwrap_or(&lasting), send)
-    }
-
-    /// Sends a message in parts on this thread, which waits for the daemon without a limit: one of this crate.
-    pub(crate) fn mcast_here(&self, guarantee: Guarantee, bytes: &[u8]) -> Result<()> {
-        self.check_owner()?;
-        if self.busy().is_some() {
-            return Err(Error::CallOutstanding);
-        }
-        match &*self.slot.borrow() {
-            Slot::Here(half) => half.mcast_long(guarantee, bytes),
-            Slot::Away(_) => Err(Error::CallOutstanding),
-        }
     }
 
     /// Closes the handle and says how that went, unless the other half keeps it open.

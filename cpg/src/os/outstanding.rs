@@ -4,6 +4,7 @@
 use shuttle::sync::{Mutex, MutexGuard};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[cfg(not(cpg_model))]
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(cpg_model)]
@@ -97,21 +98,34 @@ fn lock<T>(fate: &Mutex<Fate<T>>) -> MutexGuard<'_, Fate<T>> {
     fate.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The error of work that has panicked.
+fn panicked() -> Error {
+    Error::io("a thread that waited for the daemon")(io::Error::other("it panicked"))
+}
+
 impl<T: Send + 'static> Outstanding<T> {
-    /// Returns a piece of work to be given to a thread, which first does `work` and then `after`, and what waits for it.
+    /// Returns a piece of work to be given to a thread, which first does `work` and then `after`, and what waits for it. `after` is
+    /// told what the work gave, or that it has panicked.
     ///
     /// Whoever finds the work ended finds `after` done.
     pub(crate) fn prepare(
         end: End,
         work: impl FnOnce() -> T + Send + 'static,
-        after: impl FnOnce() + Send + 'static,
+        after: impl FnOnce(Result<&T>) + Send + 'static,
     ) -> (Self, Work) {
         let fate = Arc::new(Mutex::new(Fate::Awaited));
         let this = Self { fate: Arc::clone(&fate), end: end.clone() };
         let work = move || {
             // Dropped last, also by a panic.
             let _ends = end.at_drop();
-            let result = work();
+            let result = match catch_unwind(AssertUnwindSafe(work)) {
+                Ok(result) => result,
+                Err(panic) => {
+                    after(Err(panicked()));
+                    resume_unwind(panic);
+                }
+            };
+            after(Ok(&result));
             let mut fate = lock(&fate);
             let unwanted = match &*fate {
                 Fate::LeftBehind => Some(result),
@@ -122,7 +136,6 @@ impl<T: Send + 'static> Outstanding<T> {
             };
             drop(fate);
             drop(unwanted);
-            after();
         };
         (this, Box::new(work))
     }
@@ -136,7 +149,7 @@ impl<T: Send + 'static> Outstanding<T> {
             Ok(worker) => worker,
             Err(error) => return Err((error, work)),
         };
-        let (this, work) = Self::prepare(End::new(), work, || ());
+        let (this, work) = Self::prepare(End::new(), work, |_| ());
         // It has just been started, and ends with its work.
         let _ = worker.give(work);
         Ok(this)
@@ -149,10 +162,7 @@ impl<T: Send + 'static> Outstanding<T> {
         // It may have ended since.
         match (std::mem::replace(&mut *lock(&self.fate), Fate::LeftBehind), waited) {
             (Fate::Ended(result), _) => Ok(result),
-            (_, Waited::Ended) => {
-                let panicked = io::Error::other("it panicked");
-                Err(NotEnded::Failed(Error::io("a thread that waited for the daemon")(panicked)))
-            }
+            (_, Waited::Ended) => Err(NotEnded::Failed(panicked())),
             (_, Waited::HungUp) => Err(NotEnded::HungUp),
             (_, Waited::Over) => Err(NotEnded::Over),
         }
@@ -233,7 +243,7 @@ mod tests {
     #[test]
     fn what_has_ended_is_had_after_the_time() {
         let end = End::new();
-        let (work, give) = Outstanding::prepare(end.clone(), || 7, || ());
+        let (work, give) = Outstanding::prepare(end.clone(), || 7, |_| ());
         give();
         assert_eq!(end.wait(None, FOREVER), Waited::Ended);
         assert_eq!(work.wait(None, &Patience::from(Instant::now())), Ok(7));
@@ -251,7 +261,23 @@ mod tests {
 
     #[test]
     fn work_that_panics_is_an_error() {
-        let work = begin::<()>(|| std::panic::resume_unwind(Box::new("as a bug would")));
+        let work = begin::<()>(|| resume_unwind(Box::new("as a bug would")));
         assert!(matches!(work.wait(None, FOREVER), Err(NotEnded::Failed(Error::Io { .. }))));
+    }
+
+    #[test]
+    fn what_is_done_after_work_is_told_how_that_went() {
+        let (say, said) = channel();
+        for panics in [false, true] {
+            let say = say.clone();
+            let work = move || if panics { resume_unwind(Box::new("as a bug would")) } else { 7 };
+            let after = move |result: Result<&i32>| say.send(result.copied()).unwrap();
+            let (work, give) = Outstanding::prepare(End::new(), work, after);
+            // Nobody waits for it.
+            drop(work);
+            assert_eq!(catch_unwind(AssertUnwindSafe(give)).is_err(), panics);
+        }
+        assert_eq!(said.try_recv(), Ok(Ok(7)));
+        assert!(matches!(said.try_recv(), Ok(Err(Error::Io { .. }))));
     }
 }

@@ -126,7 +126,7 @@ impl Incoming {
         let seen = events.small();
         let (connect, pauses, bell) = (comeback.connect, comeback.policy.pauses, comeback.bell.clone());
         let none = Membership::Over { error: error.clone(), told: false, searched: true };
-        let before = (std::mem::replace(&mut self.membership, none), shared.take_lost());
+        let before = (std::mem::replace(&mut self.membership, none), shared.take());
         let close_old = move || drop(before);
         let rejoin = Rejoin::start(connect, shared.name().clone(), seen, pauses, bell, close_old);
         self.membership = Membership::Away { rejoin, untold };

@@ -1,9 +1,9 @@
 //! The sending queue of a session: what its senders and its receiver share.
 //!
 //! One lock is on the queue, another on the connection ([A4](crate::facts#a4), [`access`](super::access)). A message goes from
-//! the queue to libcpg under both, the queue's taken first. Whoever waits for the daemon ([B16](crate::facts#b16)) has neither:
-//! the connection is lent to it, messages
-//! wait meanwhile, and it sends them afterwards ([`Outbox::go_on`], [`Outbox::parted`]).
+//! the queue to libcpg under both, the queue's taken first. A thread that makes a request, which waits for the daemon
+//! ([B16](crate::facts#b16)), has neither: messages wait meanwhile, and it sends them afterwards ([`Outbox::go_on`],
+//! [`Outbox::parted`]).
 //!
 //! The files beside this one are parts of it: [`state`](super::state) for what is under the lock, [`push`](super::push) for
 //! messages and those who wait for space, [`outcome`](super::outcome) for those who wait to know what became of a message,
@@ -45,7 +45,7 @@ pub(crate) enum Handed {
     Sent,
     /// A thread sends its parts, and [says](Outbox::parted) how that went.
     UnderWay,
-    /// Another has the connection, and [goes on](Outbox::go_on) with the queue when it gives it back.
+    /// The thread of a request has the half that sends, and [goes on](Outbox::go_on) with the queue afterwards.
     Busy,
     Refused(Error),
 }
@@ -58,7 +58,7 @@ pub(crate) struct Outbox {
     state: Lock<State>,
     /// There is space in the queue, or the session is away or back.
     pub(super) space: Condvar,
-    /// Messages were settled.
+    /// Messages were settled, or the one that was under way is no longer.
     pub(super) settled: Condvar,
     /// Which membership this is, from 1. The receiver alone writes it, under the lock; a child of the process reads what it was
     /// at the fork.
@@ -106,9 +106,13 @@ impl Outbox {
     /// Sends the front of the queue; false if it could not be sent, or there is none.
     #[inline]
     pub(super) fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
+        // It may have to go out again, in front of all others. Its thread goes on when it knows.
+        if state.under_way.is_some() {
+            return false;
+        }
         let Some((number, bytes)) = state.queue.front() else { return false };
         match send(number, bytes) {
-            // Whoever has the connection goes on. A time that has come would keep the receiver awake until then.
+            // Whoever has the half goes on. A time that has come would keep the receiver awake until then.
             Handed::Busy => state.retry = None,
             handed @ (Handed::Sent | Handed::UnderWay) => {
                 state.retry = None;
@@ -142,7 +146,7 @@ impl Outbox {
         }
     }
 
-    /// Sends what could not be sent while another had the connection.
+    /// Sends what could not be sent during a request.
     pub(crate) fn go_on(&self, send: SendNow<'_>) {
         if let Ok(mut state) = self.lock() {
             self.flush(&mut state, send);
@@ -151,22 +155,15 @@ impl Outbox {
 
     /// The thread that sends a message in parts has done so, or has not: `result` is what libcpg says. Where nobody dispatches, it is
     /// to [go on](Self::go_on) after the pause that is returned.
-    ///
-    /// `give_back` gives the connection back, under the lock, so that nothing goes out before the queue knows whether the message
-    /// has to go out again. It gives what is to be closed instead, without the lock.
-    pub(super) fn parted<C>(
-        &self,
-        number: u64,
-        result: Result<()>,
-        give_back: impl FnOnce() -> Option<C>,
-        send: SendNow<'_>,
-    ) -> Option<Duration> {
+    pub(super) fn parted(&self, number: u64, result: Result<()>, send: SendNow<'_>) -> Option<Duration> {
         let mut state = self.lock().ok()?;
         let mut refused = false;
         // Not of one that went with its membership, nor of one that has come back whatever libcpg says.
-        if state.under_way.take_if(|under_way| *under_way == number).is_some()
-            && !state.queue.has_arrived(number)
-        {
+        let told = state.under_way.take_if(|under_way| *under_way == number).is_some();
+        if told {
+            self.settled.notify_all();
+        }
+        if told && !state.queue.has_arrived(number) {
             match result {
                 Ok(()) => {}
                 Err(error) if error.is_retryable() => {
@@ -181,14 +178,25 @@ impl Outbox {
                 Err(error) => self.fail(&mut state, error),
             }
         }
-        let unused = give_back();
         if !refused {
             self.flush(&mut state, send);
         }
         let again = state.stage == Stage::Unheard && state.queue.is_waiting();
-        drop(state);
-        drop(unused);
         again.then_some(PAUSES.longest)
+    }
+
+    /// Waits until then for the thread that sends a message in parts; true if there was one, and it has [said](Self::parted) how
+    /// that went.
+    pub(super) fn has_parted(&self, until: Instant) -> bool {
+        let Ok(mut state) = self.lock() else { return false };
+        let before = state.under_way;
+        while before.is_some() && state.under_way == before {
+            if Instant::now() >= until {
+                return false;
+            }
+            state = state.wait_at(&self.settled, Some(until));
+        }
+        before.is_some()
     }
 
     /// A message of this member has come back: the window opens. Gives the numbers of what is in it.

@@ -24,7 +24,8 @@ use crate::session::pipeline::Bytes;
 use crate::session::sent::Sent;
 use crate::session::wire::Wire;
 
-/// How long closing the connection waits for whoever has it, before it is left to that one to close.
+/// How long the last owner waits for a message that is sent in parts, before closing the connection is left to the thread of
+/// that.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// A membership that several threads use: its queue and its connection.
@@ -48,10 +49,10 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let until = Instant::now() + CLOSING;
         // What waits behind a message in parts is sent after it.
-        while self.wire.access.has_come_back(until) {
+        while self.outbox().has_parted(until) {
             self.outbox().go_on(&self.wire());
         }
-        drop(self.wire.access.take_now());
+        drop(self.take());
     }
 }
 
@@ -86,7 +87,7 @@ impl Shared {
             owner: Owner::this_process(),
             pid: me.pid(),
             node: AtomicU32::new(me.node().get()),
-            wire: Wire::new(Joined::new(daemon, outbox.generation()), outbox),
+            wire: Wire::new(Joined::new(daemon), outbox),
         }
     }
 
@@ -169,8 +170,8 @@ impl Shared {
     }
 
     /// Looks at the connection, which takes a moment.
-    fn look<R>(&self, patience: &Patience<'_>, look: impl FnOnce(&Requests) -> Result<R>) -> Result<R> {
-        let result = self.wire.look(patience, |joined| look(joined.requests()))?;
+    fn look<R>(&self, look: impl FnOnce(&Requests) -> Result<R>) -> Result<R> {
+        let result = self.wire.access.look(|joined| look(joined.requests()))?;
         result.unwrap_or_else(|| Err(self.absence()))
     }
 
@@ -178,21 +179,21 @@ impl Shared {
     /// during the one, and go on during the other.
     pub(crate) fn members(&self) -> Result<Vec<Member>> {
         let patience = Patience::from(self.deadline());
-        match self.look(&patience, small_now)? {
+        match self.look(small_now)? {
             Some(small) => {
                 let name = self.name.clone();
                 let get = move |half: &RequestHalf| half.membership_get(&name, small);
                 let members = self.wire.request("cpg_membership_get", &patience, |_| {}, get)?;
                 members.ok_or_else(|| self.absence())
             }
-            None => self.look(&patience, Requests::beside)?.members(&self.name, &patience),
+            None => self.look(Requests::beside)?.members(&self.name, &patience),
         }
     }
 
     /// Counts the members of a full group ([A8](crate::facts#a8)).
     pub(crate) fn count(&self) -> Result<Counted> {
         let patience = Patience::from(self.deadline());
-        self.look(&patience, Requests::beside)?.count(&self.name, &patience)
+        self.look(Requests::beside)?.count(&self.name, &patience)
     }
 
     /// Leaves; no send follows it.
@@ -202,19 +203,15 @@ impl Shared {
         self.wire.request("cpg_leave", patience, Joined::tell, leave)?.ok_or(Error::Left)
     }
 
-    /// Takes the connection of a membership that has ended. If another has it, that one closes it.
-    pub(super) fn take_lost(&self) -> Option<Daemon> {
-        self.wire.access.take_now().map(Joined::into_daemon)
-    }
-
-    /// Takes the connection, which nobody else can use from now on. If another has it for longer than a second, that one closes it.
+    /// Takes the connection, which nobody else can use from now on. The thread of a request that is being made keeps it open until
+    /// that is over.
     pub(crate) fn take(&self) -> Option<Daemon> {
-        self.wire.access.take(Instant::now() + CLOSING).map(Joined::into_daemon)
+        self.wire.access.take().map(Joined::into_daemon)
     }
 
     /// Goes on with another connection.
     pub(super) fn replace(&self, daemon: Daemon, me: Member) -> Result<()> {
-        self.wire.access.replace(Joined::new(daemon, self.outbox().generation() + 1))?;
+        self.wire.access.replace(Joined::new(daemon))?;
         self.node.store(me.node().get(), Ordering::Relaxed);
         Ok(())
     }

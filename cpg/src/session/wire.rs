@@ -1,20 +1,20 @@
 //! The way of a queue's messages to libcpg, and of requests beside them.
 
-use std::io;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ffi::call::{Busy, Pending};
 use crate::ffi::requests::RequestHalf;
+use crate::guarantee::Guarantee;
 use crate::os::patience::Patience;
 use crate::os::thread;
-use crate::session::access::{Access, Joined, Lent, Taken};
+use crate::session::access::{Access, Joined};
 use crate::session::outbox::{Handed, Outbox};
 use crate::session::pipeline::Bytes;
 
 /// The queue and the connection of a session: what is to be sent goes from the one to the other.
 ///
-/// Threads that send the parts of a message have it, and do not keep the membership.
+/// Threads that make its requests have it, and do not keep the membership.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
     pub(super) access: Arc<Access>,
@@ -30,38 +30,38 @@ impl Wire {
     /// Returns what the queue sends its messages by.
     #[inline]
     pub(crate) fn send(&self) -> impl Fn(u64, &mut Bytes) -> Handed {
-        |number, bytes| match self.access.send(bytes) {
-            Taken::Sent(Ok(())) => Handed::Sent,
-            Taken::Sent(Err(error)) => Handed::Refused(error),
-            Taken::Busy => Handed::Busy,
-            Taken::Parts(lent) => self.send_parts(number, bytes.share(), lent),
+        |number, bytes| {
+            self.access.send(|joined| {
+                if joined.parts(bytes.len()) {
+                    return self.send_parts(joined, number, bytes.share());
+                }
+                match joined.send(bytes) {
+                    Ok(()) => Handed::Sent,
+                    Err(error) => Handed::Refused(error),
+                }
+            })
         }
     }
 
-    /// Has a thread send a message in parts: each waits for the daemon ([B16](crate::facts#b16)), and nobody else is to.
+    /// Has a message sent in parts: a request, which waits for the daemon to take each of them ([B16](crate::facts#b16)).
+    ///
+    /// It has no time limit, because nobody waits for its thread. With a paused daemon that is as any other request that was
+    /// left behind: further ones have their own time, messages wait in the queue, and what ends the membership takes the message
+    /// out of the queue.
     #[cold]
-    fn send_parts(&self, number: u64, bytes: Arc<Vec<u8>>, lent: Lent) -> Handed {
+    fn send_parts(&self, joined: &Joined, number: u64, bytes: Arc<Vec<u8>>) -> Handed {
         let wire = self.clone();
-        let work = move || {
-            // Made here: without a thread the connection goes back, and nothing has been under way.
-            let mut parts = Parts { wire, number, lent: Some(lent), result: None };
-            parts.result = parts.lent.as_ref().map(|lent| lent.joined().send_parts(&bytes));
+        let send = move |half: &RequestHalf| half.mcast_long(Guarantee::Agreed, &bytes);
+        let after = move |result| {
+            if let Some(pause) = wire.outbox.parted(number, result, &wire.send()) {
+                thread::sleep(pause);
+                wire.outbox.go_on(&wire.send());
+            }
         };
-        match thread::spawn(work) {
+        match joined.requests().begin("cpg_mcast_joined", send, after) {
             Ok(_) => Handed::UnderWay,
             Err(error) => Handed::Refused(error),
         }
-    }
-
-    /// As [`Access::look`], and sends what was put off meanwhile.
-    pub(super) fn look<R>(
-        &self,
-        patience: &Patience<'_>,
-        look: impl FnOnce(&mut Joined) -> R,
-    ) -> Result<Option<R>> {
-        let result = self.access.look(patience, look);
-        self.outbox.go_on(&self.send());
-        result
     }
 
     /// Has a request made on the connection, after what has it now, and waits for the answer; `None` without a connection. `begin`
@@ -79,8 +79,8 @@ impl Wire {
         let mut request = Some(request);
         loop {
             let wire = self.clone();
-            let after = move || wire.outbox.go_on(&wire.send());
-            let outcome = self.look(patience, |joined| {
+            let after = move |_| wire.outbox.go_on(&wire.send());
+            let outcome = self.access.look(|joined| {
                 if let Some(busy) = joined.requests().busy() {
                     return Begun::Not(busy);
                 }
@@ -101,26 +101,4 @@ impl Wire {
 enum Begun<R> {
     Made(Result<Pending<R>>),
     Not(Busy),
-}
-
-/// A message whose parts are being sent. When this goes, also in a panic, the queue has the connection again and goes on.
-struct Parts {
-    wire: Wire,
-    number: u64,
-    lent: Option<Lent>,
-    result: Option<Result<()>>,
-}
-
-impl Drop for Parts {
-    fn drop(&mut self) {
-        let Self { wire, number, lent, result } = self;
-        let result = result.take().unwrap_or_else(|| {
-            Err(Error::io("a thread that sent a message in parts")(io::Error::other("it panicked")))
-        });
-        let pause = wire.outbox.parted(*number, result, || lent.take()?.give_back(), &wire.send());
-        if let Some(pause) = pause {
-            thread::sleep(pause);
-            wire.outbox.go_on(&wire.send());
-        }
-    }
 }

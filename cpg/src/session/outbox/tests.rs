@@ -222,7 +222,7 @@ fn a_token_is_good_after_delivery_loss_and_the_end() {
     outbox.lose(&LOST);
     outbox.reopen(&works);
     let parts = push(&outbox, b"in parts", &|_, _| Handed::UnderWay).unwrap();
-    outbox.parted(alone(&outbox, parts).start, Ok(()), || None::<()>, &works);
+    outbox.parted(alone(&outbox, parts).start, Ok(()), &works);
     let settled = outbox.arrived(&packet_of(b"in parts"), &works).unwrap().end;
     assert_eq!(look(&outbox, settled), "returned lost");
     let open = push(&outbox, b"open", &works).unwrap();

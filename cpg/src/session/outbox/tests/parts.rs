@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use super::*;
 
-/// A connection that sends messages of one letter in parts, and is lent meanwhile.
+/// A connection that sends messages of one letter in parts, by a thread.
 #[derive(Default)]
 struct Parts {
-    lent: Cell<Option<u64>>,
+    under_way: Cell<Option<u64>>,
     /// What the daemon has, and what parts of a message it has.
     sent: RefCell<Vec<String>>,
 }
@@ -15,9 +15,7 @@ struct Parts {
 impl Parts {
     fn send(&self) -> impl Fn(u64, &mut Bytes) -> Handed {
         |number, bytes| {
-            if self.lent.get().is_some() {
-                return Handed::Busy;
-            }
+            assert!(self.under_way.get().is_none(), "the half can be back before the queue knows the result");
             let text: Vec<_> = read::messages(bytes)
                 .map(|message| String::from_utf8(message.unwrap().to_vec()).unwrap())
                 .collect();
@@ -27,18 +25,14 @@ impl Parts {
                 return Handed::Sent;
             }
             bytes.share();
-            self.lent.set(Some(number));
+            self.under_way.set(Some(number));
             Handed::UnderWay
         }
     }
 
     /// The thread has done so.
     fn end(&self, outbox: &Outbox, result: Result<()>) -> Option<Duration> {
-        let give_back = || {
-            self.lent.take();
-            None::<()>
-        };
-        outbox.parted(self.lent.get().unwrap(), result, give_back, &self.send())
+        outbox.parted(self.under_way.take().unwrap(), result, &self.send())
     }
 
     fn sent(&self) -> Vec<String> {
@@ -114,11 +108,11 @@ fn a_message_in_parts_is_handed_back_with_its_membership_and_the_next_one_hears_
             assert_eq!(look(&outbox, 0), "returned L");
             assert!(outbox.outcome(ticket).unwrap().unwrap_err().is_connection_lost());
             assert_eq!(look(&outbox, 0), if keep { "on" } else { "returned behind" });
-            let old = parts.lent.take().unwrap();
+            let old = parts.under_way.take().unwrap();
             outbox.reopen(&parts.send());
             push(&outbox, b"M", &parts.send()).unwrap();
             parts.sent();
-            outbox.parted(old, result, || None::<()>, &parts.send());
+            outbox.parted(old, result, &parts.send());
             assert_eq!(look(&outbox, 0), "on");
             assert!(parts.sent().is_empty() && outbox.is_waiting(), "M is under way");
             parts.end(&outbox, Ok(()));
@@ -143,6 +137,28 @@ fn a_message_in_parts_whose_thread_panics_ends_the_session_with_an_error() {
     parts.end(&outbox, Err(Error::io("a thread")(std::io::Error::other("it panicked"))));
     assert_eq!(look(&outbox, 0), "returned L");
     assert!(matches!(push(&outbox, b"more", &parts.send()), Err(Error::Io { .. })));
+}
+
+#[test]
+fn who_waits_for_a_message_in_parts_is_woken_at_its_end() {
+    let (outbox, parts) = (outbox(None), Parts::default());
+    let (begun, time) = (Instant::now(), Duration::from_secs(60));
+    assert!(!outbox.has_parted(begun + time), "there is none");
+    loop {
+        push(&outbox, b"L", &parts.send()).unwrap();
+        assert!(!outbox.has_parted(Instant::now()), "it is under way");
+        let number = parts.under_way.take().unwrap();
+        let waited = std::thread::scope(|scope| {
+            scope.spawn(|| outbox.parted(number, Ok(()), &|_, _| Handed::Busy));
+            outbox.has_parted(begun + time)
+        });
+        assert!(begun.elapsed() < time);
+        outbox.arrived(&packet_of(b"L"), &parts.send()).unwrap();
+        // Else the thread was done before the wait.
+        if waited {
+            break;
+        }
+    }
 }
 
 #[test]
