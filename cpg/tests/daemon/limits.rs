@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::support::filter::forbid;
 use crate::support::process::own_process;
 use crate::support::waits::quiet;
-use crate::support::{deadline, name, payloads, pump, readable, views, wait_for};
+use crate::support::{deadline, name, payloads, pump, readable, receive, views, wait_for};
 use cpg::{
     ConnectOptions, CsError, Error, Event, Group, Handle, Limits, OwnedEvent, Session, SessionOptions,
 };
@@ -349,6 +349,38 @@ fn a_session_queues_while_a_call_is_outstanding_and_goes_on_by_itself() {
         assert_eq!(heard, [b"1", b"2", b"3"]);
         assert_eq!(session.members().unwrap(), [session.me()]);
         session.leave().unwrap();
+    });
+}
+
+#[test]
+fn a_long_message_under_way_is_a_call_that_is_outstanding() {
+    own_process!();
+    let cluster = Cluster::start(1).unwrap();
+    cluster.on(1, || {
+        let (sender, mut receiver) = session("parts").split();
+        let messages = [vec![1; 3_000_000], b"behind it".to_vec()];
+        let pause_and_send = || {
+            cluster.pause(1).unwrap();
+            for message in &messages {
+                sender.send(message).unwrap();
+            }
+        };
+        pause_and_send();
+        assert_eq!(sender.members(), Err(Error::CallOutstanding));
+        assert_eq!(receiver.dispatch(Limits::available(), |_, _| ()).unwrap(), 0);
+        cluster.resume(1).unwrap();
+        assert!(receive(&mut receiver, 2) == messages);
+        assert_eq!(sender.members().unwrap(), [sender.me()]);
+        pause_and_send();
+        cluster.kill(1).unwrap();
+        // Its thread is not waited for: libcpg keeps that for as long as it likes.
+        let error = sender.members().unwrap_err();
+        assert!(error.is_connection_lost(), "{error}");
+        for message in &messages {
+            let OwnedEvent::Undelivered(back) = receiver.recv().unwrap() else { panic!() };
+            assert!(back.payload() == message);
+        }
+        assert!(receiver.recv().unwrap_err().is_connection_lost());
     });
 }
 
