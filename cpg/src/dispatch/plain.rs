@@ -23,7 +23,7 @@ pub(crate) struct Plain<'s, F> {
 
 impl<F: FnMut(Event<'_>)> Source for Plain<'_, F> {
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "as the loop that calls it")]
+    #[expect(clippy::inline_always, reason = "for the same reason as the loop that calls it")]
     fn next(&mut self, _: &Progress<'_>) -> Result<Taken> {
         self.events.dispatch_one(&self.me, &mut self.counted, &mut self.take)
     }

@@ -1,4 +1,4 @@
-//! One closure a kind of event, the form that C programs know.
+//! One closure for each kind of event, the form that C programs use.
 
 use crate::event::event::Event;
 use crate::event::message::Message;
@@ -6,12 +6,7 @@ use crate::event::ring::Ring;
 use crate::event::view::View;
 use crate::group::link::Link;
 
-/// A handler put together from one closure for each kind of event, as C programs fill in
-/// `cpg_callbacks_t`.
-///
-/// [`handle`](Self::handle) is the handler; events of a kind that has no closure are passed over. One
-/// closure that matches on the [`Event`] is shorter, and lets its arms share what they change. It is for a
-/// [`Group`](crate::Group), and is made on the thread that dispatches; handlers of sessions match.
+/// A handler that has one closure for each kind of event, as C programs fill in `cpg_callbacks_t`.
 ///
 /// ```no_run
 /// use cpg::{Callbacks, Group, Limits};
@@ -24,6 +19,11 @@ use crate::group::link::Link;
 /// group.dispatch(Limits::one(), |link, event| callbacks.handle(link, event))?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// [`handle`](Self::handle) is the handler. It ignores events of a kind that has no closure.
+///
+/// A single closure that matches on the [`Event`] is shorter, and its arms can share state. `Callbacks` are for a
+/// [`Group`](crate::Group), and are made on the thread that dispatches. Handlers of sessions match on the event.
 #[doc(alias = "cpg_callbacks_t")]
 #[doc(alias = "cpg_model_v1_data_t")]
 #[derive(Default)]
@@ -38,7 +38,7 @@ type ConfChgFn<'f> = Box<dyn FnMut(&Link, View<'_>) + 'f>;
 type TotemConfChgFn<'f> = Box<dyn FnMut(&Link, Ring<'_>) + 'f>;
 
 impl<'f> Callbacks<'f> {
-    /// No closures yet.
+    /// Makes a handler without closures, which ignores all events.
     pub fn new() -> Self {
         Self::default()
     }
@@ -64,7 +64,7 @@ impl<'f> Callbacks<'f> {
         self
     }
 
-    /// Hands the event to the closure for its kind.
+    /// Passes the event to the closure for its kind.
     pub fn handle(&mut self, link: &Link, event: Event<'_>) {
         match event {
             Event::Deliver(message) => {
@@ -82,7 +82,7 @@ impl<'f> Callbacks<'f> {
                     f(link, ring);
                 }
             }
-            // A group gets no others.
+            // A group gets no other events.
             _ => {}
         }
     }

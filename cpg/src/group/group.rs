@@ -1,4 +1,4 @@
-//! A membership.
+//! A membership of the binding.
 
 use std::ops::{ControlFlow, Deref};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -18,7 +18,7 @@ use crate::handle::daemon::Daemon;
 use crate::handle::handle::Handle;
 use crate::member::Member;
 
-/// A joined handle: it sends, through the [`Link`] that it dereferences to, hears what happens in the group, and leaves.
+/// A member of a group: sends, handles events, and leaves.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
@@ -43,23 +43,25 @@ use crate::member::Member;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 ///
+/// A group dereferences to [`Link`], which has the methods for sending.
+///
 /// # More than one thread
 ///
-/// A group can move to another thread, and cannot be used by two at once ([A4](crate::facts#a4)). A program whose threads send
-/// while one of them dispatches joins a [`Session`](crate::Session) instead, and [splits](crate::Session::split) it: a
-/// [`Sender`](crate::Sender) for any number of threads, and a [`Receiver`](crate::Receiver) for the one that dispatches. A
-/// mutex around a group is no way out: whoever waits for an event would hold it.
+/// A group can move to another thread, but two threads cannot use it at once ([A4](crate::facts#a4)). A program whose threads
+/// send while one of them dispatches joins a [`Session`](crate::Session) instead, and [splits](crate::Session::split) it into a
+/// [`Sender`](crate::Sender) for any number of threads and a [`Receiver`](crate::Receiver) for the thread that dispatches. A
+/// mutex around a group does not help, because the thread that waits for an event would hold the mutex.
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
 /// shared::<cpg::Group>();
 /// ```
 ///
-/// # Dropping it
+/// # Dropping a group
 ///
-/// That closes the handle, which waits for the daemon for half a second at most ([B16](crate::facts#b16)): a paused one is told
-/// by a thread of this crate when it goes on. The others see this member leave with
-/// [`Reason::ProcDown`](crate::Reason::ProcDown).
+/// Dropping a group closes its handle, and waits for the daemon for half a second at most ([B16](crate::facts#b16)). If the
+/// daemon is paused, a thread of this crate closes the handle when the daemon resumes. The other members see this member leave
+/// with [`Reason::ProcDown`](crate::Reason::ProcDown).
 #[derive(Debug)]
 pub struct Group {
     link: Link,
@@ -67,22 +69,21 @@ pub struct Group {
 }
 
 impl Group {
-    /// The handle of these halves has joined, and is the member `me`.
-    /// Goes on with a handle that has joined.
+    /// Makes the group of a handle that has joined as the member `me`.
     pub(super) fn begin(handle: Handle, name: GroupName, me: Member) -> Self {
         let (daemon, events) = handle.into_halves();
         Self { link: Link::new(daemon, name, me), events }
     }
 
-    /// The daemon, for what can be asked of the whole cluster.
+    /// Returns the daemon, which answers questions about the whole cluster.
     pub fn daemon(&self) -> &Daemon {
         &self.link.daemon
     }
 
-    /// Hands events to `handler`, in the order in which they happened, and returns how many it has handled; 0 if none came
-    /// while it was willing to wait.
+    /// Hands events to `handler`, in the order in which they happened, and returns the number of events that it has handled.
+    /// The number is 0 if no event came in the time that the limits allow.
     ///
-    /// The handler may borrow what it likes, and can send through the [`Link`]. It cannot reach the group itself, so a
+    /// The handler may borrow anything of its caller, and can send through the [`Link`]. It cannot reach the group itself, so a
     /// dispatch within a dispatch ([A2](crate::facts#a2)) does not compile:
     ///
     /// ```compile_fail,E0499
@@ -96,19 +97,19 @@ impl Group {
     /// # }
     /// ```
     ///
-    /// What a C program keeps behind libcpg's context pointer the handler borrows: that pointer is how it is found, and belongs
-    /// to this crate.
+    /// C programs reach their state in a callback through libcpg's context pointer. Here the handler borrows its state, and the
+    /// context pointer belongs to this crate.
     ///
     /// # Panics
-    /// A panic of the handler goes on here, when libcpg has returned ([A6](crate::facts#a6)). The event that it was given
-    /// counts as handled, those after it have not been taken.
+    /// A panic of the handler continues in the caller after libcpg has returned ([A6](crate::facts#a6)). The event that the
+    /// handler was given counts as handled. Later events have not been taken.
     ///
     /// # Errors
-    /// [`Error::StackTooSmall`](crate::Error::StackTooSmall) on a thread with less than 1152 KiB of stack left
-    /// ([A1](crate::facts#a1)), [`Error::GroupTooLarge`](crate::Error::GroupTooLarge) if the group has grown past 128 members
-    /// ([A8](crate::facts#a8)),
-    /// [`Error::is_connection_lost`](crate::Error::is_connection_lost) when the daemon has gone: events that had not been
-    /// dispatched by then are lost ([B9](crate::facts#b9)).
+    /// - [`Error::StackTooSmall`](crate::Error::StackTooSmall) on a thread with less than 1152 KiB of stack left
+    ///   ([A1](crate::facts#a1)).
+    /// - [`Error::GroupTooLarge`](crate::Error::GroupTooLarge) if the group has grown past 128 members ([A8](crate::facts#a8)).
+    /// - An error for which [`Error::is_connection_lost`](crate::Error::is_connection_lost) is true, when the daemon has gone.
+    ///   Events that had not been dispatched by then are lost ([B9](crate::facts#b9)).
     #[doc(alias = "cpg_dispatch")]
     #[doc(alias = "cpg_context_get")]
     #[doc(alias = "cpg_context_set")]
@@ -137,7 +138,7 @@ impl Group {
         let mut source = Plain { events, me, counted: None, take };
         loop {
             match run(&mut source, progress)? {
-                // One join away from a view that libcpg has no room for (A8): the daemon is asked before each event.
+                // With one more member, a view would be too large for libcpg (A8). So the daemon is asked before each event.
                 Stopped::Full => source.counted = Some(link.count()?),
                 stopped => return Ok(stopped),
             }
@@ -160,15 +161,15 @@ impl Group {
     /// # Ok::<(), cpg::Error>(())
     /// ```
     ///
-    /// The event that the handler breaks at is handled, those after it have not been taken. The limits are looked at between two
-    /// events, so a stream of events does not keep them off. Waiting costs no CPU time, and a signal does not end it
-    /// ([B6](crate::facts#b6), [B11](crate::facts#b11)); a [`Waker`](crate::Waker) does.
+    /// The event at which the handler breaks counts as handled. Later events have not been taken. The limits are checked
+    /// between two events, so a stream of events does not delay them. Waiting costs no CPU time. A signal does not end the wait
+    /// ([B6](crate::facts#b6), [B11](crate::facts#b11)), but a [`Waker`](crate::Waker) does.
     ///
     /// # Panics
-    /// As [`dispatch`](Self::dispatch).
+    /// Those of [`dispatch`](Self::dispatch).
     ///
     /// # Errors
-    /// As [`dispatch`](Self::dispatch).
+    /// Those of [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn run<T>(
         &mut self,
@@ -180,10 +181,10 @@ impl Group {
         Ok(stopped.into_ended(value))
     }
 
-    /// Waits for the next event, and returns a copy that can be kept.
+    /// Waits for the next event, and returns a copy of it that can be kept.
     ///
     /// # Errors
-    /// As [`dispatch`](Self::dispatch).
+    /// Those of [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn recv(&mut self) -> Result<OwnedEvent> {
         loop {
@@ -194,7 +195,8 @@ impl Group {
         }
     }
 
-    /// As [`recv`](Self::recv), but gives up at the deadline, with `None`. A deadline in the past takes what is there.
+    /// Waits for the next event until the deadline, and returns a copy of it. Returns `None` if no event came in time. If the
+    /// deadline has passed already, takes an event that is there.
     ///
     /// ```no_run
     /// use std::time::Instant;
@@ -208,16 +210,16 @@ impl Group {
     /// ```
     ///
     /// # Errors
-    /// As [`dispatch`](Self::dispatch).
+    /// Those of [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn recv_until(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
         let limits = Limits::one().until(deadline);
         Ok(self.run(limits, |_, event| ControlFlow::Break(event.into_owned()))?.broke())
     }
 
-    /// Returns the events as an iterator: one [`recv`](Self::recv) after the other, until an error, which is the last item.
+    /// Returns an iterator over the events. Each item is one [`recv`](Self::recv). The first error is the last item.
     ///
-    /// No event is taken before it is asked for, so none is lost when the iterator is dropped.
+    /// The iterator takes an event only when it is asked for the next item, so dropping the iterator loses no event.
     ///
     /// ```no_run
     /// use cpg::{Group, OwnedEvent};
@@ -237,13 +239,13 @@ impl Group {
         Events::new(self)
     }
 
-    /// Leaves the group and closes the handle, passing over the events that come until then.
+    /// Leaves the group and closes the handle. Events that come until then are ignored.
     ///
-    /// It waits up to the [time limit](crate::ConnectOptions::request_timeout), which is 10 seconds;
+    /// Waits up to the [time limit](crate::ConnectOptions::request_timeout), which is 10 seconds.
     /// [`leave_until`](Self::leave_until) takes a deadline and a handler.
     ///
     /// # Errors
-    /// As [`leave_until`](Self::leave_until).
+    /// Those of [`leave_until`](Self::leave_until).
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
@@ -251,19 +253,20 @@ impl Group {
         self.leave_until(deadline, |_, _| {})
     }
 
-    /// Leaves the group, hands events to `handler` until the own leave has been delivered, and closes the handle.
+    /// Leaves the group, hands events to `handler` until this member's leave has been delivered, and closes the handle.
     ///
-    /// What happened in the group before the leave is thus seen to the end. The handler cannot send
-    /// ([`Error::Left`](crate::Error::Left)). A leave of which the daemon
-    /// has not heard by the deadline, since it is paused, is seen by the others when it goes on.
+    /// So the program sees everything that happened in the group before its leave. The handler cannot send
+    /// ([`Error::Left`](crate::Error::Left)). If the daemon is paused and has not heard of the leave by the deadline, the other
+    /// members see the leave when the daemon resumes.
     ///
     /// # Panics
-    /// As [`dispatch`](Self::dispatch); the handle is closed.
+    /// Those of [`dispatch`](Self::dispatch). The handle is closed.
     ///
     /// # Errors
-    /// The handle is closed in any case, and with it the membership ends.
-    /// [`Error::TimedOut`](crate::Error::TimedOut) if the own leave was not delivered by the deadline; those of
-    /// [`dispatch`](Self::dispatch), and of a request.
+    /// The handle is closed in any case, and the membership ends with it.
+    ///
+    /// - [`Error::TimedOut`](crate::Error::TimedOut) if this member's leave was not delivered by the deadline.
+    /// - Those of [`dispatch`](Self::dispatch), and those of a request, as for [`Daemon::local_node`].
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(mut self, deadline: Instant, mut handler: impl FnMut(&Link, Event<'_>)) -> Result<()> {
@@ -295,14 +298,16 @@ impl Deref for Group {
     }
 }
 
-/// The descriptor to wait on in an event loop, non-blocking and close-on-exec.
+/// The descriptor to wait on in an event loop. It is non-blocking and close-on-exec.
 ///
-/// It is readable (level-triggered) while events wait, and when the daemon has gone, which the next dispatch then says.
+/// The descriptor is readable (level-triggered) while events wait, and when the daemon has gone. In that case the next dispatch
+/// returns the error.
 ///
-/// A level-triggered loop may dispatch as much as it likes at a time. An edge-triggered one (mio) dispatches
-/// [`Limits::available`], or until it returns 0, before it waits again. Where the loop asks for conditions (glib), hang-up and
-/// error are wanted too. A wait for it to be writable has no meaning: nothing announces the end of flow control
-/// ([B7](crate::facts#b7)).
+/// - A level-triggered loop may dispatch any number of events at a time.
+/// - An edge-triggered loop (mio) dispatches [`Limits::available`], or dispatches until the result is 0, before it waits again.
+/// - A loop that asks for conditions (glib) must ask for hang-up and error too.
+/// - Waiting until the descriptor is writable has no meaning, because nothing announces the end of flow control
+///   ([B7](crate::facts#b7)).
 impl AsFd for Group {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {

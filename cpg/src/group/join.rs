@@ -1,4 +1,4 @@
-//! From connected to joined.
+//! Joining: from a connection to a membership.
 
 use std::fmt;
 use std::io;
@@ -21,9 +21,7 @@ use crate::os::ending::Endings;
 use crate::os::fd;
 use crate::os::patience::Patience;
 
-/// A join that failed, with the handle where it can still join.
-///
-/// `?` turns it into an [`Error`], and closes the handle.
+/// The error of a join, with the handle if it can still join.
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
@@ -40,26 +38,29 @@ use crate::os::patience::Patience;
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// The operator `?` converts it into an [`Error`], and closes the handle.
 pub struct JoinError {
     error: Error,
     handle: Option<Box<Handle>>,
 }
 
 impl JoinError {
-    /// Returns why the join failed.
+    /// Returns the reason why the join failed.
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// Returns the handle, if it can still join. `None` once the daemon has been asked to take this process into the group, unless
-    /// it has refused: a handle is good for one membership ([B2](crate::facts#b2)), so it has been closed, or is when the
-    /// daemon answers; and if the daemon has died while it was asked.
+    /// Returns the handle, if it can still join.
+    ///
+    /// `None` if the daemon may have accepted the join. A handle supports only one membership ([B2](crate::facts#b2)), so this
+    /// handle has been closed, or is closed when the daemon answers. Also `None` if the daemon died while it was asked.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
     }
 }
 
-/// The text of the [`Error`], whose source is the source here too: a chain of errors prints it once.
+/// The text of the [`Error`]. The source is the source of that error, so a chain of errors prints the text once.
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
@@ -72,7 +73,7 @@ impl std::error::Error for JoinError {
     }
 }
 
-/// The text of `Display`, as of an [`Error`].
+/// The text of `Display`, as for [`Error`].
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -84,7 +85,7 @@ impl JoinError {
         Self { error, handle: Some(Box::new(handle)) }
     }
 
-    /// The error of a join after which the handle has been closed.
+    /// Makes the error of a join after which the handle has been closed.
     pub(crate) fn without_handle(error: Error) -> Self {
         Self { error, handle: None }
     }
@@ -103,11 +104,11 @@ impl From<JoinError> for io::Error {
 }
 
 impl Group {
-    /// Connects and joins in one step, for up to 10 seconds, also to a daemon that is just starting. [`ConnectOptions::join`]
-    /// does it with options, and [`ConnectOptions::join_until`] with another deadline.
+    /// Connects and joins in one step, in at most 10 seconds. If the daemon is just starting, waits for it.
+    /// [`ConnectOptions::join`] has options, and [`ConnectOptions::join_until`] takes a deadline.
     ///
     /// # Errors
-    /// As [`ConnectOptions::join_until`].
+    /// Those of [`ConnectOptions::join_until`].
     #[doc(alias = "cpg_join")]
     pub fn join(name: impl IntoGroupName) -> Result<Self> {
         ConnectOptions::new().join(name)
@@ -115,20 +116,22 @@ impl Group {
 }
 
 impl ConnectOptions {
-    /// Connects and joins, within the [time limit](Self::request_timeout), which is 10 seconds; with
-    /// [`wait_for_daemon`](Self::wait_for_daemon) it waits for one without an end. [`join_until`](Self::join_until) takes a deadline.
+    /// Connects and joins within the [time limit](Self::request_timeout), which is 10 seconds. With
+    /// [`wait_for_daemon`](Self::wait_for_daemon) it waits for a daemon that is not running, without a limit.
+    /// [`join_until`](Self::join_until) takes a deadline.
     ///
     /// # Errors
-    /// Those of making the name, and of [`join_until`](Self::join_until).
+    /// Those of [`join_until`](Self::join_until).
     #[doc(alias = "cpg_join")]
     pub fn join(self, name: impl IntoGroupName) -> Result<Group> {
         self.join_by(name, &self.patience())
     }
 
-    /// As [`join`](Self::join), with another deadline. A daemon that is just starting is waited for.
+    /// Connects and joins, with a deadline. If the daemon is just starting, waits for it.
     ///
     /// # Errors
-    /// Those of making the name, of [`connect_until`](Self::connect_until) and of [`Handle::join_until`].
+    /// [`Error::InvalidName`] if `name` is not a valid name, and those of [`connect_until`](Self::connect_until) and
+    /// [`Handle::join_until`].
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group> {
         self.join_by(name, &deadline.into())
@@ -140,7 +143,7 @@ impl ConnectOptions {
         Ok(Group::begin(handle, name, me))
     }
 
-    /// Connects and joins, and gives the handle with the member that it is then.
+    /// Connects and joins. Returns the handle, and the member that it has become.
     pub(crate) fn member_by(
         self,
         name: &GroupName,
@@ -151,7 +154,7 @@ impl ConnectOptions {
             return Ok(self.connect_by(patience)?.into_member(name, patience, seen)?);
         }
         retry_if(patience, Pauses::DAEMON, Error::passes, || {
-            // Each of the two has its own time.
+            // Connecting and joining each have the whole time limit.
             let handle = self.connect_by(patience)?;
             Ok(handle.into_member(name, &patience.at_most(self.timeout()), seen)?)
         })
@@ -159,35 +162,35 @@ impl ConnectOptions {
 }
 
 impl Handle {
-    /// Joins a group, and waits until the membership stands, within the [time limit](ConnectOptions::request_timeout) of the
-    /// connection. [`join_until`](Self::join_until) takes another deadline.
+    /// Joins a group within the [time limit](ConnectOptions::request_timeout) of the connection.
+    /// [`join_until`](Self::join_until) takes a deadline.
     ///
     /// # Errors
-    /// As [`join_until`](Self::join_until).
+    /// Those of [`join_until`](Self::join_until).
     #[doc(alias = "cpg_join")]
     pub fn join(self, name: impl IntoGroupName) -> Result<Group, JoinError> {
         let deadline = self.requests().deadline();
         self.join_until(name, deadline)
     }
 
-    /// Joins a group, and waits until the daemon counts this process among the members. The first event of the group is
-    /// then the view that it joined with.
+    /// Joins a group, and waits until the daemon counts this process among the members. The first event of the group is the
+    /// view with which this member joined.
     ///
-    /// The members are counted first ([A8](crate::facts#a8)). All that is asked is asked by a thread, which is left behind when
-    /// the deadline passes or the daemon dies; a join that is left behind so is undone when the daemon answers. One such count
-    /// or list is made at
-    /// a time in the process ([A19](crate::facts#a19)): others are waited for until the deadline.
+    /// The members are counted before the join ([A8](crate::facts#a8)). A thread of this crate makes the requests. If the
+    /// deadline passes or the daemon dies first, the caller leaves that thread behind, and a join that it has made is undone
+    /// when the daemon answers. The process makes one such count or list at a time ([A19](crate::facts#a19)), and waits for
+    /// others until the deadline.
     ///
-    /// A process can join a group once ([B5](crate::facts#b5)). An earlier membership of it that is still ending is waited out:
-    /// for a moment the daemon says `CS_ERR_TRY_AGAIN`, and `CS_ERR_EXIST` while it has not heard of the end, as of a close
-    /// that was left behind while
-    /// it was paused.
+    /// A process can be in a group only once ([B5](crate::facts#b5)). If an earlier membership of this process is still ending,
+    /// the join waits for its end. The daemon returns `CS_ERR_TRY_AGAIN` for a moment then. It returns `CS_ERR_EXIST` while it
+    /// has not heard of the end, as when it is paused and a close was left behind.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] for a name that was read and that the daemon cannot bear, [`Error::GroupTooLarge`] for a group with
-    /// 128 members ([A8](crate::facts#a8)), [`CsError::Exist`](crate::CsError::Exist) if this process is in the group,
-    /// [`Error::Io`], [`CsError::TryAgain`](crate::CsError::TryAgain) or [`Error::TimedOut`] when the deadline
-    /// passes first.
+    /// - [`Error::InvalidName`] if `name` is not a valid name, or is one that can be read but does harm to the daemon.
+    /// - [`Error::GroupTooLarge`] if the group has 128 members ([A8](crate::facts#a8)).
+    /// - [`CsError::Exist`](crate::CsError::Exist) if this process is in the group.
+    /// - [`CsError::TryAgain`](crate::CsError::TryAgain) or [`Error::TimedOut`] when the deadline passes first.
+    /// - [`Error::Io`] if no thread can be started.
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group, JoinError> {
         let name = match name.into_group_name().map_err(Error::from) {
@@ -198,9 +201,9 @@ impl Handle {
         Ok(Group::begin(handle, name, me))
     }
 
-    /// Joins a group; gives the handle with the member that it is now.
+    /// Joins a group. Returns the handle, and the member that it has become.
     ///
-    /// A group that an earlier membership has seen to be small is asked for in a way that always comes back
+    /// If an earlier membership has seen that the group is small, the members are counted by a request that always returns
     /// ([A19](crate::facts#a19)).
     pub(crate) fn into_member(
         self,
@@ -211,7 +214,7 @@ impl Handle {
         let joined = self.requests().with_one_worker(|| self.become_member(name, patience, seen));
         match joined {
             Ok(me) => Ok((self, me)),
-            // The call that has the half may never give it back (A19).
+            // The call that has the requests' half of the connection may never return it (A19).
             Err(Failed::Before(error)) if error.is_connection_lost() && self.requests().busy().is_some() => {
                 Err(JoinError::without_handle(error))
             }
@@ -233,7 +236,7 @@ impl Handle {
         Ok(me)
     }
 
-    /// Asks what has to be known before the join: who this is, and that the group has room.
+    /// Finds out before the join which member this process will be, and that the group has room.
     fn prepare(
         &self,
         name: &GroupName,
@@ -266,18 +269,18 @@ impl Handle {
             let endings = Endings::from_now(group);
             let group = group.clone();
             let joined = self.requests().ask("cpg_join", patience, move |half| half.join(&group));
-            // As the daemon says of a membership that it has heard the end of.
+            // The daemon returns this code itself once it has heard of the end.
             let ends = |error: &Error| error.code() == Some(CsError::Exist) && endings.any();
             joined.map_err(|error| if ends(&error) { Error::cs("cpg_join", CS_ERR_TRY_AGAIN) } else { error })
         });
         asked.map_err(|error| match error {
-            // The daemon may take it yet.
+            // The daemon may still accept the join.
             Error::TimedOut { .. } => Failed::After(error),
             error => Failed::Before(error),
         })
     }
 
-    /// Waits until the daemon has delivered the join: before that `cpg_leave` would spin, and others that joined in between
+    /// Waits until the daemon has delivered the join. Before that `cpg_leave` would spin, and members that joined in between
     /// are not counted yet.
     fn await_membership(
         &self,
@@ -286,7 +289,7 @@ impl Handle {
         small: Small,
         patience: &Patience<'_>,
     ) -> Result<()> {
-        // The own view makes the handle readable; so can a new ring, which is why the count decides.
+        // The first view makes the handle readable. A new ring does too, so the list of members decides.
         loop {
             let readable = fd::wait_readable(patience.next_look(), [Some(self.as_fd()), None, None])?;
             if readable || patience.is_over() {
@@ -308,7 +311,7 @@ impl Handle {
                 return Ok(());
             }
             if patience.is_over() {
-                return Err(Error::TimedOut { waiting_for: "the own join to be delivered" });
+                return Err(Error::TimedOut { waiting_for: "this member's join to be delivered" });
             }
             patience.pause(pause);
             pause = Pauses::REQUEST.after(pause);
@@ -316,7 +319,7 @@ impl Handle {
     }
 }
 
-/// Why a join has failed: before the daemon was asked to take this process into the group, or when it may have.
+/// The reason why a join failed: before the daemon was asked to accept this process, or when it may have accepted it.
 enum Failed {
     Before(Error),
     After(Error),

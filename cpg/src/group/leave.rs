@@ -1,4 +1,4 @@
-//! Leaving, and waiting for this member's own leave.
+//! Leaving, and waiting until this member's leave has been delivered.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 use crate::event::view::View;
 use crate::member::{Member, Reason};
 
-/// The longest wait for events before a leave that flow control refused is tried again.
+/// The longest wait for events before a leave is tried again that flow control refused.
 pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
-/// Tells the daemon of the leave by `tell`, and takes events by `dispatch`, one at a time and until a time, until that of the own
-/// leave has been handled. `own` is how far it has come.
+/// Tells the daemon of the leave with `tell`. Then takes events with `dispatch`, one at a time and until a deadline, until this
+/// member's leave has been handled. `own` returns the progress of the leave.
 pub(crate) fn leave<M>(
     membership: &mut M,
     deadline: Instant,
@@ -29,15 +29,15 @@ pub(crate) fn leave<M>(
     own(membership).told();
     while !own(membership).is_over() {
         let count = dispatch(membership, deadline)?;
-        // Others may send without end, and what they send comes first.
+        // Other members may send without end, and their messages come before the leave.
         if count == 0 || (Instant::now() >= deadline && !own(membership).is_over()) {
-            return Err(Error::TimedOut { waiting_for: "the own leave to be delivered" });
+            return Err(Error::TimedOut { waiting_for: "this member's leave to be delivered" });
         }
     }
     Ok(())
 }
 
-/// How far the leave of a membership has come. Views are fed to it, by a group and by a session.
+/// The progress of this member's leave. The group or session reports each view to it.
 #[derive(Debug, Default)]
 pub(crate) struct OwnLeave(Cell<Stage>);
 
@@ -45,7 +45,7 @@ pub(crate) struct OwnLeave(Cell<Stage>);
 enum Stage {
     #[default]
     Member,
-    /// The program has asked for it: nothing is sent any more.
+    /// The program has asked to leave: this member sends nothing any more.
     Begun,
     /// The daemon has been told.
     Told,
@@ -54,17 +54,17 @@ enum Stage {
 }
 
 impl OwnLeave {
-    /// The program leaves.
+    /// Notes that the program wants to leave.
     pub(crate) fn begin(&self) {
         self.0.set(Stage::Begun);
     }
 
-    /// The daemon has taken the leave.
+    /// Notes that the daemon has accepted the leave.
     pub(crate) fn told(&self) {
         self.0.set(Stage::Told);
     }
 
-    /// True if the program leaves, so that libcpg would lose what is sent without a word ([B1](crate::facts#b1)).
+    /// True once the program wants to leave: from then on libcpg loses messages without an error ([B1](crate::facts#b1)).
     #[inline]
     pub(crate) fn has_begun(&self) -> bool {
         self.0.get() != Stage::Member
@@ -74,10 +74,10 @@ impl OwnLeave {
         self.0.get() == Stage::Over
     }
 
-    /// Keeps up with a view of this member.
+    /// Notes a view, which may show this member's leave.
     ///
-    /// An earlier membership of this process that was given up can end within this one ([B5](crate::facts#b5)): only what comes
-    /// after the daemon was told counts.
+    /// An earlier membership of this process that was given up can end during this one ([B5](crate::facts#b5)). So only leaves
+    /// after the daemon was told of this one count.
     pub(crate) fn note(&self, view: &View<'_>) {
         let own = |member: &Member| *member == view.me && member.reason() == Reason::Leave;
         if self.0.get() == Stage::Told && view.left().iter().any(own) {

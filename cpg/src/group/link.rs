@@ -1,4 +1,4 @@
-//! What a member can do at any time, in the middle of an event too.
+//! The methods of a member that can be called at any time, also while an event is handled.
 
 use std::io::IoSlice;
 use std::time::Instant;
@@ -15,11 +15,7 @@ use crate::handle::members::small_now;
 use crate::member::Member;
 use crate::os::patience::Patience;
 
-/// The part of a [`Group`](crate::Group) that its event handlers get: sending, and asking who is there.
-///
-/// It cannot dispatch, leave or close: from within an event that would break libcpg ([A2](crate::facts#a2)).
-///
-/// Sends do not wait, but for those of long messages. [`Error::is_retryable`](crate::Error::is_retryable) tells flow control, which passes, from the rest.
+/// The part of a [`Group`](crate::Group) that its event handlers get: it sends, and asks for members.
 ///
 /// ```no_run
 /// use std::io::IoSlice;
@@ -51,6 +47,12 @@ use crate::os::patience::Patience;
 /// group.leave()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// A link cannot dispatch, leave or close, because doing so while an event is handled would break libcpg
+/// ([A2](crate::facts#a2)).
+///
+/// Only sends of long messages wait. [`Error::is_retryable`](crate::Error::is_retryable) distinguishes flow control, which is
+/// temporary, from other errors.
 #[derive(Debug)]
 pub struct Link {
     pub(super) daemon: Daemon,
@@ -64,13 +66,14 @@ impl Link {
         Self { daemon, name, me, leave: OwnLeave::default() }
     }
 
-    /// The half of the connection that sends; refuses what libcpg would lose without a word ([B1](crate::facts#b1)).
+    /// Returns the half of the connection that sends. After a leave has begun it is refused, because libcpg would lose the
+    /// messages without an error ([B1](crate::facts#b1)).
     #[inline]
     pub(super) fn sending(&self) -> Result<&Requests> {
         if self.leave.has_begun() { Err(Error::Left) } else { Ok(self.daemon.requests()) }
     }
 
-    /// Counts the members, of which there are many, before the next event is taken ([A8](crate::facts#a8)).
+    /// Counts the members of a group that is nearly full, before the next event is taken ([A8](crate::facts#a8)).
     pub(super) fn count(&self) -> Result<Counted> {
         let requests = self.daemon.requests();
         requests.beside()?.count(&self.name, &requests.patience())
@@ -82,34 +85,35 @@ impl Link {
         self.daemon.requests().ask("cpg_leave", patience, move |half| half.leave(&name))
     }
 
-    /// The group.
+    /// Returns the name of the group.
     pub fn name(&self) -> &GroupName {
         &self.name
     }
 
-    /// This member: this node and this process.
+    /// Returns this member: this node and this process.
     #[doc(alias = "cpg_local_get")]
     #[inline]
     pub fn me(&self) -> Member {
         self.me
     }
 
-    /// The longest message, in bytes, that is sent in one piece; see [`Daemon::max_atomic_message_size`].
+    /// Returns the length in bytes of the longest message that is sent in one piece; see [`Daemon::max_atomic_message_size`].
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.daemon.max_atomic_message_size()
     }
 
-    /// The members of the group as the daemon knows them now, which can be ahead of the events dispatched so far.
+    /// Returns the members of the group that the daemon knows now. That can be ahead of the events that were dispatched so far.
     ///
-    /// This is one request, and waits for the daemon's answer up to the [time limit](crate::ConnectOptions::request_timeout) of the
-    /// connection ([B16](crate::facts#b16)). While events wait to be dispatched, and in a
-    /// group of 128, it is a list and costs as much as [`Daemon::members_of`]: a connection each time, which a program that asks
-    /// again and again under traffic has its daemon make and close all the while. The members of the last view cost nothing:
-    /// keep them, as [`View`](crate::View) shows, and ask where that is not enough.
+    /// This method makes one request, and waits for the daemon's answer up to the [time
+    /// limit](crate::ConnectOptions::request_timeout) of the connection ([B16](crate::facts#b16)). While events wait to be
+    /// dispatched, and in a group of 128, it reads a list instead, which costs as much as [`Daemon::members_of`]: one
+    /// connection per call. A program that calls it again and again under traffic makes the daemon open and close connections
+    /// all the time. The members of the last view cost nothing. Keep them, as the example of [`View`](crate::View) does, and
+    /// call this method only if they are not enough.
     ///
     /// # Errors
-    /// As [`Daemon::members_of`].
+    /// Those of [`Daemon::members_of`].
     #[doc(alias = "cpg_membership_get")]
     pub fn members(&self) -> Result<Vec<Member>> {
         let (requests, name) = (self.daemon.requests(), self.name.clone());
@@ -123,57 +127,65 @@ impl Link {
         }
     }
 
-    /// Sends a message to all members, this one included: it is delivered here too, in its place in the order that all
-    /// agree on. That own delivery is the only acknowledgement there is.
+    /// Sends a message to all members, this member included. The message comes back to this member too, at its place in the
+    /// order that all members see. This self-delivery is the only acknowledgement.
     ///
-    /// An empty message is a message. One above [`max_atomic_message_size`](Self::max_atomic_message_size) is copied, and goes out in
-    /// parts; this waits for the daemon to take each, up to the [time limit](crate::ConnectOptions::request_timeout)
-    /// ([B16](crate::facts#b16)). A thread with a table of descriptors of its own sends it, in which what libcpg prints under
-    /// flow control goes to `/dev/null` ([B8](crate::facts#b8)).
+    /// An empty message is delivered like any other. A message longer than
+    /// [`max_atomic_message_size`](Self::max_atomic_message_size) is copied and sent in parts. That waits until the daemon has
+    /// taken each part, up to the [time limit](crate::ConnectOptions::request_timeout) ([B16](crate::facts#b16)). A thread with
+    /// its own table of descriptors sends the parts, so that the text that libcpg prints under flow control goes to `/dev/null`
+    /// ([B8](crate::facts#b8)).
     ///
-    /// It is no promise of delivery: a daemon that dies takes with it what it has not sent, and one whose ring re-forms under a
-    /// flood of large messages can drop one ([B17](crate::facts#b17)). Who must know waits for the own delivery.
+    /// `Ok` is no promise of delivery. A daemon that dies loses what it has not sent. A daemon whose ring re-forms under a
+    /// flood of large messages can drop a message ([B17](crate::facts#b17)). A program that must know waits for the
+    /// self-delivery.
     ///
     /// # Errors
-    /// The message was not sent. [`Error::is_retryable`](crate::Error::is_retryable) for flow control ([B7](crate::facts#b7)),
-    /// and for a long message that a membership change has stopped ([B8](crate::facts#b8)); [`Error::MessageTooLong`] above 2
-    /// GiB; [`Error::Left`] after leaving; [`Error::CallOutstanding`] while an earlier request has not been answered. After
-    /// [`Error::TimedOut`] alone, of a long message, it may be sent yet, when the daemon goes on.
+    /// After an error the message was not sent, with one exception: after [`Error::TimedOut`] a long message may still be sent
+    /// when the daemon resumes.
+    ///
+    /// - A [retryable](crate::Error::is_retryable) error under flow control ([B7](crate::facts#b7)), and when a membership
+    ///   change has interrupted a long message ([B8](crate::facts#b8)).
+    /// - [`Error::MessageTooLong`] above 2 GiB.
+    /// - [`Error::Left`] after leaving.
+    /// - [`Error::CallOutstanding`] while an earlier request has not been answered.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send(&self, message: &[u8]) -> Result<()> {
         self.send_with(Guarantee::Agreed, &[IoSlice::new(message)])
     }
 
-    /// Sends one message made of many slices, in any number.
+    /// Sends one message that is made of any number of slices.
     ///
-    /// Up to 63 are not copied here; libcpg takes no more of them ([A3](crate::facts#a3)), so more are gathered first.
+    /// Up to 63 slices are not copied here. libcpg takes no more than that ([A3](crate::facts#a3)), so a larger number is
+    /// copied together first.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// Those of [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<()> {
         self.send_with(Guarantee::Agreed, slices)
     }
 
-    /// Sends with a [`Guarantee`] that says what order is wanted; corosync gives [`Guarantee::Agreed`] to all
-    /// ([B12](crate::facts#b12)).
+    /// Sends a message with a [`Guarantee`], the order that is wanted. corosync ignores it: every message has
+    /// [`Guarantee::Agreed`] ([B12](crate::facts#b12)).
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// Those of [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send_with(&self, guarantee: Guarantee, slices: &[IoSlice<'_>]) -> Result<()> {
         self.sending()?.mcast(guarantee, slices, None)
     }
 
-    /// Sends a message, and waits out what passes: flow control and interrupted parts, with growing pauses.
+    /// Sends a message, and retries until the deadline, with growing pauses, under flow control and when the parts of a long
+    /// message are interrupted.
     ///
-    /// Nothing announces that flow control is over ([B7](crate::facts#b7)). Events are not dispatched meanwhile, so a program
-    /// with traffic should not spend its time here.
+    /// Nothing announces the end of flow control ([B7](crate::facts#b7)), and no events are dispatched meanwhile. So a program
+    /// with traffic should not spend much time in this method.
     ///
     /// # Errors
-    /// As [`send`](Self::send); the last retryable error when the deadline passes, or [`Error::TimedOut`].
+    /// Those of [`send`](Self::send). When the deadline passes, the last retryable error, or [`Error::TimedOut`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_until(&self, message: &[u8], deadline: Instant) -> Result<()> {
         let patience = Patience::from(deadline);

@@ -1,4 +1,4 @@
-//! Joined: one membership on one connection, used by one thread.
+//! Joined connections: one membership on one connection, used by one thread.
 
 pub(crate) mod callbacks;
 pub(crate) mod group;

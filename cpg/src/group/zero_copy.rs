@@ -1,4 +1,4 @@
-//! Buffers that the daemon reads from in place.
+//! Buffers that the daemon reads in place.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -9,17 +9,10 @@ use crate::group::link::Link;
 use crate::guarantee::Guarantee;
 use crate::os::patience::Patience;
 
-/// How long dropping a buffer waits for the daemon.
+/// The longest time that dropping a buffer waits for the daemon.
 const DROPPING: Duration = Duration::from_millis(500);
 
-/// A buffer from [`Link::zero_copy`](crate::Link::zero_copy): bytes to fill in, all zero at first, and to send as often as wanted.
-///
-/// Each of its calls waits for the daemon up to corosync 3.1, as long as a [request](crate::ConnectOptions::request_timeout) does
-/// ([B16](crate::facts#b16)). After a send that was [not answered in time](crate::Error::TimedOut) its bytes can be read and
-/// not be written, to which end it is empty, until the daemon answers. Dropping it gives the memory back, and waits for half a
-/// second at most.
-///
-/// The connection keeps a thread for its buffers.
+/// A buffer for one message that the daemon reads in place, from [`Link::zero_copy`](crate::Link::zero_copy).
 ///
 /// ```no_run
 /// use cpg::{Group, Guarantee, ZeroCopyBuffer};
@@ -32,24 +25,36 @@ const DROPPING: Duration = Duration::from_millis(500);
 /// buffer.send_with(Guarantee::Agreed)?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// The bytes are zero at first. Fill them in, and send the buffer as often as you like.
+///
+/// With corosync up to 3.1 each call waits for the daemon, up to the time limit of a
+/// [request](crate::ConnectOptions::request_timeout) ([B16](crate::facts#b16)). If a send was [not answered in
+/// time](crate::Error::TimedOut), the bytes can be read but not written until the daemon answers: until then the mutable slice
+/// is empty. Dropping a buffer returns its memory, and waits for half a second at most.
+///
+/// The connection keeps one thread for all its buffers.
 #[doc(alias = "cpg_zcb_free")]
 #[derive(Debug)]
 pub struct ZeroCopyBuffer<'l> {
     link: &'l Link,
-    /// None only while it is dropped.
+    /// `None` only during the drop.
     buffer: Option<Buffer>,
     len: usize,
 }
 
 impl Link {
-    /// Makes memory shared with the daemon for a message of `len` bytes, which is then sent without a copy. It waits for the
-    /// daemon up to corosync 3.1 ([B16](crate::facts#b16)).
+    /// Makes a buffer for a message of `len` bytes in memory that is shared with the daemon, so that sending does not copy the
+    /// message. With corosync up to 3.1 this waits for the daemon ([B16](crate::facts#b16)).
     ///
-    /// Up to corosync 3.1 it is worth its cost for large messages only, as each buffer is a file that both sides map; after
-    /// that it is ordinary memory and a plain send ([B12](crate::facts#b12)).
+    /// Up to corosync 3.1 each buffer is a file that both sides map, so buffers are worth their cost for large messages only.
+    /// Later versions use ordinary memory and a plain send ([B12](crate::facts#b12)).
     ///
     /// # Errors
-    /// [`Error::MessageTooLong`](crate::Error::MessageTooLong) above [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size), [`Error::NoSharedMemory`](crate::Error::NoSharedMemory), and those of a request.
+    /// - [`Error::MessageTooLong`](crate::Error::MessageTooLong) above
+    ///   [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size).
+    /// - [`Error::NoSharedMemory`](crate::Error::NoSharedMemory) if there is no shared memory left, or no descriptor.
+    /// - Those of a request, as for [`Daemon::local_node`](crate::Daemon::local_node).
     #[doc(alias = "cpg_zcb_alloc")]
     pub fn zero_copy(&self, len: usize) -> Result<ZeroCopyBuffer<'_>> {
         ZeroCopyBuffer::alloc(self, len)
@@ -63,25 +68,25 @@ impl<'l> ZeroCopyBuffer<'l> {
         Ok(Self { link, buffer: Some(buffer), len })
     }
 
-    /// Makes the message shorter; longer has no effect.
+    /// Makes the message shorter. A length above the current one has no effect.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
 
-    /// Sends the bytes as one message, and waits for the daemon to take it ([B16](crate::facts#b16)).
+    /// Sends the bytes as one message, and waits until the daemon has taken it ([B16](crate::facts#b16)).
     ///
     /// # Errors
-    /// As [`Link::send`](crate::Link::send); [`CsError::NotSupported`](crate::CsError::NotSupported) from an older libcpg with a daemon that has
-    /// no zero-copy any more.
+    /// Those of [`Link::send`](crate::Link::send), and [`CsError::NotSupported`](crate::CsError::NotSupported) from an older
+    /// libcpg if the daemon no longer has zero-copy.
     #[doc(alias = "cpg_zcb_mcast_joined")]
     pub fn send(&self) -> Result<()> {
         self.send_with(Guarantee::Agreed)
     }
 
-    /// As [`send`](Self::send), with a [`Guarantee`], which corosync ignores.
+    /// Sends the bytes with a [`Guarantee`], which corosync ignores.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// Those of [`send`](Self::send).
     #[doc(alias = "cpg_zcb_mcast_joined")]
     pub fn send_with(&self, guarantee: Guarantee) -> Result<()> {
         let requests = self.link.sending()?;
@@ -110,7 +115,8 @@ impl DerefMut for ZeroCopyBuffer<'_> {
 impl Drop for ZeroCopyBuffer<'_> {
     fn drop(&mut self) {
         let Some(buffer) = self.buffer.take() else { return };
-        // Without the daemon, or after leaving, nobody takes it back. What is left behind is done with the next request.
+        // Without the daemon, or after leaving, nobody takes the buffer back. If the time is over, the next request frees
+        // it.
         let _: Result<()> = buffer.free(self.link.daemon.requests(), &Patience::lasting(DROPPING));
     }
 }

@@ -1,11 +1,11 @@
-//! Trying again what passes.
+//! Retries of errors that are temporary.
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::os::patience::Patience;
 
-/// Pauses between two tries, which grow from the first to the longest.
+/// The pauses between attempts: the first pause, and the longest one. Each pause is twice as long as the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pauses {
     pub(crate) first: Duration,
@@ -13,19 +13,19 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
-    /// For requests while the daemon says that it is not yet time.
+    /// Pauses for requests that the daemon cannot answer yet.
     pub(crate) const REQUEST: Self =
         Self { first: Duration::from_millis(1), longest: Duration::from_millis(50) };
 
-    /// For a daemon that is not there: from the first of these to the second.
+    /// Pauses for connecting to a daemon that is not running.
     pub(crate) const DAEMON: Self =
         Self { first: Duration::from_millis(20), longest: Duration::from_millis(500) };
 
-    /// For sends that flow control refuses.
+    /// Pauses for sends that flow control refuses.
     pub(crate) const SEND: Self =
         Self { first: Duration::from_micros(100), longest: Duration::from_millis(10) };
 
-    /// Returns the pause after `pause`.
+    /// Returns the pause that follows `pause`.
     pub(crate) fn after(self, pause: Duration) -> Duration {
         pause.saturating_mul(2).min(self.longest)
     }
@@ -40,7 +40,7 @@ pub(crate) fn retry<T>(
     retry_if(patience, pauses, Error::is_retryable, call)
 }
 
-/// Retries `call` with pauses while its error passes, until the patience ends.
+/// Retries `call` with pauses while `may_pass` is true for its error, until the patience ends.
 pub(crate) fn retry_if<T>(
     patience: &Patience<'_>,
     pauses: Pauses,

@@ -13,13 +13,7 @@ use crate::handle::process::Process;
 use crate::member::{Member, NodeId};
 use crate::os::patience::Patience;
 
-/// The daemon of this node, for questions about nodes, groups and members.
-///
-/// A [`Handle`](crate::Handle) dereferences to it, and a [`Group`](crate::Group::daemon) gives it.
-///
-/// Each request waits for the daemon's answer, up to the [time limit](crate::ConnectOptions::request_timeout) of the connection
-/// ([B16](crate::facts#b16)), and is made by a thread that can be left behind; under flow control it is refused with
-/// [`CsError::TryAgain`](crate::CsError::TryAgain).
+/// The daemon of this node, which answers questions about nodes, groups and members.
 ///
 /// ```no_run
 /// use cpg::{Daemon, Group};
@@ -36,6 +30,12 @@ use crate::os::patience::Patience;
 /// }
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// A [`Handle`](crate::Handle) dereferences to a `Daemon`, and [`Group::daemon`](crate::Group::daemon) returns one.
+///
+/// Each request waits for the daemon's answer, up to the [time limit](crate::ConnectOptions::request_timeout) of the connection
+/// ([B16](crate::facts#b16)). A thread of this crate makes the request, so that the caller can go on without an answer when the
+/// time is over. Under flow control the daemon refuses requests with [`CsError::TryAgain`](crate::CsError::TryAgain).
 #[derive(Debug)]
 pub struct Daemon {
     requests: Requests,
@@ -51,17 +51,17 @@ impl Daemon {
         &self.requests
     }
 
-    /// Closes the handle, unless its other half keeps it open, and says how that went.
+    /// Closes the handle, unless its other half keeps it open, and returns the result of closing.
     pub(crate) fn close(self, patience: &Patience<'_>) -> Result<()> {
         self.requests.close(patience)
     }
 
-    /// Returns true if the daemon answers a question before the deadline, and false if it does not: it is paused, starved, or
+    /// Returns true if the daemon answers a question before the deadline. False means that the daemon is paused, starved, or
     /// under flow control all the time.
     ///
-    /// It is made for the loop of a watchdog: the first call starts a thread, which the connection then keeps, so that no further
-    /// call starts one. While an earlier request is outstanding its answer is waited for. One that has passed still
-    /// sees an answer that has come.
+    /// This method is for the loop of a watchdog. The first call starts a thread, which the connection keeps, so later calls
+    /// start no thread. If an earlier request is still outstanding, the method waits for the answer to that request instead of
+    /// making another. A deadline that has passed still finds an answer that is there.
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};
@@ -78,7 +78,8 @@ impl Daemon {
     /// ```
     ///
     /// # Errors
-    /// The connection is lost, which is noticed at once; there is no thread to be had.
+    /// [`Error::is_connection_lost`] if the daemon has gone, which is noticed at once, and [`Error::Io`] if no thread can be
+    /// started.
     #[doc(alias = "cpg_local_get")]
     pub fn answers_until(&self, deadline: Instant) -> Result<bool> {
         let (requests, patience) = (&self.requests, Patience::from(deadline));
@@ -96,52 +97,57 @@ impl Daemon {
         }
     }
 
-    /// Asks for the node that this machine is.
+    /// Returns the node that this machine is. This is a request to the daemon.
     ///
     /// # Errors
-    /// Those of a request: the connection is lost, flow control refuses it for now, [`Error::TimedOut`] when its
-    /// [time limit](crate::ConnectOptions::request_timeout) is over, [`Error::CallOutstanding`] while an earlier one has not been
-    /// answered, and [`Error::Io`] where no thread is to be had.
+    /// - An error for which [`Error::is_connection_lost`] is true, if the daemon has gone.
+    /// - A [retryable](Error::is_retryable) error under flow control.
+    /// - [`Error::TimedOut`] when the [time limit](crate::ConnectOptions::request_timeout) is over.
+    /// - [`Error::CallOutstanding`] while an earlier request has not been answered.
+    /// - [`Error::Io`] if no thread can be started.
     #[doc(alias = "cpg_local_get")]
     pub fn local_node(&self) -> Result<NodeId> {
         self.requests.ask("cpg_local_get", &self.requests.patience(), RequestHalf::local_get)
     }
 
-    /// The longest message, in bytes, that is sent in one piece: a mebibyte less a kibibyte.
+    /// Returns the length in bytes of the longest message that is sent in one piece: a mebibyte less a kibibyte.
     ///
-    /// Longer ones are sent in parts, and are delivered whole or not at all ([B8](crate::facts#b8)).
+    /// Longer messages are sent in parts. Each is delivered whole or not at all ([B8](crate::facts#b8)).
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.requests.max_atomic()
     }
 
-    /// Returns libcpg's state of flow control, which is always [`FlowControl::Disabled`] ([B12](crate::facts#b12)). It does not
-    /// ask the daemon.
+    /// Returns libcpg's state of flow control, which is always [`FlowControl::Disabled`] ([B12](crate::facts#b12)). The daemon
+    /// is not asked.
     ///
     /// # Errors
-    /// If the handle belongs to the parent of this process.
+    /// [`Error::Forked`] if the parent of this process made the handle.
     #[doc(alias = "cpg_flow_control_state_get")]
     pub fn flow_control(&self) -> Result<FlowControl> {
         self.requests.flow_control()
     }
 
-    /// The names of all groups in the cluster, each once, as of one moment.
+    /// Returns the names of all groups in the cluster as of one moment, each name once.
     ///
-    /// Lists are read entry by entry, which for a daemon that dies meanwhile can wait for ever inside libcpg
-    /// ([A19](crate::facts#a19)). So each is read by a thread that can be left behind, on a connection of its own to the
-    /// daemon, one list at a time in the
-    /// process: it costs a thread and a connection ([A13](crate::facts#a13)), and two requests per entry. The
-    /// [time limit](crate::ConnectOptions::request_timeout) is that of the whole list, and no lock is held meanwhile that sends,
-    /// requests or dispatches of the process need. A daemon that is killed at the wrong moment keeps that thread, the connection (3 MiB) and one of the 47 handles of the
-    /// process for good.
+    /// A list is read entry by entry. If the daemon dies meanwhile, that can wait forever inside libcpg
+    /// ([A19](crate::facts#a19)). So a separate thread reads each list, on a separate connection to the daemon, and the caller
+    /// can leave that thread behind.
     ///
-    /// The connection is made by the calling thread: to the daemon of its network namespace.
+    /// - A list costs a thread, a connection ([A13](crate::facts#a13)), and two requests per entry.
+    /// - The process reads one list at a time. Meanwhile it holds no lock that sends, requests or dispatches need.
+    /// - The [time limit](crate::ConnectOptions::request_timeout) is for the whole list. Flow control refuses a list at its
+    ///   beginning, and later delays it by 10 seconds at most.
+    /// - If the daemon is killed at the wrong moment, the thread, its connection (3 MiB) and one of the 47 handles of the
+    ///   process are never given back.
+    ///
+    /// The calling thread makes the connection, so the list comes from the daemon of that thread's network namespace.
     ///
     /// # Errors
-    /// Those of a request and of [connecting](crate::ConnectOptions::connect); for the 48th connection that is
-    /// [`Error::TooManyHandles`]. [`Error::NoList`] if the connection for the
-    /// list is lost and this one stands, and [`Error::Io`]. Flow control refuses a list at its beginning,
-    /// and holds it up for 10 seconds at most after that.
+    /// - Those of a request, as for [`local_node`](Self::local_node).
+    /// - Those of [connecting](crate::ConnectOptions::connect). If the connection would be the 48th of the process, this is
+    ///   [`Error::TooManyHandles`].
+    /// - [`Error::NoList`] if the connection for the list is lost, and the connection of this handle still works.
     #[doc(alias = "cpg_iteration_initialize")]
     #[doc(alias = "cpg_iteration_next")]
     #[doc(alias = "cpg_iteration_finalize")]
@@ -152,12 +158,12 @@ impl Daemon {
         Ok(self.list(Kind::Names)?.into_iter().map(|(group, _)| group).collect())
     }
 
-    /// The processes of all groups in the cluster, as of one moment.
+    /// Returns the processes of all groups in the cluster, as of one moment.
     ///
-    /// It costs and waits as [`groups`](Self::groups) does.
+    /// The costs and the time limit are those of [`groups`](Self::groups).
     ///
     /// # Errors
-    /// As [`groups`](Self::groups).
+    /// Those of [`groups`](Self::groups).
     #[doc(alias = "cpg_iteration_initialize")]
     #[doc(alias = "cpg_iteration_next")]
     #[doc(alias = "cpg_iteration_finalize")]
@@ -166,12 +172,12 @@ impl Daemon {
         self.list_processes(Kind::All)
     }
 
-    /// The processes of one group, however many there are, as of one moment.
+    /// Returns all processes of one group, as of one moment.
     ///
-    /// It costs and waits as [`groups`](Self::groups) does.
+    /// The costs and the time limit are those of [`groups`](Self::groups).
     ///
     /// # Errors
-    /// As [`groups`](Self::groups), and [`Error::InvalidName`] for what is no name.
+    /// Those of [`groups`](Self::groups), and [`Error::InvalidName`] if `group` is not a valid name.
     #[doc(alias = "cpg_iteration_initialize")]
     #[doc(alias = "cpg_iteration_next")]
     #[doc(alias = "cpg_iteration_finalize")]
@@ -189,14 +195,16 @@ impl Daemon {
         Ok(entries.map(|(group, member)| Process::new(group, member)).collect())
     }
 
-    /// The members of a group, joined or not, however many there are; none if there is no such group.
+    /// Returns all members of a group, also of a group that this process has not joined. The list is empty if there is no such
+    /// group.
     ///
-    /// They are read one by one, as [`processes_of`](Self::processes_of) does it, and at the same cost. `cpg_membership_get` asks
-    /// once, but a group of more than 384 then ends the daemon, whose reply has room for no more (`exec/cpg.c`); it is used where
-    /// a group is known to be small, by [`Link::members`](crate::Link::members).
+    /// The members are read one by one, at the cost of [`processes_of`](Self::processes_of). The C function
+    /// `cpg_membership_get` makes one request instead, but a group of more than 384 members ends the daemon then, because its
+    /// reply has room for no more (`exec/cpg.c`). [`Link::members`](crate::Link::members) makes that request for groups that
+    /// are known to be small.
     ///
     /// # Errors
-    /// As [`processes_of`](Self::processes_of).
+    /// Those of [`processes_of`](Self::processes_of).
     #[doc(alias = "cpg_membership_get")]
     pub fn members_of(&self, group: impl IntoGroupName) -> Result<Vec<Member>> {
         self.requests.beside()?.members(&group.into_group_name()?, &self.requests.patience())

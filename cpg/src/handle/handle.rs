@@ -18,22 +18,7 @@ use crate::handle::daemon::Daemon;
 use crate::member::{Member, NodeId};
 use crate::os::patience::Patience;
 
-/// A connection to corosync: what is known of nodes and groups can be asked, as of the [`Daemon`] that it dereferences to, and
-/// one group can be [joined](Self::join).
-///
-/// Each request waits for the daemon's answer up to the [time limit](ConnectOptions::request_timeout) of the connection
-/// ([B16](crate::facts#b16)); under flow control it is refused with [`CsError::TryAgain`](crate::CsError::TryAgain). A handle
-/// can move to another thread, and cannot be used by two at once
-/// ([A4](crate::facts#a4), [A5](crate::facts#a5)):
-///
-/// ```compile_fail,E0277
-/// fn shared<T: Sync>() {}
-/// shared::<cpg::Handle>();
-/// ```
-///
-/// Dropping it closes it, and waits for the daemon for half a second at most; after that a thread of this crate closes it, when the
-/// daemon answers. In a child of the process that connected, every call is
-/// refused and dropping does nothing ([A7](crate::facts#a7)).
+/// A connection to corosync, which can ask about nodes and groups, and can [join](Self::join) one group.
 ///
 /// ```no_run
 /// use cpg::{GroupName, Handle};
@@ -47,6 +32,21 @@ use crate::os::patience::Patience;
 /// handle.close()?;
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// A handle dereferences to [`Daemon`], which has the methods for questions. Each question waits for the daemon's answer, up to
+/// the [time limit](ConnectOptions::request_timeout) of the connection ([B16](crate::facts#b16)). Under flow control the daemon
+/// refuses questions with [`CsError::TryAgain`](crate::CsError::TryAgain).
+///
+/// A handle can move to another thread, but two threads cannot use it at once ([A4](crate::facts#a4), [A5](crate::facts#a5)):
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<cpg::Handle>();
+/// ```
+///
+/// Dropping a handle closes it, and waits for the daemon for half a second at most. After that a thread of this crate closes it
+/// when the daemon answers. In a child of the process that connected, every call is refused and dropping does nothing
+/// ([A7](crate::facts#a7)).
 #[doc(alias = "cpg_handle_t")]
 #[derive(Debug)]
 pub struct Handle {
@@ -55,33 +55,33 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Takes the handle apart.
+    /// Splits the handle into its two halves.
     pub(crate) fn into_halves(self) -> (Daemon, EventHalf) {
         (self.daemon, self.events)
     }
 
-    /// Connects to the corosync daemon of this machine, and waits for up to 10 seconds for one that is paused or just
-    /// starting. [`ConnectOptions`] has the options, and [`connect_until`](ConnectOptions::connect_until) another deadline.
+    /// Connects to the corosync daemon of this machine. If the daemon is paused or is just starting, waits for it for up to 10
+    /// seconds. [`ConnectOptions`] has options, and its [`connect_until`](ConnectOptions::connect_until) takes a deadline.
     ///
     /// # Errors
-    /// As [`ConnectOptions::connect_until`].
+    /// Those of [`ConnectOptions::connect_until`].
     #[doc(alias = "cpg_initialize")]
     #[doc(alias = "cpg_model_initialize")]
     pub fn connect() -> Result<Self> {
         ConnectOptions::new().connect()
     }
 
-    /// Handles the events of a handle that is in no group: changes of the ring.
+    /// Handles the events of a handle that has not joined: changes of the ring.
     ///
-    /// They come to every handle that asked for [`TotemEvents`](crate::TotemEvents), and wait in the daemon's memory until
-    /// they are dispatched ([B14](crate::facts#b14)). Those that wait when the handle joins come to the group before its first
-    /// view. See [`Group::dispatch`](crate::Group::dispatch) for what it returns.
+    /// They come to every handle that has asked for them with [`TotemEvents`](crate::TotemEvents), and wait in the daemon's
+    /// memory until they are dispatched ([B14](crate::facts#b14)). Events that still wait when the handle joins come to the
+    /// group before its first view. The result is the same as for [`Group::dispatch`](crate::Group::dispatch).
     ///
     /// # Panics
-    /// As [`Group::dispatch`](crate::Group::dispatch).
+    /// Those of [`Group::dispatch`](crate::Group::dispatch).
     ///
     /// # Errors
-    /// As [`Group::dispatch`](crate::Group::dispatch).
+    /// Those of [`Group::dispatch`](crate::Group::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn dispatch(
         &mut self,
@@ -100,11 +100,12 @@ impl Handle {
         Ok(progress.handled())
     }
 
-    /// Closes the connection, as dropping it does, and says how that went. It waits for the daemon's answer up to the
+    /// Closes the connection, as dropping the handle does, and returns the result. Waits for the daemon's answer up to the
     /// [time limit](ConnectOptions::request_timeout) of the connection.
     ///
     /// # Errors
-    /// The daemon's answer, if it is one, and [`Error::TimedOut`] or [`Error::CallOutstanding`] without an answer; the handle is gone in any case.
+    /// The daemon's answer, if that is an error. Without an answer, [`Error::TimedOut`] or [`Error::CallOutstanding`]. The
+    /// handle is gone in any case.
     #[doc(alias = "cpg_finalize")]
     pub fn close(self) -> Result<()> {
         let patience = self.requests().patience();
@@ -114,12 +115,14 @@ impl Handle {
 }
 
 impl ConnectOptions {
-    /// Connects to the corosync daemon of this machine, and waits for one that is paused or just starting up to the
-    /// [time limit](Self::request_timeout), which is 10 seconds; with [`wait_for_daemon`](Self::wait_for_daemon) also for one that is
-    /// not there, without an end. [`connect_until`](Self::connect_until) takes another deadline.
+    /// Connects to the corosync daemon of this machine.
+    ///
+    /// If the daemon is paused or is just starting, waits for it up to the [time limit](Self::request_timeout), which is 10
+    /// seconds. With [`wait_for_daemon`](Self::wait_for_daemon) it also waits for a daemon that is not running, without a
+    /// limit. [`connect_until`](Self::connect_until) takes a deadline.
     ///
     /// # Errors
-    /// As [`connect_until`](Self::connect_until).
+    /// Those of [`connect_until`](Self::connect_until).
     #[doc(alias = "cpg_initialize")]
     #[doc(alias = "cpg_model_initialize")]
     #[doc(alias = "cpg_model_t")]
@@ -129,10 +132,11 @@ impl ConnectOptions {
         self.connect_by(&self.patience())
     }
 
-    /// As [`connect`](Self::connect), with another deadline. One that has passed makes a single attempt.
+    /// Connects to the corosync daemon of this machine, with a deadline. If the deadline has passed already, makes a single
+    /// attempt.
     ///
-    /// What passes is tried again until the deadline: a daemon that is not ready yet, and an attempt that a signal has interrupted
-    /// ([B20](crate::facts#b20)). Other threads that connect or close wait meanwhile, up to their own deadlines
+    /// Retries temporary failures until the deadline: a daemon that is not ready yet, and an attempt that a signal interrupted
+    /// ([B20](crate::facts#b20)). Meanwhile other threads that connect or close wait, up to their own deadlines
     /// ([A12](crate::facts#a12)).
     ///
     /// ```no_run
@@ -149,29 +153,33 @@ impl ConnectOptions {
     /// ```
     ///
     /// # Errors
-    /// [`CsError::Library`](crate::CsError::Library) if there is no daemon, [`Access`](crate::CsError::Access) if this user
-    /// may not talk to it, [`NotExist`](crate::CsError::NotExist) if its shared memory cannot be seen from here,
-    /// [`NoMemory`](crate::CsError::NoMemory) or [`NoSpace`](crate::CsError::NoSpace) if that is short,
-    /// [`TryAgain`](crate::CsError::TryAgain) if the daemon is still starting when the deadline passes, and the others of
-    /// [the table](crate::guide::codes).
-    /// [`Error::UntrustedDaemon`] if another user listens as the daemon ([B19](crate::facts#b19)),
-    /// [`Error::DatagramIpc`] if the daemon is configured with `qb_ipc_type: socket` ([B18](crate::facts#b18)),
-    /// [`Error::TooManyHandles`] for the 48th handle of the process,
-    /// [`Error::NoDescriptors`], [`Error::Io`] without a thread to be had, and
-    /// [`Error::TimedOut`] if the daemon takes no connection, as one that is paused, or other threads that
-    /// connect or close do not come to an end.
+    /// | error | condition |
+    /// |---|---|
+    /// | [`CsError::Library`](crate::CsError::Library) | no daemon is there |
+    /// | [`CsError::Access`](crate::CsError::Access) | this user may not talk to the daemon |
+    /// | [`CsError::NotExist`](crate::CsError::NotExist) | this process does not see the daemon's shared memory |
+    /// | [`CsError::NoMemory`](crate::CsError::NoMemory), [`NoSpace`](crate::CsError::NoSpace) | memory, or shared memory, is short |
+    /// | [`CsError::TryAgain`](crate::CsError::TryAgain) | the daemon was still starting at the deadline |
+    /// | [`Error::UntrustedDaemon`] | another user listens as the daemon ([B19](crate::facts#b19)) |
+    /// | [`Error::DatagramIpc`] | the daemon is configured with `qb_ipc_type: socket` ([B18](crate::facts#b18)) |
+    /// | [`Error::TooManyHandles`] | the process has 47 handles already |
+    /// | [`Error::NoDescriptors`] | too few file descriptors are left |
+    /// | [`Error::Io`] | no thread can be started |
+    /// | [`Error::TimedOut`] | the daemon accepts no connection, as when it is paused, or other threads that connect or close do not finish |
+    ///
+    /// The [table of codes](crate::guide::codes) has the other codes of libcpg.
     #[doc(alias = "cpg_initialize")]
     #[doc(alias = "cpg_model_initialize")]
     pub fn connect_until(self, deadline: Instant) -> Result<Handle> {
         self.connect_by(&deadline.into())
     }
 
-    /// Returns the patience of connecting and joining where no deadline is given.
+    /// Returns the patience of connecting and joining when the caller gives no deadline.
     pub(crate) fn patience(&self) -> Patience<'static> {
         if self.waits_for_daemon() { Patience::FOREVER } else { self.deadline().into() }
     }
 
-    /// As [`connect`](Self::connect), while the patience lasts.
+    /// Connects, while the patience lasts.
     pub(crate) fn connect_by(self, patience: &Patience<'_>) -> Result<Handle> {
         if !self.waits_for_daemon() {
             return retry(patience, Pauses::REQUEST, || self.open(patience));
@@ -194,9 +202,10 @@ impl Deref for Handle {
     }
 }
 
-/// The descriptor to wait on in an event loop, non-blocking and close-on-exec.
+/// The descriptor to wait on in an event loop. It is non-blocking and close-on-exec.
 ///
-/// It is readable (level-triggered) while events wait, and when the daemon has gone, which the next dispatch then says.
+/// The descriptor is readable (level-triggered) while events wait, and when the daemon has gone. In that case the next dispatch
+/// returns the error.
 impl AsFd for Handle {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -1,4 +1,4 @@
-//! The members of a group, asked for without harm to the daemon.
+//! The members of a group, by a request that does no harm to the daemon.
 
 use std::os::fd::AsFd as _;
 use std::time::Instant;
@@ -8,8 +8,8 @@ use crate::ffi::call::Requests;
 use crate::ffi::requests::Small;
 use crate::os::fd;
 
-/// Returns the proof that the group of a connection can be asked for in one request, if it can: by its last view, with no event
-/// waiting that could be another one ([A9](crate::facts#a9)).
+/// Returns the proof that the connection's group is small enough to be asked for in one request ([A9](crate::facts#a9)). The
+/// proof comes from the last view, so there is none while an event waits, because that event may be another view.
 pub(crate) fn small_now(requests: &Requests) -> Result<Option<Small>> {
     let Some(small) = requests.small() else { return Ok(None) };
     let waits = fd::wait_readable(Some(Instant::now()), [Some(requests.as_fd()), None, None])?;

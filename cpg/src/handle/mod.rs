@@ -1,4 +1,5 @@
-//! Connected: what the daemon can be asked. (The options of a connection are in `ffi`, which `more_handles` needs.)
+//! Connections that have not joined a group, and the questions that they can ask. (The options of a connection are in `ffi`,
+//! because the option `more_handles` is unsafe.)
 
 pub(crate) mod backoff;
 pub(crate) mod daemon;

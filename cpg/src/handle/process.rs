@@ -1,9 +1,9 @@
-//! What processes there are in groups.
+//! Processes in groups, as the daemon lists them.
 
 use crate::group_name::GroupName;
 use crate::member::Member;
 
-/// A process and the group that it is in.
+/// A process and a group that it is in.
 ///
 /// ```no_run
 /// use std::collections::BTreeSet;
@@ -25,22 +25,22 @@ pub struct Process {
 }
 
 impl Process {
-    /// Makes the entry of this process in this group, to compare with.
+    /// Makes an entry from a group and a process, to compare with.
     pub const fn new(group: GroupName, member: Member) -> Self {
         Self { group, member }
     }
 
-    /// The group.
+    /// Returns the group.
     pub fn group(&self) -> &GroupName {
         &self.group
     }
 
-    /// The group, without a copy.
+    /// Returns the group, without a copy.
     pub fn into_group(self) -> GroupName {
         self.group
     }
 
-    /// The process: its node and pid.
+    /// Returns the process: its node and pid.
     pub fn member(&self) -> Member {
         self.member
     }

@@ -1,4 +1,4 @@
-//! Memberships of this process that are ending.
+//! The memberships of this process that are ending.
 
 use std::sync::{Mutex, TryLockError};
 
@@ -7,7 +7,8 @@ use cpg_sys::Turn;
 use crate::group_name::GroupName;
 use crate::os::fork::Owner;
 
-/// Taken before the memberships are: a forked child begins it anew, and so is not kept by a thread that it does not have.
+/// The turn of the threads that use `MEMBERSHIPS`. A forked child begins this turn anew, so it does not wait for a thread that
+/// only its parent has.
 static TURN: Turn = Turn::new();
 
 static MEMBERSHIPS: Mutex<Memberships> =
@@ -15,15 +16,15 @@ static MEMBERSHIPS: Mutex<Memberships> =
 
 #[derive(Debug)]
 struct Memberships {
-    /// The process whose they are: a child of it has none of the threads that end them.
+    /// The process that has these memberships. A child has none of the threads that end them.
     owner: Option<Owner>,
     groups: Vec<GroupName>,
-    /// The number of those that have begun to end so far.
+    /// The number of memberships that have begun to end so far.
     begun: u64,
 }
 
-/// Does `work` with the memberships. Returns `None` in a child that was forked while a thread of its parent had them
-/// ([A7](crate::facts#a7)): nobody gives them back there.
+/// Calls `work` with the memberships. Returns `None` in a child that was forked while a thread of its parent held their lock,
+/// because nobody unlocks it there ([A7](crate::facts#a7)).
 fn with<R>(work: impl FnOnce(&mut Memberships) -> R) -> Option<R> {
     let _in_turn = TURN.take(None);
     let mut memberships = match MEMBERSHIPS.try_lock() {
@@ -37,8 +38,8 @@ fn with<R>(work: impl FnOnce(&mut Memberships) -> R) -> Option<R> {
     Some(work(&mut memberships))
 }
 
-/// The time from which a membership is of no further use to the one at which its connection is closed. The daemon counts it
-/// until then, which lasts while that is paused.
+/// The time between giving up a membership and closing its connection. The daemon counts the member until the end of that time,
+/// which lasts as long as the daemon is paused.
 #[derive(Debug)]
 pub(crate) struct Ending {
     group: GroupName,
@@ -57,7 +58,7 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // The child's own memberships are others.
+        // A child has its own list of memberships, in which this one is not.
         if self.owner.check().is_err() {
             return;
         }
@@ -68,9 +69,10 @@ impl Drop for Ending {
     }
 }
 
-/// The memberships of this process in one group that are ending at a moment, and those that begin to end later.
+/// The memberships of this process in one group that are ending now, and memberships that begin to end later.
 ///
-/// Begun before the daemon is asked: one of which the daemon still knew when it answered may have ended when the answer is read.
+/// This value is made before the daemon is asked. A membership that the daemon still knew when it answered may have ended by the
+/// time at which the answer is read.
 #[derive(Debug)]
 pub(crate) struct Endings {
     any: bool,
@@ -84,7 +86,8 @@ impl Endings {
         Self { any, begun }
     }
 
-    /// True if there has been one. It is also true when one in another group has begun to end, which costs a try.
+    /// True if there was such a membership. Also true if a membership in another group has begun to end, which only costs an
+    /// attempt.
     pub(crate) fn any(&self) -> bool {
         self.any || with(|memberships| memberships.begun != self.begun).unwrap_or(false)
     }
@@ -105,13 +108,13 @@ mod tests {
         let before = Endings::from_now(&one);
         drop(second);
         assert!(!is_ending(&one));
-        // One that the daemon may have known when it was asked.
+        // The daemon may have known this membership when it was asked.
         assert!(before.any());
         let before = Endings::from_now(&one);
         drop(Ending::begin(one));
         assert!(before.any());
 
-        // They are not waited for where nobody gives them back, as in a child that was forked while another thread had them.
+        // A check does not wait for a lock that nobody unlocks, as in a child that was forked while another thread held it.
         let held = MEMBERSHIPS.lock();
         let (say, said) = std::sync::mpsc::channel();
         std::thread::spawn(move || {

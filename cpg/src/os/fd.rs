@@ -15,9 +15,9 @@ fn refused(call: &'static str) -> Error {
     Error::io(call)(io::Error::last_os_error())
 }
 
-/// Waits until one of these is readable or hangs up; false when the deadline passed.
+/// Waits until one of the descriptors is readable or its peer hangs up. Returns false when the deadline passes first.
 pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'_>>; 3]) -> Result<bool> {
-    // poll passes over a negative descriptor.
+    // poll ignores negative descriptors.
     let mut fds = fds.map(|fd| {
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
         libc::pollfd { fd, events: libc::POLLIN, revents: 0 }
@@ -25,18 +25,19 @@ pub(crate) fn wait_readable(deadline: Option<Instant>, fds: [Option<BorrowedFd<'
     wait(deadline, &mut fds)
 }
 
-/// The system call that waits.
+/// The name of the system call that waits.
 pub(crate) const POLL: &str = "poll";
 
-/// The error of a poll like libqb's, of two descriptors at most, where the system refuses it: to a process that may have fewer open.
+/// Returns the error of a poll of two descriptors, as many as libqb polls, if the system refuses that to a process with a lower
+/// limit of open descriptors.
 pub(crate) fn poll_refused() -> Option<io::Error> {
     let mut fds = [libc::pollfd { fd: -1, events: 0, revents: 0 }; 2];
-    // SAFETY: the array has so many entries, as the call is told.
+    // SAFETY: the array has as many entries as the call is told.
     let code = unsafe { libc::poll(fds.as_mut_ptr(), 2, 0) };
     (code < 0).then(io::Error::last_os_error).filter(|error| error.kind() == io::ErrorKind::InvalidInput)
 }
 
-/// Waits until there is something to say of one of these; false when the deadline passed.
+/// Waits until poll reports something about one of the descriptors. Returns false when the deadline passes first.
 #[inline]
 fn wait<const N: usize>(deadline: Option<Instant>, fds: &mut [libc::pollfd; N]) -> Result<bool> {
     loop {
@@ -47,7 +48,7 @@ fn wait<const N: usize>(deadline: Option<Instant>, fds: &mut [libc::pollfd; N]) 
         });
         #[cfg(cpg_model)]
         let timeout = model::instead_of(timeout);
-        // SAFETY: the array has so many entries, as the call is told.
+        // SAFETY: the array has as many entries as the call is told.
         let ready = unsafe { libc::poll(fds.as_mut_ptr(), N as libc::nfds_t, timeout) };
         match ready {
             0 if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
@@ -61,21 +62,22 @@ fn wait<const N: usize>(deadline: Option<Instant>, fds: &mut [libc::pollfd; N]) 
     }
 }
 
-/// Waits until the peer has closed its end of a socket; false when the deadline passed.
+/// Waits until the peer has closed its end of a socket. Returns false when the deadline passes first.
 pub(crate) fn wait_hung_up(fd: RawFd, deadline: Instant) -> Result<bool> {
     wait(Some(deadline), &mut [libc::pollfd { fd, events: 0, revents: 0 }])
 }
 
-/// True if the peer has closed its end of a socket. Nobody is asked, so a paused daemon does not matter
+/// True if the peer has closed its end of a socket. The kernel answers, so this works with a paused daemon too
 /// ([B16](crate::facts#b16)).
 pub(crate) fn hung_up(fd: RawFd) -> bool {
     let mut fd = libc::pollfd { fd, events: 0, revents: 0 };
-    // SAFETY: there is one entry, as the call is told.
+    // SAFETY: there is one entry, and the call is told so.
     let ready = unsafe { libc::poll(&raw mut fd, 1, 0) };
     ready > 0 && fd.revents & (libc::POLLHUP | libc::POLLERR) != 0
 }
 
-/// Returns the bytes in a socket that its peer has not read, as the kernel counts them: with what it needs itself.
+/// Returns the number of bytes in a socket that its peer has not read. The kernel includes what it needs for its own
+/// structures.
 pub(crate) fn unread_by_peer(fd: RawFd) -> io::Result<libc::c_int> {
     let mut queued = 0;
     // SAFETY: TIOCOUTQ, which is SIOCOUTQ for a socket, writes one int.
@@ -83,14 +85,15 @@ pub(crate) fn unread_by_peer(fd: RawFd) -> io::Result<libc::c_int> {
     if code == 0 { Ok(queued) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Takes `count` descriptors, and gives them back. It opens no file, which a program in a `chroot` may not have.
+/// Opens `count` descriptors and closes them. It opens no file, because a program in a `chroot` may have none.
 pub(crate) fn check_free(count: usize) -> io::Result<()> {
     (0..count).map(|_| new_eventfd()).collect::<io::Result<Vec<_>>>().map(drop)
 }
 
-/// Takes those of the standard descriptors that the program has closed, so that nothing gets their numbers while the result lives.
+/// Opens those of the standard descriptors that the program has closed, so that nothing else gets their numbers while the
+/// result lives.
 ///
-/// What is written to standard error goes to the file with that number, whatever it is.
+/// Everything that is written to standard error goes to the file with that number, whatever that file is.
 pub(crate) fn take_standard() -> io::Result<Vec<OwnedFd>> {
     let mut taken = Vec::new();
     loop {
@@ -102,65 +105,66 @@ pub(crate) fn take_standard() -> io::Result<Vec<OwnedFd>> {
     }
 }
 
-/// A new eventfd, non-blocking and close-on-exec.
+/// Makes an eventfd, non-blocking and close-on-exec.
 pub(crate) fn eventfd() -> Result<OwnedFd> {
     new_eventfd().map_err(Error::io("eventfd"))
 }
 
 fn new_eventfd() -> io::Result<OwnedFd> {
-    // SAFETY: it has no precondition.
+    // SAFETY: the call has no precondition.
     let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is new, and nobody else has it.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A new timer, off, non-blocking and close-on-exec.
+/// Makes a timer that is not set, non-blocking and close-on-exec.
 pub(crate) fn timerfd() -> Result<OwnedFd> {
-    // SAFETY: it has no precondition.
+    // SAFETY: the call has no precondition.
     let fd = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
     if fd < 0 {
         return Err(refused("timerfd_create"));
     }
-    // SAFETY: the descriptor is new, and nobody else has it.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sets a timer, or turns it off: it is readable when so much time has passed.
+/// Sets a timer, which is readable after that time, or unsets it with `None`.
 pub(crate) fn set_timer(timer: BorrowedFd<'_>, after: Option<Duration>) {
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // Zero would turn it off. The type of seconds has no name that holds for musl too.
+    // Zero would unset the timer. The type of seconds has no name that is right for musl too.
     let value = after.map_or(zero, |after| libc::timespec {
         tv_sec: after.as_secs().try_into().unwrap_or(i32::MAX.into()),
         tv_nsec: i32::try_from(after.subsec_nanos().max(1)).map_or(1, libc::c_long::from),
     });
     let spec = libc::itimerspec { it_interval: zero, it_value: value };
-    // SAFETY: the descriptor is a timer, and the function reads one itimerspec. It cannot fail then.
+    // SAFETY: the descriptor is a timer, and the function reads one itimerspec. So the call cannot fail.
     let _ = unsafe { libc::timerfd_settime(timer.as_raw_fd(), 0, &raw const spec, std::ptr::null_mut()) };
 }
 
-/// `EPOLLIN`, as `epoll_event` has it.
+/// `EPOLLIN` with the type that it has in `epoll_event`.
 const INPUT: u32 = libc::EPOLLIN as u32;
 
-/// A new epoll instance, close-on-exec: it is readable while one of what is [added](epoll_add) is.
+/// Makes an epoll instance, close-on-exec. It is readable while one of the descriptors that were [added](epoll_add) is
+/// readable.
 pub(crate) fn epoll() -> Result<OwnedFd> {
-    // SAFETY: it has no precondition.
+    // SAFETY: the call has no precondition.
     let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     if fd < 0 {
         return Err(refused("epoll_create1"));
     }
-    // SAFETY: the descriptor is new, and nobody else has it.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Has an epoll instance look at a descriptor.
+/// Adds a descriptor to an epoll instance.
 pub(crate) fn epoll_add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<()> {
     epoll_control(epoll, libc::EPOLL_CTL_ADD, fd)
 }
 
-/// Has an epoll instance look at a descriptor no more.
+/// Removes a descriptor from an epoll instance.
 pub(crate) fn epoll_remove(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<()> {
     epoll_control(epoll, libc::EPOLL_CTL_DEL, fd)
 }

@@ -1,4 +1,4 @@
-//! The process that made something, which a child of it must keep off ([A7](crate::facts#a7)).
+//! The process that made a value, so that a child of that process does not use the value ([A7](crate::facts#a7)).
 
 use std::io;
 use std::ptr;
@@ -8,16 +8,17 @@ use crate::error::{Error, Result};
 #[cfg(miri)]
 use crate::os::miri as libc;
 
-/// The page that tells forks apart, in which one value is kept; null before the first owner.
+/// The page that is zero after a fork, and holds one number. Null before the first owner.
 static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
-/// Processes that have had this memory, as far as they made an [`Owner`]. A fork copies it.
+/// The number of processes that have made an [`Owner`] in this memory. A fork copies it to the child.
 static BIRTHS: AtomicU32 = AtomicU32::new(0);
 
-/// The process that made a handle, or a lock.
+/// The process that made a handle or a lock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner {
-    /// Holds `birth` in that process and something else in its children. Asking for the pid is a system call.
+    /// The page, which holds `birth` in that process and another number in its children. Reading it is cheaper than a system
+    /// call for the pid.
     page: Option<&'static AtomicU32>,
     birth: u32,
     pid: u32,
@@ -28,7 +29,8 @@ impl Owner {
     pub(crate) fn this_process() -> Self {
         let page = page();
         let birth = page.map_or(0, |page| {
-            // Zero in a process that has not been here yet. Threads that come at once agree by the exchange.
+            // Zero: no thread of this process has been here yet. If several threads come at once, the exchange lets one of them
+            // win.
             if page.load(Ordering::SeqCst) == 0 {
                 let next = BIRTHS.fetch_add(1, Ordering::SeqCst) + 1;
                 let _: Result<u32, u32> = page.compare_exchange(0, next, Ordering::SeqCst, Ordering::SeqCst);
@@ -38,7 +40,7 @@ impl Owner {
         Self { page, birth, pid: std::process::id() }
     }
 
-    /// Refuses what belongs to the parent of this process.
+    /// Refuses a value that belongs to the parent of this process.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         let own = match self.page {
@@ -59,11 +61,12 @@ impl Owner {
     }
 }
 
-/// Returns the page, which is mapped for good; `None` where the kernel has no such pages.
+/// Returns the page, which is never unmapped. `None` if the kernel has no such pages.
 fn page() -> Option<&'static AtomicU32> {
     if PAGE.load(Ordering::Acquire).is_null() {
         let new = wiped_page().ok()?;
-        // Of threads that come at once the first sets it. No lock: a fork could copy one that is held.
+        // If several threads come at once, the first one sets the page. This takes no lock, because a fork could copy a held
+        // lock.
         let _: Result<_, _> = PAGE.compare_exchange(
             ptr::null_mut(),
             ptr::from_ref(new).cast_mut(),
@@ -71,27 +74,27 @@ fn page() -> Option<&'static AtomicU32> {
             Ordering::Acquire,
         );
     }
-    // SAFETY: not null, and mapped for good; the value is an atomic, which is never borrowed mutably.
+    // SAFETY: the pointer is null or points to a page that stays mapped. The value is an atomic, which is never borrowed mutably.
     unsafe { PAGE.load(Ordering::Acquire).as_ref() }
 }
 
-/// Maps a page of memory that is zero in a forked child, and returns the one value that is kept in it.
+/// Maps a page of memory that the kernel fills with zeros in a forked child. Returns the number that is kept in the page.
 fn wiped_page() -> io::Result<&'static AtomicU32> {
     const PAGE: usize = 4096;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: the kernel chooses an address that nothing is mapped at.
+    // SAFETY: the kernel chooses an address where nothing is mapped.
     let page = unsafe { libc::mmap(ptr::null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
     if page == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the page was mapped above, and nobody has a reference to it.
+    // SAFETY: the page was mapped above, and nothing has a reference to it.
     let code = unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) };
     if code != 0 {
         let error = io::Error::last_os_error();
-        // SAFETY: it was mapped above, and nobody has a reference to it.
+        // SAFETY: the page was mapped above, and nothing has a reference to it.
         unsafe { libc::munmap(page, PAGE) };
         return Err(error);
     }
-    // SAFETY: it is mapped for good, zero, aligned, and reached through this alone.
+    // SAFETY: the page stays mapped, is zero and aligned, and is reached only through this reference.
     Ok(unsafe { AtomicU32::from_ptr(page.cast()) })
 }

@@ -1,8 +1,8 @@
-//! Descriptors that are made on a thread [apart](crate::os::thread::apart) and then are the process's.
+//! Descriptors that are made on a thread [apart](crate::os::thread::apart), and are then given to the process.
 //!
-//! What libqb does to a table of descriptors while it connects is not for other threads to see: it opens files and a socket that
-//! children would inherit, and closes descriptors that are not its own when something fails ([A14](crate::facts#a14),
-//! [A20](crate::facts#a20), [A23](crate::facts#a23)).
+//! While libqb connects, it opens files and a socket that children would inherit. When something fails, it closes descriptors
+//! that belong to others ([A14](crate::facts#a14), [A20](crate::facts#a20), [A23](crate::facts#a23)). In a separate table of
+//! descriptors this does no harm to other threads.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -23,20 +23,23 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// The outcome of [`hand_over`].
 #[derive(Debug)]
 pub(crate) enum Handed<T> {
-    /// The descriptor is the process's, under the number that it was made with.
+    /// The process has the descriptor, under the number with which it was made.
     Over(RawFd, T),
-    /// A thread cannot be apart here, or `make` opened another descriptor first. Nothing is left of what it made.
+    /// The system allows no thread apart, or `make` did not put the descriptor at the right number. Nothing is left of the
+    /// attempt.
     Not,
-    /// The patience has come to its end. Nothing is left of what was made by then.
+    /// The patience ended first. Nothing is left of the attempt.
     Interrupted,
 }
 
-/// Has `make` done on a thread apart, where the first descriptor that it opens gets a number that is free in the process too,
-/// and gives that descriptor to the process.
+/// Calls `make` on a thread apart, and gives the descriptor that it makes to the process.
 ///
-/// `make` returns the descriptor, which the value depends on. `undo` ends a value whose descriptor the process does not get.
+/// On that thread the first descriptor that is opened gets a number that is free in the process too, so the descriptor keeps
+/// its number. `make` returns the descriptor, and a value that depends on it. `undo` ends a value whose descriptor the process
+/// does not get.
 ///
-/// When the patience ends first, the socket with that number is shut down, so that whoever waits for its peer goes on.
+/// When the patience ends first, the socket with that number is shut down, so that a call that waits for the socket's peer
+/// returns.
 ///
 /// # Errors
 /// [`Error::NoDescriptors`], [`Error::Io`], and those of `make`.
@@ -45,12 +48,13 @@ pub(crate) fn hand_over<const BYTES: usize, T: Send>(
     undo: impl FnOnce(T) + Send,
     patience: &Patience<'_>,
 ) -> Result<Handed<T>> {
-    // Miri has neither datagrams nor a thread apart.
+    // Miri supports neither datagrams nor a thread apart.
     if cfg!(miri) {
         return Ok(Handed::Not);
     }
     let refused = |error: io::Error| Error::NoDescriptors(error.into());
-    // It keeps the number until the descriptor comes; the lowest, so that as many as can be are free above it.
+    // This socket keeps the number until the descriptor comes. It is the lowest free number, so that as many numbers as
+    // possible are free above it.
     let place = UnixDatagram::unbound().map_err(refused)?;
     let (ours, theirs) = UnixDatagram::pair().map_err(refused)?;
     let number = place.as_raw_fd();
@@ -61,28 +65,28 @@ pub(crate) fn hand_over<const BYTES: usize, T: Send>(
         if tables == Tables::Shared {
             return Ok(Handed::Not);
         }
-        // They go with this closure, whatever comes of it.
+        // They are dropped with this closure, whatever its result.
         let (tell_sent, taken) = (tell_sent, taken);
         let make = || interruptibly(number, patience, || make(left));
         make_apart(number, link, make, undo, &tell_sent, &taken)
     };
     let meanwhile = || {
-        // Without a descriptor on its way the other side goes, and the wait ends.
+        // If no descriptor comes, the sending end is dropped, and this wait ends.
         if sent.recv().is_ok() {
-            // The other side waits for this.
+            // The other thread waits for this.
             let _ = tell_taken.send(take(&ours, number));
         }
     };
     let handed = thread::apart_while(link.as_raw_fd(), apart, meanwhile);
     let handed = handed??;
     if matches!(handed, Handed::Over(..)) {
-        // The number is of the descriptor that was handed over.
+        // The number now belongs to the descriptor that was handed over.
         let _ = place.into_raw_fd();
     }
     Ok(handed)
 }
 
-/// The work of the thread that is apart.
+/// Does the work of the thread apart.
 fn make_apart<T>(
     number: RawFd,
     link: BorrowedFd<'_>,
@@ -95,7 +99,7 @@ fn make_apart<T>(
     let _below = leave_free(number, link).map_err(refused)?;
     let (outcome, interrupted) = make()?;
     if interrupted {
-        // Its socket is of no use, also if it was there just before.
+        // The socket was shut down, so it is useless even if the call had just succeeded.
         if let Ok((_, value)) = outcome {
             undo(value);
         }
@@ -119,9 +123,9 @@ fn make_apart<T>(
     }
 }
 
-/// Makes a call, and shuts the socket with that number down when the patience ends first; true if it did.
+/// Makes a call. If the patience ends first, shuts down the socket with that number, and returns true with the result.
 ///
-/// It takes a thread that has the same table of descriptors, which is that of the thread that starts it.
+/// A second thread watches the time. It shares the table of descriptors of the thread that starts it.
 fn interruptibly<T>(number: RawFd, patience: &Patience<'_>, call: impl FnOnce() -> T) -> Result<(T, bool)> {
     let (ends, ended) = channel::<()>();
     let watch = move || {
@@ -133,7 +137,8 @@ fn interruptibly<T>(number: RawFd, patience: &Patience<'_>, call: impl FnOnce() 
                 return interrupted;
             }
             if interrupted || patience.is_over() {
-                // It may be no socket yet, or not the last one with that number.
+                // The number may be no socket yet, or libqb may open another socket with the same number later. So this is
+                // repeated.
                 socket::shut_down(number);
                 interrupted = true;
             }
@@ -147,9 +152,9 @@ fn interruptibly<T>(number: RawFd, patience: &Patience<'_>, call: impl FnOnce() 
     Ok((result.expect("the call has been made"), interrupted))
 }
 
-/// Makes `number` the next one to be given, in a table that is this thread's own. It is, while what is returned lives.
+/// Makes `number` the lowest free number of a table that belongs to this thread, for as long as the result lives.
 fn leave_free(number: RawFd, link: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
-    // SAFETY: the table is this thread's own, and in it the number is open as a copy at most, which nobody on this thread has.
+    // SAFETY: the table belongs to this thread. If the number is open in it, then as a copy that nothing on this thread owns.
     unsafe { libc::close(number) };
     let mut below = Vec::new();
     loop {
@@ -168,28 +173,29 @@ fn lowest_copy(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     if copy < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is new, and nobody else has it.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// The control message with one descriptor, as `CMSG_DATA` lays it out: the header is as large as its alignment asks for.
+/// The control message with one descriptor, in the layout of `CMSG_DATA`: the size of the header is a multiple of its
+/// alignment.
 #[repr(C)]
 struct Control {
     header: libc::cmsghdr,
     fd: libc::c_int,
 }
 
-/// The length in the header of a [`Control`]: without padding at its end.
+/// The length for the header of a [`Control`], without the padding at the end.
 const CONTROL: usize = size_of::<libc::cmsghdr>() + size_of::<libc::c_int>();
 
-/// Calls `call` with a message of one byte and room for one descriptor.
+/// Calls `call` with a message of one byte and the control message for one descriptor.
 fn with_message(
     control: &mut Control,
     call: impl FnOnce(*mut libc::msghdr) -> libc::ssize_t,
 ) -> io::Result<libc::msghdr> {
     let mut byte = 0_u8;
     let mut slice = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-    // SAFETY: all of it is numbers and pointers, and padding in some C libraries.
+    // SAFETY: every field is a number or a pointer, so zero is valid; some C libraries add padding.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     message.msg_iov = &raw mut slice;
     message.msg_iovlen = 1;
@@ -203,35 +209,35 @@ fn with_message(
 }
 
 fn send(over: BorrowedFd<'_>, fd: RawFd) -> io::Result<()> {
-    // SAFETY: all of it is numbers, and padding in some C libraries.
+    // SAFETY: every field is a number, so zero is valid; some C libraries add padding.
     let mut control: Control = unsafe { MaybeUninit::zeroed().assume_init() };
     control.header.cmsg_level = libc::SOL_SOCKET;
     control.header.cmsg_type = libc::SCM_RIGHTS;
     control.header.cmsg_len = CONTROL as _;
     control.fd = fd;
     with_message(&mut control, |message| {
-        // SAFETY: the message and what it points at live for the length of the call.
+        // SAFETY: the message and what it points at live until the call returns.
         unsafe { libc::sendmsg(over.as_raw_fd(), message, libc::MSG_NOSIGNAL) }
     })
     .map(drop)
 }
 
-/// Takes the descriptor that has been sent, and gives it its number, which is kept for it.
+/// Receives the descriptor, and moves it to `number`, which was kept free for it.
 fn take(ours: &UnixDatagram, number: RawFd) -> io::Result<()> {
-    // SAFETY: all of it is numbers, and padding in some C libraries.
+    // SAFETY: every field is a number, so zero is valid; some C libraries add padding.
     let mut control: Control = unsafe { MaybeUninit::zeroed().assume_init() };
     let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
     with_message(&mut control, |message| {
-        // SAFETY: the message and what it points at live for the length of the call.
+        // SAFETY: the message and what it points at live until the call returns.
         unsafe { libc::recvmsg(ours.as_raw_fd(), message, flags) }
     })?;
-    // Without a free number the message comes, and the descriptor does not.
+    // If no number is free, the message comes without the descriptor.
     if control.header.cmsg_type != libc::SCM_RIGHTS || control.header.cmsg_len != CONTROL as _ {
         return Err(io::Error::from_raw_os_error(libc::EMFILE));
     }
-    // SAFETY: the kernel has put a descriptor there, and nobody else has it.
+    // SAFETY: the kernel has put a descriptor there, and nothing else owns it.
     let came = unsafe { OwnedFd::from_raw_fd(control.fd) };
-    // SAFETY: both are open: the second is what keeps the number, and is closed by this.
+    // SAFETY: both are open. The second one keeps the number, and this call closes it.
     let code = unsafe { libc::dup3(came.as_raw_fd(), number, libc::O_CLOEXEC) };
     if code >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -253,13 +259,13 @@ mod tests {
     const FOREVER: &Patience<'static> = &Patience::FOREVER;
 
     fn owned(fd: RawFd) -> OwnedFd {
-        // SAFETY: it was handed over to this test.
+        // SAFETY: the descriptor was handed over to this test.
         unsafe { OwnedFd::from_raw_fd(fd) }
     }
 
     #[test]
-    fn a_descriptor_made_apart_is_the_processs_under_its_number() {
-        // Numbers below are free in the process, and are not what the descriptor gets.
+    fn a_descriptor_that_was_made_on_another_thread_belongs_to_the_process_under_its_number() {
+        // The process has lower free numbers, and the descriptor must not get one of those.
         let many: Vec<_> = (0..20).map(|_| File::open("/dev/null").unwrap()).collect();
         let last = File::open("/dev/null").unwrap();
         drop(many);
@@ -270,14 +276,14 @@ mod tests {
             let mut byte = [1];
             file.read_exact(&mut byte).unwrap();
             assert_eq!(byte, [0]);
-            // SAFETY: it asks for the flags of a descriptor.
+            // SAFETY: the call only reads the flags of a descriptor.
             assert_eq!(unsafe { libc::fcntl(fd, libc::F_GETFD) }, libc::FD_CLOEXEC);
         }
         drop(last);
     }
 
     #[test]
-    fn what_was_made_goes_on_in_the_process() {
+    fn a_socket_that_was_made_on_another_thread_works_in_the_process() {
         let handed = hand_over(
             |_: StackLeft<0>| {
                 let (one, other) = UnixStream::pair().map_err(Error::io("open"))?;
@@ -294,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_peer_is_interrupted() {
-        // As libqb does, which passes over what poll says.
+    fn a_call_that_waits_for_a_peer_is_interrupted() {
+        // As libqb does, which ignores the result of poll.
         let waits = |_: StackLeft<0>| {
             let (mut one, other) = UnixStream::pair().map_err(Error::io("open"))?;
             let read = one.read(&mut [0]).map_err(Error::io("read"))?;
@@ -310,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn another_number_is_undone_and_an_error_is_passed_on() {
+    fn a_descriptor_with_another_number_is_undone_and_an_error_is_passed_on() {
         let (tell, told) = channel();
         let second = |_: StackLeft<0>| {
             let _first = open("/dev/null")?;

@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard};
 use crate::error::Result;
 use crate::os::fork::Owner;
 
-/// A mutex of the process that made it. A child may have a copy that nobody will ever give back, and is refused
+/// A mutex for the process that made it. A child is refused, because its copy may be one that nobody unlocks
 /// ([A7](crate::facts#a7)).
 ///
-/// A panic of whoever holds it does not poison it: a panic in a handler ends one dispatch, and nothing else.
+/// A panic of the thread that holds the mutex does not poison it: a panic in a handler ends one dispatch, and nothing else.
 #[derive(Debug)]
 pub(crate) struct Lock<T> {
     owner: Owner,
@@ -24,7 +24,7 @@ impl<T> Lock<T> {
         Self { owner: Owner::this_process(), mutex: Mutex::new(value) }
     }
 
-    /// Waits for the lock.
+    /// Waits for the lock. Refuses a child of the process.
     #[inline]
     pub(crate) fn lock(&self) -> Result<MutexGuard<'_, T>> {
         self.owner.check()?;

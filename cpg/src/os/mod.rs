@@ -1,6 +1,6 @@
-//! Linux: descriptors, sockets, stacks, forks, and threads with tables of their own.
+//! Linux: descriptors, sockets, stacks, forks, and threads with their own tables.
 //!
-//! Beside `ffi`, the only folder with `unsafe` in it.
+//! Only this folder and `ffi` contain `unsafe`.
 #![allow(unsafe_code)]
 
 pub(crate) mod ending;

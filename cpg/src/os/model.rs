@@ -1,5 +1,5 @@
-//! Stand-ins for the locks and threads of the standard library in the model (`ci/model`): those of shuttle, which chooses at each
-//! of their steps who goes on.
+//! Stand-ins for the locks and threads of the standard library in the model (`ci/model`). They are shuttle's, which chooses at
+//! each step of a lock which thread goes on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LockResult, PoisonError};
@@ -8,21 +8,23 @@ use std::time::Duration;
 use shuttle::sync::MutexGuard;
 use shuttle::thread::{spawn, yield_now};
 
-/// Waits of less than this pass. Longer ones do not: nothing in the model takes so long, and who is not woken then is found.
+/// The limit between waits that time out in the model and waits that do not. Nothing in the model takes as long as a second, so
+/// a longer wait whose thread is never woken is found.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Lets others go on for a moment.
+/// Lets other threads go on for a moment.
 pub(crate) fn pass() {
     yield_now();
 }
 
-/// Lets others go on instead of a wait in the kernel, which would be that of all; returns the time for the kernel: none.
+/// Lets other threads go on instead of waiting in the kernel, where all threads of the model would wait. Returns the time for
+/// the kernel to wait: none.
 pub(crate) fn instead_of(_timeout: libc::c_int) -> libc::c_int {
     pass();
     0
 }
 
-/// As that of the standard library, as far as it is used.
+/// A condition variable with those methods of the standard library's that this crate uses.
 #[derive(Debug, Default)]
 pub(crate) struct Condvar(Arc<shuttle::sync::Condvar>);
 

@@ -1,4 +1,4 @@
-//! Work on a thread of its own, which can be left behind.
+//! Work on a separate thread, which the caller can leave behind.
 
 #[cfg(cpg_model)]
 use shuttle::sync::{Mutex, MutexGuard};
@@ -18,22 +18,22 @@ use crate::os::model::Condvar;
 use crate::os::patience::Patience;
 use crate::os::worker::{Work, Worker};
 
-/// How often who waits looks whether the peer of a socket has closed its end. Without a descriptor for the end of work nothing can
-/// wait for both, and there may be none to be had.
+/// The time between two looks whether the peer of a socket has closed its end. The end of work has no descriptor, because there
+/// may be none left, so no single call can wait for both.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The end of work, which any number of threads wait for.
+/// The end of work, for which any number of threads can wait.
 #[derive(Debug, Clone)]
 pub(crate) struct End(Arc<(Mutex<bool>, Condvar)>);
 
-/// How a wait for work has ended.
+/// The result of a wait for work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
     /// The work has ended.
     Ended,
-    /// The peer of the socket has closed its end first.
+    /// The peer of the socket closed its end first.
     HungUp,
-    /// The time was over first.
+    /// The patience ended first.
     Over,
 }
 
@@ -43,12 +43,12 @@ impl End {
         Self(Arc::default())
     }
 
-    /// Returns what says that the work has ended when it goes, also by a panic.
+    /// Returns a value that reports the end of the work when it is dropped, also by a panic.
     pub(crate) fn at_drop(&self) -> Ends {
         Ends(self.clone())
     }
 
-    /// Waits until the work has ended, or the peer of `socket` has closed its end.
+    /// Waits until the work has ended, or the peer of `socket` has closed its end, or the patience ends.
     pub(crate) fn wait(&self, socket: Option<BorrowedFd<'_>>, patience: &Patience<'_>) -> Waited {
         let (ended, told) = &*self.0;
         let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +68,7 @@ impl End {
     }
 }
 
-/// Says that work has ended when it goes.
+/// A value whose drop reports the end of work.
 #[derive(Debug)]
 pub(crate) struct Ends(End);
 
@@ -80,7 +80,7 @@ impl Drop for Ends {
     }
 }
 
-/// Work that a thread of this crate does. Dropping this leaves the work behind: what it gives is then dropped by its thread.
+/// Work that a thread of this crate does. Dropping this value leaves the work behind, and then the thread drops the result.
 #[derive(Debug)]
 pub(crate) struct Outstanding<T> {
     fate: Arc<Mutex<Fate<T>>>,
@@ -104,10 +104,10 @@ fn panicked() -> Error {
 }
 
 impl<T: Send + 'static> Outstanding<T> {
-    /// Returns a piece of work to be given to a thread, which first does `work` and then `after`, and what waits for it. `after` is
-    /// told what the work gave, or that it has panicked.
+    /// Returns a value that waits for work, and the work itself, which a thread must run. It runs `work` and then `after`, which gets
+    /// the result of `work`, or an error if `work` has panicked.
     ///
-    /// Whoever finds the work ended finds `after` done.
+    /// A thread that finds that the work has ended also finds that `after` has run.
     pub(crate) fn prepare(
         end: End,
         work: impl FnOnce() -> T + Send + 'static,
@@ -140,26 +140,26 @@ impl<T: Send + 'static> Outstanding<T> {
         (this, Box::new(work))
     }
 
-    /// Has the work done by a thread that ends with it.
+    /// Runs the work on a thread that ends with it.
     ///
     /// # Errors
-    /// There is no thread to be had: the work comes back.
+    /// No thread can be started. The work is returned.
     pub(crate) fn begin<W: FnOnce() -> T + Send + 'static>(work: W) -> Result<Self, (Error, W)> {
         let worker = match Worker::start() {
             Ok(worker) => worker,
             Err(error) => return Err((error, work)),
         };
         let (this, work) = Self::prepare(End::new(), work, |_| ());
-        // It has just been started, and ends with its work.
+        // The thread has just been started, and ends after this work.
         let _ = worker.give(work);
         Ok(this)
     }
 
-    /// Waits until the work has ended, or the peer of `socket` has closed its end, and returns what the work gave; else why
-    /// not, and the work is left behind.
+    /// Waits until the work has ended, and returns its result. If the peer of `socket` closes its end or the patience ends
+    /// first, the work is left behind, and the error is the reason.
     pub(crate) fn wait(self, socket: Option<BorrowedFd<'_>>, patience: &Patience<'_>) -> Result<T, NotEnded> {
         let waited = self.end.wait(socket, patience);
-        // It may have ended since.
+        // The work may have ended since.
         match (std::mem::replace(&mut *lock(&self.fate), Fate::LeftBehind), waited) {
             (Fate::Ended(result), _) => Ok(result),
             (_, Waited::Ended) => Err(NotEnded::Failed(panicked())),
@@ -176,12 +176,12 @@ impl<T> Drop for Outstanding<T> {
     }
 }
 
-/// Why work has been left behind.
+/// The reason why work was left behind.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotEnded {
     /// The peer of the socket has closed its end.
     HungUp,
-    /// The time was over.
+    /// The patience has ended.
     Over,
     /// The work has panicked.
     Failed(Error),
@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// Says when it is dropped.
+    /// A value that reports its drop.
     struct Value(Sender<()>);
 
     impl Drop for Value {
@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn work_that_ends_gives_its_result_back() {
+    fn work_that_has_ended_returns_its_result() {
         let (here, _peer) = UnixStream::pair().unwrap();
         assert_eq!(begin(|| 7).wait(Some(here.as_fd()), FOREVER), Ok(7));
         assert_eq!(begin(|| 7).wait(None, FOREVER), Ok(7));
     }
 
     #[test]
-    fn work_that_does_not_end_is_left_behind_when_the_peer_has_gone_or_the_time_is_over() {
+    fn work_that_does_not_end_is_left_behind_when_the_peer_hangs_up_or_the_patience_ends() {
         for peer_goes in [true, false] {
             let (here, peer) = UnixStream::pair().unwrap();
             let (go, gone) = channel::<()>();
@@ -234,14 +234,14 @@ mod tests {
             let (patience, why) =
                 if peer_goes { (FOREVER, NotEnded::HungUp) } else { (&soon, NotEnded::Over) };
             assert_eq!(work.wait(Some(here.as_fd()), patience).map(drop), Err(why));
-            // The thread drops what nobody takes.
+            // The thread drops a result that nobody takes.
             drop((go, peer));
             dropped.recv().unwrap();
         }
     }
 
     #[test]
-    fn what_has_ended_is_had_after_the_time() {
+    fn a_result_that_is_there_is_returned_even_after_the_deadline() {
         let end = End::new();
         let (work, give) = Outstanding::prepare(end.clone(), || 7, |_| ());
         give();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_in_the_socket_ends_no_wait() {
+    fn unread_bytes_in_the_socket_do_not_end_the_wait() {
         let (here, mut peer) = UnixStream::pair().unwrap();
         peer.write_all(b"an event").unwrap();
         let (go, told) = channel::<()>();

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How often a thread looks whether anybody still waits for what it does.
+/// The time between two looks whether the result is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long an attempt goes on whose deadline had passed when it began: a daemon that is well answers in less.
+/// The time for a single attempt whose deadline had passed when it began. A healthy daemon answers in less.
 const ATTEMPT: Duration = Duration::from_millis(250);
 
-/// The time for which a call goes on: until a deadline, and while somebody waits for what comes of it.
+/// The time for which a call goes on: until a deadline, and while its result is wanted.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience<'p> {
     deadline: Option<Instant>,
@@ -29,20 +29,20 @@ impl From<Instant> for Patience<'_> {
 }
 
 impl<'p> Patience<'p> {
-    /// Ends never.
+    /// Never ends.
     pub(crate) const FOREVER: Self = Self { deadline: None, wanted: None };
 
-    /// Ends after this time; never if the clock has no room for it.
+    /// Ends after this time. Never ends if the clock cannot represent that moment.
     pub(crate) fn lasting(time: Duration) -> Self {
         Self { deadline: Instant::now().checked_add(time), wanted: None }
     }
 
-    /// Ends also when nobody wants the result any more.
+    /// Also ends when the result is no longer wanted.
     pub(crate) fn while_wanted(self, wanted: &'p (dyn Fn() -> bool + Sync)) -> Self {
         Self { wanted: Some(wanted), ..self }
     }
 
-    /// Ends also after this time from now.
+    /// Also ends after this time from now.
     pub(crate) fn at_most(self, time: Duration) -> Self {
         let other = Instant::now().checked_add(time);
         let deadline = match (self.deadline, other) {
@@ -52,7 +52,7 @@ impl<'p> Patience<'p> {
         Self { deadline, ..self }
     }
 
-    /// Returns the patience of one attempt that begins now. A deadline that has passed leaves it a moment.
+    /// Returns the patience of one attempt that begins now. If the deadline has passed, the attempt still has a moment.
     pub(crate) fn attempt(&self) -> Self {
         let now = Instant::now();
         let passed = self.deadline.is_some_and(|deadline| deadline <= now);
@@ -63,12 +63,12 @@ impl<'p> Patience<'p> {
         self.deadline
     }
 
-    /// True if it has come to its end.
+    /// True if the patience has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.left().is_zero()
     }
 
-    /// Returns the time that is left: none if nobody wants the result.
+    /// Returns the time that is left. It is zero if the result is no longer wanted.
     pub(crate) fn left(&self) -> Duration {
         if self.wanted.is_some_and(|wanted| !wanted()) {
             return Duration::ZERO;
@@ -76,7 +76,7 @@ impl<'p> Patience<'p> {
         self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Returns how long a wait may go on before it asks [`is_over`](Self::is_over); without an end if that needs no asking.
+    /// Returns the time at which a wait must ask [`is_over`](Self::is_over) again. `None` if there is no need to ask.
     pub(crate) fn next_look(&self) -> Option<Instant> {
         match self.wanted {
             None => self.deadline,
@@ -84,7 +84,7 @@ impl<'p> Patience<'p> {
         }
     }
 
-    /// Waits for so long, but not beyond the end.
+    /// Waits for this time, but not beyond the end.
     pub(crate) fn pause(&self, pause: Duration) {
         std::thread::sleep(pause.min(self.left()));
     }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_over_at_the_deadline_and_when_nobody_waits() {
+    fn patience_ends_at_the_deadline_and_when_the_result_is_not_wanted() {
         assert!(!Patience::FOREVER.is_over());
         let passed = Patience::from(Instant::now());
         assert!(passed.is_over() && !passed.attempt().is_over());

@@ -1,4 +1,4 @@
-//! A descriptor for event loops that is readable also when libcpg's own is not.
+//! A descriptor for event loops that is also readable when libcpg's descriptor is not.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::os::fd;
 
-/// An epoll instance over the handle's descriptor and a timer, which says that a dispatch has something to do without an event
-/// of libcpg's: the rest of a packet, messages to hand back, a send to try again.
+/// An epoll instance over the handle's descriptor and a timer. The timer reports work for a dispatch that is no event of
+/// libcpg: the rest of a packet, messages to hand back, a send to try again.
 ///
-/// It stays the same when a session comes back with another handle; then a bell is part of it, which says that there is one.
+/// The descriptor stays the same when a session comes back with another handle. Meanwhile a bell belongs to it too, which rings
+/// when there is a new handle.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     timer: OwnedFd,
@@ -19,7 +20,7 @@ pub(crate) struct Readiness {
 }
 
 impl Readiness {
-    /// Makes one that looks at these.
+    /// Makes a descriptor over these descriptors and a timer.
     pub(crate) fn new(fds: &[BorrowedFd<'_>]) -> Result<Self> {
         let timer = fd::timerfd()?;
         let epoll = fd::epoll()?;
@@ -29,31 +30,31 @@ impl Readiness {
         Ok(Self { timer, epoll, set: AtomicBool::new(false) })
     }
 
-    /// Looks at the descriptor of a new handle.
+    /// Adds the descriptor of a new handle.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>) -> Result<()> {
         fd::epoll_add(self.as_fd(), fd)
     }
 
-    /// Looks no more at the descriptor of a handle that is about to be closed.
+    /// Removes the descriptor of a handle that is about to be closed.
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
-        // It was added, and so can be removed.
+        // The descriptor was added, so removing it cannot fail.
         let _ = fd::epoll_remove(self.as_fd(), fd);
     }
 
-    /// Makes it readable after this time, or not by itself.
+    /// Makes the descriptor readable after this time. With `None` only other descriptors make it readable.
     pub(crate) fn set(&self, after: Option<Duration>) {
         if self.set.swap(after.is_some(), Ordering::Relaxed) || after.is_some() {
             fd::set_timer(self.timer.as_fd(), after);
         }
     }
 
-    /// Whether it is, or will be, readable by itself.
+    /// True if the timer has made the descriptor readable, or will.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         self.set.load(Ordering::Relaxed)
     }
 
-    /// What is readable when the time has passed.
+    /// Returns the timer, which is readable when the time has passed.
     pub(crate) fn timer(&self) -> BorrowedFd<'_> {
         self.timer.as_fd()
     }

@@ -1,17 +1,18 @@
-//! `/dev/shm`: room in it, and the files of zero-copy buffers there.
+//! `/dev/shm`: the room in it, and the files of zero-copy buffers there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-/// Headers that libcpg puts before the buffer, and the page that it rounds to (`lib/cpg.c`, `cpg_zcb_alloc`).
+/// The size of the headers that libcpg puts before a buffer, and of the page to which it rounds up (`lib/cpg.c`,
+/// `cpg_zcb_alloc`).
 const HEADERS: usize = 8192;
 
-/// Takes from `/dev/shm` what libcpg is about to take; it is given back with the file.
+/// Takes as much of `/dev/shm` as libcpg is about to take. Dropping the file gives it back.
 ///
-/// Up to corosync 3.1 `cpg_zcb_alloc` asserts that its file can be made and filled, and touches pages of it that it did
-/// not fill: running out of descriptors or room ends the process.
+/// Up to corosync 3.1 `cpg_zcb_alloc` asserts that its file can be made and filled. It also writes to pages that it did not
+/// fill. Without enough descriptors or room, either ends the process.
 pub(crate) fn check_shared_memory(len: usize) -> io::Result<(File, usize)> {
     let mut file = OpenOptions::new()
         .read(true)
@@ -30,17 +31,17 @@ pub(crate) fn check_shared_memory(len: usize) -> io::Result<(File, usize)> {
     Ok((file, size))
 }
 
-/// The file of a zero-copy buffer at `address` that the daemon has not taken.
+/// Returns the file of the zero-copy buffer at `address`, if the daemon has not accepted the buffer.
 ///
-/// The daemon removes the name of a file when it maps it. libcpg 3.1 does not look at its answer, and a buffer that it refused
-/// holds no address of the daemon's own: sending it would make the daemon follow a null pointer (`exec/cpg.c`,
-/// `message_handler_req_lib_cpg_zc_execute`).
+/// The daemon removes the name of the file when it maps the file. libcpg 3.1 does not check the daemon's answer. A buffer that
+/// the daemon refused does not contain an address of the daemon's, so sending it would make the daemon follow a null pointer
+/// (`exec/cpg.c`, `message_handler_req_lib_cpg_zc_execute`).
 ///
 /// # Errors
-/// Without `/proc` nobody can tell.
+/// `/proc` is not mounted, and nothing else can tell.
 pub(crate) fn untaken_file(address: usize) -> io::Result<Option<PathBuf>> {
     let unknown = |error: io::Error| {
-        let text = "/proc/self/maps cannot be read, which alone tells that corosync has taken the buffer";
+        let text = "cannot read /proc/self/maps, and nothing else tells if corosync has taken the buffer";
         io::Error::new(
             error.kind(),
             format!("{text} ({error}): mount /proc, or send the bytes as a plain message"),

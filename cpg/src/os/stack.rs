@@ -1,4 +1,4 @@
-//! Knowing that a thread has the stack that a C function with a large frame needs.
+//! Proof that a thread has enough stack for a C function with a large frame.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -10,22 +10,23 @@ use crate::error::{Error, Result};
 use crate::os::miri as libc;
 
 thread_local! {
-    /// The deepest stack pointer from which [`StackLeft::used`] has been reached, and the end of that stack.
+    /// The lowest stack pointer at which [`StackLeft::used`] was called, and the end of that stack.
     static DEEPEST: Cell<(usize, usize)> = const { Cell::new((usize::MAX, 0)) };
 }
 
-/// Bytes below the end of the stack of a process that the kernel maps nothing else into, unless it is told to.
+/// The number of bytes below the end of the stack of a process into which the kernel maps nothing else, unless it is told to.
 ///
-/// It leaves a gap of 128 MiB or more, of which random offsets and a guard take a part (`mmap_base` in the kernel's `mm/util.c`).
+/// The kernel leaves a gap of 128 MiB or more. Random offsets and a guard take a part of the gap (`mmap_base` in the kernel's
+/// `mm/util.c`).
 const RESERVED: usize = 64 << 20;
 
-/// The proof that the calling thread has `BYTES` of stack left, for one C call with a frame that jumps over guard pages.
+/// The proof that the calling thread has `BYTES` of stack left, for one C call whose frame jumps over guard pages.
 ///
-/// It is made in the function that makes the call, or in its caller.
+/// The function that makes the call, or its caller, asks for the proof.
 #[derive(Debug)]
-#[must_use = "it is for a call"]
+#[must_use = "the proof is for a call"]
 pub(crate) struct StackLeft<const BYTES: usize> {
-    /// Threads have stacks of their own.
+    /// Not for other threads, which have their own stacks.
     not_send: PhantomData<*const ()>,
 }
 
@@ -34,16 +35,16 @@ impl<const BYTES: usize> StackLeft<BYTES> {
         Self { not_send: PhantomData }
     }
 
-    /// Returns the proof if the stack has been used from here or deeper, without asking the system; see [`used`](Self::used).
+    /// Returns the proof without asking the system, if the stack was [used](Self::used) from here or from deeper.
     #[inline]
     pub(crate) fn known() -> Option<Self> {
         let here = stack_pointer();
         let (deepest, end) = DEEPEST.get();
-        // Coroutines have their stacks elsewhere.
+        // The upper bound is for coroutines, which have other stacks.
         (deepest <= here && here < end).then_some(Self::new())
     }
 
-    /// Asks the system, unless it is [`known`](Self::known).
+    /// Returns the proof if it is [`known`](Self::known), and otherwise asks the system.
     pub(crate) fn ask() -> Result<Self> {
         if let Some(known) = Self::known() {
             return Ok(known);
@@ -57,12 +58,13 @@ impl<const BYTES: usize> StackLeft<BYTES> {
         }
     }
 
-    /// Notes that the call has been made from about here: the frame was there, whatever becomes of limits, and all of it stays.
+    /// Notes that the call was made from about here. Its frame was on the stack, so that much stack remains, even if limits
+    /// change.
     ///
-    /// Called for the largest frame of all, since the note is good for smaller ones too.
+    /// This is called only for the largest of all frames, because the note holds for smaller frames too.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the stack pointer is to be that of the call")]
-    #[expect(clippy::unused_self, reason = "who has the proof may have made the call")]
+    #[expect(clippy::inline_always, reason = "the stack pointer must be that of the call")]
+    #[expect(clippy::unused_self, reason = "only a caller with the proof has made the call")]
     pub(crate) fn used(self) {
         let here = stack_pointer();
         if let Some((_, end)) = bounds(here) {
@@ -70,27 +72,27 @@ impl<const BYTES: usize> StackLeft<BYTES> {
         }
     }
 
-    /// Returns the proof for a thread that was made with a stack of `SIZE` bytes, at its beginning.
+    /// Returns the proof at the beginning of a thread that was started with a stack of `SIZE` bytes.
     pub(super) fn at_the_beginning<const SIZE: usize>() -> Self {
-        // What std, the C library and thread-local storage of the whole program take of it.
+        // std, the C library and the thread-local storage of the whole program take a part of the stack.
         const { assert!(BYTES + (128 << 10) <= SIZE, "the stack is too small for this call") };
         Self::new()
     }
 }
 
-/// Returns the place on its stack at which this thread is.
+/// Returns the stack pointer of this thread.
 ///
-/// That is not where a local is under an address sanitizer, which by default keeps locals on a stack of its own.
+/// The address of a local variable would not do: an address sanitizer by default keeps locals on a separate stack.
 #[inline]
 fn stack_pointer() -> usize {
     let here: usize;
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: it reads a register.
+    // SAFETY: the instruction only reads a register.
     unsafe {
         std::arch::asm!("mov {}, rsp", out(reg) here, options(nomem, nostack, preserves_flags));
     }
     #[cfg(all(target_arch = "aarch64", not(miri)))]
-    // SAFETY: it reads a register.
+    // SAFETY: the instruction only reads a register.
     unsafe {
         std::arch::asm!("mov {}, sp", out(reg) here, options(nomem, nostack, preserves_flags));
     }
@@ -102,54 +104,54 @@ fn stack_pointer() -> usize {
     here
 }
 
-/// Returns the lowest address and the end of the stack that `here` is on, if it is the calling thread's own.
+/// Returns the lowest address and the end of the stack that `here` is on, if that stack belongs to the calling thread.
 fn bounds(here: usize) -> Option<(usize, usize)> {
     process_stack(here).or_else(|| thread_stack().filter(|&(_, end)| here < end))
 }
 
 /// Returns the bounds of the stack that the kernel gave the process, if `here` is on it.
 ///
-/// The C library cannot be asked ([A18](crate::facts#a18)): glibc reads `/proc/self/maps`, musl tells what is mapped so far.
-/// The kernel lets this stack grow up to the limit that holds at that moment.
+/// The C library is not asked ([A18](crate::facts#a18)): glibc reads `/proc/self/maps`, and musl reports only the part that is
+/// mapped so far. The kernel lets this stack grow up to the limit that holds at that moment.
 fn process_stack(here: usize) -> Option<(usize, usize)> {
     let end = process_stack_end()?;
     let most = stack_limit().min(RESERVED);
     (here < end && end - here <= RESERVED).then(|| (end.saturating_sub(most), end))
 }
 
-/// Returns the end of the stack of the process: the kernel puts the name of the program there first, below one word.
+/// Returns the end of the stack of the process. The kernel puts the name of the program there first, below one word.
 fn process_stack_end() -> Option<usize> {
-    // SAFETY: it has no precondition.
+    // SAFETY: the call has no precondition.
     let name = unsafe { libc::getauxval(libc::AT_EXECFN) };
     if name == 0 {
         return None;
     }
     let name = std::ptr::with_exposed_provenance::<libc::c_char>(usize::try_from(name).ok()?);
-    // SAFETY: not null, and so the string that the kernel has put there for as long as the process runs.
+    // SAFETY: the pointer is not null, so it is the string that the kernel put there for as long as the process runs.
     let length = unsafe { CStr::from_ptr(name) }.count_bytes();
     let end = name.addr().checked_add(length + 1 + size_of::<usize>())?;
-    // Where something else than a kernel has started the program, an emulator say, this is not so.
+    // This is not so if something other than a kernel has started the program, such as an emulator.
     (end % 4096 == 0).then_some(end)
 }
 
-/// Returns how large the stack of the process may grow now.
+/// Returns the size up to which the stack of the process may grow now.
 fn stack_limit() -> usize {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: the function writes one rlimit if it returns 0.
     if unsafe { libc::getrlimit(libc::RLIMIT_STACK, limit.as_mut_ptr()) } != 0 {
         return 0;
     }
-    // SAFETY: it was written, as the call succeeded.
+    // SAFETY: the call succeeded, so it has written the limit.
     let limit = unsafe { limit.assume_init() };
     usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
 }
 
-/// Returns the lowest address and the end of what the C library takes for the stack of this thread.
+/// Returns the lowest address and the end of this thread's stack, according to the C library.
 fn thread_stack() -> Option<(usize, usize)> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: it always succeeds (pthread_self(3)).
+    // SAFETY: the call always succeeds (pthread_self(3)).
     let thread = unsafe { libc::pthread_self() };
-    // SAFETY: the function initialises the attributes of a thread that runs, as this one does, if it returns 0.
+    // SAFETY: the thread is running. The function initialises the attributes if it returns 0.
     if unsafe { libc::pthread_getattr_np(thread, attributes.as_mut_ptr()) } != 0 {
         return None;
     }
@@ -172,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_knows_what_it_has_left() {
-        // The C library may take a larger stack from its cache, but none like that.
+    fn a_thread_knows_how_much_stack_it_has_left() {
+        // The C library may take a larger stack from its cache, but none of that size.
         const HUGE: usize = 64 << 20;
         assert!(on(256 * KIB, || StackLeft::<{ 128 * KIB }>::ask().is_ok()));
         assert!(on(256 * KIB, || StackLeft::<HUGE>::ask().is_err()));
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_and_not_used_is_asked_again() {
+    fn a_stack_that_was_asked_about_and_not_used_is_asked_about_again() {
         assert!(on(256 * KIB, || {
             let asked = StackLeft::<{ 16 * KIB }>::ask();
             asked.is_ok() && StackLeft::<{ 16 * KIB }>::known().is_none()

@@ -1,4 +1,4 @@
-//! Threads of this crate, and what is done by one because it needs a stack or tables that the caller's thread has not.
+//! Threads of this crate, and calls that are made on such a thread because they need more stack or separate tables.
 
 #[cfg(miri)]
 use crate::os::miri as libc;
@@ -21,13 +21,13 @@ use crate::error::{Error, Result};
 use crate::os::model;
 use crate::os::stack::StackLeft;
 
-/// The stack of a thread of this crate: they make requests and never dispatch. Not left to `RUST_MIN_STACK`.
+/// The stack of a thread of this crate, whatever `RUST_MIN_STACK` says. These threads make requests and never dispatch.
 const STACK: usize = 512 << 10;
 
-/// The attempt of which an error is told.
+/// The action that the text of an error names.
 const STARTING: &str = "starting a thread to wait for the daemon";
 
-/// Starts a thread that blocks all signals, so that a program's signal handlers run on the program's own threads.
+/// Starts a thread that blocks all signals, so that the program's signal handlers run on the program's own threads.
 #[cfg(not(cpg_model))]
 pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
     without_signals(|| builder().spawn(work)).map_err(Error::io(STARTING))
@@ -35,7 +35,7 @@ pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 
 /// Starts a thread of the model.
 #[cfg(cpg_model)]
-#[expect(clippy::unnecessary_wraps, reason = "as the other one")]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as the other one")]
 pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
     Ok(shuttle::thread::spawn(work))
 }
@@ -46,18 +46,19 @@ pub(crate) fn sleep(pause: Duration) {
     std::thread::sleep(pause);
 }
 
-/// In the model others go on meanwhile.
+/// Lets other threads of the model go on.
 #[cfg(cpg_model)]
 pub(crate) fn sleep(_pause: Duration) {
     model::pass();
 }
 
-/// Has `call` done by such a thread, and waits for it. A panic in it goes on here.
+/// Makes a call on a thread of this crate, and waits for it. A panic of the call continues here.
 fn elsewhere<T: Send>(call: impl FnOnce() -> T + Send) -> Result<T> {
     elsewhere_while(call, || {})
 }
 
-/// As [`elsewhere`], while this thread does `meanwhile`. Neither is done without a thread.
+/// Makes a call on a thread of this crate, as [`elsewhere`] does, while this thread runs `meanwhile`. If no thread can be
+/// started, neither runs.
 pub(super) fn elsewhere_while<T: Send>(
     call: impl FnOnce() -> T + Send,
     meanwhile: impl FnOnce(),
@@ -73,10 +74,10 @@ fn builder() -> Builder {
     Builder::new().name("cpg".to_owned()).stack_size(STACK)
 }
 
-/// Runs `start` with all signals blocked on this thread: what it starts inherits that.
+/// Runs `start` with all signals blocked on this thread. A thread that it starts inherits that.
 fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: it fills in the set, and cannot fail.
+    // SAFETY: the call fills in the set, and cannot fail.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the first set is filled in, and the second one is written.
@@ -89,11 +90,11 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
-/// Makes a call that takes `BYTES` of stack: here if there is as much, else on a thread of this crate
+/// Makes a call that needs `BYTES` of stack. It runs here if there is enough stack, and otherwise on a thread of this crate
 /// ([A16](crate::facts#a16)).
 ///
 /// # Errors
-/// A thread is needed, and there is none to be had.
+/// A thread is needed, and none can be started.
 pub(crate) fn with_stack<const BYTES: usize, T: Send>(
     call: impl FnOnce(StackLeft<BYTES>) -> T + Send,
 ) -> Result<T> {
@@ -103,23 +104,23 @@ pub(crate) fn with_stack<const BYTES: usize, T: Send>(
     }
 }
 
-/// What a call [apart] finds.
+/// The tables of descriptors that a call [apart] has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tables {
-    /// The thread's own: nobody else opens or closes a descriptor in them. The umask and the working directory are its own too,
-    /// but in a container that filters `unshare`.
+    /// Separate tables: no other thread opens or closes a descriptor in them. The umask and the working directory are separate
+    /// too, except in a container that filters `unshare`.
     Own,
-    /// The process's: the system did not let the thread have its own.
+    /// The tables of the process, because the system did not allow separate ones.
     Shared,
 }
 
-/// Makes a call on a thread that has a table of descriptors, a umask and a working directory of its own.
+/// Makes a call on a thread with a separate table of descriptors, and its own umask and working directory.
 ///
-/// Of the process's descriptors the table holds the standard ones and `keep`: of others it would keep files open that the
-/// process closes meanwhile.
+/// The table holds only the standard descriptors and `keep`. Copies of other descriptors would keep files open that the process
+/// closes meanwhile.
 ///
 /// # Errors
-/// There is no thread to be had.
+/// No thread can be started.
 pub(crate) fn apart<const BYTES: usize, T: Send>(
     keep: RawFd,
     call: impl FnOnce(Tables, StackLeft<BYTES>) -> T + Send,
@@ -127,7 +128,7 @@ pub(crate) fn apart<const BYTES: usize, T: Send>(
     apart_while(keep, call, || {})
 }
 
-/// As [`apart`], while this thread does `meanwhile`.
+/// Makes a call as [`apart`] does, while this thread runs `meanwhile`.
 pub(super) fn apart_while<const BYTES: usize, T: Send>(
     keep: RawFd,
     call: impl FnOnce(Tables, StackLeft<BYTES>) -> T + Send,
@@ -140,21 +141,22 @@ pub(super) fn apart_while<const BYTES: usize, T: Send>(
     elsewhere_while(work, meanwhile)
 }
 
-/// Gives the calling thread its own table of descriptors, with the standard ones and one other, and its own umask and directories
-/// where that can be.
+/// Gives the calling thread a separate table of descriptors, which holds the standard ones and `keep`. If the system allows it,
+/// the thread also gets its own umask and directories.
 ///
-/// To close a copy of a descriptor takes up to 2.4 microseconds, and flushes files on FUSE and NFS, so what comes after the one that is kept is not even copied.
+/// Closing a copy of a descriptor takes up to 2.4 microseconds, and flushes files on FUSE and NFS. So descriptors above `keep`
+/// are not even copied.
 fn own_tables(keep: RawFd) -> io::Result<()> {
-    // SAFETY: it has no precondition: no other thread sees a change of this one's umask from here on. Containers filter it.
+    // SAFETY: the call has no precondition. From here on no other thread sees a change of this thread's umask. Containers filter the call.
     let _ = unsafe { libc::unshare(libc::CLONE_FS) };
     let keep = u32::try_from(keep).unwrap_or(0);
-    // Containers do not filter that, which Linux has from 5.9 on.
+    // Linux has this from 5.9 on, and containers do not filter it.
     if close_range(keep.max(2) + 1, u32::MAX, libc::CLOSE_RANGE_UNSHARE).is_err() {
-        // SAFETY: as above, of its descriptors.
+        // SAFETY: the call has no precondition. It is the same for the descriptors of this thread.
         if unsafe { libc::unshare(libc::CLONE_FILES) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // Without such a call the descriptors stay until the thread ends.
+        // If this fails, the descriptors stay until the thread ends.
         let _ = close_range(keep.max(2) + 1, u32::MAX, 0);
     }
     if keep > 3 {
@@ -163,23 +165,23 @@ fn own_tables(keep: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes a range of descriptors, on a thread that has a table of its own or gets it by this.
+/// Closes a range of descriptors, on a thread that has a separate table or gets one by this call.
 fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
-    // SAFETY: the table is this thread's own, and nothing on this thread has a descriptor yet.
+    // SAFETY: the table belongs to this thread, and nothing on this thread owns a descriptor yet.
     let code = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Runs `call` where what libcpg writes to standard error under flow control ([B8](crate::facts#b8)) goes nowhere; `keep` is
-/// the descriptor that the call needs.
+/// Runs `call` with standard error discarded, because libcpg writes to it under flow control ([B8](crate::facts#b8)). The call
+/// needs the descriptor `keep`.
 ///
-/// The rest of the process keeps its standard error.
+/// Other threads of the process keep their standard error.
 #[cfg(not(cpg_model))]
 pub(crate) fn quietly<T: Send>(keep: RawFd, call: impl FnOnce() -> T + Send) -> T {
     let call = Mutex::new(Some(call));
     let take = || call.lock().unwrap_or_else(PoisonError::into_inner).take();
     let quiet = apart(keep, |tables, _: StackLeft<0>| {
-        // Where the system does not allow it, a noisy call is better than none.
+        // If the system does not allow separate tables, a noisy call is better than none.
         if tables == Tables::Own {
             let _ = silence_stderr();
         }
@@ -188,16 +190,16 @@ pub(crate) fn quietly<T: Send>(keep: RawFd, call: impl FnOnce() -> T + Send) -> 
     quiet.ok().flatten().or_else(|| take().map(|call| call())).expect("one of the two has taken it")
 }
 
-/// In the model all threads are one, which lets others go on in the call.
+/// Runs `call` on this thread. The threads of the model share one thread of the system, and the call lets others go on.
 #[cfg(cpg_model)]
 pub(crate) fn quietly<T: Send>(_keep: RawFd, call: impl FnOnce() -> T + Send) -> T {
     call()
 }
 
-/// Makes `/dev/null` of standard error, on a thread that has a table of its own.
+/// Redirects standard error to `/dev/null`, on a thread that has a separate table.
 fn silence_stderr() -> io::Result<()> {
     let null = OpenOptions::new().write(true).open("/dev/null")?;
-    // SAFETY: both are numbers, and the table is this thread's own.
+    // SAFETY: both are numbers, and the table belongs to this thread.
     let code = unsafe { libc::dup2(null.as_raw_fd(), libc::STDERR_FILENO) };
     if code >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -209,7 +211,7 @@ mod tests {
 
     use super::*;
 
-    /// What `/proc` says of the calling thread.
+    /// Returns an entry of the calling thread's status in `/proc`.
     fn status(key: &str) -> String {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
@@ -223,7 +225,7 @@ mod tests {
     #[test]
     fn threads_of_the_crate_block_all_signals_and_their_callers_do_not() {
         let before = blocked();
-        // All but KILL, STOP, and two of the C library's own.
+        // All but KILL, STOP, and two signals that the C library keeps for itself.
         let all = !0_u64 ^ 1 << (libc::SIGKILL - 1) ^ 1 << (libc::SIGSTOP - 1) ^ 0b11 << 31;
         for blocked in [
             spawn(blocked).unwrap().join().unwrap(),
@@ -237,8 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn threads_of_the_crate_have_a_stack_for_each_call_whatever_the_programs_default_is() {
-        // std reads RUST_MIN_STACK once, and uses it where no size is given.
+    fn the_default_stack_size_of_the_program_does_not_matter_to_threads_of_the_crate() {
+        // std reads RUST_MIN_STACK once, and uses it for threads without a given size.
         const NEEDED: usize = 384 << 10;
         assert!(spawn(|| StackLeft::<NEEDED>::ask().is_ok()).unwrap().join().unwrap());
         assert!(elsewhere(|| StackLeft::<NEEDED>::ask().is_ok()).unwrap());
@@ -246,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_has_no_stack_here_is_made_elsewhere() {
+    fn a_call_without_enough_stack_here_is_made_on_another_thread() {
         const NEEDED: usize = 300 << 10;
         fn at(_: StackLeft<NEEDED>) -> ThreadId {
             std::thread::current().id()
         }
-        /// Where it is made at the end of the stack.
+        /// Makes the call from near the end of the stack.
         fn deep() -> ThreadId {
             let page = std::hint::black_box([0_u8; 4096]);
             let made = if StackLeft::<NEEDED>::ask().is_ok() { deep() } else { with_stack(at).unwrap() };
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_apart_has_its_own_umask_and_descriptors_and_only_those_it_needs() {
+    fn a_thread_apart_has_a_separate_umask_and_only_the_descriptors_that_it_needs() {
         let (kept, other) = (File::open("/dev/null").unwrap(), File::open("/dev/zero").unwrap());
         let umask = status("Umask");
         let listed = || -> Vec<String> {
@@ -274,7 +276,7 @@ mod tests {
         };
         let (inside, opened) = apart(kept.as_raw_fd(), |tables, _: StackLeft<0>| {
             assert_eq!(tables, Tables::Own);
-            // SAFETY: it cannot fail.
+            // SAFETY: the call cannot fail.
             unsafe { libc::umask(0o70) };
             (listed(), File::open("/dev/full").unwrap().as_raw_fd())
         })
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_elsewhere_goes_on_here() {
+    fn a_panic_on_another_thread_continues_on_this_thread() {
         let caught = std::panic::catch_unwind(|| elsewhere(|| panic!("there")));
         assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"there"));
     }

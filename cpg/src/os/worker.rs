@@ -1,4 +1,4 @@
-//! A thread that is given one piece of work after the other.
+//! A thread that runs one piece of work after the other.
 
 #[cfg(cpg_model)]
 use shuttle::sync::mpsc::{Sender, channel};
@@ -10,17 +10,17 @@ use crate::error::Result;
 use crate::os::fork::Owner;
 use crate::os::thread;
 
-/// Work for a thread.
+/// A piece of work for a thread.
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
-/// A thread that does what it is given, in that order. It ends when this has gone and all has been done.
+/// A thread that runs the work it is given, in that order. Dropping the worker ends the thread when all work is done.
 pub(crate) struct Worker {
-    /// None only while it is dropped.
+    /// `None` only during the drop.
     work: Option<Sender<Work>>,
     owner: Owner,
 }
 
-// Shuttle's channel has no text for work.
+// Written by hand, because shuttle's channel has no `Debug` for work.
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker").finish_non_exhaustive()
@@ -31,7 +31,7 @@ impl Worker {
     /// Starts the thread.
     ///
     /// # Errors
-    /// There is none to be had. The work has not been handed over by then, so that it is not lost with it.
+    /// No thread can be started. The caller still has its work, which is handed over later.
     pub(crate) fn start() -> Result<Self> {
         let (give, given) = channel::<Work>();
         thread::spawn(move || {
@@ -42,10 +42,10 @@ impl Worker {
         Ok(Self { work: Some(give), owner: Owner::this_process() })
     }
 
-    /// Gives it work.
+    /// Gives the thread a piece of work.
     ///
     /// # Errors
-    /// The thread has gone, as by a panic: the work comes back.
+    /// The thread has ended, as by a panic. The work is returned.
     pub(crate) fn give(&self, work: Work) -> Result<(), Work> {
         match &self.work {
             Some(give) => give.send(work).map_err(|back| back.0),
@@ -58,7 +58,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let work = self.work.take();
         if self.owner.check().is_err() {
-            // A child has no such thread, and may have a copy of a lock that nobody gives back (A7).
+            // A child has no such thread, and may have a copy of a lock that nobody unlocks (A7).
             std::mem::forget(work);
         }
     }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_done_in_its_order_by_one_thread_also_when_its_giver_has_gone() {
+    fn one_thread_does_all_work_in_order_even_after_the_worker_was_dropped() {
         let (say, said) = channel();
         let worker = Worker::start().unwrap();
         for number in 0..3 {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_has_gone_gives_the_work_back() {
+    fn a_thread_that_has_ended_returns_the_work() {
         let worker = Worker::start().unwrap();
         let (say, said) = channel::<()>();
         let panics = move || {
@@ -98,7 +98,7 @@ mod tests {
         };
         assert!(worker.give(Box::new(panics)).is_ok());
         assert!(said.recv().is_err());
-        // It ends after that.
+        // The thread ends a moment later.
         while worker.give(Box::new(|| ())).is_ok() {
             std::thread::yield_now();
         }

@@ -27,27 +27,27 @@
 //! # }
 //! ```
 //!
-//! The types are those of the crate's root, with `async` where they wait. Events are taken on the task that asks for them, when
-//! the reactor says that there are some: nothing is queued in between, and no thread runs meanwhile.
+//! The types are those of the crate's root. Methods that wait are `async`. The task that asks for events takes them from libcpg
+//! itself when the reactor reports that there are some. Nothing queues events in between, and no thread runs meanwhile.
 //!
-//! # What waits for the daemon
+//! # Calls that wait for the daemon
 //!
-//! Joining, leaving, asking for members and sending a message above the atomic size wait for an answer of the daemon
-//! ([B16](crate::facts#b16)), which libcpg cannot do without blocking its thread. Each is done by a thread of its own, so that
-//! a daemon that is stopped holds up the task
-//! that asked and not its executor, up to the [time limit](crate::ConnectOptions::request_timeout) of the connection. So is closing,
-//! when the last half is dropped. A handler runs on the
-//! executor, and sends by [`Sender::try_send`], which does not wait; so does a [`Session`] that is whole.
+//! Some calls wait for an answer of the daemon ([B16](crate::facts#b16)): joining, leaving, asking for members, sending a
+//! message above the atomic size, and closing when the last half is dropped. libcpg cannot do this without blocking a thread.
+//! So each of these calls runs on a separate thread. A paused daemon delays the task that made the call, up to the [time
+//! limit](crate::ConnectOptions::request_timeout) of the connection, and does not delay the executor.
+//!
+//! Handlers run on the executor. They send with [`Sender::try_send`], which does not wait, and so does a whole [`Session`].
 //!
 //! # Cancelling
 //!
-//! Each future says what dropping it before its end loses. Those that take events lose none. What was sent right before the
-//! process ends is safe once [`Session::leave`] has returned.
+//! The documentation of each future says what is lost if it is dropped before its end. Futures that take events lose none.
+//! Messages that were sent right before the process ends are safe once [`Session::leave`] has returned.
 //!
 //! # Runtimes
 //!
-//! Any with the I/O and time drivers enabled, of one thread or many; none is started here. Dispatching needs 1152 KiB of
-//! stack ([A1](crate::facts#a1)): the 2 MiB that worker threads have by default will do.
+//! Any runtime with the I/O and time drivers enabled will do, with one thread or many. This crate starts none. Dispatching
+//! needs 1152 KiB of stack ([A1](crate::facts#a1)). The default of 2 MiB for worker threads is enough.
 
 mod options;
 mod receiver;

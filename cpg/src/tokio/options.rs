@@ -12,7 +12,8 @@ use crate::session::reconnect::Reconnect;
 use crate::tokio::session::Session;
 use crate::tokio::thread::{self, DropOff};
 
-/// The options of a [`Session`], from [`Session::options`]: those of [`cpg::SessionOptions`](crate::SessionOptions).
+/// The options of a [`Session`], from [`Session::options`]. They are the same as
+/// [`cpg::SessionOptions`](crate::SessionOptions).
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
@@ -42,74 +43,77 @@ impl From<session::options::SessionOptions> for SessionOptions {
 }
 
 impl Session {
-    /// Connects and joins, within 10 seconds. [`options`](Self::options) has more, and [`SessionOptions::join_until`] another
-    /// deadline.
+    /// Connects and joins in at most 10 seconds. [`options`](Self::options) has options, and [`SessionOptions::join_until`]
+    /// takes a deadline.
     ///
     /// # Errors
-    /// As [`SessionOptions::join`].
+    /// Those of [`SessionOptions::join`].
     ///
     /// # Panics
-    /// As [`SessionOptions::join`].
+    /// Those of [`SessionOptions::join`].
     #[doc(alias = "cpg_join")]
     pub async fn join(name: impl IntoGroupName) -> Result<Self> {
         Self::options().join(name).await
     }
 
-    /// Makes the options of a session, which then joins.
+    /// Makes the options of a session, whose `join` then joins.
     pub fn options() -> SessionOptions {
         SessionOptions::new()
     }
 }
 
 impl SessionOptions {
-    /// Makes the options of a session without packets that does not reconnect.
+    /// Makes the options of a session that uses no packets and does not reconnect.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// As [`cpg::SessionOptions::connect_options`](crate::SessionOptions::connect_options).
+    /// Sets the options of the connection: see
+    /// [`cpg::SessionOptions::connect_options`](crate::SessionOptions::connect_options).
     pub fn connect_options(self, connect: ConnectOptions) -> Self {
         Self(self.0.connect_options(connect))
     }
 
-    /// As [`cpg::SessionOptions::flow`](crate::SessionOptions::flow).
+    /// Sets the sizes of the queue: see [`cpg::SessionOptions::flow`](crate::SessionOptions::flow).
     pub fn flow(self, flow: Flow) -> Self {
         Self(self.0.flow(flow))
     }
 
-    /// As [`cpg::SessionOptions::coalesce`](crate::SessionOptions::coalesce).
+    /// Puts messages together into packets: see [`cpg::SessionOptions::coalesce`](crate::SessionOptions::coalesce).
     pub fn coalesce(self) -> Self {
         Self(self.0.coalesce())
     }
 
-    /// As [`cpg::SessionOptions::reconnect`](crate::SessionOptions::reconnect).
+    /// Reconnects after the daemon is lost: see [`cpg::SessionOptions::reconnect`](crate::SessionOptions::reconnect).
     pub fn reconnect(self, how: Reconnect) -> Self {
         Self(self.0.reconnect(how))
     }
 
-    /// Connects and joins, as long as [`cpg::SessionOptions::join`](crate::SessionOptions::join) does.
+    /// Connects and joins, with the time limit of [`cpg::SessionOptions::join`](crate::SessionOptions::join).
     /// [`join_until`](Self::join_until) takes a deadline.
     ///
-    /// Cancelling it ends what its thread does within a moment, and leaves the group again if that has been joined; until it has left,
-    /// this process cannot join it anew ([B5](crate::facts#b5)).
+    /// Cancelling: the thread that joins stops within a moment. If it has joined already, it leaves the group again. Until then
+    /// this process cannot join the group anew ([B5](crate::facts#b5)).
     ///
     /// # Errors
-    /// As [`cpg::SessionOptions::join`](crate::SessionOptions::join).
+    /// Those of [`cpg::SessionOptions::join`](crate::SessionOptions::join).
     ///
     /// # Panics
-    /// Without a runtime that has its I/O driver enabled.
+    /// Panics without a runtime that has its I/O driver enabled.
     #[doc(alias = "cpg_join")]
     pub async fn join(self, name: impl IntoGroupName) -> Result<Session> {
         self.join_by(name, None).await
     }
 
-    /// As [`join`](Self::join), with another deadline.
+    /// Connects and joins, with a deadline.
+    ///
+    /// Cancelling: the same as for [`join`](Self::join).
     ///
     /// # Errors
-    /// As [`join`](Self::join).
+    /// Those of [`join`](Self::join).
     ///
     /// # Panics
-    /// As [`join`](Self::join).
+    /// Those of [`join`](Self::join).
     #[doc(alias = "cpg_join")]
     pub async fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Session> {
         self.join_by(name, Some(deadline)).await

@@ -1,4 +1,4 @@
-//! The receiving half.
+//! The receiving half of a session for tasks.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -29,12 +29,10 @@ use crate::session::shared::{Closes, Shared};
 use crate::tokio::sender::Sender;
 use crate::tokio::thread::{self, DropOff};
 
-/// Events that one poll handles at most, so that a stream of them leaves other tasks their turn.
+/// The number of events that one poll handles at most, so that many events do not keep other tasks from running.
 const BATCH: usize = 256;
 
-/// The receiving half of a session, from [`Session::split`](super::Session::split).
-///
-/// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
+/// The receiving half of a session, for the task that takes events. [`Session::split`](super::Session::split) makes it.
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
@@ -61,24 +59,26 @@ const BATCH: usize = 256;
 /// receiver.leave().await
 /// # }
 /// ```
+///
+/// A receiver is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
 #[derive(Debug)]
 pub struct Receiver {
-    // They go in this order: the senders are told, the reactor gives the descriptor back, and a thread closes the rest, which
-    // the first two are thus never the last to have.
+    // The fields are dropped in this order: the senders are told, the reactor gives up the descriptor, and then a thread closes
+    // the rest. So neither of the first two is ever the last owner of the rest.
     heard: Heard,
     ready: Ready,
     inner: DropOff<session::receiver::Receiver>,
     sender: Sender,
-    /// The members of a full group are being counted, before its next event is taken ([A8](crate::facts#a8)).
+    /// The count of the members of a full group, which is made before its next event is taken ([A8](crate::facts#a8)).
     counting: Option<Counting>,
-    /// True once the stream has given an error.
+    /// True once the stream has returned an error.
     ended: bool,
 }
 
 /// The registration of the session's descriptor with the reactor.
 #[derive(Debug)]
 struct Ready {
-    /// None only while it is dropped.
+    /// `None` only during the drop.
     registered: Option<AsyncFd<Descriptor>>,
     sender: Sender,
 }
@@ -87,13 +87,13 @@ impl Drop for Ready {
     fn drop(&mut self) {
         let registered = self.registered.take();
         if self.sender.shared().check_owner().is_err() {
-            // A child has its parent's reactor too, and would take the descriptor out of that.
+            // A child shares the reactor of its parent, and would remove the descriptor from there.
             std::mem::forget(registered);
         }
     }
 }
 
-/// The descriptor of the queue's readiness; the session keeps it open.
+/// The descriptor of the session's readiness. The session keeps it open.
 #[derive(Debug)]
 struct Descriptor(RawFd);
 
@@ -103,7 +103,7 @@ impl AsRawFd for Descriptor {
     }
 }
 
-/// A count of members that a thread waits for.
+/// A count of the members, made by a thread.
 struct Counting(Pin<Box<dyn Future<Output = Result<Counted>> + Send + Sync>>);
 
 impl fmt::Debug for Counting {
@@ -113,9 +113,9 @@ impl fmt::Debug for Counting {
 }
 
 impl Counting {
-    /// Nothing begins before the first poll.
+    /// Makes a count that does not begin before its first poll.
     fn new(shared: &Arc<Shared>) -> Self {
-        // It may be dropped before that, and must not be what closes the handle.
+        // The future may be dropped before its first poll, and must not close the handle then.
         let shared = DropOff::new(Arc::clone(shared));
         Self(Box::pin(thread::run(move |_| shared.into_inner().count())))
     }
@@ -125,14 +125,17 @@ impl Receiver {
     pub(super) fn new(receiver: session::receiver::Receiver, sender: Sender) -> Result<Self> {
         let descriptor = Descriptor(receiver.as_fd().as_raw_fd());
         let inner = DropOff::new(receiver);
-        #[allow(deprecated, reason = "what tokio has since for it is not in the oldest version that will do")]
+        #[allow(
+            deprecated,
+            reason = "the oldest version of tokio that this crate supports has nothing newer"
+        )]
         let registered =
             Some(AsyncFd::new(descriptor).map_err(Error::io("registering with tokio's reactor"))?);
         let (heard, ready) = (Heard::new(sender.shared()), Ready { registered, sender: sender.clone() });
         Ok(Self { heard, ready, inner, sender, counting: None, ended: false })
     }
 
-    /// Takes up to `most` events, and hands them to `handler`; at least one, or it is not ready.
+    /// Takes up to `most` events, and hands them to `handler`. Is ready when at least one event was handled.
     fn poll_dispatch(
         &mut self,
         cx: &mut Context<'_>,
@@ -140,7 +143,7 @@ impl Receiver {
         handler: &mut dyn FnMut(&Sender, Event<'_>),
     ) -> Poll<Result<usize>> {
         let Self { ready, inner, sender, counting, .. } = self;
-        // In a child of the process nothing would ever come: it has neither the reactor's events nor the thread that counts.
+        // A child of the process would wait forever: it has neither the reactor's events nor the thread that counts.
         sender.shared().check_owner()?;
         let registered = ready.registered.as_mut().expect("taken by drop alone");
         loop {
@@ -154,7 +157,7 @@ impl Receiver {
             }
             let progress = Progress::new(Limits::available().at_most(most));
             match inner.turn(&progress, counted, &mut |_, event| handler(sender, event))? {
-                // libcpg has said that there is nothing, so that the reactor will say when there is.
+                // libcpg has reported that no event is there, so the reactor will report the next one.
                 Stopped::Idle => guard.clear_ready(),
                 Stopped::Full => *counting = Some(Counting::new(sender.shared())),
                 _ => {}
@@ -165,31 +168,32 @@ impl Receiver {
         }
     }
 
-    /// Waits for events, hands those that are there to `handler`, and returns how many it has handled: at least one, and at most
-    /// 256, so that other tasks have their turn.
+    /// Waits for events, hands all that are there to `handler`, and returns the number of events that it has handled. That is
+    /// at least one, and at most 256, so that other tasks can run.
     ///
-    /// The handler is that of [`cpg::Receiver::dispatch`](crate::Receiver::dispatch): it borrows what it likes, the event's data is where
-    /// libcpg has it, and it can send by [`Sender::try_send`]: a handler runs on the executor, and
-    /// must not wait.
+    /// The handler is the same as for [`cpg::Receiver::dispatch`](crate::Receiver::dispatch). It may borrow anything of its
+    /// caller, and gets the event's data where libcpg has it. It runs on the executor and must not wait, so it sends with
+    /// [`Sender::try_send`].
     ///
-    /// Cancelling it loses nothing: events are handled to their end or not taken.
+    /// Cancelling: nothing is lost. Each event is either handled completely or not taken.
     ///
     /// # Panics
-    /// A panic of the handler goes on in the task, and ends that alone; see [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
+    /// A panic of the handler continues in the task, and ends only that task; see
+    /// [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
     ///
     /// # Errors
-    /// As [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
+    /// Those of [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub async fn dispatch(&mut self, mut handler: impl FnMut(&Sender, Event<'_>)) -> Result<usize> {
         poll_fn(|cx| self.poll_dispatch(cx, BATCH, &mut handler)).await
     }
 
-    /// Waits for the next event, and returns a copy that can be kept.
+    /// Waits for the next event, and returns a copy of it that can be kept.
     ///
-    /// Cancelling it loses nothing.
+    /// Cancelling: nothing is lost.
     ///
     /// # Errors
-    /// As [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
+    /// Those of [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub async fn recv(&mut self) -> Result<OwnedEvent> {
         poll_fn(|cx| self.poll_recv(cx)).await
@@ -201,42 +205,42 @@ impl Receiver {
         Poll::Ready(Ok(next.expect("one event was handled")))
     }
 
-    /// The sending half.
+    /// Returns the sending half.
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
 
-    /// The group.
+    /// Returns the name of the group.
     pub fn name(&self) -> &GroupName {
         self.sender.name()
     }
 
-    /// This member: this node and this process.
+    /// Returns this member: this node and this process.
     pub fn me(&self) -> Member {
         self.sender.me()
     }
 
-    /// As [`cpg::Sender::generation`](crate::Sender::generation).
+    /// Returns the number of the membership: see [`cpg::Sender::generation`](crate::Sender::generation).
     pub fn generation(&self) -> u64 {
         self.sender.generation()
     }
 
-    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    /// Returns the distance of this member behind what it has sent: see [`cpg::Sender::lag`](crate::Sender::lag).
     ///
     /// # Errors
-    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    /// Those of [`cpg::Sender::lag`](crate::Sender::lag).
     pub fn lag(&self) -> Result<Lag> {
         self.sender.lag()
     }
 
-    /// Leaves the group, passing over the events that come until the own leave has been delivered, and closes the handle. It
-    /// waits up to the [time limit](crate::ConnectOptions::request_timeout), which is 10 seconds.
+    /// Leaves the group and closes the handle. Events that come until then are ignored. Waits up to the [time
+    /// limit](crate::ConnectOptions::request_timeout), which is 10 seconds.
     ///
-    /// Cancelling it ends the membership all the same, without waiting, and though there are senders: as a leave if the daemon
-    /// has been told, else as dropping does. So does an error.
+    /// Cancelling: the membership ends in any case, without a wait, and even if there are senders. If the daemon has been told,
+    /// it ends as a leave, otherwise as after a drop. The same happens after an error.
     ///
     /// # Errors
-    /// As [`cpg::Receiver::leave_until`](crate::Receiver::leave_until).
+    /// Those of [`cpg::Receiver::leave_until`](crate::Receiver::leave_until).
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub async fn leave(self) -> Result<()> {
@@ -244,14 +248,16 @@ impl Receiver {
         self.leave_until(deadline, |_, _| {}).await
     }
 
-    /// As [`leave`](Self::leave), with another deadline, and hands the events that come until then to `handler`, which cannot
-    /// send any more.
+    /// Leaves the group until a deadline, and closes the handle. Hands the events that come until then to `handler`, which
+    /// cannot send any more.
+    ///
+    /// Cancelling: the same as for [`leave`](Self::leave).
     ///
     /// # Panics
-    /// As [`dispatch`](Self::dispatch); the handle is closed.
+    /// Those of [`dispatch`](Self::dispatch). The handle is closed.
     ///
     /// # Errors
-    /// As [`leave`](Self::leave).
+    /// Those of [`leave`](Self::leave).
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub async fn leave_until(
@@ -260,19 +266,19 @@ impl Receiver {
         mut handler: impl FnMut(&Sender, Event<'_>),
     ) -> Result<()> {
         let shared = Arc::clone(self.sender.shared());
-        // Where there is no membership nothing else would look.
+        // Without a membership nothing else below would check the process.
         shared.check_owner()?;
-        // Also when this is cancelled, fails or panics, and though there are senders.
+        // This closes the membership even if the leave is cancelled, fails or panics, and even if there are senders.
         let closes = DropOff::new(Closes(Arc::clone(&shared)));
         let left = match self.inner.begin_leave() {
             Leaving::Here => {
                 let left = self.leave_here(&shared, deadline, &mut handler);
-                let waiting_for = "the own leave to be delivered";
+                let waiting_for = "this member's leave to be delivered";
                 let left = timeout_at(deadline.into(), left).await;
                 left.unwrap_or(Err(Error::TimedOut { waiting_for })).map(|()| Error::DroppedByDaemon)
             }
             Leaving::Away(rejoin) => {
-                // It may have found the daemon, and be in the group by now.
+                // The search may have found the daemon, and this process may be in the group by now.
                 let dropped = thread::run(move |_| {
                     drop(rejoin);
                     Ok(())
@@ -305,7 +311,7 @@ impl Receiver {
         handler: &mut impl FnMut(&Sender, Event<'_>),
     ) -> Result<()> {
         while shared.outbox().is_waiting() {
-            // The end of a message in parts makes no event.
+            // When the last part of a message has been sent, there is no event.
             timeout(RETRY, self.dispatch(&mut *handler)).await.unwrap_or(Ok(0))?;
         }
         loop {
@@ -318,7 +324,7 @@ impl Receiver {
         }
         self.inner.own_leave().told();
         while !self.inner.own_leave().is_over() {
-            // One at a time: the daemon goes on telling of the group, which this member is no longer in.
+            // One event at a time, because the daemon goes on sending events of the group after this member has left.
             poll_fn(|cx| self.poll_dispatch(cx, 1, handler)).await?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The sending half.
+//! The sending half of a session for tasks.
 
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -21,13 +21,10 @@ use crate::session::state::STALL;
 use crate::session::ticket::Ticket;
 use crate::tokio::thread::{self, DropOff};
 
-/// The pauses while flow control refuses a message that nobody will hear of.
+/// The pauses while flow control refuses a message of a session that has no receiver.
 const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Duration::from_millis(20) };
 
-/// The sending half of a session, from [`Session::split`](super::Session::split): for any number of tasks.
-///
-/// The membership ends when the [`Receiver`](super::Receiver) and all senders are gone, or when the receiver leaves: then
-/// every call here is refused with [`Error::Left`].
+/// The sending half of a session, for any number of tasks. [`Session::split`](super::Session::split) makes it.
 ///
 /// ```no_run
 /// use std::io::IoSlice;
@@ -56,6 +53,9 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The membership ends when the [`Receiver`](super::Receiver) and all senders are dropped, or when the receiver leaves. From
+/// then on every call here returns [`Error::Left`].
 #[derive(Debug, Clone)]
 pub struct Sender(Arc<DropOff<session::sender::Sender>>);
 
@@ -68,41 +68,42 @@ impl Sender {
         self.0.shared()
     }
 
-    /// The group.
+    /// Returns the name of the group.
     pub fn name(&self) -> &GroupName {
         self.0.name()
     }
 
-    /// This member: this node and this process.
+    /// Returns this member: this node and this process.
     pub fn me(&self) -> Member {
         self.0.me()
     }
 
-    /// As [`cpg::Sender::generation`](crate::Sender::generation).
+    /// Returns the number of the membership: see [`cpg::Sender::generation`](crate::Sender::generation).
     pub fn generation(&self) -> u64 {
         self.0.generation()
     }
 
-    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    /// Returns the distance of this member behind what it has sent: see [`cpg::Sender::lag`](crate::Sender::lag).
     ///
     /// # Errors
-    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    /// Those of [`cpg::Sender::lag`](crate::Sender::lag).
     pub fn lag(&self) -> Result<Lag> {
         self.0.lag()
     }
 
-    /// As [`cpg::Sender::max_atomic_message_size`](crate::Sender::max_atomic_message_size).
+    /// Returns the length in bytes of the longest message that is sent in one piece: see
+    /// [`cpg::Sender::max_atomic_message_size`](crate::Sender::max_atomic_message_size).
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.0.max_atomic_message_size()
     }
 
-    /// The members of the group as the daemon knows them now.
+    /// Returns the members of the group that the daemon knows now, at the cost of [`Link::members`](crate::Link::members).
     ///
-    /// Cancelling it loses the answer.
+    /// Cancelling: the answer is lost.
     ///
     /// # Errors
-    /// As [`Link::members`](crate::Link::members).
+    /// Those of [`Link::members`](crate::Link::members).
     #[doc(alias = "cpg_membership_get")]
     pub async fn members(&self) -> Result<Vec<Member>> {
         let shared = Arc::clone(self.shared());
@@ -112,60 +113,61 @@ impl Sender {
     /// Sends a message if the queue has room for it.
     ///
     /// # Errors
-    /// As [`cpg::Sender::try_send`](crate::Sender::try_send).
+    /// Those of [`cpg::Sender::try_send`](crate::Sender::try_send).
     #[doc(alias = "cpg_mcast_joined")]
     pub fn try_send(&self, message: &[u8]) -> Result<Sent> {
         self.0.try_send(message)
     }
 
-    /// Sends one message made of many slices, as [`try_send`](Self::try_send) does.
+    /// Sends one message that is made of many slices, if the queue has room for it.
     ///
     /// # Errors
-    /// As [`cpg::Sender::try_send`](crate::Sender::try_send).
+    /// Those of [`cpg::Sender::try_send`](crate::Sender::try_send).
     #[doc(alias = "cpg_mcast_joined")]
     pub fn try_send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
         self.0.try_send_vectored(slices)
     }
 
-    /// Sends a message; see [`cpg::Sender`](crate::Sender) for the queue. While that is full it waits, and **another task must
-    /// dispatch**, or this never ends. A task that has both halves uses [`try_send`](Self::try_send), and takes events when the
-    /// queue is full.
+    /// Sends a message. [`cpg::Sender`](crate::Sender) describes the queue.
     ///
-    /// It ends when the message is in the queue, also if that is [long](crate::Sender#long-messages).
+    /// While the queue is full, this method waits, and **another task must dispatch**, or the wait never ends. A task that has
+    /// both halves uses [`try_send`](Self::try_send), and takes events when the queue is full.
     ///
-    /// Cancelling it: the message has not been accepted.
+    /// The future is ready when the message is in the queue, also for a [long](crate::Sender#long-messages) message.
+    ///
+    /// Cancelling: the message has not been accepted.
     ///
     /// # Errors
-    /// As [`cpg::Sender::send`](crate::Sender::send).
+    /// Those of [`cpg::Sender::send`](crate::Sender::send).
     #[doc(alias = "cpg_mcast_joined")]
     pub async fn send(&self, message: &[u8]) -> Result<Sent> {
         self.send_vectored(&[IoSlice::new(message)]).await
     }
 
-    /// Sends one message made of many slices, as [`send`](Self::send) does: while the queue is full it waits, and another task
-    /// must dispatch.
+    /// Sends one message that is made of many slices, as [`send`](Self::send) does. While the queue is full, this method waits,
+    /// and another task must dispatch.
     ///
-    /// Cancelling it: as [`send`](Self::send).
+    /// Cancelling: the message has not been accepted.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// Those of [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     pub async fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
         self.queue_waiting(slices, None).await
     }
 
-    /// Sends a message as [`send`](Self::send) does, but waits no longer for room than until the deadline.
+    /// Sends a message as [`send`](Self::send) does, but waits for room only until the deadline.
     ///
-    /// Cancelling it: as [`send`](Self::send).
+    /// Cancelling: the message has not been accepted.
     ///
     /// # Errors
-    /// As [`cpg::Sender::send_until`](crate::Sender::send_until).
+    /// Those of [`cpg::Sender::send_until`](crate::Sender::send_until).
     #[doc(alias = "cpg_mcast_joined")]
     pub async fn send_until(&self, message: &[u8], deadline: Instant) -> Result<Sent> {
         self.queue_waiting(&[IoSlice::new(message)], Some(deadline)).await
     }
 
-    /// Queues a message, and waits for room until the deadline.
+    /// Puts a message into the queue, and waits for room until the deadline.
     async fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<Sent> {
         let shared = self.shared();
         let len = shared.len(slices)?;
@@ -183,12 +185,12 @@ impl Sender {
             }
             let at_most = |wait: Duration| left.map_or(wait, |left| left.min(wait));
             if !matches!(error, Error::QueueFull) {
-                // Only without a receiver.
+                // This is flow control, which comes here only in a session without a receiver.
                 sleep(at_most(pause)).await;
                 pause = PAUSES.after(pause);
                 continue;
             }
-            // When nothing has come back for so long, trying again helps the queue on.
+            // If nothing has come back for this long, another attempt makes the queue go on.
             let push = poll_fn(|cx| space.outbox.poll_push(cx, &mut space.task, slices, len, &send));
             match timeout(at_most(STALL), push).await {
                 Err(_) => {}
@@ -198,10 +200,10 @@ impl Sender {
         }
     }
 
-    /// Waits until the session is back in its group, if it has lost its membership and [comes back](crate::Reconnect), as
-    /// [`cpg::Sender::wait_joined`](crate::Sender::wait_joined) does. **Another task must dispatch**, or this never ends.
+    /// Waits until the session is back in its group, if it has lost its membership and [reconnects](crate::Reconnect): see
+    /// [`cpg::Sender::wait_joined`](crate::Sender::wait_joined). **Another task must dispatch**, or the wait never ends.
     ///
-    /// Cancelling it loses nothing.
+    /// Cancelling: nothing is lost.
     ///
     /// ```no_run
     /// # async fn send(sender: cpg::tokio::Sender) -> cpg::Result<()> {
@@ -216,15 +218,15 @@ impl Sender {
     /// ```
     ///
     /// # Errors
-    /// As [`cpg::Sender::wait_joined`](crate::Sender::wait_joined).
+    /// Those of [`cpg::Sender::wait_joined`](crate::Sender::wait_joined).
     pub async fn wait_joined(&self) -> Result<()> {
         let mut waiting = Waiting { outbox: self.shared().outbox(), task: None };
         poll_fn(|cx| waiting.outbox.poll_joined(cx, &mut waiting.task)).await
     }
 
-    /// Waits until the session is back in its group, as [`wait_joined`](Self::wait_joined) does, or the deadline has passed.
+    /// Waits until the session is back in its group, as [`wait_joined`](Self::wait_joined) does, or until the deadline.
     ///
-    /// Cancelling it loses nothing.
+    /// Cancelling: nothing is lost.
     ///
     /// ```no_run
     /// # use std::time::{Duration, Instant};
@@ -236,19 +238,20 @@ impl Sender {
     /// ```
     ///
     /// # Errors
-    /// As [`cpg::Sender::wait_joined_until`](crate::Sender::wait_joined_until).
+    /// Those of [`cpg::Sender::wait_joined_until`](crate::Sender::wait_joined_until).
     pub async fn wait_joined_until(&self, deadline: Instant) -> Result<()> {
         let joined = timeout_at(deadline.into(), self.wait_joined()).await;
         joined.unwrap_or(Err(Error::TimedOut { waiting_for: BACK }))
     }
 
-    /// As [`cpg::Sender::ticket`](crate::Sender::ticket); await the ticket in a task that does not dispatch, or drop it.
+    /// Makes the ticket of a message: see [`cpg::Sender::ticket`](crate::Sender::ticket). Await the ticket in a task that does
+    /// not dispatch, or drop it.
     pub fn ticket(&self, sent: Sent) -> Ticket {
         self.0.ticket(sent)
     }
 }
 
-/// A task that may be waiting for space or for a membership, until this goes.
+/// The registration of a task that waits for room in the queue or for a membership. Dropping it removes the registration.
 struct Waiting<'o> {
     outbox: &'o Outbox,
     task: Option<u64>,

@@ -1,4 +1,4 @@
-//! A session of a task.
+//! Sessions for tasks.
 
 use std::future::Future;
 use std::io::IoSlice;
@@ -20,7 +20,7 @@ use crate::session::ticket::Ticket;
 use crate::tokio::receiver::Receiver;
 use crate::tokio::sender::Sender;
 
-/// A session of a task: what [`cpg::Session`](crate::Session) is to a thread.
+/// A session for a task, as [`cpg::Session`](crate::Session) is for a thread.
 ///
 /// ```no_run
 /// use std::io::IoSlice;
@@ -36,7 +36,7 @@ use crate::tokio::sender::Sender;
 /// session.send(b"one")?;
 /// session.send_vectored(&[IoSlice::new(b"t"), IoSlice::new(b"wo")])?;
 /// let tickets = [b"three", b"after"].map(|message| session.send(message).map(|sent| session.ticket(sent)));
-/// // Events where libcpg has them: as many as are there.
+/// // Events are borrowed from libcpg; a dispatch takes all that are there.
 /// let mut heard = 0;
 /// while heard < 4 {
 ///     session.dispatch(|_, event| heard += usize::from(matches!(event, Event::Deliver(_)))).await?;
@@ -48,7 +48,7 @@ use crate::tokio::sender::Sender;
 /// let deadline = Instant::now() + Duration::from_secs(10);
 /// session.leave_until(deadline, |_, event| println!("{event:?}")).await?;
 ///
-/// // A session of threads can become one of tasks.
+/// // A session for threads can become a session for tasks.
 /// let session = Session::new(cpg::Session::join("ledger")?)?;
 /// let (sender, receiver) = session.split();
 /// sender.send(b"five").await?;
@@ -56,18 +56,18 @@ use crate::tokio::sender::Sender;
 /// # }
 /// ```
 ///
-/// It is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
+/// A session is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
 ///
 /// # More than one task
 ///
-/// [`split`](Self::split) gives a [`Sender`] for any number of tasks, whose sends wait while the queue is full, and a
-/// [`Receiver`] for the one task that takes events. A session that is whole is for one task, and its [`send`](Self::send) does
-/// not wait.
+/// [`split`](Self::split) returns a [`Sender`] for any number of tasks, whose sends wait while the queue is full, and a
+/// [`Receiver`] for the task that takes events. A whole session is for one task, and its [`send`](Self::send) does not wait.
 ///
-/// # Dropping it
+/// # Dropping a session
 ///
-/// That ends the membership, by a thread: a process that ends before that has been done takes messages with it that the daemon
-/// had not yet read. To be sure of them, await [`leave`](Self::leave), or the own delivery.
+/// Dropping a session ends the membership, on a separate thread. If the process ends before that thread is done, messages that
+/// the daemon has not yet read are lost. To be sure of your messages, await [`leave`](Self::leave), or wait for their
+/// self-delivery.
 #[derive(Debug)]
 pub struct Session {
     sender: Sender,
@@ -75,133 +75,139 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes a session for tasks of a session for threads, as of one that was [joined on a
+    /// Converts a session for threads into a session for tasks, for example one that was [joined on a
     /// handle](crate::SessionOptions::join_on).
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if the reactor refuses the descriptor; the session is dropped.
+    /// [`Error::Io`](crate::Error::Io) if the reactor refuses the descriptor. The session is dropped then.
     ///
     /// # Panics
-    /// Without a runtime that has its I/O driver enabled.
+    /// Panics without a runtime that has its I/O driver enabled.
     pub fn new(session: session::session::Session) -> Result<Self> {
         let (sender, receiver) = session.split();
         let sender = Sender::new(sender);
         Ok(Self { receiver: Receiver::new(receiver, sender.clone())?, sender })
     }
 
-    /// Parts the session into a half for the tasks that send, and one for the task that receives.
+    /// Splits the session into a half for the tasks that send, and a half for the task that receives.
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
     }
 
-    /// The sending half, which handlers get too. **A send of it that waits never ends here**, in the task that alone could take
-    /// events: give a clone to another task, or use [`send`](Self::send).
+    /// Returns the sending half, which handlers get too.
+    ///
+    /// **Do not await a send of it in this task**: the send may wait for room in the queue, and only this task can take the
+    /// events that make room. Give a clone to another task, or use [`send`](Self::send).
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
 
-    /// The group.
+    /// Returns the name of the group.
     pub fn name(&self) -> &GroupName {
         self.sender.name()
     }
 
-    /// This member: this node and this process.
+    /// Returns this member: this node and this process.
     pub fn me(&self) -> Member {
         self.sender.me()
     }
 
-    /// As [`cpg::Sender::generation`](crate::Sender::generation).
+    /// Returns the number of the membership: see [`cpg::Sender::generation`](crate::Sender::generation).
     pub fn generation(&self) -> u64 {
         self.sender.generation()
     }
 
-    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    /// Returns the distance of this member behind what it has sent: see [`cpg::Sender::lag`](crate::Sender::lag).
     ///
     /// # Errors
-    /// As [`cpg::Sender::lag`](crate::Sender::lag).
+    /// Those of [`cpg::Sender::lag`](crate::Sender::lag).
     pub fn lag(&self) -> Result<Lag> {
         self.sender.lag()
     }
 
-    /// As [`Sender::members`].
+    /// Returns the members of the group that the daemon knows now: see [`Sender::members`].
     ///
     /// # Errors
-    /// As [`Sender::members`].
+    /// Those of [`Sender::members`].
     #[doc(alias = "cpg_membership_get")]
     pub fn members(&self) -> impl Future<Output = Result<Vec<Member>>> + Send {
         self.sender.members()
     }
 
-    /// As [`cpg::Sender::max_atomic_message_size`](crate::Sender::max_atomic_message_size).
+    /// Returns the length in bytes of the longest message that is sent in one piece: see
+    /// [`cpg::Sender::max_atomic_message_size`](crate::Sender::max_atomic_message_size).
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.sender.max_atomic_message_size()
     }
 
-    /// Queues a message, without waiting: as [`Sender::try_send`]. When the queue is full, take events and send again: while a
-    /// task waited here for room, it could not take the events that make it. Sends that wait are those of a [`Sender`], for
-    /// other tasks: [`split`](Self::split) the session.
+    /// Puts a message into the queue without waiting, as [`Sender::try_send`] does.
+    ///
+    /// If the queue is full, take events and send again. A task that waited for room here could not take the events that make
+    /// room. Sends that wait belong to a [`Sender`] in another task: [`split`](Self::split) the session.
     ///
     /// # Errors
-    /// As [`Sender::try_send`].
+    /// Those of [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send(&self, message: &[u8]) -> Result<Sent> {
         self.sender.try_send(message)
     }
 
-    /// Queues one message made of many slices, without waiting: as [`Sender::try_send_vectored`].
+    /// Puts one message that is made of many slices into the queue without waiting, as [`Sender::try_send_vectored`] does.
     ///
     /// # Errors
-    /// As [`Sender::try_send`].
+    /// Those of [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
         self.sender.try_send_vectored(slices)
     }
 
-    /// As [`Sender::ticket`]. Await the ticket in another task, or take events until it has an
-    /// [`outcome`](Ticket::outcome): nobody else does here.
+    /// Makes the ticket of a message: see [`Sender::ticket`].
+    ///
+    /// Await the ticket in another task, or take events here until the ticket has an [`outcome`](Ticket::outcome). No other
+    /// task takes the events of a whole session.
     pub fn ticket(&self, sent: Sent) -> Ticket {
         self.sender.ticket(sent)
     }
 
-    /// As [`Receiver::dispatch`].
+    /// Waits for events, and hands all that are there to `handler`: see [`Receiver::dispatch`].
     ///
     /// # Panics
-    /// As [`Receiver::dispatch`].
+    /// Those of [`Receiver::dispatch`].
     ///
     /// # Errors
-    /// As [`Receiver::dispatch`].
+    /// Those of [`Receiver::dispatch`].
     #[doc(alias = "cpg_dispatch")]
     pub async fn dispatch(&mut self, handler: impl FnMut(&Sender, Event<'_>)) -> Result<usize> {
         self.receiver.dispatch(handler).await
     }
 
-    /// As [`Receiver::recv`].
+    /// Waits for the next event, and returns a copy of it: see [`Receiver::recv`].
     ///
     /// # Errors
-    /// As [`Receiver::recv`].
+    /// Those of [`Receiver::recv`].
     #[doc(alias = "cpg_dispatch")]
     pub async fn recv(&mut self) -> Result<OwnedEvent> {
         self.receiver.recv().await
     }
 
-    /// As [`Receiver::leave`].
+    /// Leaves the group and closes the handle: see [`Receiver::leave`].
     ///
     /// # Errors
-    /// As [`Receiver::leave`].
+    /// Those of [`Receiver::leave`].
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub async fn leave(self) -> Result<()> {
         self.receiver.leave().await
     }
 
-    /// As [`Receiver::leave_until`].
+    /// Leaves the group until a deadline, and hands events to `handler` meanwhile: see [`Receiver::leave_until`].
     ///
     /// # Panics
-    /// As [`Receiver::leave_until`].
+    /// Those of [`Receiver::leave_until`].
     ///
     /// # Errors
-    /// As [`Receiver::leave`].
+    /// Those of [`Receiver::leave_until`].
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub async fn leave_until(self, deadline: Instant, handler: impl FnMut(&Sender, Event<'_>)) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What waits for the daemon, off the executor.
+//! Threads for calls that wait for the daemon, so that the executor does not.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -8,15 +8,15 @@ use ::tokio::sync::oneshot;
 use crate::error::{Error, Result};
 use crate::os::thread;
 
-/// Has `work` done by a thread that ends with it. Dropping the future leaves the work going on, and drops what it gives; the work
-/// can ask whether it is still wanted.
+/// Runs `work` on a thread that ends with it. If the future is dropped, the work goes on, and its result is dropped. The work
+/// can ask whether its result is still wanted.
 pub(super) async fn run<T: Send + 'static>(
     work: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (done, result) = oneshot::channel();
     let work = move || {
         let result = work(&|| !done.is_closed());
-        // Nobody may be waiting any more.
+        // The future may have been dropped.
         let _ = done.send(result);
     };
     thread::spawn(work)?;
@@ -25,7 +25,7 @@ pub(super) async fn run<T: Send + 'static>(
     })
 }
 
-/// A value that is dropped by a thread if nobody takes it out.
+/// A value that a thread drops, unless [`into_inner`](Self::into_inner) has taken it out.
 #[derive(Debug)]
 pub(super) struct DropOff<T: Send + 'static>(Option<T>);
 
@@ -63,8 +63,8 @@ impl<T: Send + 'static> Drop for DropOff<T> {
     }
 }
 
-/// Drops what may close a handle, which waits for the daemon too.
+/// Drops on a thread a value that may close a handle, because closing waits for the daemon.
 pub(super) fn drop_off(what: impl Send + 'static) {
-    // Without threads it is dropped here, by the failure.
+    // If no thread can be started, the value is dropped here, together with the closure.
     let _: Result<_> = thread::spawn(move || drop(what));
 }

@@ -89,8 +89,14 @@ fn b2_a_handle_that_has_begun_to_join_is_not_used_again() {
         cluster.pause(2).unwrap();
         let failed = handle.join_until(name("b2 late"), Instant::now()).unwrap_err();
         cluster.resume(2).unwrap();
-        assert!(matches!(failed.error(), Error::TimedOut { waiting_for: "the own join to be delivered" }));
-        assert_eq!(failed.to_string(), "the deadline passed while waiting for the own join to be delivered");
+        assert!(matches!(
+            failed.error(),
+            Error::TimedOut { waiting_for: "this member's join to be delivered" }
+        ));
+        assert_eq!(
+            failed.to_string(),
+            "the deadline passed while waiting for this member's join to be delivered"
+        );
         assert!(failed.into_handle().is_none());
         // The membership that was requested does not stay behind.
         wait_for("the membership to end", || memberships().is_empty().then_some(()));

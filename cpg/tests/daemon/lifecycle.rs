@@ -147,7 +147,7 @@ fn a_leave_past_its_deadline_is_an_error_and_still_ends_the_membership() {
         cluster.resume(2).unwrap();
         for late in late {
             assert!(
-                matches!(late, Error::TimedOut { waiting_for: "the own leave to be delivered" }),
+                matches!(late, Error::TimedOut { waiting_for: "this member's leave to be delivered" }),
                 "{late}"
             );
             assert_eq!(std::io::Error::from(late).kind(), std::io::ErrorKind::TimedOut);

@@ -215,7 +215,7 @@ fn troubleshooting_has_every_error_as_it_is_printed() {
         Error::QueueFull,
         Error::DroppedByDaemon,
         Error::ReceiverDropped,
-        Error::TimedOut { waiting_for: "the own join to be delivered" },
+        Error::TimedOut { waiting_for: "this member's join to be delivered" },
         Error::CallOutstanding,
         Error::Io { call: "starting a thread to wait for the daemon", source: os(libc::EAGAIN) },
         Error::Io { call: "eventfd", source: os(libc::EMFILE) },
