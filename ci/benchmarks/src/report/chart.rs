@@ -36,18 +36,20 @@ fn colour(variant: Variant) -> RGBColor {
     }
 }
 
-/// Draws the throughput for each number of nodes, side by side.
+/// Draws the throughput for each number of nodes, one below the other.
+///
+/// The letters are large, so that they can be read on a page that shows the picture 330 pixels wide.
 pub fn overview(report: &Report) -> Result<String> {
     let mut nodes: Vec<u32> = report.results.throughput.iter().map(|row| row.nodes).collect();
     nodes.dedup();
     let panels = nodes.len().max(1);
-    draw((480 * panels as u32, 380), |paper| {
-        for (area, nodes) in paper.split_evenly((1, panels)).iter().zip(nodes) {
+    draw((400, 360 * panels as u32), |paper| {
+        for (area, nodes) in paper.split_evenly((panels, 1)).iter().zip(nodes) {
             let rows = report.results.throughput.iter();
             let shown: Vec<_> =
                 rows.filter(|row| row.nodes == nodes && !ASIDE.contains(&row.variant)).collect();
             let title = format!("Megabytes per second, {}", table::nodes(nodes));
-            lines(area, &title, &shown, |row| row.megabytes_per_second)?;
+            lines(area, &title, 17, &shown, |row| row.megabytes_per_second)?;
         }
         Ok(())
     })
@@ -62,7 +64,7 @@ pub fn by_size(
 ) -> Result<String> {
     let rows: Vec<_> = report.results.throughput.iter().filter(|row| row.nodes == nodes).collect();
     let title = format!("{title}, {}", table::nodes(nodes));
-    draw((620, 420), |paper| lines(paper, &title, &rows, figure))
+    draw((620, 420), |paper| lines(paper, &title, 12, &rows, figure))
 }
 
 /// Draws the latencies of each variant: a line from p50 to p99.9.
@@ -106,10 +108,11 @@ fn ranges(area: &Area<'_>, title: &str, rows: &[&Latency]) -> Result<()> {
     Ok(())
 }
 
-/// Draws a line for each variant, with the quartiles of its points.
+/// Draws a line for each variant, with the quartiles of its points. `letters` is the height of the letters.
 fn lines(
     area: &Area<'_>,
     title: &str,
+    letters: u32,
     rows: &[&Throughput],
     figure: impl Fn(&Throughput) -> Spread,
 ) -> Result<()> {
@@ -117,15 +120,16 @@ fn lines(
     let figures = rows.iter().flat_map(|row| [figure(row).low, figure(row).high]);
     let mut chart = ChartBuilder::on(area)
         .margin(12)
-        .caption(title, (FONT, 16))
-        .x_label_area_size(38)
-        .y_label_area_size(52)
+        .margin_right(letters + 4)
+        .caption(title, (FONT, letters + 3))
+        .x_label_area_size(3 * letters)
+        .y_label_area_size(4 * letters)
         .build_cartesian_2d(decades(sizes).log_scale(), decades(figures).log_scale())?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .label_style((FONT, 12))
-        .x_desc("bytes of a message")
+        .label_style((FONT, letters))
+        .x_desc("bytes per message")
         .x_label_formatter(&|size| short(*size))
         .y_label_formatter(&|value| short(*value))
         .draw()?;
@@ -151,7 +155,7 @@ fn lines(
         .configure_series_labels()
         .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.85))
-        .label_font((FONT, 12))
+        .label_font((FONT, letters))
         .draw()?;
     Ok(())
 }
