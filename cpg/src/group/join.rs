@@ -54,7 +54,7 @@ impl JoinError {
     /// Returns the handle, if it can still join.
     ///
     /// `None` if the daemon may have accepted the join. A handle supports only one membership ([B2](crate::facts#b2)), so this
-    /// handle has been closed, or is closed when the daemon answers. Also `None` if the daemon died while it was asked.
+    /// handle has been closed, or will be when the daemon answers. Also `None` if the daemon died while it was asked.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
     }

@@ -66,8 +66,8 @@ impl Link {
         Self { daemon, name, me, leave: OwnLeave::default() }
     }
 
-    /// Returns the half of the connection that sends. After a leave has begun it is refused, because libcpg would lose the
-    /// messages without an error ([B1](crate::facts#b1)).
+    /// Returns the half of the connection that sends. Refuses it once a leave has begun, because libcpg would then lose messages
+    /// without an error ([B1](crate::facts#b1)).
     #[inline]
     pub(super) fn sending(&self) -> Result<&Requests> {
         if self.leave.has_begun() { Err(Error::Left) } else { Ok(self.daemon.requests()) }

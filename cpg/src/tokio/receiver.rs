@@ -225,7 +225,7 @@ impl Receiver {
         self.sender.generation()
     }
 
-    /// Returns the distance of this member behind what it has sent: see [`cpg::Sender::lag`](crate::Sender::lag).
+    /// Returns how far this member lags behind the messages that it has sent: see [`cpg::Sender::lag`](crate::Sender::lag).
     ///
     /// # Errors
     /// Those of [`cpg::Sender::lag`](crate::Sender::lag).
