@@ -188,8 +188,8 @@ impl Handle {
     /// # Errors
     /// - [`Error::InvalidName`] if `name` is not a valid name, or is one that can be read but does harm to the daemon.
     /// - [`Error::GroupTooLarge`] if the group has 128 members ([A8](crate::facts#a8)).
-    /// - [`CsError::Exist`](crate::CsError::Exist) if this process is in the group.
-    /// - [`CsError::TryAgain`](crate::CsError::TryAgain) or [`Error::TimedOut`] when the deadline passes first.
+    /// - [`CsError::Exist`] if this process is in the group.
+    /// - [`CsError::TryAgain`] or [`Error::TimedOut`] when the deadline passes first.
     /// - [`Error::Io`] if no thread can be started.
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Group, JoinError> {
