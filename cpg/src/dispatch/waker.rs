@@ -41,7 +41,7 @@ pub struct Waker(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// The truth: readable from a wake until a run sees the wake.
+    /// The wake itself: readable from a wake until a run sees it.
     eventfd: File,
     /// A hint that saves a system call between two events: true from a wake, after its write, until the next look at the eventfd.
     hint: AtomicBool,

@@ -38,8 +38,8 @@ fn with<R>(work: impl FnOnce(&mut Memberships) -> R) -> Option<R> {
     Some(work(&mut memberships))
 }
 
-/// The time between giving up a membership and closing its connection. The daemon counts the member until the end of that time,
-/// which lasts as long as the daemon is paused.
+/// The time between giving up a membership and closing its connection. Until its end the daemon counts the member. If the daemon
+/// is paused, this time lasts until the daemon resumes.
 #[derive(Debug)]
 pub(crate) struct Ending {
     group: GroupName,

@@ -18,8 +18,10 @@ use crate::os::model::Condvar;
 use crate::os::patience::Patience;
 use crate::os::worker::{Work, Worker};
 
-/// The time between two looks whether the peer of a socket has closed its end. The end of work has no descriptor, because there
-/// may be none left, so no single call can wait for both.
+/// The time between two looks whether the peer of a socket has closed its end.
+///
+/// No single call can wait for the socket and for the end of work: the end of work would need a descriptor for that, and there
+/// may be none left.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The end of work, for which any number of threads can wait.
@@ -104,8 +106,8 @@ fn panicked() -> Error {
 }
 
 impl<T: Send + 'static> Outstanding<T> {
-    /// Returns a value that waits for work, and the work itself, which a thread must run. It runs `work` and then `after`, which gets
-    /// the result of `work`, or an error if `work` has panicked.
+    /// Returns a value that waits for work, and the work itself, which a thread must run: first `work`, and then `after`, which
+    /// gets the result of `work`, or an error if `work` has panicked.
     ///
     /// A thread that finds that the work has ended also finds that `after` has run.
     pub(crate) fn prepare(

@@ -10,8 +10,8 @@ use crate::os::fd;
 /// An epoll instance over the handle's descriptor and a timer. The timer reports work for a dispatch that is no event of
 /// libcpg: the rest of a packet, messages to hand back, a send to try again.
 ///
-/// The descriptor stays the same when a session comes back with another handle. Meanwhile a bell belongs to it too, which rings
-/// when there is a new handle.
+/// The descriptor stays the same when a session comes back with another handle. While the session is away, a bell belongs to it
+/// too, which rings when there is a new handle.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     timer: OwnedFd,
