@@ -1,51 +1,64 @@
-//! The limits of what a session has under way.
+//! The sizes of a session's sending queue, its window and its packets.
 
 use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 
-/// The sizes of a session's sending queue, and the choice of packets for its messages.
+/// The sizes of a session's sending queue, and the choice to send messages in packets.
 ///
-/// Part of [`SessionOptions`](crate::SessionOptions). All sizes are in bytes. A size that is not set has a default, which packets
-/// change.
+/// A part of [`SessionOptions`](crate::SessionOptions). All sizes are in bytes. A size that is not set has a default, which is
+/// different with packets and without.
 ///
 /// # The queue
 ///
-/// A [`Session`](crate::Session) sends through a queue. What has been sent and not yet come back is *in
-/// flight*: a message goes out at once while that is less than the [window](Self::window_size), and waits else. As own deliveries
-/// are dispatched it is filled again; with packets when half of it is free, so that these are full. Own deliveries say when the
-/// cluster has room, so nothing is tried in vain, and nothing waits by the clock.
+/// A [`Session`](crate::Session) sends through a queue. Messages that have been sent and have not come back are *in flight*.
+/// While fewer bytes are in flight than the [window](Self::window_size) allows, a message goes out at once. Otherwise the message
+/// waits in the queue. Each self-delivery that is dispatched makes room in the window, and the queue sends as much as fits. With
+/// packets the queue waits until half of the window is free, so that packets are full. Self-deliveries show when the cluster has
+/// room. Therefore no send is tried in vain, and nothing waits for a fixed time.
 ///
 /// # Packets
 ///
-/// In a session that [coalesces](crate::SessionOptions::coalesce) messages that wait together travel together, in
-/// [packets](crate::packet). All members of the group must be able to read these.
+/// In a session that [coalesces](crate::SessionOptions::coalesce), messages that wait at the same time share
+/// [packets](crate::packet). All members of the group must be able to read packets.
 ///
 /// # How the defaults were found
 ///
-/// `ci/bench --tune` sends messages of 64 bytes, 8 KiB and 1 MB through windows from 64 KiB to 8 MiB, with packets from 16 to
-/// 512 KiB, on one node and on three; here on a machine of 2 cores with corosync's default transport. The daemon's own queue
-/// holds 4 MiB.
+/// `ci/bench --tune` sends messages of 64 bytes, 8 KiB and 1 MB. It tries windows from 64 KiB to 8 MiB and packets from 16 to 512
+/// KiB, on one node and on three. The numbers below are from a machine of 2 cores with corosync's default transport. The daemon's
+/// own queue holds 4 MiB.
 ///
-/// With packets a window of a quarter of that, and packets of a quarter of the window, was among the fastest on one node
-/// (15 million messages of 64 bytes a second) and the fastest on three (1.4 million); smaller packets cost more calls, larger
-/// windows gained nothing and made latency worse.
+/// **With packets**, a window of a quarter of the daemon's queue and packets of a quarter of the window were the fastest on three
+/// nodes and among the fastest on one. Smaller packets cost more calls. Larger windows gained nothing and made latency worse.
 ///
-/// Without packets messages need many in flight to keep the daemons at work. Beside the loop in C that tries until the daemon
-/// refuses and dispatches after each message, with one thread that dispatches when the queue is full, 1.1 to 2.6 times as many
-/// messages of 64 bytes came through on one node (0.8 once), 0.8 to 1.7 times as many of 8 KiB and of 100 kB, from run to run:
-/// the daemon's one thread sets the pace there. On three nodes it was 1.0 at 64 bytes, growing with the size to 1.7 at 1 MB. With
-/// windows of 512 KiB and 1 MiB messages of 8 KiB were slower by a quarter, 4 MiB gained nothing. A queue of 4 MiB was slower
-/// than one of 512 KiB, by a tenth: what has waited for long has left the processor's cache when its turn comes.
+/// | nodes | messages of 64 bytes per second |
+/// |---|---|
+/// | 1 | 15 million |
+/// | 3 | 1.4 million |
+///
+/// **Without packets**, many messages must be in flight to keep the daemons busy. One thread sent and dispatched when the queue
+/// was full. The C program beside it sent until the daemon refused, and dispatched after each message. The results differ from
+/// run to run, because the daemon's one thread sets the pace on one node.
+///
+/// | nodes | size of the messages | messages per second, compared with the C program |
+/// |---|---|---|
+/// | 1 | 64 bytes | 1.1 to 2.6 times as many (0.8 once) |
+/// | 1 | 8 KiB, 100 kB | 0.8 to 1.7 times as many |
+/// | 3 | 64 bytes | 1.0 times as many |
+/// | 3 | growing up to 1 MB | growing up to 1.7 times as many |
+///
+/// Windows of 512 KiB and 1 MiB made messages of 8 KiB slower by a quarter. A window of 4 MiB gained nothing. A queue of 4 MiB
+/// was slower by a tenth than a queue of 512 KiB: a message that has waited for long is no longer in the processor's cache when
+/// its turn comes.
 ///
 /// # An example
 ///
 /// ```no_run
 /// use cpg::{Flow, Session};
 ///
-/// // Less under way, so that a new message is not behind many old ones.
+/// // A small window, so that a new message does not wait behind many old ones.
 /// let flow = Flow::new().window_size(256 << 10).packet_size(64 << 10).queue_size(1 << 20);
 /// let session = Session::options().coalesce().flow(flow).join("ledger")?;
 /// session.leave()?;
-/// // Packets, also where the options are made elsewhere.
+/// // Packets can be chosen here too.
 /// assert_ne!(Flow::new(), Flow::coalesced());
 /// # Ok::<(), cpg::Error>(())
 /// ```
@@ -58,7 +71,7 @@ pub struct Flow {
     queue: Option<usize>,
 }
 
-/// The sizes that hold for a session: those that were set, and the defaults that go with packets or without.
+/// The sizes of a session: those that were set, and the defaults with packets or without for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) coalesce: bool,
@@ -67,54 +80,54 @@ pub(crate) struct Sizes {
     pub(crate) queue: usize,
 }
 
-/// The bytes that a message in flight counts for at least, so that small ones have a limit too.
+/// The lowest number of bytes that a message in flight counts for. It limits the number of small messages.
 pub(crate) const LEAST: usize = 128;
 
 impl Flow {
-    /// Makes the default sizes. One message is one delivery, as C programs send them, unless the session
+    /// Makes the default sizes. Each message is sent by itself, as C programs do, unless the session
     /// [coalesces](crate::SessionOptions::coalesce).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes the default sizes for messages that travel in [packets](crate::packet), as those of a session that
-    /// [coalesces](crate::SessionOptions::coalesce) do.
+    /// Makes the default sizes of a session that [coalesces](crate::SessionOptions::coalesce), whose messages travel in
+    /// [packets](crate::packet).
     pub fn coalesced() -> Self {
         Self { coalesce: true, ..Self::new() }
     }
 
-    /// Sets the bytes that may be in flight: 3 MiB if this is not called, 1 MiB with packets.
+    /// Sets the size of the window: the bytes that may be in flight. The default is 3 MiB, with packets 1 MiB.
     ///
-    /// A message may be sent while less than that is. A packet counts as one of full size, other messages as 128 bytes at least,
-    /// so that the defaults come to 24576 small messages or 4 packets.
+    /// A message may be sent while fewer bytes than this are in flight. A packet counts as a packet of full size, and another
+    /// message as at least 128 bytes. So the default windows hold 24576 small messages, or 4 packets.
     pub fn window_size(self, bytes: usize) -> Self {
         Self { window: Some(bytes), ..self }
     }
 
-    /// Sets the bytes up to which a packet grows: 256 KiB if this is not called. A message that is larger travels alone.
+    /// Sets the size up to which a packet grows. The default is 256 KiB. A message that is larger travels alone.
     pub fn packet_size(self, bytes: usize) -> Self {
         Self { packet: Some(bytes), ..self }
     }
 
-    /// Sets the bytes that may wait to be sent: 512 KiB if this is not called, 4 MiB with packets.
+    /// Sets the bytes that may wait in the queue. The default is 512 KiB, with packets 4 MiB.
     ///
-    /// A message is accepted while less than that waits, however large it is: one may go past the limit, and none is accepted
-    /// then before that has been sent.
+    /// The queue accepts a message of any size while fewer bytes than this wait. So one message can exceed the limit; until that
+    /// message has been sent, the queue accepts no other.
     pub fn queue_size(self, bytes: usize) -> Self {
         Self { queue: Some(bytes), ..self }
     }
 
-    /// Adds packets.
+    /// Turns packets on.
     pub(super) fn with_packets(self) -> Self {
         Self { coalesce: true, ..self }
     }
 
-    /// Takes the sizes of `later`, which does not take packets away: the order of the options says nothing.
+    /// Takes the sizes of `later`, and keeps packets if either has them, so that the order of the options does not matter.
     pub(super) fn replaced_by(self, later: Self) -> Self {
         Self { coalesce: self.coalesce || later.coalesce, ..later }
     }
 
-    /// Returns the sizes that hold.
+    /// Returns all sizes, with the defaults where none was set.
     pub(crate) fn sizes(self) -> Sizes {
         let Self { coalesce, window, packet, queue } = self;
         let (default_window, default_queue) =
@@ -129,12 +142,12 @@ impl Flow {
 }
 
 impl Sizes {
-    /// Returns the bytes that go with a message that travels alone, at most.
+    /// Returns the largest number of bytes that are added to a message that travels alone.
     pub(crate) fn overhead(self) -> usize {
         if self.coalesce { HEADER_LEN + MAX_PREFIX } else { 0 }
     }
 
-    /// Returns the bytes that a message, or a packet, of this length counts for in flight.
+    /// Returns the bytes that a message or packet of this length counts for while it is in flight.
     pub(crate) fn cost(self, len: usize) -> usize {
         len.max(if self.coalesce { self.packet } else { LEAST })
     }

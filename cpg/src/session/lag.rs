@@ -1,17 +1,20 @@
-//! How far a member is behind.
+//! The distance of a member behind what it has sent.
 
 use std::time::Duration;
 
-/// The distance of a member behind what it has sent: from [`Sender::lag`](crate::Sender::lag) and
-/// [`Receiver::lag`](crate::Receiver::lag).
+/// The distance of a member behind what it has sent. [`Sender::lag`](crate::Sender::lag) and
+/// [`Receiver::lag`](crate::Receiver::lag) measure it.
 ///
-/// A member that does not dispatch has the daemon of its node keep its events in memory, without a limit
-/// ([B14](crate::facts#b14)). libcpg cannot say how many there are. Own messages can: each comes back in its place in the
-/// order, so [`oldest`](Self::oldest) says how old
-/// what this member hears now is at most, the time in the ring included.
+/// If a member does not dispatch, the daemon of its node keeps the member's events in memory, without a limit
+/// ([B14](crate::facts#b14)). libcpg cannot say how many events wait there. But the member's own messages show it, because each
+/// one comes back in its place in the order. So the events that this member dispatches now are at most as old as
+/// [`oldest`](Self::oldest), including their time in the ring.
 ///
-/// Who is behind can shed load: send less, or nothing, until it has caught up; take events in and put the work on them off; or
-/// leave the group and join it anew, which has the daemon forget what it has kept.
+/// A member that is behind can do one of these:
+///
+/// - send less, or nothing, until it has caught up;
+/// - dispatch at once, and put off the work that the events ask for;
+/// - leave the group and join it again. The daemon then forgets the events that it has kept.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -20,7 +23,7 @@ use std::time::Duration;
 /// let (sender, mut receiver) = Session::join("ledger")?.split();
 /// std::thread::spawn(move || receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())));
 /// for reading in 0..1000_u32 {
-///     // Readings are worth something while they are new.
+/// // Readings are useful only while they are new.
 ///     if sender.lag()?.oldest().is_none_or(|age| age < Duration::from_secs(1)) {
 ///         sender.send(&reading.to_le_bytes())?;
 ///     }
@@ -42,33 +45,33 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// Own messages that have been sent, and whose delivery has not been dispatched.
+    /// Returns the number of messages that this member has sent and whose self-delivery has not been dispatched.
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// The bytes of these, with those of their packets.
+    /// Returns the bytes of the messages in flight, including the headers of their packets.
     pub fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes
     }
 
-    /// The time since the oldest of these was sent; none if there are none.
+    /// Returns the time since the oldest message in flight was sent. `None` if no message is in flight.
     pub fn oldest(&self) -> Option<Duration> {
         self.oldest
     }
 
-    /// Own messages in the queue, which have not been sent.
+    /// Returns the number of messages that wait in the queue and have not been sent.
     pub fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// The bytes of these, with those of their packets.
+    /// Returns the bytes of the messages in the queue, including the headers of their packets.
     pub fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
 
-    /// The time since the receiver last looked for an event: a handler that takes long, and a program that does not dispatch,
-    /// make it grow.
+    /// Returns the time since the receiver last looked for an event. It grows while a handler runs for long, and while the
+    /// program does not dispatch.
     pub fn since_dispatch(&self) -> Duration {
         self.since_dispatch
     }

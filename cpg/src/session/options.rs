@@ -33,12 +33,12 @@ use crate::session::shared::Shared;
 ///     .join("ledger")?;
 /// session.leave()?;
 ///
-/// // The same options for many sessions, each with a deadline of its own.
+/// // The same options for many sessions, with one deadline for each join.
 /// let options = SessionOptions::new().coalesce().flow(Flow::new().window_size(256 << 10));
 /// assert_eq!(options, SessionOptions::new().flow(Flow::coalesced().window_size(256 << 10)));
 /// let deadline = Instant::now() + Duration::from_secs(60);
 /// let first = options.join_until("first", deadline)?;
-/// // On handles that are connected, and that are given back when a join fails.
+/// // The handle is connected already. It comes back in the error if the join fails.
 /// let second = options.join_on(Handle::connect()?, "second")?;
 /// let third = options.join_on_until(Handle::connect()?, "third", deadline)?;
 /// # Ok::<(), cpg::Error>(())
@@ -52,8 +52,9 @@ pub struct SessionOptions {
 }
 
 impl Session {
-    /// Connects and joins in one step, for up to 10 seconds, also to a daemon that is just starting. [`options`](Self::options)
-    /// has more, and [`SessionOptions::join_until`] another deadline.
+    /// Connects and joins in one step, also if the daemon is just starting. Gives up after 10 seconds.
+    /// [`SessionOptions::join_until`] takes another deadline, and [`options`](Self::options) has everything else that can be
+    /// chosen.
     ///
     /// # Errors
     /// As [`SessionOptions::join`].
@@ -62,64 +63,68 @@ impl Session {
         Self::options().join(name)
     }
 
-    /// Makes the options of a session, which then joins.
+    /// Returns the default options of a session. A method of the options then joins.
     pub fn options() -> SessionOptions {
         SessionOptions::new()
     }
 }
 
 impl SessionOptions {
-    /// Makes the options of a session without packets that does not reconnect.
+    /// Makes the default options: no packets, and no reconnecting.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the options of its connection: of the first one, and of each further one if it [reconnects](Self::reconnect). The [time
-    /// limit](ConnectOptions::request_timeout) of what waits for the daemon is among them, and whether the first join [waits for a
-    /// daemon](ConnectOptions::wait_for_daemon) that is not there yet.
+    /// Sets the options of the session's connection. They hold for the first connection, and for each later one if the session
+    /// [reconnects](Self::reconnect). They include the [time limit](ConnectOptions::request_timeout) of requests to the daemon.
+    /// They also decide if the first join [waits for a daemon](ConnectOptions::wait_for_daemon) that is not running yet.
     pub fn connect_options(self, connect: ConnectOptions) -> Self {
         Self { connect, ..self }
     }
 
-    /// Sets how much may be under way. A [`Flow::coalesced`] also has the messages travel in packets, as
+    /// Sets the sizes of the queue, of the window and of packets. [`Flow::coalesced`] also makes messages travel in packets, as
     /// [`coalesce`](Self::coalesce) does.
     pub fn flow(self, flow: Flow) -> Self {
         Self { flow: self.flow.replaced_by(flow), ..self }
     }
 
-    /// Has small messages that wait together travel together, in [packets](crate::packet). Sizes that [`flow`](Self::flow) sets
-    /// hold in any order of the two; those that it does not set are the defaults for packets.
+    /// Puts small messages that wait at the same time together into [packets](crate::packet). The order in which `coalesce` and
+    /// [`flow`](Self::flow) are called does not matter. Sizes that `flow` does not set have the defaults for packets.
     ///
-    /// **All sessions of a group coalesce, or none does.** One that does not gets each packet of the others as
-    /// [`Event::Malformed`](crate::Event::Malformed), with the error
-    /// [`Unexpected`](crate::packet::Error::Unexpected). One that does gets plain messages of the others as they are, marked
-    /// by [`Message::is_packed`](crate::Message::is_packed).
+    /// **Either all sessions of a group coalesce, or none.** Where they are mixed:
     ///
-    /// A plain message that begins with the four bytes of [`packet::MAGIC`](crate::packet::MAGIC) is taken for a packet. Text
-    /// never does. A session that does not coalesce, and whose messages may begin with any bytes, takes
-    /// [`MalformedPacket::bytes`](crate::MalformedPacket::bytes) for the message where the error is `Unexpected`; one that
-    /// coalesces can send anything.
+    /// - A session that does not coalesce gets each packet as [`Event::Malformed`](crate::Event::Malformed), with the error
+    ///   [`Unexpected`](crate::packet::Error::Unexpected).
+    /// - A session that coalesces gets plain messages as they are; [`Message::is_packed`](crate::Message::is_packed) is false for
+    ///   them.
+    ///
+    /// A plain message that begins with the four bytes of [`packet::MAGIC`](crate::packet::MAGIC) looks like a packet. Text never
+    /// begins with these bytes. If the messages of a session that does not coalesce may begin with any bytes, the session takes
+    /// [`MalformedPacket::bytes`](crate::MalformedPacket::bytes) as the message where the error is `Unexpected`. A session that
+    /// coalesces can send any bytes.
     pub fn coalesce(self) -> Self {
         Self { flow: self.flow.with_packets(), ..self }
     }
 
-    /// Has the session come back by itself when it has lost the daemon.
+    /// Makes the session reconnect and join again by itself when it has lost the daemon.
     pub fn reconnect(self, how: Reconnect) -> Self {
         Self { reconnect: Some(how), ..self }
     }
 
-    /// Connects and joins, within the [time limit](ConnectOptions::request_timeout) of its connection, which is 10 seconds; with
-    /// [`wait_for_daemon`](ConnectOptions::wait_for_daemon) it waits for one without an end. [`join_until`](Self::join_until) takes a
-    /// deadline.
+    /// Connects and joins within the [time limit](ConnectOptions::request_timeout) of the connection, which is 10 seconds by
+    /// default. With [`wait_for_daemon`](ConnectOptions::wait_for_daemon) it waits for a daemon without a limit.
+    /// [`join_until`](Self::join_until) takes a deadline.
     ///
     /// # Errors
-    /// As [`ConnectOptions::join`], and [`Error::Io`] without two descriptors more: three if it reconnects.
+    /// Those of [`ConnectOptions::join`]. [`Error::Io`] if the process cannot open two more descriptors (three if the session
+    /// reconnects).
     #[doc(alias = "cpg_join")]
     pub fn join(self, name: impl IntoGroupName) -> Result<Session> {
         self.join_by(name, &self.connect.patience())
     }
 
-    /// As [`join`](Self::join), with another deadline. A daemon that is just starting is waited for.
+    /// Connects and joins as [`join`](Self::join) does, until the deadline. If the daemon is just starting, it waits for the
+    /// daemon.
     ///
     /// # Errors
     /// As [`join`](Self::join).
@@ -128,20 +133,20 @@ impl SessionOptions {
         self.join_by(name, &deadline.into())
     }
 
-    /// Returns the patience of joining where no deadline is given.
+    /// Returns the patience of a join without a deadline.
     #[cfg(feature = "tokio")]
     pub(crate) fn patience(&self) -> Patience<'static> {
         self.connect.patience()
     }
 
-    /// As [`join`](Self::join), while the patience lasts.
+    /// Connects and joins as [`join`](Self::join) does, while the patience lasts.
     pub(crate) fn join_by(self, name: impl IntoGroupName, patience: &Patience<'_>) -> Result<Session> {
         let name = name.into_group_name()?;
         let (handle, me) = self.connect.member_by(&name, patience, None)?;
         self.begin(handle, name, me)
     }
 
-    /// Joins on a handle that is connected, within its [time limit](ConnectOptions::request_timeout).
+    /// Joins on a handle that is already connected, within the handle's [time limit](ConnectOptions::request_timeout).
     ///
     /// # Errors
     /// As [`Handle::join`], and as [`join`](Self::join).
@@ -151,7 +156,7 @@ impl SessionOptions {
         self.join_on_until(handle, name, deadline)
     }
 
-    /// As [`join_on`](Self::join_on), with another deadline.
+    /// Joins on a handle as [`join_on`](Self::join_on) does, until the deadline.
     ///
     /// # Errors
     /// As [`join_on`](Self::join_on).
@@ -170,11 +175,11 @@ impl SessionOptions {
         self.begin(handle, name, me).map_err(JoinError::without_handle)
     }
 
-    /// Makes a session of a handle that has joined, and is the member `me`.
+    /// Makes a session of a handle that has joined as the member `me`.
     pub(super) fn begin(self, handle: Handle, name: GroupName, me: Member) -> Result<Session> {
         let Self { connect, flow, reconnect } = self;
         let comeback = match reconnect {
-            // Its contract is about the connection that the program made.
+            // The safety contract of `more_handles` covers only the connection that the program made.
             Some(policy) => Some(Comeback { connect: connect.again(), policy, bell: Waker::new()? }),
             None => None,
         };

@@ -1,4 +1,4 @@
-//! What has become of messages, and who waits to know.
+//! The fate of messages, and the threads and tasks that wait for it.
 
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use crate::session::sent::Sent;
 use crate::session::state::{Dispatcher, Stage, State};
 
 impl Outbox {
-    /// All messages below `number` have been handled.
+    /// Records that all messages below `number` have been handled, and wakes who waits for them.
     #[inline]
     pub(super) fn settle(&self, state: &mut State, number: u64) {
         if state.queue.settle(number) && (state.settled_waiters > 0 || !state.settled_wakers.is_empty()) {
@@ -29,7 +29,7 @@ impl Outbox {
         }
     }
 
-    /// What has become of a message; None while that is open.
+    /// Returns the fate of a message. `None` while the fate is open.
     pub(crate) fn outcome(&self, sent: Sent) -> Option<Result<()>> {
         match self.lock().and_then(|state| Ok(state.outcome(state.queue.number(sent)?))) {
             Ok(outcome) => outcome,
@@ -37,7 +37,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until it is known what has become of a message.
+    /// Waits until the fate of a message is known.
     pub(crate) fn wait_outcome(&self, sent: Sent, deadline: Option<Instant>) -> Result<()> {
         let mut state = self.lock()?;
         let number = state.queue.number(sent)?;
@@ -46,30 +46,31 @@ impl Outbox {
                 return outcome;
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                // Before that it is no error: another thread may be about to.
+                // Earlier this was no error: another thread could be about to dispatch.
                 let waiting_for = if state.dispatching == Dispatcher::Never {
-                    "the own delivery to be dispatched, and nobody has dispatched in this session"
+                    "the self-delivery to be dispatched, and nobody has dispatched in this session"
                 } else {
-                    "the own delivery to be dispatched"
+                    "the self-delivery to be dispatched"
                 };
                 return Err(Error::TimedOut { waiting_for });
             }
-            state.may_wait("the own delivery")?;
+            state.may_wait("the self-delivery of a message")?;
             state.settled_waiters += 1;
             state = state.wait_at(&self.settled, deadline);
             state.settled_waiters -= 1;
         }
     }
 
-    /// As [`outcome`](Self::outcome), and has the task woken when it is known: the one that `task` then numbers, until
-    /// [`forget`](Self::forget).
+    /// Returns the fate of a message, as [`outcome`](Self::outcome) does. While the fate is open, registers the task to be woken.
+    /// `task` gets the number of the task, which is registered until [`forget`](Self::forget).
     pub(crate) fn poll_outcome(
         &self,
         sent: Sent,
         task: &mut Option<u64>,
         cx: &Context<'_>,
     ) -> Poll<Result<()>> {
-        // The code of a waker is not run under the lock: this one is cloned before, and goes after it.
+        // Wakers run code that is not ours, so not under the lock: this one is cloned before it, and the replaced one is dropped
+        // after it.
         let waker = cx.waker().clone();
         let mut state = self.lock()?;
         let number = state.queue.number(sent)?;
@@ -83,12 +84,12 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// That task waits for that message no more.
+    /// Stops a task from waiting for a message.
     pub(crate) fn forget(&self, sent: Sent, task: u64) {
         let Ok(mut state) = self.lock() else { return };
         let Ok(number) = state.queue.number(sent) else { return };
         let waker = state.settled_wakers.remove(&(number, task));
-        // The waker is dropped without the lock.
+        // The waker is dropped after the lock, because dropping it may run code that is not ours.
         drop(state);
         drop(waker);
     }

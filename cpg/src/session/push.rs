@@ -1,4 +1,4 @@
-//! Messages into the queue, and who waits for space in it.
+//! Messages that enter the queue, and the threads and tasks that wait for space in it.
 
 use std::io::IoSlice;
 #[cfg(feature = "tokio")]
@@ -11,7 +11,7 @@ use crate::session::queue::Full;
 use crate::session::sent::Sent;
 use crate::session::state::{Locked, STALL, Stage, State};
 
-/// A message that is not long, in parts that have a length together.
+/// A message that is not long: its slices, and their length together.
 #[derive(Debug, Clone, Copy)]
 struct Message<'m> {
     slices: &'m [IoSlice<'m>],
@@ -19,7 +19,7 @@ struct Message<'m> {
 }
 
 impl Outbox {
-    /// Queues a message, and sends what may be sent.
+    /// Queues a message, and sends what the window allows.
     #[inline]
     pub(crate) fn push(&self, slices: &[IoSlice<'_>], len: usize, send: SendNow<'_>) -> Result<Sent> {
         self.push_to(&mut *self.lock()?, Message { slices, len }, send)
@@ -40,7 +40,7 @@ impl Outbox {
             }
             return Err(Error::QueueFull);
         };
-        // What flow control has refused is tried again when its time has come.
+        // A message that flow control refused waits for its time, and later messages wait behind it.
         if state.queue.is_open() && state.retry.is_none() {
             self.flush(state, send);
             state.accepted(number, message.len)?;
@@ -48,7 +48,7 @@ impl Outbox {
         Ok(state.queue.token(number))
     }
 
-    /// Without a receiver nothing clocks the queue, so that a message goes out at once or not at all.
+    /// Sends a message at once or refuses it: without a receiver, no self-deliveries let a queued message out.
     fn push_unheard(&self, state: &mut State, message: Message<'_>, send: SendNow<'_>) -> Result<Sent> {
         self.flush(state, send);
         if !state.queue.is_waiting() {
@@ -62,7 +62,7 @@ impl Outbox {
         Err(Error::cs("cpg_mcast_joined", cpg_sys::CS_ERR_TRY_AGAIN))
     }
 
-    /// As [`push`](Self::push), and waits for space.
+    /// Queues a message as [`push`](Self::push) does, and waits for space.
     #[inline]
     pub(crate) fn push_waiting(
         &self,
@@ -77,7 +77,7 @@ impl Outbox {
         }
     }
 
-    /// As [`push`](Self::push), when there is space.
+    /// Queues a message as [`push`](Self::push) does, once there is space.
     #[cold]
     fn push_later(&self, message: Message<'_>, deadline: Option<Instant>, send: SendNow<'_>) -> Result<Sent> {
         let mut state = self.lock()?;
@@ -102,7 +102,7 @@ impl Outbox {
     /// Waits until there may be space.
     pub(super) fn wait_space<'s>(&'s self, mut state: Locked<'s>, until: Instant) -> Result<Locked<'s>> {
         if !state.woken.is_empty() {
-            // They come first.
+            // Their wakers are run first, which needs the lock to be given back.
             drop(state);
             return self.lock();
         }
@@ -112,8 +112,8 @@ impl Outbox {
         Ok(state)
     }
 
-    /// As [`push`](Self::push), and has the task woken when there is space: the one that `task` then numbers, until
-    /// [`forget_task`](Self::forget_task).
+    /// Queues a message as [`push`](Self::push) does. While there is no space, registers the task to be woken. `task` gets the
+    /// number of the task, which is registered until [`forget_task`](Self::forget_task).
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_push(
         &self,
@@ -129,8 +129,8 @@ impl Outbox {
         })
     }
 
-    /// Takes a look, and if that gives nothing has the task woken when another one may: when there is space, or the queue has
-    /// ended, or the session is away or is back.
+    /// Calls `look`. If it returns nothing, registers the task to be woken when another look may succeed: when there is space,
+    /// when the queue has ended, or when the session has been lost or has come back.
     #[cfg(feature = "tokio")]
     pub(super) fn poll_space<T>(
         &self,
@@ -138,7 +138,8 @@ impl Outbox {
         task: &mut Option<u64>,
         look: impl FnOnce(&mut State) -> Option<Result<T>>,
     ) -> Poll<Result<T>> {
-        // The code of a waker is not run under the lock: this one is cloned before, and goes after it.
+        // Wakers run code that is not ours, so not under the lock: this one is cloned before it, and the replaced one is dropped
+        // after it.
         let waker = cx.waker().clone();
         let mut state = self.lock()?;
         if let Some(result) = look(&mut state) {
@@ -151,10 +152,10 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// That task waits for space, or for a membership, no more.
+    /// Stops a task from waiting for space or for a membership.
     #[cfg(feature = "tokio")]
     pub(crate) fn forget_task(&self, task: u64) {
-        // The waker is dropped without the lock.
+        // The waker is dropped after the lock, because dropping it may run code that is not ours.
         drop(self.lock().ok().and_then(|mut state| state.space_wakers.remove(&task)));
     }
 }

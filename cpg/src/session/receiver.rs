@@ -22,15 +22,18 @@ use crate::session::sender::Sender;
 use crate::session::shared::{Closes, Shared};
 use crate::session::turn::{Dispatching, Turn};
 
-/// The receiving half of a session, from [`Session::split`](crate::Session::split): for the one thread that dispatches.
+/// The receiving half of a session, for the one thread that dispatches. [`Session::split`](crate::Session::split) gives it.
 ///
-/// Its dispatch clocks the queue of the [`Sender`]s, and hands back what was not delivered. Handlers get a `&Sender`, the same
-/// type that other threads use; in a handler, a send that would have to wait is refused with
+/// Dispatching lets the messages in the queue of the [`Sender`]s out, and hands back messages that were not delivered. Handlers
+/// get a `&Sender`, the same type that other threads use. In a handler, a send that has to wait is refused with
 /// [`Error::WouldWait`].
 ///
-/// Dropping it sends what waits in the queue if that can be done at once, and loses the rest; [`leave`](Self::leave) sees it sent. (A
-/// [long](Sender#long-messages) message that is being sent has a second for that, and what is behind it too.)
-/// The last half to be dropped closes the handle, and waits for the daemon for half a second at most ([B16](crate::facts#b16)).
+/// # Dropping the receiver
+///
+/// Use [`leave`](Self::leave) to be sure that everything in the queue is sent. Dropping the receiver sends what can be sent at
+/// once, and loses the other messages in the queue. (If a [long](Sender#long-messages) message is being sent at that moment, it
+/// has one second to finish, and so have the messages behind it.) The half of a session that is dropped last closes the handle,
+/// and waits for the daemon for half a second at most ([B16](crate::facts#b16)).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow;
@@ -47,7 +50,7 @@ use crate::session::turn::{Dispatching, Turn};
 /// let limits = Limits::forever().until(soon());
 /// let ended = receiver.run(limits, |_, _| ControlFlow::<()>::Continue(()))?;
 /// assert_eq!((ended, receiver.lag()?.in_flight()), (Ended::TimedOut, 0));
-/// // What was accepted is sent before it leaves, and heard.
+/// // Leaving first sends all accepted messages, and hands their delivery to the handler.
 /// sender.send(b"-5 alice")?;
 /// let mut last = Vec::new();
 /// receiver.leave_until(Instant::now() + Duration::from_secs(10), |_, event| {
@@ -60,13 +63,13 @@ use crate::session::turn::{Dispatching, Turn};
 /// ```
 #[derive(Debug)]
 pub struct Receiver {
-    /// First, so that it goes first.
+    /// The first field, so that it is dropped first.
     heard: Heard,
     sender: Sender,
     incoming: Incoming,
 }
 
-/// Tells the queue that nobody dispatches any more, when it goes: once, however often it is told.
+/// A guard that tells the queue, when it is dropped, that no thread dispatches any more. Telling twice does no harm.
 #[derive(Debug)]
 pub(crate) struct Heard(Arc<Shared>);
 
@@ -87,28 +90,28 @@ impl Receiver {
         Self { heard: Heard::new(sender.shared()), sender, incoming }
     }
 
-    /// The sending half.
+    /// Returns the sending half.
     #[inline]
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
 
-    /// The group.
+    /// Returns the name of the group.
     pub fn name(&self) -> &GroupName {
         self.sender.name()
     }
 
-    /// This member: this node and this process.
+    /// Returns this member: this node and this process.
     pub fn me(&self) -> Member {
         self.sender.me()
     }
 
-    /// As [`Sender::generation`].
+    /// Returns the number of the membership; see [`Sender::generation`].
     pub fn generation(&self) -> u64 {
         self.sender.generation()
     }
 
-    /// As [`Sender::lag`].
+    /// Returns how much this member has sent that has not come back yet; see [`Sender::lag`].
     ///
     /// # Errors
     /// As [`Sender::lag`].
@@ -116,15 +119,16 @@ impl Receiver {
         self.sender.lag()
     }
 
-    /// As [`Group::dispatch`](crate::Group::dispatch); a session that [reconnects](crate::Reconnect) goes on when the daemon has
-    /// gone.
+    /// Hands events to `handler` within the limits, and returns the number of events, as
+    /// [`Group::dispatch`](crate::Group::dispatch) does. A session that [reconnects](crate::Reconnect) goes on when it has lost
+    /// the daemon.
     ///
     /// # Panics
     /// As [`Group::dispatch`](crate::Group::dispatch).
     ///
     /// # Errors
-    /// As [`Group::dispatch`](crate::Group::dispatch). Errors that end the membership come after the messages that they leave
-    /// [undelivered](crate::Event::Undelivered), and again from each further dispatch.
+    /// Those of [`Group::dispatch`](crate::Group::dispatch). Before an error that ends the membership, the handler gets the
+    /// messages that are left [undelivered](crate::Event::Undelivered). Each later dispatch returns the same error.
     #[doc(alias = "cpg_dispatch")]
     pub fn dispatch(
         &mut self,
@@ -151,9 +155,9 @@ impl Receiver {
         }
     }
 
-    /// Dispatches until the limits of `progress` end it, or the members of a full group are to be [`counted`](Self::counted).
+    /// Dispatches until the limits of `progress` end it, or the members of a full group have to be [counted](Self::counted).
     ///
-    /// A count that this turn does not use is gone with it: later, others may have joined.
+    /// A count that this turn does not use is dropped with the turn, because other members may join before the next one.
     pub(crate) fn turn(
         &mut self,
         progress: &Progress<'_>,
@@ -168,8 +172,8 @@ impl Receiver {
         result
     }
 
-    /// Returns what lets the next event of a full group be taken. A count finds out that the membership has ended; another error
-    /// is of the connection that it was made on.
+    /// Returns the count that allows taking the next event of a full group. If counting shows that the membership has ended, the
+    /// session is told; another error concerns only the connection that was used for counting.
     pub(crate) fn counted(&mut self, counted: Result<Counted>) -> Result<Option<Counted>> {
         match counted {
             Ok(counted) => Ok(Some(counted)),
@@ -180,7 +184,8 @@ impl Receiver {
         }
     }
 
-    /// As [`Group::run`](crate::Group::run).
+    /// Hands events to `handler` until it breaks with a value, or the limits end the run, as [`Group::run`](crate::Group::run)
+    /// does.
     ///
     /// # Panics
     /// As [`Group::dispatch`](crate::Group::dispatch).
@@ -198,7 +203,7 @@ impl Receiver {
         Ok(stopped.into_ended(value))
     }
 
-    /// As [`Group::recv`](crate::Group::recv).
+    /// Waits for the next event, and returns a copy that can be kept, as [`Group::recv`](crate::Group::recv) does.
     ///
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
@@ -212,7 +217,7 @@ impl Receiver {
         }
     }
 
-    /// As [`Group::recv_until`](crate::Group::recv_until).
+    /// Waits for the next event until the deadline, as [`Group::recv_until`](crate::Group::recv_until) does.
     ///
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
@@ -222,14 +227,14 @@ impl Receiver {
         Ok(self.run(limits, |_, event| ControlFlow::Break(event.into_owned()))?.broke())
     }
 
-    /// As [`Group::events`](crate::Group::events).
+    /// Returns the events as an iterator, as [`Group::events`](crate::Group::events) does.
     #[doc(alias = "cpg_dispatch")]
     pub fn events(&mut self) -> Events<'_> {
         Events::new(self)
     }
 
-    /// As [`Group::leave`](crate::Group::leave), when what waits in the queue has been sent; the senders are refused from the
-    /// moment that it begins.
+    /// Sends the messages in the queue, leaves the group and closes the handle, as [`Group::leave`](crate::Group::leave) does.
+    /// From the beginning of this call on, sends are refused with [`Error::Left`].
     ///
     /// # Errors
     /// As [`leave_until`](Self::leave_until).
@@ -240,15 +245,16 @@ impl Receiver {
         self.leave_until(deadline, |_, _| {})
     }
 
-    /// As [`Group::leave_until`](crate::Group::leave_until), when what waits in the queue has been sent; the senders are refused
-    /// from the moment that it begins. The handler gets back what was not delivered.
+    /// Sends the messages in the queue, leaves the group and closes the handle, as
+    /// [`Group::leave_until`](crate::Group::leave_until) does. From the beginning of this call on, sends are refused with
+    /// [`Error::Left`]. Messages that were not delivered come to the handler as [`Event::Undelivered`].
     ///
     /// # Panics
     /// As [`Group::leave_until`](crate::Group::leave_until).
     ///
     /// # Errors
-    /// As [`Group::leave_until`](crate::Group::leave_until). A session that is on its way [back](crate::Reconnect), or has not
-    /// found it, has no membership to end, which is none.
+    /// Those of [`Group::leave_until`](crate::Group::leave_until). If the session has lost its membership and is not back yet,
+    /// there is nothing to leave, and the result is `Ok`.
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(
@@ -257,14 +263,14 @@ impl Receiver {
         mut handler: impl FnMut(&Sender, Event<'_>),
     ) -> Result<()> {
         let shared = Arc::clone(self.sender.shared());
-        // Where there is no membership nothing else would look.
+        // Without a membership, nothing below would check the process.
         shared.check_owner()?;
-        // The membership ends also when the leave fails or its handler panics, though there are senders.
+        // Ends the membership also if the leave fails or the handler panics, although senders are left.
         let closes = Closes(Arc::clone(&shared));
         let left = match self.begin_leave() {
             Leaving::Here => self.leave_here(deadline, &mut handler).map(|()| Error::DroppedByDaemon),
             Leaving::Away(rejoin) => {
-                // This ends the search, and waits for the daemon if it has found something.
+                // Ends the search for the daemon. If the search has just joined, this waits for the daemon.
                 drop(rejoin);
                 Ok(Error::Left)
             }
@@ -279,18 +285,18 @@ impl Receiver {
         result
     }
 
-    /// Refuses messages from now on; no other membership follows.
+    /// Refuses messages from now on. No other membership follows.
     pub(crate) fn begin_leave(&mut self) -> Leaving {
         self.sender.shared().outbox().close();
         self.incoming.begin_leave()
     }
 
-    /// The leave has gone as `left` says, with why what has not come back by now does not come: it is handed back.
+    /// Ends the queue after the leave with the result `left`. Messages that have not come back by now are handed back.
     pub(crate) fn end_leave(&mut self, left: &Result<Error>, handler: &mut impl FnMut(&Sender, Event<'_>)) {
         let outbox = self.sender.shared().outbox();
         outbox.end(match left {
             Ok(error) => error,
-            // The membership had ended before it could be left.
+            // The membership had ended before the leave.
             Err(error) if error.is_final() => error,
             Err(_) => &Error::Left,
         });
@@ -299,7 +305,7 @@ impl Receiver {
         }
     }
 
-    /// Returns how far the own leave has come.
+    /// Returns the state of this member's own leave.
     #[cfg(feature = "tokio")]
     pub(crate) fn own_leave(&self) -> &OwnLeave {
         &self.incoming.leave
@@ -312,7 +318,7 @@ impl Receiver {
             if now >= deadline {
                 return Err(Error::TimedOut { waiting_for: "the queue to be sent" });
             }
-            // The end of a message in parts makes no event.
+            // When the last part of a long message has been sent, no event says so.
             self.dispatch(Limits::one().until(deadline.min(now + RETRY)), &mut *handler)?;
         }
         leave(
@@ -331,7 +337,8 @@ impl Receive for Receiver {
     }
 }
 
-/// As that of a [`Group`](crate::Group); it stays the same when the session comes back with another connection.
+/// The descriptor to wait on in an event loop: see [`Group`](crate::Group#impl-AsFd-for-Group). It stays the same when the
+/// session comes back on another connection.
 impl AsFd for Receiver {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {

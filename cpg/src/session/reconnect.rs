@@ -1,42 +1,50 @@
-//! The option to come back after the daemon has gone.
+//! The option to reconnect after the daemon has died or restarted.
 
 use std::time::Duration;
 
 use crate::handle::backoff::Pauses;
 
-/// Has a session come back by itself when it has lost the daemon, and says how.
+/// A policy for a session that reconnects by itself when it has lost its daemon. Give it to
+/// [`SessionOptions::reconnect`](crate::SessionOptions::reconnect).
 ///
-/// A membership ends when its daemon dies or restarts ([B9](crate::facts#b9)). Without this,
-/// [`dispatch`](crate::Session::dispatch) then returns the error, for good. With it, given to
-/// [`SessionOptions::reconnect`](crate::SessionOptions::reconnect), the session connects and joins anew, again
-/// and again with pauses that grow, until that succeeds. A thread of its own does it, which begins with the loss and ends
-/// with the success: connecting can wait for the daemon ([B16](crate::facts#b16)). Where there is no thread to be had, it
-/// begins when there is. The handler hears, in this order:
+/// A membership ends when its daemon dies or restarts ([B9](crate::facts#b9)). Without this policy,
+/// [`dispatch`](crate::Session::dispatch) returns the error from then on. With the policy, the session connects and joins again,
+/// with growing pauses between the attempts, until that succeeds. Connecting can wait for the daemon ([B16](crate::facts#b16)),
+/// so a thread of this crate does it, from the loss until the return. If that thread cannot be started, the session tries again
+/// later. The handler gets these events, in this order:
 ///
-/// 1. [`Event::Undelivered`](crate::Event::Undelivered) for each message of a [`Sender`](crate::Sender) that has not come back;
-/// 2. [`Event::Lost`](crate::Event::Lost): the generation of the membership that has ended, and why. Events that had not been
-///    dispatched by then are lost ([B9](crate::facts#b9));
-/// 3. [`Event::Rejoined`](crate::Event::Rejoined): the generation that begins, and its first view. **What the program knew
-///    of the group is stale**: others went on without it.
+/// 1. [`Event::Undelivered`](crate::Event::Undelivered) for each message of a [`Sender`](crate::Sender) that has not come back.
+/// 2. [`Event::Lost`](crate::Event::Lost): the generation of the membership that has ended, and the error. Events that had not
+///    been dispatched by then are lost ([B9](crate::facts#b9)).
+/// 3. [`Event::Rejoined`](crate::Event::Rejoined): the generation of the membership that begins, and its first view. **The
+///    program's state of the group is stale**, because the others went on without this member.
 ///
-/// From the loss until the handler gets `Rejoined`, nothing can be sent: [`Error::NoMembership`](crate::Error::NoMembership)
-/// says so, and [`Sender::wait_joined`](crate::Sender::wait_joined) waits for the return. (A [`Sender`](crate::Sender) may be told to
-/// [keep](Self::keep_queue) messages.) Tickets of messages that were under
-/// way fail.
+/// From the loss until the handler gets `Rejoined`, sends return [`Error::NoMembership`](crate::Error::NoMembership), unless the
+/// queue [keeps](Self::keep_queue) messages meanwhile. [`Sender::wait_joined`](crate::Sender::wait_joined) waits for the return.
+/// Tickets of messages that were in flight fail.
 ///
-/// The [descriptor](crate::Session#impl-AsFd-for-Session) of the session stays the same, so that event loops need not hear of it.
+/// The [descriptor](crate::Session#impl-AsFd-for-Session) of the session stays the same, so event loops need no change.
 ///
-/// Errors that waiting does not mend end it, and are returned by the dispatch, for good: the daemon refuses this user
-/// ([`CsError::Access`](crate::CsError::Access)), another user listens as the daemon
-/// ([`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon)), this process is in the group by another handle
-/// ([`CsError::Exist`](crate::CsError::Exist)), the group is full ([`Error::GroupTooLarge`](crate::Error::GroupTooLarge)), the
-/// operating system refuses something ([`Error::Io`](crate::Error::Io)). What others may give back is waited for: memory, room in
-/// `/dev/shm`, descriptors; the guide has [each code](crate::guide::codes). Leaving or dropping the session ends it at any time. A
-/// thread that is connecting or joining at that moment gives up, and leaves again by itself if it has joined.
+/// # The end of the attempts
 ///
-/// That thread connects at times that the program does not know, and may be in the middle of it when another thread forks. The
-/// child of such a fork cannot connect before it has called `exec`:
-/// [`Error::ForkedWhileConnecting`](crate::Error::ForkedWhileConnecting).
+/// Some errors do not pass by waiting. They end the attempts, and each later dispatch returns the error:
+///
+/// - The daemon refuses this user: [`CsError::Access`](crate::CsError::Access).
+/// - Another user's process listens in place of the daemon: [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon).
+/// - This process is in the group through another handle: [`CsError::Exist`](crate::CsError::Exist).
+/// - The group is full: [`Error::GroupTooLarge`](crate::Error::GroupTooLarge).
+/// - The operating system refuses something: [`Error::Io`](crate::Error::Io).
+///
+/// If memory, room in `/dev/shm` or descriptors are short, the session waits until others give them back. The guide has [each
+/// code](crate::guide::codes).
+///
+/// Leaving or dropping the session also ends the attempts, at any time. If the thread is connecting or joining at that moment, it
+/// gives up, and leaves again if it has joined.
+///
+/// # Forks
+///
+/// The thread connects at times that the program does not know. If another thread forks while it connects, the child cannot
+/// connect before it has called `exec`: [`Error::ForkedWhileConnecting`](crate::Error::ForkedWhileConnecting).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
@@ -53,7 +61,7 @@ use crate::handle::backoff::Pauses;
 ///         Event::Rejoined(back) => {
 ///             entries.clear();
 ///             println!("generation {}: {:?}", back.generation(), back.view().members());
-///             // Whoever has the entries may send them again.
+/// // A member that has the entries may send them again.
 ///             sender.try_send(b"?").ok();
 ///         }
 ///         _ => {}
@@ -70,16 +78,17 @@ pub struct Reconnect {
 }
 
 impl Reconnect {
-    /// Makes a policy with pauses from 20 to 500 milliseconds, which hands back the messages that wait to be sent.
+    /// Makes a policy with pauses from 20 to 500 milliseconds. It hands back the messages in the queue when the membership is
+    /// lost.
     pub fn new() -> Self {
         let (first, longest) = (Duration::from_millis(20), Duration::from_millis(500));
         Self { keep: false, pauses: Pauses { first, longest } }
     }
 
-    /// Keeps the messages that wait to be sent, and sends them when the session has come back; until then the queue takes more.
-    /// Their tickets stay good.
+    /// Keeps the messages in the queue when the membership is lost, and sends them after the return. The queue takes further
+    /// messages meanwhile. The tickets of these messages remain valid.
     ///
-    /// Those that the daemon had taken are handed back all the same: nobody can tell whether they were delivered.
+    /// Messages that the daemon had accepted are handed back all the same, because nobody can tell if they were delivered.
     ///
     /// ```
     /// use std::time::Duration;
@@ -93,8 +102,8 @@ impl Reconnect {
         Self { keep: true, ..self }
     }
 
-    /// Sets the pause before the first attempt, and the longest between two. Each is double the one before, less a random part of
-    /// up to half of it, so that the programs of a node do not come all at once.
+    /// Sets the pause before the first attempt, and the longest pause between two attempts. Each pause is twice the one before,
+    /// minus a random part of up to a half. So the programs of a node do not all connect at the same time.
     pub fn pauses(self, first: Duration, longest: Duration) -> Self {
         Self { pauses: Pauses { first, longest: longest.max(first) }, ..self }
     }

@@ -12,20 +12,21 @@ use crate::session::sent::Sent;
 use crate::session::shared::Shared;
 use crate::session::ticket::Ticket;
 
-/// The sending half of a session, from [`Session::split`](crate::Session::split): for any number of threads, and for handlers.
+/// The sending half of a session, for any number of threads, and for handlers. [`Session::split`](crate::Session::split) gives
+/// it.
 ///
-/// Messages go through a queue that all clones share; [`Flow`](crate::Flow) has its sizes. A message goes out at once when
-/// nothing is in flight, and while the window is open; the rest waits, and own deliveries that the [`Receiver`](crate::Receiver)
-/// dispatches let it out ([B7](crate::facts#b7)): **somebody must dispatch**, or what is sent stays in the queue, and whoever
-/// waits for room in it or for a [`Ticket`] waits for ever. What the daemon refuses for now is tried again, with growing
-/// pauses.
+/// All clones share one queue; [`Flow`](crate::Flow) has its sizes. A message goes out at once while the window is open, and
+/// waits in the queue otherwise. The self-deliveries that the [`Receiver`](crate::Receiver) dispatches let waiting messages out
+/// ([B7](crate::facts#b7)). **So some thread must dispatch.** Otherwise messages stay in the queue, and a thread that waits for
+/// room in the queue or for a [`Ticket`] waits for ever. A message that the daemon refuses for the moment is tried again, with
+/// growing pauses.
 ///
-/// When the membership ends, every message that was accepted and not delivered is handed back by the receiver, in order, as
-/// [`Event::Undelivered`](crate::Event::Undelivered), and every call here gives the reason. Without a receiver a message goes out
-/// at once or is refused, and nobody hears what became of it.
+/// The membership ends when the receiver leaves, when the receiver and all senders have been dropped, or when an error ends it.
+/// From then on every call of a sender returns an error with the reason; after a leave this is
+/// [`Error::Left`](crate::Error::Left). The receiver hands back each message that was accepted and not delivered as
+/// [`Event::Undelivered`](crate::Event::Undelivered), in the order of sending.
 ///
-/// The membership ends when the [`Receiver`](crate::Receiver) and all senders are gone, or when the receiver leaves: then every
-/// call here is refused with [`Error::Left`](crate::Error::Left).
+/// If only the receiver has been dropped, a message goes out at once or is refused, and nothing reports its fate.
 ///
 /// ```no_run
 /// use std::io::IoSlice;
@@ -41,12 +42,12 @@ use crate::session::ticket::Ticket;
 ///     sender.send(format!("entry {entry}").as_bytes())?;
 /// }
 /// sender.send_vectored(&[IoSlice::new(b"entry "), IoSlice::new(b"1000")])?;
-/// // Without waiting, or not for long.
+/// // Does not wait.
 /// let deadline = Instant::now() + Duration::from_secs(5);
 /// sender.try_send(b"now")?;
 /// sender.try_send_vectored(&[IoSlice::new(b"no"), IoSlice::new(b"w")])?;
 /// let sent = sender.send_until(b"soon", deadline)?;
-/// // All of them have been delivered when the last one has.
+/// // When the last message has been delivered, all messages before it have been too.
 /// sender.ticket(sent).wait_until(deadline)?;
 /// assert_eq!((sender.generation(), sender.lag()?.waiting()), (1, 0));
 /// # Ok::<(), cpg::Error>(())
@@ -54,13 +55,15 @@ use crate::session::ticket::Ticket;
 ///
 /// # Long messages
 ///
-/// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) goes out in parts, each of which waits for the daemon
-/// ([B16](crate::facts#b16)). The queue takes such a message like any other, up to 2 GiB, also from a handler. In its turn a
-/// thread of this crate sends it; the thread begins and ends with the message, and no caller waits for it. Meanwhile events are
-/// dispatched, and other messages and
-/// questions such as [`members`](Self::members) wait. When members come or go before all parts have been sent, the thread begins again
-/// ([B8](crate::facts#b8)), as often as that happens. When the membership ends before that, the message is handed back as one
-/// that was [sent](crate::Undelivered::was_sent), because it may have been.
+/// A message above [`max_atomic_message_size`](Self::max_atomic_message_size) goes out in parts, and each part waits for the
+/// daemon ([B16](crate::facts#b16)). The queue takes such a message like any other, up to 2 GiB, also from a handler. When it is
+/// the message's turn, a thread of this crate sends the parts. The thread begins and ends with the message, and no caller waits
+/// for the thread. Meanwhile events are dispatched, but other messages wait, and so do questions such as
+/// [`members`](Self::members).
+///
+/// If members join or leave before all parts have been sent, the thread begins again, as often as needed ([B8](crate::facts#b8)).
+/// If the membership ends before that, the message may have been sent. It is handed back as an undelivered message for which
+/// [`was_sent`](crate::Undelivered::was_sent) is true.
 #[derive(Debug, Clone)]
 pub struct Sender(Arc<Shared>);
 
@@ -74,42 +77,44 @@ impl Sender {
         &self.0
     }
 
-    /// The group.
+    /// Returns the name of the group.
     pub fn name(&self) -> &GroupName {
         self.0.name()
     }
 
-    /// This member: this node and this process.
+    /// Returns this member: this node and this process.
     pub fn me(&self) -> Member {
         self.0.me()
     }
 
-    /// Returns the number of the membership: 1 for the first, and one more for each that [follows](crate::Reconnect). While the
-    /// session is away it is still the one that was lost. A child of the process gets that of the time at which it was forked.
+    /// Returns the number of the membership: 1 for the first, and one more after each [reconnect](crate::Reconnect). From a loss
+    /// until the session is back, the number is that of the lost membership. In a forked child it is the number at the time of
+    /// the fork.
     pub fn generation(&self) -> u64 {
         self.0.outbox().generation()
     }
 
-    /// Returns how far this member is behind what it has sent.
+    /// Returns how much this member has sent that has not come back yet.
     ///
     /// # Errors
-    /// [`Error::Forked`](crate::Error::Forked): a child of the process cannot know it.
+    /// [`Error::Forked`](crate::Error::Forked) in a forked child, which cannot know the answer.
     pub fn lag(&self) -> Result<Lag> {
         self.0.outbox().lag()
     }
 
-    /// The longest message, in bytes, that goes out in one piece; with packets 11 bytes less than
-    /// [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size). A [longer](Self#long-messages) one is queued
-    /// like others.
+    /// Returns the size in bytes of the longest message that goes out in one piece. With packets this is 11 bytes less than
+    /// [`Daemon::max_atomic_message_size`](crate::Daemon::max_atomic_message_size). [Longer](Self#long-messages) messages are
+    /// queued like others.
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.0.max_atomic_message_size()
     }
 
-    /// The members of the group as the daemon knows them now, at the cost of [`Link::members`](crate::Link::members).
+    /// Returns the members of the group as the daemon knows them now. The costs are those of
+    /// [`Link::members`](crate::Link::members).
     ///
-    /// It waits for the daemon up to the [time limit](crate::ConnectOptions::request_timeout) ([B16](crate::facts#b16)); the
-    /// queue takes messages meanwhile, and sends them when the answer has come.
+    /// Waits for the daemon up to the [time limit](crate::ConnectOptions::request_timeout) ([B16](crate::facts#b16)). Meanwhile
+    /// the queue takes messages, and sends them when the answer has come.
     ///
     /// # Errors
     /// As [`Link::members`](crate::Link::members).
@@ -118,25 +123,30 @@ impl Sender {
         self.0.members()
     }
 
-    /// Sends a message; see [`Link::send`](crate::Link::send) for what that means. While the queue is full it waits, and
-    /// **somebody else must dispatch**, or this never returns: another thread, with the [`Receiver`](crate::Receiver). A program
-    /// of one thread uses [`try_send`](Self::try_send), and dispatches when the queue is full; [`send_until`](Self::send_until)
-    /// waits for a limited time. A session in which nobody has ever dispatched is no error: a thread may be about to.
+    /// Sends a message; see [`Link::send`](crate::Link::send) for the meaning of sending. Returns when the message is in the
+    /// queue, also if the message is [long](Self#long-messages).
     ///
-    /// It returns when the message is in the queue, also if that is [long](Self#long-messages).
+    /// Waits while the queue is full. **Another thread must dispatch the [`Receiver`](crate::Receiver) meanwhile**, or this call
+    /// never returns. If no thread has dispatched yet, that is no error, because a thread may be about to. A program with one
+    /// thread uses [`try_send`](Self::try_send), and dispatches when the queue is full. [`send_until`](Self::send_until) limits
+    /// the waiting time.
     ///
-    /// The token can be ignored; [`ticket`](Self::ticket) makes a [`Ticket`] from it.
+    /// The result is a token of the message. The token can be ignored, and [`ticket`](Self::ticket) makes a [`Ticket`] from it.
     ///
     /// # Errors
-    /// The message was not accepted. [`Error::WouldWait`](crate::Error::WouldWait) in a handler while the queue is full, where only
-    /// further dispatching could end the wait. Those of [`Link::send`](crate::Link::send) that do not pass: the membership has ended.
+    /// The message was not accepted:
+    ///
+    /// - [`Error::WouldWait`](crate::Error::WouldWait) in a handler while the queue is full, because only further dispatching
+    ///   could make room.
+    /// - The errors of [`Link::send`](crate::Link::send) that are not [retryable](crate::Error::is_retryable): the membership has
+    ///   ended.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send(&self, message: &[u8]) -> Result<Sent> {
         self.send_vectored(&[IoSlice::new(message)])
     }
 
-    /// Sends one message made of many slices, as [`send`](Self::send) does: while the queue is full it waits, and somebody else
+    /// Sends one message made of many slices, as [`send`](Self::send) does. While the queue is full, it waits, and another thread
     /// must dispatch.
     ///
     /// # Errors
@@ -147,21 +157,21 @@ impl Sender {
         self.0.queue_waiting(slices, None)
     }
 
-    /// Sends a message as [`send`](Self::send) does, but waits no longer than until the deadline. A program in which nobody
-    /// dispatches waits until then, and gets [`Error::QueueFull`](crate::Error::QueueFull).
+    /// Sends a message as [`send`](Self::send) does, but waits until the deadline at most. If no thread dispatches and the queue
+    /// stays full, it waits until the deadline, and then returns [`Error::QueueFull`](crate::Error::QueueFull).
     ///
     /// # Errors
-    /// As [`send`](Self::send); a [retryable](crate::Error::is_retryable) one when the deadline passes.
+    /// Those of [`send`](Self::send), and a [retryable](crate::Error::is_retryable) error when the deadline has passed.
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_until(&self, message: &[u8], deadline: Instant) -> Result<Sent> {
         self.0.queue_waiting(&[IoSlice::new(message)], Some(deadline))
     }
 
-    /// Sends a message as [`send`](Self::send) does, but does not wait: when the queue is full, dispatch and try again.
+    /// Sends a message as [`send`](Self::send) does, but does not wait. If the queue is full, dispatch and try again.
     ///
     /// # Errors
-    /// As [`send`](Self::send), but for [`Error::WouldWait`](crate::Error::WouldWait): [`Error::QueueFull`](crate::Error::QueueFull)
-    /// while it is.
+    /// Those of [`send`](Self::send) except [`Error::WouldWait`](crate::Error::WouldWait), and
+    /// [`Error::QueueFull`](crate::Error::QueueFull) while the queue is full.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn try_send(&self, message: &[u8]) -> Result<Sent> {
@@ -178,14 +188,15 @@ impl Sender {
         self.0.queue(slices)
     }
 
-    /// Waits until the session is back in its group, if it has lost its membership and [comes back](crate::Reconnect); returns at
-    /// once while it is in the group. **Somebody else must dispatch**, or this never returns: the
-    /// [`Receiver`](crate::Receiver) takes the loss and the return.
+    /// Waits until the session is back in its group, if it has lost its membership and [reconnects](crate::Reconnect). Returns at
+    /// once while the session is in the group. **Another thread must dispatch the [`Receiver`](crate::Receiver) meanwhile**, or
+    /// this call never returns: only a dispatch handles the loss and the return.
     ///
-    /// It is for threads that send, and get [`Error::NoMembership`](crate::Error::NoMembership) or another error with
-    /// [`is_connection_lost`](crate::Error::is_connection_lost). It returns just before the handler gets
-    /// [`Event::Rejoined`](crate::Event::Rejoined), and the session can be lost again right after: send, and wait again if that says
-    /// so. That something was lost tells the [`generation`](Self::generation).
+    /// Made for threads that send and get [`Error::NoMembership`](crate::Error::NoMembership), or another error for which
+    /// [`is_connection_lost`](crate::Error::is_connection_lost) is true. The call returns just before the handler gets
+    /// [`Event::Rejoined`](crate::Event::Rejoined). The membership can be lost again right after that: send, and wait again if
+    /// the send says that the connection is lost. A [`generation`](Self::generation) that has changed says that a membership was
+    /// lost in between.
     ///
     /// ```no_run
     /// # use cpg::{Limits, Reconnect, Session};
@@ -201,14 +212,14 @@ impl Sender {
     /// ```
     ///
     /// # Errors
-    /// The session does not come back: the error that has ended it, [`Error::Left`](crate::Error::Left), or
-    /// [`Error::ReceiverDropped`](crate::Error::ReceiverDropped). [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only
-    /// further dispatching can end the wait.
+    /// If the session does not come back: the error that ended it, [`Error::Left`](crate::Error::Left), or
+    /// [`Error::ReceiverDropped`](crate::Error::ReceiverDropped). [`Error::WouldWait`](crate::Error::WouldWait) in a handler,
+    /// because only further dispatching can bring the session back.
     pub fn wait_joined(&self) -> Result<()> {
         self.0.outbox().wait_joined(None)
     }
 
-    /// Waits until the session is back in its group, as [`wait_joined`](Self::wait_joined) does, or the deadline has passed.
+    /// Waits until the session is back in its group, as [`wait_joined`](Self::wait_joined) does, but until the deadline at most.
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};
@@ -222,15 +233,15 @@ impl Sender {
     /// ```
     ///
     /// # Errors
-    /// As [`wait_joined`](Self::wait_joined), and [`Error::TimedOut`](crate::Error::TimedOut).
+    /// Those of [`wait_joined`](Self::wait_joined), and [`Error::TimedOut`](crate::Error::TimedOut).
     pub fn wait_joined_until(&self, deadline: Instant) -> Result<()> {
         self.0.outbox().wait_joined(Some(deadline))
     }
 
-    /// Makes a ticket of a message that this session has accepted, which says when it has been delivered: at any time, as often
-    /// as one likes. It costs a reference count.
+    /// Makes a ticket of a message that this session has accepted. The ticket says when the message has been delivered. A ticket
+    /// can be made at any time, as often as needed, and costs a reference count.
     ///
-    /// A token of another session gives a ticket that says so, with [`Error::ForeignToken`](crate::Error::ForeignToken).
+    /// If the token is from another session, the ticket returns [`Error::ForeignToken`](crate::Error::ForeignToken).
     pub fn ticket(&self, sent: Sent) -> Ticket {
         Ticket::new(self.0.ticket_outbox(), sent)
     }

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The queues that this process has made: each has a number of its own for good, so that a token never fits a later queue.
+/// The number of queues that this process has made. The number of a queue is never used again, so a token never fits a later
+/// queue.
 static QUEUES: AtomicU64 = AtomicU64::new(0);
 
-/// One sending queue of this process.
+/// The id of a sending queue of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct QueueId(u64);
 
@@ -16,12 +17,12 @@ impl QueueId {
     }
 }
 
-/// A token of one message that a session has accepted: from [`Sender::send`](crate::Sender::send) and all other sends of a
-/// session.
+/// A token of one message that a session has accepted. [`Sender::send`](crate::Sender::send) and all other sends of a session
+/// return it.
 ///
-/// It is two numbers, free to copy, to keep and to ignore. [`Sender::ticket`](crate::Sender::ticket) makes a
-/// [`Ticket`](crate::Ticket) from it, at any time: also when the message has been delivered or lost, and when the group has been
-/// left. It says nothing about the message in another session, nor in another process.
+/// A token is two numbers. It can be copied, kept or ignored. [`Sender::ticket`](crate::Sender::ticket) makes a
+/// [`Ticket`](crate::Ticket) from it at any time, also when the message has been delivered or lost, or the group has been left.
+/// In another session or another process a token means nothing.
 ///
 /// ```no_run
 /// use cpg::{Limits, Sent, Session};
@@ -47,7 +48,7 @@ impl Sent {
         Self { queue, number }
     }
 
-    /// Returns the number of the message in that queue; `None` if another queue has accepted it.
+    /// Returns the number of the message in this queue. `None` if another queue accepted the message.
     pub(super) fn number_in(self, queue: QueueId) -> Option<u64> {
         (self.queue == queue).then_some(self.number)
     }

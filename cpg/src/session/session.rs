@@ -1,4 +1,4 @@
-//! A session: a membership with a queue, whole.
+//! A session that is not split: a membership with a sending queue, for one thread.
 
 use std::io::IoSlice;
 use std::ops::ControlFlow;
@@ -17,7 +17,8 @@ use crate::session::sender::Sender;
 use crate::session::sent::Sent;
 use crate::session::ticket::Ticket;
 
-/// A membership with a queue, for programs with traffic: whole, for one thread.
+/// A membership in a group, with a sending queue. One thread uses the whole session, or [`split`](Self::split) divides it between
+/// threads.
 ///
 /// ```no_run
 /// use cpg::{Error, Event, Limits, Session};
@@ -36,19 +37,20 @@ use crate::session::ticket::Ticket;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 ///
-/// It sends, dispatches and leaves as a [`Group`](crate::Group) does, and its messages go through the queue of a [`Sender`],
-/// which handlers get. A send never waits here, since nobody else could dispatch meanwhile: it queues the message, or says that
-/// the queue is full.
+/// A session sends, dispatches and leaves as a [`Group`](crate::Group) does, but its messages go through the queue of a
+/// [`Sender`]. Handlers get this `Sender`. A send of a session never waits, because no other thread could dispatch meanwhile: the
+/// send queues the message, or says that the queue is full.
 ///
 /// # More than one thread
 ///
-/// [`split`](Self::split) gives a [`Sender`] for any number of threads, whose sends wait while the queue is full, and a
-/// [`Receiver`] for the one thread that dispatches. A session that is whole can move to another thread, and cannot be used by
-/// two at once ([A4](crate::facts#a4)).
+/// [`split`](Self::split) gives a [`Sender`] for any number of threads, and a [`Receiver`] for the one thread that dispatches. A
+/// send of a `Sender` waits while the queue is full. A session that is not split can move to another thread, but two threads
+/// cannot use it at once ([A4](crate::facts#a4)).
 ///
-/// # What it cannot be asked
+/// # Questions to the daemon
 ///
-/// A session has only its own members. Other questions would hold up its senders: use a [`Handle`](crate::Handle) beside it.
+/// A session knows only the members of its own group. Other questions would hold up its senders: ask them with a
+/// [`Handle`](crate::Handle) beside the session.
 #[derive(Debug)]
 pub struct Session {
     receiver: Receiver,
@@ -59,7 +61,7 @@ impl Session {
         Self { receiver }
     }
 
-    /// Parts the session into a half for the threads that send, and one for the thread that dispatches.
+    /// Splits the session into a half for the threads that send, and a half for the thread that dispatches.
     ///
     /// ```no_run
     /// use cpg::Session;
@@ -85,29 +87,30 @@ impl Session {
         (self.receiver.sender().clone(), self.receiver)
     }
 
-    /// The sending half, which handlers get too. **A send of it that waits never returns here**, on the thread that alone could
-    /// dispatch: give a clone to another thread, or use [`send`](Self::send) and [`Sender::try_send`].
+    /// Returns the sending half, which handlers get too. **On this thread, a [`Sender::send`] that has to wait never returns**,
+    /// because only this thread could dispatch. Give a clone to another thread, or use [`send`](Self::send) or
+    /// [`Sender::try_send`].
     #[inline]
     pub fn sender(&self) -> &Sender {
         self.receiver.sender()
     }
 
-    /// The group.
+    /// Returns the name of the group.
     pub fn name(&self) -> &GroupName {
         self.receiver.name()
     }
 
-    /// This member: this node and this process.
+    /// Returns this member: this node and this process.
     pub fn me(&self) -> Member {
         self.receiver.me()
     }
 
-    /// As [`Sender::generation`].
+    /// Returns the number of the membership; see [`Sender::generation`].
     pub fn generation(&self) -> u64 {
         self.receiver.generation()
     }
 
-    /// As [`Sender::lag`].
+    /// Returns the distance of this member behind what it has sent; see [`Sender::lag`].
     ///
     /// # Errors
     /// As [`Sender::lag`].
@@ -115,7 +118,7 @@ impl Session {
         self.receiver.lag()
     }
 
-    /// As [`Sender::members`].
+    /// Returns the members of the group; see [`Sender::members`].
     ///
     /// # Errors
     /// As [`Sender::members`].
@@ -124,14 +127,14 @@ impl Session {
         self.sender().members()
     }
 
-    /// As [`Sender::max_atomic_message_size`].
+    /// Returns the size of the longest message that goes out in one piece; see [`Sender::max_atomic_message_size`].
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.sender().max_atomic_message_size()
     }
 
-    /// Queues a message, without waiting: as [`Sender::try_send`]. When the queue is full,
-    /// [`dispatch`](Self::dispatch) and send again.
+    /// Queues a message without waiting, as [`Sender::try_send`] does. If the queue is full, [`dispatch`](Self::dispatch) and
+    /// send again.
     ///
     /// # Errors
     /// As [`Sender::try_send`].
@@ -141,7 +144,7 @@ impl Session {
         self.sender().try_send(message)
     }
 
-    /// Queues one message made of many slices, without waiting: as [`Sender::try_send_vectored`].
+    /// Queues one message made of many slices without waiting, as [`Sender::try_send_vectored`] does.
     ///
     /// # Errors
     /// As [`Sender::try_send`].
@@ -150,13 +153,13 @@ impl Session {
         self.sender().try_send_vectored(slices)
     }
 
-    /// As [`Sender::ticket`]. Nobody else dispatches here: between dispatches, look at its
-    /// [`outcome`](Ticket::outcome).
+    /// Makes a ticket of a message, as [`Sender::ticket`] does. No other thread dispatches here, so look at the ticket's
+    /// [`outcome`](Ticket::outcome) between dispatches.
     pub fn ticket(&self, sent: Sent) -> Ticket {
         self.sender().ticket(sent)
     }
 
-    /// As [`Receiver::dispatch`].
+    /// Hands events to `handler` within the limits, and returns the number of events; see [`Receiver::dispatch`].
     ///
     /// # Panics
     /// As [`Receiver::dispatch`].
@@ -168,7 +171,7 @@ impl Session {
         self.receiver.dispatch(limits, handler)
     }
 
-    /// As [`Receiver::run`].
+    /// Hands events to `handler` until it breaks with a value, or the limits end the run; see [`Receiver::run`].
     ///
     /// # Panics
     /// As [`Receiver::dispatch`].
@@ -184,7 +187,7 @@ impl Session {
         self.receiver.run(limits, handler)
     }
 
-    /// As [`Receiver::recv`].
+    /// Waits for the next event, and returns a copy of it; see [`Receiver::recv`].
     ///
     /// # Errors
     /// As [`Receiver::dispatch`].
@@ -193,7 +196,7 @@ impl Session {
         self.receiver.recv()
     }
 
-    /// As [`Receiver::recv_until`].
+    /// Waits for the next event until the deadline; see [`Receiver::recv_until`].
     ///
     /// # Errors
     /// As [`Receiver::dispatch`].
@@ -202,13 +205,13 @@ impl Session {
         self.receiver.recv_until(deadline)
     }
 
-    /// As [`Receiver::events`].
+    /// Returns the events as an iterator; see [`Receiver::events`].
     #[doc(alias = "cpg_dispatch")]
     pub fn events(&mut self) -> Events<'_> {
         self.receiver.events()
     }
 
-    /// As [`Receiver::leave`].
+    /// Sends the messages in the queue, leaves the group and closes the handle; see [`Receiver::leave`].
     ///
     /// # Errors
     /// As [`Receiver::leave_until`].
@@ -218,7 +221,8 @@ impl Session {
         self.receiver.leave()
     }
 
-    /// As [`Receiver::leave_until`].
+    /// Leaves as [`leave`](Self::leave) does, with a deadline, and hands events to `handler` until the end; see
+    /// [`Receiver::leave_until`].
     ///
     /// # Panics
     /// As [`Receiver::leave_until`].
@@ -232,7 +236,7 @@ impl Session {
     }
 }
 
-/// As that of a [`Receiver`].
+/// The descriptor to wait on in an event loop: the same as that of a [`Receiver`](Receiver#impl-AsFd-for-Receiver).
 impl AsFd for Session {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {

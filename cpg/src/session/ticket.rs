@@ -10,26 +10,27 @@ use crate::error::Result;
 use crate::session::outbox::Outbox;
 use crate::session::sent::Sent;
 
-/// Says when a message has been delivered: from [`Sender::ticket`](crate::Sender::ticket).
+/// A ticket of one message, which says when the message has been delivered. [`Sender::ticket`](crate::Sender::ticket) makes it.
 ///
-/// **Somebody must dispatch**, or it is never resolved: another thread, another task, or this one between two looks at
-/// [`outcome`](Self::outcome).
+/// **Some thread or task must dispatch**, or the ticket is never settled. This can be the thread that has the ticket, if it
+/// dispatches between two looks at [`outcome`](Self::outcome).
 ///
-/// It is resolved when the own delivery has been dispatched; the handler of that event has then run. It fails when the membership ends
-/// first, and when the daemon has dropped the message ([B17](crate::facts#b17)): then the message comes back as
-/// [`Event::Undelivered`](crate::Event::Undelivered) too.
+/// A ticket is settled in one of these ways:
 ///
-/// **Delivered means that the message has its place in the order, and not that others have it** ([B28](crate::facts#b28)).
-/// Members who stay with this one deliver it in that place. But this node may have been paused or cut off without knowing it
-/// yet, or the daemons of the others may
-/// not know this node yet after a merge: then the message has come back in a view with others, and reaches none of them. A program that
-/// must not lose an acknowledged change waits for the answers of a majority:
-/// [what delivered means](crate::guide::promises#what-delivered-means).
+/// - with `Ok` when the self-delivery of the message has been dispatched. The handler of that event has then returned.
+/// - with an error when the membership ends before that, or when the daemon has dropped the message ([B17](crate::facts#b17)).
+///   The message then also comes back as [`Event::Undelivered`](crate::Event::Undelivered).
 ///
-/// A ticket has no part in the message: messages are told apart by their order, and by their bytes should one be missing. It can
-/// be made at any time from the token of the message, as often as one likes, and each says the same.
+/// **Delivered means that the message has its place in the order, not that other members have it** ([B28](crate::facts#b28)).
+/// Members that stay together with this one deliver the message in that place. But this node may have been paused or cut off and
+/// not know it yet, or after a merge the daemons of the others may not know this node yet. Then the message came back in a view
+/// that lists other members, and reaches none of them. A program that must not lose an acknowledged change waits for the answers
+/// of a majority: [what delivered means](crate::guide::promises#what-delivered-means).
 ///
-/// It is a [`Future`] for any executor, and what [`wait`](Self::wait) is for threads. Dropping it cancels nothing.
+/// A ticket adds nothing to the message. Messages are told apart by their order, and by their bytes if one is missing. Any number
+/// of tickets can be made from the token of a message, at any time, and they all give the same answer.
+///
+/// A ticket is a [`Future`] for any executor; threads use [`wait`](Self::wait). Dropping a ticket cancels nothing.
 ///
 /// ```no_run
 /// use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ use crate::session::sent::Sent;
 ///
 /// let (sender, mut receiver) = Session::join("ledger")?.split();
 /// let ticket: Ticket = sender.ticket(sender.send(b"+5 alice")?);
-/// // Nobody has dispatched yet.
+/// // No thread has dispatched yet.
 /// assert!(ticket.outcome().is_none());
 /// let soon = Instant::now() + Duration::from_millis(10);
 /// assert!(matches!(ticket.wait_until(soon), Err(Error::TimedOut { .. })));
@@ -48,10 +49,10 @@ use crate::session::sent::Sent;
 #[derive(Debug)]
 #[must_use = "a message needs no ticket"]
 pub struct Ticket {
-    /// Not the handle: tickets do not keep the membership.
+    /// Not the session: a ticket does not keep the membership.
     outbox: Arc<Outbox>,
     sent: Sent,
-    /// The number of the task that waits, once it has been polled.
+    /// The number of the waiting task, once the ticket has been polled.
     task: Option<u64>,
 }
 
@@ -60,27 +61,27 @@ impl Ticket {
         Self { outbox, sent, task: None }
     }
 
-    /// Returns the fate of the message, if it is known: `Ok` when it was delivered, else the reason why it was not.
-    /// [`Error::ForeignToken`](crate::Error::ForeignToken) if another session has accepted it.
+    /// Returns the fate of the message: `Ok` if it has been delivered, or the reason why it will not be. `None` if the fate is
+    /// not known yet. [`Error::ForeignToken`](crate::Error::ForeignToken) if another session accepted the message.
     pub fn outcome(&self) -> Option<Result<()>> {
         self.outbox.outcome(self.sent)
     }
 
-    /// Waits until the message has been delivered. **Another thread must dispatch meanwhile**, or this never returns: a program
-    /// of one thread dispatches until there is an [`outcome`](Self::outcome).
+    /// Waits until the message has been delivered. **Another thread must dispatch meanwhile**, or this call never returns. A
+    /// program with one thread dispatches until there is an [`outcome`](Self::outcome).
     ///
     /// # Errors
-    /// As [`outcome`](Self::outcome). [`Error::WouldWait`](crate::Error::WouldWait) in a handler: only further dispatching can
-    /// end the wait.
+    /// Those of [`outcome`](Self::outcome). [`Error::WouldWait`](crate::Error::WouldWait) in a handler, because only further
+    /// dispatching can end the wait.
     pub fn wait(&self) -> Result<()> {
         self.outbox.wait_outcome(self.sent, None)
     }
 
-    /// Waits until the message has been delivered, or the deadline has passed. Another thread must dispatch meanwhile, as for
-    /// [`wait`](Self::wait).
+    /// Waits until the message has been delivered, as [`wait`](Self::wait) does, but until the deadline at most. Another thread
+    /// must dispatch meanwhile.
     ///
     /// # Errors
-    /// As [`wait`](Self::wait), and [`Error::TimedOut`](crate::Error::TimedOut).
+    /// Those of [`wait`](Self::wait), and [`Error::TimedOut`](crate::Error::TimedOut).
     pub fn wait_until(&self, deadline: Instant) -> Result<()> {
         self.outbox.wait_outcome(self.sent, Some(deadline))
     }

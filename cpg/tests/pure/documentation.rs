@@ -209,7 +209,7 @@ fn troubleshooting_has_every_error_as_it_is_printed() {
         Error::Left,
         Error::NoMembership,
         Error::WouldWait { waiting_for: "room in the sending queue" },
-        Error::WouldWait { waiting_for: "the own delivery" },
+        Error::WouldWait { waiting_for: "the self-delivery of a message" },
         Error::WouldWait { waiting_for: "the session to be back in its group" },
         Error::ForeignToken,
         Error::QueueFull,
