@@ -1,4 +1,4 @@
-//! Connecting: a handle, and its two halves.
+//! Connecting: making a handle and its two halves.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::AtomicUsize;
@@ -24,23 +24,23 @@ use crate::os::patience::Patience;
 use crate::os::stack::StackLeft;
 use crate::os::{fd, socket, thread};
 
-/// Descriptors that a connection has open at most while it is made (libqb's `qb_rb_open_2`: the socket and two files), and one
+/// The number of descriptors that libqb has open at most while it connects (`qb_rb_open_2`: the socket and two files), and one
 /// more ([A14](crate::facts#a14)).
 const DESCRIPTORS: usize = 4;
 
-/// The same where other threads open some too meanwhile.
+/// The same number where other threads may open descriptors meanwhile.
 const DESCRIPTORS_SHARED: usize = 8;
 
-/// What is waited for when other threads have the lock ([A12](crate::facts#a12)).
+/// The text of a time-out while other threads have the lock ([A12](crate::facts#a12)).
 const OTHERS: &str = "another thread of this process to connect or close";
 
-/// What is waited for when a connect has been given up.
+/// The text of a time-out of the connect itself.
 const TAKEN: &str = "the daemon to take the connection; it may be paused";
 
-/// Connects, and returns exactly one half that makes requests and one that takes events.
+/// Connects, and returns the only half that makes requests and the only half that takes events.
 ///
-/// libqb waits without a limit for a daemon that is paused ([B16](crate::facts#b16)). When the patience ends, its socket is
-/// shut down where that can be done, and libqb gives up; else its thread is left behind with the lock.
+/// libqb waits for a paused daemon without a limit ([B16](crate::facts#b16)). When the patience ends, the socket is shut down
+/// where that is possible, so that libqb gives up. Where it is not possible, the thread is left behind, and keeps the lock.
 pub(crate) fn connect(options: ConnectOptions, patience: &Patience<'_>) -> Result<(Requests, EventHalf)> {
     let patience = &patience.attempt();
     let tables = lock_tables(patience.deadline()).map_err(|error| match error {
@@ -51,16 +51,18 @@ pub(crate) fn connect(options: ConnectOptions, patience: &Patience<'_>) -> Resul
     if open >= Tables::CAPACITY && !options.more_handles {
         return Err(Error::TooManyHandles { open });
     }
-    // libcpg prints to standard error, and a long send silences that: neither may be the connection (A24).
+    // libcpg prints to standard error, and a long send redirects it. So a connection must not have the number of a standard
+    // descriptor (A24).
     let standard = fd::take_standard().map_err(|error| Error::NoDescriptors(error.into()))?;
     let context = Arc::new(Context::default());
-    // Apart, so that nobody sees what libqb does to descriptors meanwhile (A14, A20, A23).
+    // On a thread with its own table of descriptors, because libqb opens and closes descriptors that are not its own (A14, A20,
+    // A23).
     let make = |left| initialize(left, options, &context, DESCRIPTORS);
     let open = match hand_over(make, |handle| drop(finalize(handle)), patience)? {
         Handed::Over(fd, handle) => opened(tables, options, context, fd, handle)?,
         Handed::Interrupted => return Err(Error::TimedOut { waiting_for: TAKEN }),
         Handed::Not => {
-            // What is its own goes with the thread, which may be left behind.
+            // The thread owns everything that it uses, because it may be left behind.
             let connect = move || {
                 let _standard = standard;
                 let make = |left| initialize(left, options, &context, DESCRIPTORS_SHARED);
@@ -78,7 +80,7 @@ pub(crate) fn connect(options: ConnectOptions, patience: &Patience<'_>) -> Resul
     Ok((Requests::new(Arc::clone(&open)), EventHalf::new(open)))
 }
 
-/// Counts a handle that has been made, and gives the lock back. From here on the handle is closed when it goes.
+/// Counts a new handle, and gives the lock back. From here on, dropping the result closes the handle.
 fn opened(
     mut tables: TablesGuard,
     options: ConnectOptions,
@@ -113,14 +115,14 @@ fn opened(
     Ok(open)
 }
 
-/// Makes a handle of a daemon that is the right one, and returns its descriptor too, while the caller holds the lock.
+/// Makes a handle and returns its descriptor too, after checking that the daemon is the right one. The caller holds the lock.
 fn initialize(
     left: StackLeft<{ frames::CONNECT }>,
     options: ConnectOptions,
     context: &Arc<Context>,
     descriptors: usize,
 ) -> Result<(RawFd, sys::cpg_handle_t)> {
-    // libqb closes descriptor 0 when it gets none for its socket, whatever that is of (lib/ipc_setup.c).
+    // If libqb gets no descriptor for its socket, it closes descriptor 0, whatever file that is (lib/ipc_setup.c).
     fd::check_free(descriptors).map_err(|error| Error::NoDescriptors(error.into()))?;
     peer::check_listener(options)?;
     let mut model = trampoline::model(options.totem);
@@ -137,7 +139,7 @@ fn initialize(
     let code = unsafe { sys::cpg_fd_get(handle, &raw mut fd) };
     let checked = check("cpg_fd_get", code).and_then(|()| peer::check_connection(fd, options));
     if let Err(refused) = checked {
-        // Closing asks the daemon, and waits for the answer of one that may give none (B16).
+        // Closing sends a request to the daemon, and this daemon may never answer (B16).
         socket::shut_down(fd);
         drop(finalize(handle));
         return Err(refused);
@@ -145,7 +147,7 @@ fn initialize(
     Ok((fd, handle))
 }
 
-/// Ends a handle that has been made, while the caller holds the lock.
+/// Closes a handle that has been made. The caller holds the lock.
 fn finalize(handle: sys::cpg_handle_t) -> Result<()> {
     // SAFETY: the handle was made and nobody else has it, and the lock is held (A12).
     let ended = thread::with_stack(|left| unsafe { frames::finalize(left, handle) });

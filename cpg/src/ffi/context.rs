@@ -1,9 +1,10 @@
 //! The way from libcpg's callbacks to the caller's closure: the context pointer of the handle.
 //!
-//! libcpg gives a callback nothing but the handle, and keeps one pointer for the program in each handle, the context. Here it
-//! is the address of a [`Context`], which the handle owns and which lives until `cpg_finalize` has returned. For the length of
-//! **one** `cpg_dispatch` the context points at a [`Frame`] on the stack that dispatches; a callback at any other time finds
-//! nothing. A Rust panic must not go through C ([A6](crate::facts#a6)): the frame keeps it, and it goes on when C has returned.
+//! libcpg passes nothing but the handle to a callback. But it keeps one pointer for the program in each handle, the context. Here
+//! the context is the address of a [`Context`], which the handle owns and which lives until `cpg_finalize` has returned. During
+//! **one** `cpg_dispatch` the context points at a [`Frame`] on the stack of the dispatching thread. A callback at any other time
+//! finds no frame. A Rust panic must not pass through C ([A6](crate::facts#a6)): the frame keeps the panic, which goes on once C
+//! has returned.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -18,24 +19,25 @@ use cpg_sys as sys;
 use crate::event::event::Event;
 use crate::member::Member;
 
-/// The value that the context pointer of a handle points at.
+/// The value at which the context pointer of a handle points.
 ///
-/// It stands in an [`Arc`], so that moving the handle leaves C's pointer good: a `Box` claims its content anew when it moves.
+/// It is in an [`Arc`], so that C's pointer stays valid when the handle moves. A `Box` would not do: moving a `Box` claims unique
+/// access to its content again.
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    /// The [`Frame`] of the dispatch that is under way, else null. Relaxed will do: libcpg calls back on the thread that
-    /// dispatches.
+    /// The [`Frame`] of the running dispatch, or null. Relaxed ordering is enough, because libcpg calls back on the dispatching
+    /// thread.
     frame: AtomicPtr<()>,
 }
 
 impl Context {
-    /// Returns the pointer for `cpg_model_initialize`, which is good for as long as the [`Arc`] is.
+    /// Returns the pointer for `cpg_model_initialize`. It is valid as long as the [`Arc`] lives.
     pub(super) fn as_ptr(context: &Arc<Self>) -> *mut c_void {
         Arc::as_ptr(context).cast_mut().cast()
     }
 
-    /// Puts a frame in until the guard goes; `None` if one is in already: no two dispatches of a handle run at once
-    /// ([A2](crate::facts#a2)).
+    /// Puts a frame in until the guard is dropped. `None` if a frame is in already, because a handle cannot have two dispatches
+    /// at once ([A2](crate::facts#a2)).
     #[inline]
     pub(super) fn enter<'c>(&'c self, frame: &'c Frame<'_>) -> Option<Entered<'c>> {
         if !self.frame.load(Ordering::Relaxed).is_null() {
@@ -46,7 +48,7 @@ impl Context {
     }
 }
 
-/// The time for which a frame is in a [`Context`].
+/// A guard that takes the frame out of its [`Context`] when it is dropped.
 pub(super) struct Entered<'c>(&'c Context);
 
 impl Drop for Entered<'_> {
@@ -56,15 +58,15 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// The closure that a dispatch hands its event to.
+/// The closure that gets the event of a dispatch.
 type Handler<'f> = dyn FnMut(Event<'_>) + 'f;
 
-/// One dispatch of one event.
+/// The state of one dispatch of one event.
 pub(super) struct Frame<'f> {
     handler: Cell<Option<&'f mut Handler<'f>>>,
-    /// The member that the handle is.
+    /// The member whose handle this is.
     pub(super) me: &'f Member,
-    /// The members in the last view, or in a list that was longer than C's array ([A8](crate::facts#a8)).
+    /// The number of members in the last view, or in a list that was longer than C's array ([A8](crate::facts#a8)).
     pub(super) view_size: &'f AtomicUsize,
     panic: Cell<Option<Box<dyn Any + Send>>>,
 }
@@ -78,7 +80,7 @@ impl<'f> Frame<'f> {
     /// Makes an event and hands it to the handler.
     #[inline]
     pub(super) fn handle<'e>(&self, event: impl FnOnce() -> Event<'e>) {
-        // Taken while it runs: a callback within a callback, or one after a panic, finds none.
+        // The handler is taken out while it runs. So a callback within a callback, or one after a panic, finds no handler.
         let Some(handler) = self.handler.take() else { return };
         match catch_unwind(AssertUnwindSafe(|| handler(event()))) {
             Ok(()) => self.handler.set(Some(handler)),
@@ -86,14 +88,14 @@ impl<'f> Frame<'f> {
         }
     }
 
-    /// Returns the panic that the handler has ended with, if it has.
+    /// Returns the panic of the handler, if it has panicked.
     #[inline]
     pub(super) fn into_panic(self) -> Option<Box<dyn Any + Send>> {
         self.panic.into_inner()
     }
 }
 
-/// Calls `call` with the frame of the dispatch that is under way on `handle`, if there is one.
+/// Calls `call` with the frame of the running dispatch on `handle`, if there is a dispatch.
 #[inline]
 pub(super) fn reach(handle: sys::cpg_handle_t, call: impl FnOnce(&Frame<'_>)) {
     let mut context = ptr::null_mut();

@@ -21,22 +21,22 @@ use crate::member::Member;
 use crate::os::fd;
 use crate::os::stack::StackLeft;
 
-/// The half of a connection that takes events: one event, in one dispatch, on one thread at a time.
+/// The half of a connection that takes events: one event per dispatch, on one thread at a time.
 #[derive(Debug)]
 pub(crate) struct EventHalf {
     open: Arc<OpenHandle>,
     not_sync: PhantomData<Cell<()>>,
 }
 
-/// The result of one dispatch, and of what else is taken for an event.
+/// The result of one dispatch, or of another source that counts as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// There was something: an event that the handler has got, or a part of a long message.
+    /// There was something: an event, which the handler got, or a part of a long message.
     Something,
-    /// There is nothing for now.
+    /// There is nothing at the moment.
     Nothing,
-    /// The group is full, and the event that is there could be a view that libcpg has no room for ([A8](crate::facts#a8)): the
-    /// members are to be [counted](crate::ffi::call::Requests::count) before it is taken.
+    /// The group is full, and the waiting event could be a view that is too large for libcpg ([A8](crate::facts#a8)). The members
+    /// have to be [counted](crate::ffi::call::Requests::count) before the event is taken.
     Full,
 }
 
@@ -45,16 +45,17 @@ impl EventHalf {
         Self { open, not_sync: PhantomData }
     }
 
-    /// As [`Requests::small`](crate::ffi::call::Requests::small).
+    /// Returns the proof that the group was small in its last view, if it was; see
+    /// [`Requests::small`](crate::ffi::call::Requests::small).
     pub(crate) fn small(&self) -> Option<Small> {
         Small::in_view(self.open.view_size())
     }
 
-    /// Takes one event, or one part of a long message, from libcpg, and hands an event to `handler`. It does not wait.
+    /// Takes one event, or one part of a long message, from libcpg without waiting. Hands the event to `handler`.
     ///
-    /// `me` is the member that the handle is. `counted` is used up by the one event before which a full group was counted.
+    /// `me` is the member whose handle this is. `counted` is the count of a full group, and is good for one event only.
     ///
-    /// A panic of the handler goes on from here.
+    /// A panic of the handler continues from here.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
@@ -67,7 +68,7 @@ impl EventHalf {
         handler: &mut dyn FnMut(Event<'_>),
     ) -> Result<Taken> {
         let open = &*self.open;
-        // Before each event: a handler can have forked, and the child must take nothing of its parent's (A17).
+        // Before each event, because a handler may have forked, and the child must not take events of its parent (A17).
         open.check_owner()?;
         if open.view_size() >= MEMBERS_MAX && !self.has_room(counted)? {
             return self.untaken();
@@ -97,7 +98,7 @@ impl EventHalf {
         }
     }
 
-    /// Dispatches where this thread's stack has not been used before: asks for it first ([A1](crate::facts#a1)).
+    /// Dispatches deeper in this thread's stack than before, after asking for the rest of the stack ([A1](crate::facts#a1)).
     ///
     /// # Safety
     /// As [`frames::dispatch`].
@@ -120,9 +121,10 @@ impl EventHalf {
         Error::GroupTooLarge { members: self.open.view_size(), limit: MEMBERS_MAX }
     }
 
-    /// True if the next event can be taken: a full group is one join away from a view that libcpg has no room for.
+    /// True if the next event can be taken. A full group needs a count first, because one more join makes a view that is too
+    /// large for libcpg.
     ///
-    /// A group that was larger is refused for good, also when it has shrunk: the event with the view that is too large waits.
+    /// A group that was too large is refused for good, even after it has shrunk, because the view that is too large still waits.
     #[cold]
     fn has_room(&self, counted: &mut Option<Counted>) -> Result<bool> {
         if self.open.view_size() > MEMBERS_MAX {
@@ -136,10 +138,10 @@ impl EventHalf {
         Ok(true)
     }
 
-    /// Says whether a full group is to be counted: when there is an event.
+    /// Returns [`Taken::Full`] if an event waits, so that the group has to be counted.
     ///
-    /// A count made before its event came could be of any age when that is taken. The socket is what libqb itself looks at first
-    /// (`lib/ipcc.c`, `qb_ipcc_event_recv`).
+    /// The event must be there first: an event that comes after the count could be of any later time. libqb itself also looks at
+    /// the socket first (`lib/ipcc.c`, `qb_ipcc_event_recv`).
     #[cold]
     fn untaken(&self) -> Result<Taken> {
         let there = fd::wait_readable(Some(Instant::now()), [Some(self.as_fd()), None, None])?;
@@ -149,7 +151,7 @@ impl EventHalf {
 
 impl Drop for EventHalf {
     fn drop(&mut self) {
-        // Nobody else takes events, and without these a connection is of no use.
+        // Only this half takes events, and a connection is of no use without events.
         self.open.begin_ending();
     }
 }

@@ -1,8 +1,9 @@
-//! The functions of libcpg whose frames, or those of libqb under them, jump over a guard page ([A1](crate::facts#a1),
-//! [A16](crate::facts#a16)).
+//! The functions of libcpg with large stack frames. These frames, or those of libqb below them, can jump over a guard page
+//! ([A1](crate::facts#a1), [A16](crate::facts#a16)).
 //!
-//! None of them has stack probes: at the end of a stack they write into whatever is mapped below it. So each takes the proof
-//! that the stack is there, and nothing else in this crate calls them (`disallowed-methods` in this package's `.clippy.toml`).
+//! None of these functions probes the stack. At the end of a stack they write into the memory below it. So each wrapper takes a
+//! proof that enough stack is left, and nothing else in this crate calls these functions (`disallowed-methods` in this package's
+//! `.clippy.toml`).
 #![expect(clippy::disallowed_methods, reason = "the one place")]
 
 use std::ffi::c_void;
@@ -11,24 +12,27 @@ use cpg_sys as sys;
 
 use crate::os::stack::StackLeft;
 
-/// A frame of 1 054 040 bytes (`IPC_DISPATCH_SIZE` in `ipc_cpg.h` and four arrays of 128 members). The rest is for libqb under
-/// it and the callback above it.
+/// The stack for `cpg_dispatch`: a frame of 1 054 040 bytes (`IPC_DISPATCH_SIZE` in `ipc_cpg.h` and four arrays of 128 members),
+/// and room for libqb below it and for the callback.
 pub(super) const DISPATCH: usize = 1152 << 10;
 
-/// `qb_ipcc_connect` has a frame of 12 336 bytes, `qb_rb_open_2` one of 8 408, what opens and closes the files under them 4 264.
+/// The stack for connecting: `qb_ipcc_connect` has a frame of 12 336 bytes, `qb_rb_open_2` 8 408, the functions below that open
+/// and close files 4 264.
 pub(super) const CONNECT: usize = 48 << 10;
 
-/// `remove_tempdir` and `qb_rb_close_helper` have frames of 4 264 bytes.
+/// The stack for closing: `remove_tempdir` and `qb_rb_close_helper` have frames of 4 264 bytes.
 pub(super) const FINALIZE: usize = 24 << 10;
 
-/// A frame of 9 464 bytes: the reply of the daemon.
+/// The stack for `cpg_membership_get`: a frame of 9 464 bytes, which holds the daemon's reply.
 pub(super) const MEMBERSHIP: usize = 24 << 10;
 
-/// A frame of 4 376 bytes: a path.
+/// The stack for `cpg_zcb_alloc`: a frame of 4 376 bytes, which holds a path.
 pub(super) const ZCB_ALLOC: usize = 24 << 10;
 
+/// Calls `cpg_dispatch`.
+///
 /// # Safety
-/// As `cpg_dispatch`, but for the stack.
+/// That of `cpg_dispatch`, except that the stack is checked.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "it is on the path of each event")]
 pub(super) unsafe fn dispatch(
@@ -40,8 +44,10 @@ pub(super) unsafe fn dispatch(
     unsafe { sys::cpg_dispatch(handle, kind) }
 }
 
+/// Calls `cpg_model_initialize`.
+///
 /// # Safety
-/// As `cpg_model_initialize`, but for the stack.
+/// That of `cpg_model_initialize`, except that the stack is checked.
 pub(super) unsafe fn model_initialize(
     _left: StackLeft<CONNECT>,
     handle: *mut sys::cpg_handle_t,
@@ -52,15 +58,19 @@ pub(super) unsafe fn model_initialize(
     unsafe { sys::cpg_model_initialize(handle, sys::CPG_MODEL_V1, model.cast(), context) }
 }
 
+/// Calls `cpg_finalize`.
+///
 /// # Safety
-/// As `cpg_finalize`, but for the stack.
+/// That of `cpg_finalize`, except that the stack is checked.
 pub(super) unsafe fn finalize(_left: StackLeft<FINALIZE>, handle: sys::cpg_handle_t) -> sys::cs_error_t {
     // SAFETY: the stack is there, and the rest is the caller's promise.
     unsafe { sys::cpg_finalize(handle) }
 }
 
+/// Calls `cpg_membership_get`.
+///
 /// # Safety
-/// As `cpg_membership_get`, but for the stack.
+/// That of `cpg_membership_get`, except that the stack is checked.
 pub(super) unsafe fn membership_get(
     _left: StackLeft<MEMBERSHIP>,
     handle: sys::cpg_handle_t,
@@ -72,8 +82,10 @@ pub(super) unsafe fn membership_get(
     unsafe { sys::cpg_membership_get(handle, group, list, entries) }
 }
 
+/// Calls `cpg_zcb_alloc`.
+///
 /// # Safety
-/// As `cpg_zcb_alloc`, but for the stack.
+/// That of `cpg_zcb_alloc`, except that the stack is checked.
 pub(super) unsafe fn zcb_alloc(
     _left: StackLeft<ZCB_ALLOC>,
     handle: sys::cpg_handle_t,

@@ -1,8 +1,9 @@
-//! Iterations: what groups and processes there are.
+//! Iterations: lists of groups and processes.
 //!
-//! `cpg_iteration_next` alone of all requests waits in a semaphore that the death of the daemon does not post (`qb_ipcc_recv`
-//! with -1, [A19](crate::facts#a19)). So an iteration runs as a whole on a thread that can be left behind, with a connection
-//! that nobody else uses meanwhile, and one at a time in the process: a daemon that dies keeps one of them at most.
+//! All requests notice the death of the daemon while they wait, except `cpg_iteration_next`: it waits for a semaphore that a dead
+//! daemon does not post (`qb_ipcc_recv` with -1, [A19](crate::facts#a19)). So each iteration runs as a whole on a thread that can
+//! be left behind, with a connection that nobody else uses meanwhile. Only one iteration runs at a time in the process, so a
+//! daemon that dies leaves at most one thread waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,19 +23,19 @@ use crate::member::{Member, NodeId};
 use crate::os::fd;
 use crate::os::patience::Patience;
 
-/// An iteration is under way.
+/// The turn of the iteration that runs.
 static TURN: Turn = Turn::new();
 
-/// How long flow control may hold up an iteration that has begun.
+/// The time for which flow control may delay an iteration that has begun.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The pause before an entry that flow control refused is asked for again.
+/// The pause before asking again for an entry that flow control refused.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a daemon that dies may take to close its sockets.
+/// The time in which a dying daemon closes its sockets.
 const DYING: Duration = Duration::from_millis(100);
 
-/// The three kinds of `cpg_iteration_type_t`; only the second takes a group ([B13](crate::facts#b13)).
+/// The three kinds of `cpg_iteration_type_t`. Only the second takes a group ([B13](crate::facts#b13)).
 #[derive(Debug)]
 pub(crate) enum Kind {
     Names,
@@ -42,7 +43,7 @@ pub(crate) enum Kind {
     All,
 }
 
-/// A group, and a member of it; of [`Kind::Names`] the group alone means something.
+/// A group and one of its members. In an entry of [`Kind::Names`] only the group is meaningful.
 pub(crate) type Entry = (GroupName, Member);
 
 /// An open `cpg_iteration_handle_t`.
@@ -70,7 +71,7 @@ impl<'c> Iteration<'c> {
         // SAFETY: the name has the layout of cpg_name or is null where it must be (B13); the lock is held (A12) and
         // the table does not move (A13). One thread only (A4).
         let code = unsafe { sys::cpg_iteration_initialize(half.open.handle, kind, group, &raw mut handle) };
-        // libcpg keeps the entry of an iteration that the daemon itself refused.
+        // If the daemon itself refused the iteration, libcpg keeps the entry.
         let kept = !matches!(code, sys::CS_ERR_TRY_AGAIN | sys::CS_ERR_LIBRARY | sys::CS_ERR_NAME_TOO_LONG);
         // SAFETY: so many were made.
         unsafe { tables.count(0, isize::from(kept)) };
@@ -80,9 +81,10 @@ impl<'c> Iteration<'c> {
         Ok(Self { half, handle })
     }
 
-    /// The next entry, or `None` after the last one.
+    /// Returns the next entry. `None` after the last one.
     fn next(&self) -> Result<Option<Entry>> {
-        // It is asked of a daemon that has answered a moment ago: one that is paused first and then killed is noticed (A19).
+        // This request notices a daemon that was paused and then killed, so the request below asks a daemon that has just
+        // answered (A19).
         self.half.local_get()?;
         let mut entry = sys::cpg_iteration_description_t::default();
         // SAFETY: libcpg writes one description. One thread only (A4). No lock is held: it may never come back (A19).
@@ -117,7 +119,7 @@ fn iteration_finalize(half: &RequestHalf, handle: sys::cpg_iteration_handle_t) -
     Ok(())
 }
 
-/// Reads up to `most` entries on a thread that can wait for ever.
+/// Reads up to `most` entries. The thread may wait for ever.
 fn read(half: &RequestHalf, kind: &Kind, most: usize) -> Result<Vec<Entry>> {
     let iteration = Iteration::open(half, kind)?;
     let late = Instant::now() + PATIENCE;
@@ -133,23 +135,23 @@ fn read(half: &RequestHalf, kind: &Kind, most: usize) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Waits until no other iteration of the process is under way.
+/// Waits until no other iteration runs in the process.
 fn turn(patience: &Patience<'_>) -> Result<InTurn<'static>> {
     let waiting_for = "another thread of this process to list groups or members";
     TURN.take(patience.attempt().deadline()).ok_or(Error::TimedOut { waiting_for })
 }
 
-/// A connection to be made beside another one, to the same daemon, for one iteration.
+/// A handle beside which another connection to the same daemon can be made, for one iteration.
 #[derive(Debug)]
 pub(crate) struct Beside(Arc<OpenHandle>);
 
 impl Beside {
     /// Connects, and reads up to `most` entries.
     ///
-    /// It waits for the daemon, and must not be called with a lock that others need.
+    /// Waits for the daemon, so no lock that others need may be held.
     fn list(&self, kind: Kind, most: usize, patience: &Patience<'_>) -> Result<Vec<Entry>> {
         let read = || {
-            // Before the connection, so that those who wait have none.
+            // Waits before connecting, so that threads that wait for their turn hold no connection.
             let turn = turn(patience)?;
             let (requests, _events) = connect(self.0.options, patience)?;
             requests.iterate(kind, most, patience, &turn)
@@ -157,12 +159,12 @@ impl Beside {
         self.judge(read())
     }
 
-    /// Says what the result of an iteration beside a connection means for that one.
+    /// Returns the result of an iteration on another connection, as an error of this connection if this connection is lost.
     fn judge<T>(&self, listed: Result<T>) -> Result<T> {
         self.0.check_connected("cpg_iteration_next")?;
         match listed {
             Err(error) if error.is_connection_lost() => {
-                // A daemon that dies closes its sockets one by one.
+                // A dying daemon closes its sockets one after the other.
                 if fd::wait_hung_up(self.0.fd, Instant::now() + DYING)? {
                     self.0.check_connected("cpg_iteration_next")?;
                 }
@@ -177,8 +179,8 @@ impl Beside {
         self.list(kind, usize::MAX, patience)
     }
 
-    /// Returns the members of a group, however many there are: `cpg_membership_get` of a group with more than 384 ends the
-    /// daemon ([A9](crate::facts#a9)).
+    /// Returns the members of a group of any size. (`cpg_membership_get` would end the daemon in a group with more than 384
+    /// members, [A9](crate::facts#a9).)
     pub(crate) fn members(&self, group: &GroupName, patience: &Patience<'_>) -> Result<Vec<Member>> {
         self.first_members(group, usize::MAX, patience)
     }
@@ -188,14 +190,14 @@ impl Beside {
         Ok(entries.into_iter().map(|(_, member)| member).collect())
     }
 
-    /// Counts the members of a full group, before its next event is taken.
+    /// Counts the members of a full group before its next event is taken.
     pub(crate) fn count(&self, group: &GroupName, patience: &Patience<'_>) -> Result<Counted> {
         self.first_members(group, MEMBERS_MAX + 1, patience).map(|members| Counted(members.len()))
     }
 }
 
 impl Requests {
-    /// Returns what an iteration beside this connection needs.
+    /// Returns this connection's handle, beside which an iteration can connect.
     pub(crate) fn beside(&self) -> Result<Beside> {
         self.open().check_connected("cpg_iteration_initialize")?;
         Ok(Beside(Arc::clone(self.open())))

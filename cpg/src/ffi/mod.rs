@@ -1,7 +1,7 @@
-//! libcpg: each function as a safe one that checks what the C function takes on trust.
+//! libcpg, with each function made safe: the wrappers check everything that the C functions assume.
 //!
-//! Beside `os`, the only folder with `unsafe` in it. [A1](crate::facts#a1), [B1](crate::facts#b1), … are facts that the crate's
-//! documentation lists.
+//! Only this folder and `os` have `unsafe` code. [A1](crate::facts#a1), [B1](crate::facts#b1) and so on refer to the list of
+//! facts in the crate's documentation.
 #![allow(unsafe_code)]
 
 pub(crate) mod call;

@@ -1,4 +1,4 @@
-//! An open handle, which its two halves share.
+//! An open handle, which is shared by its two halves.
 
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -20,52 +20,52 @@ use crate::os::outstanding::{NotEnded, Outstanding};
 use crate::os::patience::Patience;
 use crate::os::{fd, thread};
 
-/// How long dropping a connection waits for the daemon.
+/// The time for which dropping a connection waits for the daemon.
 const DROPPING: Duration = Duration::from_millis(500);
 
-/// An open `cpg_handle_t`, which is closed when this goes.
+/// An open `cpg_handle_t`, which is closed when this value is dropped.
 ///
-/// It can be shared, and so calls nothing but what any thread may call at any time. Requests are made by its one
-/// [`RequestHalf`](super::requests::RequestHalf), events are taken by its one [`EventHalf`](super::events::EventHalf): libqb
-/// allows these two at once, and no others ([A4](crate::facts#a4)).
+/// Threads share it, so it calls only functions that any thread may call at any time. Its one
+/// [`RequestHalf`](super::requests::RequestHalf) makes requests, and its one [`EventHalf`](super::events::EventHalf) takes
+/// events. libqb allows these two at the same time, and no others ([A4](crate::facts#a4)).
 #[derive(Debug)]
 pub(super) struct OpenHandle {
     pub(super) handle: sys::cpg_handle_t,
     pub(super) fd: RawFd,
-    /// The longest message that is sent in one piece: what the daemon says, and at most what libcpg can count.
+    /// The size of the longest message that is sent in one piece: the daemon's limit, or libcpg's if that is lower.
     pub(super) max_atomic: usize,
-    /// The size of the socket's buffer for what is sent to the daemon, as the kernel counts it.
+    /// The size of the socket's send buffer towards the daemon, as the kernel counts it.
     pub(super) socket_buffer: libc::c_int,
-    /// The options that another connection to the same daemon is made with.
+    /// The options for another connection to the same daemon.
     pub(super) options: ConnectOptions,
-    /// The process that connected. A child of it must keep off ([A7](crate::facts#a7)).
+    /// The process that connected. A child of this process must not use the handle ([A7](crate::facts#a7)).
     pub(super) owner: Owner,
-    /// The members in the last view that was dispatched, or in one that was too large ([A8](crate::facts#a8)); until one was,
-    /// those that there were when the join was delivered; 0 before that.
+    /// The number of members in the last view that was dispatched, or in a view that was too large ([A8](crate::facts#a8)).
+    /// Before the first view it is the number when the join was delivered, and before that 0.
     pub(super) view_size: AtomicUsize,
-    /// Entries in the table of iterations: those that run, and those that are to be finalized again.
+    /// The number of entries in the table of iterations: iterations that run, and iterations that have to be finalized again.
     pub(super) iterations: AtomicUsize,
-    /// The value that libcpg's context pointer points at, until the handle is closed.
+    /// The value at which libcpg's context pointer points, until the handle is closed.
     pub(super) context: Arc<Context>,
-    /// The memory of zero-copy buffers that have gone, which the next request gives back.
+    /// The memory of dropped zero-copy buffers, which the next request gives back.
     pub(super) unused: Arc<Unused>,
-    /// The group that it has asked to join.
+    /// The group that the handle has asked to join.
     pub(super) group: OnceLock<GroupName>,
-    /// Since when its membership is ending, for others of this process that join.
+    /// The end of the membership, once it has begun. Other joins of this process wait for it.
     pub(super) ending: OnceLock<Ending>,
     pub(super) closed: bool,
 }
 
-/// Makes an error of any code but `CS_OK`.
+/// Turns any code except `CS_OK` into an error.
 #[inline]
 pub(super) fn check(call: &'static str, code: sys::cs_error_t) -> Result<()> {
     if code == sys::CS_OK { Ok(()) } else { Err(failure(call, code)) }
 }
 
-/// The error of any code but `CS_OK`.
+/// Returns the error for a code that is not `CS_OK`.
 #[cold]
 pub(super) fn failure(call: &'static str, code: sys::cs_error_t) -> Error {
-    // libqb hands on what its polls say, which is not the daemon's word, and ends nothing (B30).
+    // libqb passes on errors of its own poll. Such an error is not from the daemon, and ends nothing (B30).
     let refused = if code == sys::CS_ERR_INVALID_PARAM { fd::poll_refused() } else { None };
     refused.map_or(Error::cs(call, code), Error::io(fd::POLL))
 }
@@ -76,7 +76,7 @@ pub(super) fn lock_tables(deadline: Option<Instant>) -> std::result::Result<Tabl
     Tables::lock(deadline)
 }
 
-/// As without the model, where a wait in the kernel would be that of all threads.
+/// Takes the lock on libcpg's tables by trying again and again: under the model, a wait in the kernel would stop all threads.
 #[cfg(cpg_model)]
 pub(super) fn lock_tables(_deadline: Option<Instant>) -> std::result::Result<TablesGuard, LockError> {
     loop {
@@ -87,33 +87,34 @@ pub(super) fn lock_tables(_deadline: Option<Instant>) -> std::result::Result<Tab
     }
 }
 
-/// Waits for that lock, for a handle of this process and on a thread that can be left behind: whoever has it can be waiting for
-/// the daemon.
+/// Waits for the lock on libcpg's tables without a limit, for a handle of this process. Call it only on a thread that can be left
+/// behind, because the owner of the lock may be waiting for the daemon.
 pub(super) fn tables() -> TablesGuard {
     lock_tables(None)
         .expect("without a deadline, and in the process that connected, the wait ends with the lock")
 }
 
 impl OpenHandle {
-    /// Refuses a handle that the parent of this process made ([A7](crate::facts#a7)).
+    /// Refuses a handle that a parent of this process made ([A7](crate::facts#a7)).
     #[inline]
     pub(super) fn check_owner(&self) -> Result<()> {
         self.owner.check()
     }
 
-    /// Returns the members in the last view that was dispatched.
+    /// Returns the number of members in the last view that was dispatched.
     #[inline]
     pub(super) fn view_size(&self) -> usize {
         self.view_size.load(Ordering::Relaxed)
     }
 
-    /// As the view that comes with the own join.
+    /// Records the number of members when the join was delivered.
     pub(super) fn joined(&self, members: usize) {
         self.view_size.store(members, Ordering::Relaxed);
     }
 
-    /// As [`check`], for a request; but flow control stays in force in the memory that a daemon shared when it died, and must not
-    /// be taken for something that passes ([B9](crate::facts#b9)).
+    /// Turns the code of a request into an error, as [`check`] does, and reports a dead daemon instead of flow control. A daemon that
+    /// died under flow control leaves that state in its shared memory, which must not be taken for a state that passes
+    /// ([B9](crate::facts#b9)).
     #[inline]
     pub(super) fn check_request(&self, call: &'static str, code: sys::cs_error_t) -> Result<()> {
         if code == sys::CS_OK { Ok(()) } else { Err(self.failed(call, code)) }
@@ -125,7 +126,7 @@ impl OpenHandle {
         failure(call, if gone { sys::CS_ERR_LIBRARY } else { code })
     }
 
-    /// Refuses a connection whose daemon has gone: `call` would say so.
+    /// Refuses a connection whose daemon is dead, with the error that `call` would return.
     pub(super) fn check_connected(&self, call: &'static str) -> Result<()> {
         self.check_owner()?;
         if fd::hung_up(self.fd) { Err(Error::cs(call, sys::CS_ERR_LIBRARY)) } else { Ok(()) }
@@ -144,14 +145,14 @@ impl OpenHandle {
         std::mem::take(&mut *self.unused.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The program has no further use for the connection.
+    /// Begins the end of the membership: the program does not use the connection any more.
     pub(super) fn begin_ending(&self) {
         if let (Ok(()), Some(group)) = (self.check_owner(), self.group.get()) {
             self.ending.get_or_init(|| Ending::begin(group.clone()));
         }
     }
 
-    /// Closes the handle, once, by a thread that is left behind when the patience ends first, and says how that went.
+    /// Closes the handle once, on another thread, and returns the result. If the patience ends first, the thread is left behind.
     pub(super) fn close(&mut self, patience: &Patience<'_>) -> Result<()> {
         self.check_owner()?;
         if std::mem::replace(&mut self.closed, true) {
@@ -167,14 +168,14 @@ impl OpenHandle {
             _ending: self.ending.take(),
         };
         let begun = Outstanding::begin(move || last.finalize());
-        // Not with an eye on the socket, whose number is another file's once it has been closed.
+        // Does not watch the socket: once the socket is closed, its number can belong to another file.
         match begun.map(|work| work.wait(None, patience)) {
             Ok(Ok(result)) => result,
             Ok(Err(NotEnded::Failed(error))) => Err(error),
             Ok(Err(NotEnded::Over | NotEnded::HungUp)) => {
                 Err(Error::TimedOut { waiting_for: "the daemon to close the connection" })
             }
-            // Without a thread nobody can be left behind.
+            // If no thread can be made, this thread closes the handle.
             Err((_, finalize)) => finalize(),
         }
     }
@@ -182,13 +183,13 @@ impl OpenHandle {
 
 impl Drop for OpenHandle {
     fn drop(&mut self) {
-        // The daemon's answer changes nothing: libcpg has freed the handle, and a member that did not leave is taken out when
-        // its connection goes.
+        // The daemon's answer does not matter: libcpg has freed the handle, and the daemon removes a member that did not leave
+        // when the connection ends.
         let _: Result<()> = self.close(&Patience::lasting(DROPPING));
     }
 }
 
-/// The memory of zero-copy buffers that nobody has any more: apart from the handle, which a buffer must not keep open.
+/// The memory of dropped zero-copy buffers. It is separate from the handle, because a buffer must not keep the handle open.
 #[derive(Debug, Default)]
 pub(super) struct Unused(Mutex<Vec<AtomicPtr<u8>>>);
 
@@ -198,7 +199,7 @@ impl Unused {
     }
 }
 
-/// A handle without its halves, which is closed.
+/// A handle without its halves, to be closed.
 #[derive(Debug)]
 struct Last {
     handle: sys::cpg_handle_t,
@@ -212,8 +213,8 @@ struct Last {
 
 impl Last {
     fn finalize(self) -> Result<()> {
-        // The daemon has read what was sent when it answers. It is waited for here, so that the lock is not held for as long as
-        // it is paused (B16).
+        // Waits for the daemon before the lock is taken, so that a paused daemon does not keep the lock (B16). When the daemon
+        // answers, it has read everything that was sent.
         if !fd::hung_up(self.fd) {
             let mut node = 0;
             // SAFETY: libcpg writes one unsigned int, and both halves of the handle are gone (A4).
@@ -228,7 +229,7 @@ impl Last {
         // SAFETY: the handle is open, both halves are gone, and the lock is held (A12). libcpg frees the entry and those
         // of its iterations whatever the daemon answers (lib/cpg.c).
         let ended = thread::with_stack(|left| unsafe { frames::finalize(left, handle) });
-        // Without a thread it stays open, and is counted on.
+        // If no thread could be made, the handle stays open, and is still counted.
         let code = ended?;
         let iterations = isize::try_from(self.iterations).unwrap_or(isize::MAX);
         // SAFETY: that handle has ended, and its iterations with it.

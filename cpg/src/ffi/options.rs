@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::ring::TotemEvents;
 
-/// The options of a connection.
+/// The options of a connection to the daemon.
 ///
 /// ```no_run
 /// use cpg::{ConnectOptions, TotemEvents};
@@ -19,43 +19,43 @@ pub struct ConnectOptions {
     pub(super) totem: TotemEvents,
     pub(super) more_handles: bool,
     pub(super) daemon_uid: Option<u32>,
-    /// None is [`TIMEOUT`].
+    /// `None` means [`TIMEOUT`].
     request_timeout: Option<Duration>,
     waits_for_daemon: bool,
 }
 
-/// The time limit of a request where the program sets none: longer than a ring takes to form with corosync's default timeouts.
+/// The time limit of a request if the program sets none. It is longer than a ring takes to form with corosync's default timeouts.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longer than any program runs, and within what clocks can say.
+/// A time longer than any program runs, and within the range of the clocks.
 const YEARS: Duration = Duration::from_secs(1 << 30);
 
 impl ConnectOptions {
-    /// Makes the options of [`Handle::connect`](crate::Handle::connect): an event for each new ring, and 47 handles in a process
-    /// at most.
+    /// Makes the default options: an event for each new ring, and at most 47 handles in a process.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the events about the ring that the handle gets.
+    /// Selects the events about the ring that the handle gets.
     pub fn totem_events(self, totem: TotemEvents) -> Self {
         Self { totem, ..self }
     }
 
-    /// Also trusts a corosync daemon that runs as this user ([B19](crate::facts#b19)): the number, as this process's user
-    /// namespace has it.
+    /// Also trusts a daemon that runs as this user ([B19](crate::facts#b19)). The number is that of the user in the user
+    /// namespace of this process.
     ///
-    /// Without it a connection to a daemon is refused unless root or the effective user of this process runs it. One
-    /// user can be named: of several calls the last counts. It is for each connection that the options are used for, also those of a session
-    /// that [reconnects](crate::Reconnect).
+    /// Without this option, a connection is refused unless the daemon runs as root or as the effective user of this process. The
+    /// option names one user; a later call replaces an earlier one. It holds for each connection that is made with these options,
+    /// including those of a session that [reconnects](crate::Reconnect).
     ///
-    /// In a user namespace without the daemon's user the number is the overflow number (65534, see `user_namespaces(7)`), which
-    /// stands for every user outside: allow it only where nobody else can listen in this network namespace.
+    /// If the daemon's user has no number in this user namespace, the number is the overflow number (65534, see
+    /// `user_namespaces(7)`). It stands for every user outside of the namespace. Allow it only if no other user can listen in
+    /// this network namespace.
     ///
     /// ```no_run
     /// use cpg::{ConnectOptions, Error};
     ///
-    /// // A daemon that runs as the user with the number 989.
+    /// // This daemon runs as the user with the number 989.
     /// let group = match ConnectOptions::new().allow_daemon_uid(989).join("ledger") {
     ///     Err(Error::UntrustedDaemon { uid, .. }) => panic!("{uid} listens as corosync"),
     ///     joined => joined?,
@@ -67,14 +67,14 @@ impl ConnectOptions {
         Self { daemon_uid: Some(uid), ..self }
     }
 
-    /// Lets this connection be made though 47 handles are open ([A13](crate::facts#a13)).
+    /// Allows this connection even if 47 handles are open ([A13](crate::facts#a13)).
     ///
-    /// libcpg keeps its handles in a table that moves with the 48th handle, and with every 16th after that, while
+    /// libcpg keeps its handles in a table. The table moves in memory with the 48th handle, and with every 16th after that, while
     /// other threads read it without a lock.
     ///
     /// # Safety
-    /// No other thread of the process may be in any function of libcpg while [`connect`](Self::connect) runs on the result:
-    /// neither through this crate (a send, a dispatch, a request of any handle) nor through other code.
+    /// While [`connect`](Self::connect) runs with these options, no other thread of the process may be in any function of libcpg:
+    /// not through this crate (a send, a dispatch, or a request of any handle), and not through other code.
     ///
     /// ```no_run
     /// use cpg::{ConnectOptions, Handle};
@@ -90,18 +90,19 @@ impl ConnectOptions {
         Self { more_handles: true, ..self }
     }
 
-    /// Sets the time limit of each request that waits for the daemon: 10 seconds unless it is set, none with [`Duration::MAX`].
+    /// Sets the time limit of each request that waits for the daemon. The default is 10 seconds. [`Duration::MAX`] means no
+    /// limit.
     ///
-    /// It holds for each connection that the options are used for, and wherever no deadline is given: for connecting, joining and
-    /// leaving, for questions to the [`Daemon`](crate::Daemon), for the members of a group, for closing, and for zero-copy
-    /// buffers. A message above the atomic size has a millisecond more for each kibibyte.
+    /// The limit holds for each connection that is made with these options, for every call that takes no deadline: connecting,
+    /// joining, leaving and closing, questions to the [`Daemon`](crate::Daemon), the members of a group, and zero-copy buffers. A
+    /// message above the atomic size gets one more millisecond per KiB.
     ///
-    /// A daemon that is paused or starved answers no request, and libcpg waits for it without a limit
-    /// ([B16](crate::facts#b16)). When the time is over the call returns [`Error::TimedOut`](crate::Error::TimedOut), and a
-    /// thread of this crate goes on waiting for the answer. The
-    /// membership stands meanwhile: events are dispatched, short messages are sent or queued. Another request waits for its own
-    /// time, and then is [`Error::CallOutstanding`](crate::Error::CallOutstanding). When the daemon answers, requests are made
-    /// as before; when it dies, that is a loss like any other.
+    /// A daemon that is paused or starved answers no request, and libcpg waits for it without a limit ([B16](crate::facts#b16)).
+    /// When the time limit has passed, the call returns [`Error::TimedOut`](crate::Error::TimedOut), and a thread of this crate
+    /// goes on waiting for the answer. **The membership stands meanwhile**: events are dispatched, and short messages are sent or
+    /// queued. Another request waits for its own time limit, and then returns
+    /// [`Error::CallOutstanding`](crate::Error::CallOutstanding). When the daemon answers, requests work as before. If the daemon
+    /// dies, the connection is lost, as at any other time.
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};
@@ -122,18 +123,19 @@ impl ConnectOptions {
         self.request_timeout.unwrap_or(TIMEOUT)
     }
 
-    /// Returns the end of the time limit of a request that begins now.
+    /// Returns the deadline of a request that begins now.
     pub(crate) fn deadline(&self) -> Instant {
         let now = Instant::now();
         now.checked_add(self.timeout()).unwrap_or(now + YEARS)
     }
 
-    /// Waits for a daemon that is not there yet, when connecting and when joining in one step: until the deadline, and where none
-    /// is given for ever.
+    /// Makes connecting and joining wait for a daemon that is not running yet. The wait ends at the deadline; if the call has no
+    /// deadline, the wait has no limit.
     ///
-    /// Without it a connect without a daemon fails at once. With it, it is tried again with pauses of 20 to 500 milliseconds
-    /// while waiting can mend what is wrong, which is what [`Reconnect`](crate::Reconnect) waits for; a daemon that dies again
-    /// before the group is joined is waited for too. Other errors are returned at once.
+    /// Without this option, connecting fails at once if no daemon runs. With it, the call tries again, with pauses of 20 to 500
+    /// milliseconds, while waiting can help; [`Reconnect`](crate::Reconnect) has the list of errors for which it cannot help. If
+    /// the daemon dies again before the group is joined, the call waits for it again. An error for which waiting cannot help is
+    /// returned at once.
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};
@@ -142,7 +144,7 @@ impl ConnectOptions {
     /// let wait = ConnectOptions::new().wait_for_daemon();
     /// let soon = Instant::now() + Duration::from_secs(60);
     /// let group: Group = wait.join_until("ledger", soon)?;
-    /// // For ever, and again after each loss.
+    /// // Without a limit, and again after each loss.
     /// let session = Session::options().connect_options(wait).reconnect(Reconnect::new()).join("chat")?;
     /// # Ok::<(), cpg::Error>(())
     /// ```
@@ -154,7 +156,7 @@ impl ConnectOptions {
         self.waits_for_daemon
     }
 
-    /// The same without [`more_handles`](Self::more_handles), whose contract is about one connection.
+    /// Returns the same options without [`more_handles`](Self::more_handles), whose safety contract covers one connection only.
     pub(crate) fn again(self) -> Self {
         Self { more_handles: false, ..self }
     }

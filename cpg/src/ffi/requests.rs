@@ -1,4 +1,4 @@
-//! The half of a connection that makes requests, and those that are answered at once.
+//! The half of a connection that makes requests, and the requests that need no wait of their own.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -13,25 +13,26 @@ use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
 use crate::os::thread;
 
-/// The entries that `cpg_membership_get` can write: those of the daemon's reply (`ipc_cpg.h`, `PROCESSOR_COUNT_MAX`), whatever
-/// the caller says ([A9](crate::facts#a9)).
+/// The number of entries that `cpg_membership_get` can write. It is that of the daemon's reply (`ipc_cpg.h`,
+/// `PROCESSOR_COUNT_MAX`), whatever length the caller gives ([A9](crate::facts#a9)).
 const MAX_REPLY: usize = 384;
 
-/// The half of a connection that makes requests, one at a time: it is not `Sync`, and there is one ([A4](crate::facts#a4)).
+/// The half of a connection that makes requests, one at a time. It is not `Sync`, and each connection has exactly one
+/// ([A4](crate::facts#a4)).
 ///
-/// It is a value, so that a call can take it to another thread and give it back, and nobody else makes a request meanwhile.
+/// The half is a value. A call can move it to another thread and give it back, and meanwhile nobody else can make a request.
 #[derive(Debug)]
 pub(crate) struct RequestHalf {
     pub(super) open: Arc<OpenHandle>,
-    /// Iterations that the daemon did not take back yet, under flow control.
+    /// Iterations that the daemon, under flow control, has not closed yet.
     pub(super) unfinished: RefCell<Vec<sys::cpg_iteration_handle_t>>,
-    /// Zero-copy buffers that were not given back.
+    /// The number of zero-copy buffers that have not been given back.
     pub(super) buffers: Cell<usize>,
-    /// True if the daemon has taken a zero-copy buffer: it is one that knows them.
+    /// True if the daemon has accepted a zero-copy buffer, so it supports them.
     pub(super) takes_buffers: Cell<bool>,
 }
 
-/// The members of a group, counted: the proof that one more event of a full group can be taken ([A8](crate::facts#a8)).
+/// The number of members of a group: the proof that one more event of a full group can be taken ([A8](crate::facts#a8)).
 #[derive(Debug)]
 pub(crate) struct Counted(pub(super) usize);
 
@@ -40,14 +41,14 @@ impl Counted {
         self.0
     }
 
-    /// The proof that the group can be asked for by [`membership_get`](RequestHalf::membership_get), if it can.
+    /// Returns the proof that [`membership_get`](RequestHalf::membership_get) can be asked for this group, if it can.
     pub(crate) fn small(&self) -> Option<Small> {
         Small::of(self.0)
     }
 }
 
-/// The proof that a group has been seen with fewer than 128 members: far from the 384 beyond which the daemon writes past its own
-/// reply ([A9](crate::facts#a9)).
+/// The proof that a group was seen with fewer than 128 members. That is far below 384, the number above which the daemon writes
+/// past its own reply ([A9](crate::facts#a9)).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Small(());
 
@@ -56,7 +57,7 @@ impl Small {
         (members < MEMBERS_MAX).then_some(Self(()))
     }
 
-    /// No view is without a member.
+    /// Returns the proof from the size of the last view. 0 means that there was no view, because every view has a member.
     pub(super) fn in_view(members: usize) -> Option<Self> {
         if members == 0 { None } else { Self::of(members) }
     }
@@ -67,13 +68,13 @@ impl RequestHalf {
         Self { open, unfinished: RefCell::default(), buffers: Cell::new(0), takes_buffers: Cell::new(false) }
     }
 
-    /// Refuses a connection that the parent of this process made ([A7](crate::facts#a7)).
+    /// Refuses a connection that a parent of this process made ([A7](crate::facts#a7)).
     #[inline]
     pub(super) fn check_owner(&self) -> Result<()> {
         self.open.check_owner()
     }
 
-    /// Gives back the memory of zero-copy buffers that have gone.
+    /// Gives back the memory of dropped zero-copy buffers.
     pub(super) fn free_unused(&self) {
         for start in self.open.take_unused() {
             // SAFETY: the pointer is one of cpg_zcb_alloc, and it is forgotten here. One thread only (A4).
@@ -84,12 +85,12 @@ impl RequestHalf {
         }
     }
 
-    /// As [`OpenHandle::check_request`].
+    /// Turns a code into an error; see [`OpenHandle::check_request`].
     pub(super) fn check(&self, call: &'static str, code: sys::cs_error_t) -> Result<()> {
         self.open.check_request(call, code)
     }
 
-    /// Returns the node that this machine is.
+    /// Returns the node of this machine.
     pub(crate) fn local_get(&self) -> Result<NodeId> {
         self.check_owner()?;
         let mut node = 0;
@@ -100,8 +101,8 @@ impl RequestHalf {
         Ok(NodeId::new(node))
     }
 
-    /// Returns the members of a group that has been seen to be small: with more than 384 the daemon writes past its own reply
-    /// ([A9](crate::facts#a9)).
+    /// Returns the members of a group that was seen to be small. (In a group with more than 384 members, the daemon writes past
+    /// its own reply, [A9](crate::facts#a9).)
     pub(crate) fn membership_get(&self, group: &GroupName, _seen: Small) -> Result<Vec<Member>> {
         self.check_owner()?;
         let handle = self.open.handle;
@@ -128,7 +129,7 @@ impl RequestHalf {
         Ok(list)
     }
 
-    /// As [`membership_get`](Self::membership_get), where the number is wanted.
+    /// Returns the number of members of a group that was seen to be small, as [`membership_get`](Self::membership_get) does.
     pub(crate) fn count_small(&self, group: &GroupName, seen: Small) -> Result<Counted> {
         self.membership_get(group, seen).map(|members| Counted(members.len()))
     }

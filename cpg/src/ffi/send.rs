@@ -1,4 +1,4 @@
-//! Sending.
+//! Sending messages.
 
 use std::cell::Cell;
 use std::io::IoSlice;
@@ -11,26 +11,26 @@ use crate::ffi::requests::RequestHalf;
 use crate::guarantee::Guarantee;
 use crate::os::{fd, thread};
 
-/// The call that sends.
+/// The name of the C function that sends.
 pub(super) const MCAST: &str = "cpg_mcast_joined";
 
-/// Slices that fit behind the header in the `struct iovec iov[64]` of `cpg_mcast_joined` ([A3](crate::facts#a3)).
+/// The number of slices that fit behind the header in the `struct iovec iov[64]` of `cpg_mcast_joined` ([A3](crate::facts#a3)).
 const MAX_SLICES: usize = 63;
 
-/// libqb and the daemon count the bytes of a message in an `int`.
+/// The longest message: libqb and the daemon count its bytes in an `int`.
 pub(super) const MAX_MESSAGE: usize = i32::MAX as usize;
 
-/// More than the kernel counts for one byte in a socket.
+/// A number above the memory that the kernel counts for one byte in a socket.
 const BYTE: libc::c_int = 4096;
 
 impl OpenHandle {
-    /// Returns how many more messages the daemon can surely be told of now.
+    /// Returns the number of further messages about which libqb can surely tell the daemon now.
     ///
-    /// libqb sends a byte for each, and spins while the socket takes none (`lib/ipcc.c`, `qb_ipcc_sendv`), which is after some
-    /// 280 messages to a paused daemon ([B16](crate::facts#b16)).
+    /// libqb sends one byte per message, and spins while the socket does not take the byte (`lib/ipcc.c`, `qb_ipcc_sendv`). With
+    /// a paused daemon this happens after some 280 messages ([B16](crate::facts#b16)).
     fn socket_credit(&self) -> libc::c_int {
         match fd::unread_by_peer(self.fd).map(|unread| self.socket_buffer - unread) {
-            // The socket takes a byte while there is anything free at all.
+            // The socket takes a byte while any of its memory is free.
             Ok(free) if free <= 0 => 0,
             Ok(free) => (free / BYTE).max(1),
             Err(_) => 1,
@@ -38,17 +38,17 @@ impl OpenHandle {
     }
 }
 
-/// The proof that one message can be sent now: the socket has room for its byte ([B16](crate::facts#b16)), and nobody else makes
-/// a request meanwhile ([A4](crate::facts#a4)).
+/// The proof that one message can be sent now: the socket has room for its byte ([B16](crate::facts#b16)), and no other thread
+/// makes a request meanwhile ([A4](crate::facts#a4)).
 #[derive(Debug)]
 pub(super) struct Room(());
 
-/// Messages that can be sent on this thread before anything is looked at again. There are none while a call has the half.
+/// The number of messages that this thread can send before it looks at the socket again. It is 0 while a call has the half.
 #[derive(Debug, Default)]
 pub(super) struct Credit(Cell<libc::c_int>);
 
 impl Credit {
-    /// Takes the room of one message, if it is known that there is some.
+    /// Takes the room for one message, if some room is known.
     #[inline]
     pub(super) fn take(&self) -> Option<Room> {
         let left = self.0.get().checked_sub(1).filter(|&left| left >= 0)?;
@@ -56,20 +56,20 @@ impl Credit {
         Some(Room(()))
     }
 
-    /// Looks for room, and takes that of one message. The half is here.
+    /// Looks for room, and takes the room for one message. The half must be here.
     pub(super) fn renew(&self, half: &RequestHalf, call: &'static str) -> Result<Room> {
         let (room, left) = half.look_for_room(call)?;
         self.0.set(left);
         Ok(room)
     }
 
-    /// The half goes to a call.
+    /// Ends the credit, because the half goes to a call.
     pub(super) fn end(&self) {
         self.0.set(0);
     }
 }
 
-/// Slices of which there are few enough for libcpg ([A3](crate::facts#a3)).
+/// At most as many slices as libcpg takes ([A3](crate::facts#a3)).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Few<'s>(&'s [IoSlice<'s>]);
 
@@ -85,7 +85,7 @@ impl<'s> Few<'s> {
 }
 
 impl OpenHandle {
-    /// Sends a message of the atomic size at most. It waits for nobody: the daemon does not answer (`lib/cpg.c`,
+    /// Sends a message up to the atomic size. Does not wait, because the daemon does not answer (`lib/cpg.c`,
     /// `cpg_mcast_joined`).
     #[inline]
     pub(super) fn mcast(&self, room: Room, guarantee: Guarantee, slices: Few<'_>) -> Result<()> {
@@ -94,7 +94,8 @@ impl OpenHandle {
 }
 
 impl RequestHalf {
-    /// Looks for room in the socket, and takes that of one message; the second value says for how many more there is some.
+    /// Looks for room in the socket, and takes the room for one message. The second value is the number of further messages for
+    /// which there is room.
     #[cold]
     fn look_for_room(&self, call: &'static str) -> Result<(Room, libc::c_int)> {
         match self.open.socket_credit() {
@@ -104,25 +105,25 @@ impl RequestHalf {
         }
     }
 
-    /// Takes the room of one message in the socket, or refuses the message ([B16](crate::facts#b16)).
+    /// Takes the room for one message in the socket, or refuses the message ([B16](crate::facts#b16)).
     pub(super) fn take_room(&self, call: &'static str) -> Result<Room> {
         self.look_for_room(call).map(|(room, _)| room)
     }
 
-    /// Refuses what is too long for libcpg.
+    /// Refuses a message that is too long for libcpg.
     pub(super) fn check_length(len: usize) -> Result<()> {
         if len > MAX_MESSAGE { Err(Error::MessageTooLong { len, limit: MAX_MESSAGE }) } else { Ok(()) }
     }
 
-    /// Sends a message in parts, each of which the daemon answers.
+    /// Sends a message in parts. The daemon answers each part.
     pub(crate) fn mcast_long(&self, guarantee: Guarantee, bytes: &[u8]) -> Result<()> {
         self.check_owner()?;
         Self::check_length(bytes.len())?;
         let room = self.take_room(MCAST)?;
         let (handle, slice) = (self.open.handle, IoSlice::new(bytes));
         let code = thread::quietly(self.open.fd, || mcast(handle, room, guarantee, Few::one(&slice)));
-        // send_fragments takes the result of a part from a reply that it did not get when the daemon dies half-way: what it
-        // says of a long message is not to be believed then.
+        // If the daemon dies half-way, send_fragments takes the result of a part from a reply that it never got. So the result of
+        // a long message is not used then.
         if fd::hung_up(self.open.fd) {
             return check(MCAST, sys::CS_ERR_LIBRARY);
         }

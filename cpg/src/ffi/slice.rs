@@ -1,9 +1,9 @@
-//! C's pointers with a length, as slices.
+//! Slices made from C's pointers and lengths.
 
-/// The one way from C's pointer and length to a slice: null is fine where the length is zero.
+/// Makes a slice of C's pointer and length. Null is allowed if the length is zero. All slices from C are made here.
 ///
 /// # Safety
-/// `len` values at `start` must be initialised and stay unwritten for `'a`.
+/// The `len` values at `start` must be initialised, and nothing may write them for `'a`.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
     if len == 0 || start.is_null() {
@@ -13,10 +13,10 @@ pub(crate) unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
     unsafe { std::slice::from_raw_parts(start, len) }
 }
 
-/// As [`slice()`], to be written.
+/// Makes a mutable slice, as [`slice()`] does.
 ///
 /// # Safety
-/// As [`slice()`], and nothing else may use the values for `'a`.
+/// That of [`slice()`]. Nothing else may use the values for `'a`.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) unsafe fn slice_mut<'a, T>(start: *mut T, len: usize) -> &'a mut [T] {
     if len == 0 || start.is_null() {

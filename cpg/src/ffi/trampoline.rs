@@ -1,4 +1,4 @@
-//! The functions that libcpg calls, and what is made of their arguments.
+//! The functions that libcpg calls, and the events that they make from their arguments.
 
 use std::ffi::c_void;
 use std::sync::atomic::Ordering;
@@ -14,12 +14,12 @@ use crate::ffi::slice::{slice, slice_mut};
 use crate::group_name::GroupName;
 use crate::member::{Member, NodeId};
 
-/// The entries of the arrays on the stack of `cpg_dispatch` ([A8](crate::facts#a8)).
+/// The number of entries in each array on the stack of `cpg_dispatch` ([A8](crate::facts#a8)).
 pub(crate) const MEMBERS_MAX: usize = sys::CPG_MEMBERS_MAX as usize;
 
 /// Returns the callbacks and flags for `cpg_model_initialize`.
 ///
-/// With [`TotemEvents::None`] it is what `cpg_initialize` makes of its two callbacks (`lib/cpg.c`).
+/// With [`TotemEvents::None`] the result is what `cpg_initialize` makes of its two callbacks (`lib/cpg.c`).
 pub(super) fn model(totem: TotemEvents) -> sys::cpg_model_v1_data_t {
     let initial = totem == TotemEvents::InitialAndChanges;
     sys::cpg_model_v1_data_t {
@@ -32,7 +32,7 @@ pub(super) fn model(totem: TotemEvents) -> sys::cpg_model_v1_data_t {
 }
 
 impl Frame<'_> {
-    /// Keeps the size of a list that libcpg has written past the end of its array with, which is then not read.
+    /// Keeps the size of a list that was too long. libcpg has written past the end of its array, so the list is not read.
     #[cold]
     fn overflow(&self, len: usize) {
         self.view_size.store(len, Ordering::Relaxed);

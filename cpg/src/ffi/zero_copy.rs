@@ -1,4 +1,4 @@
-//! Zero-copy buffers.
+//! Zero-copy buffers of libcpg.
 
 use std::fs::File;
 use std::io;
@@ -23,17 +23,18 @@ use crate::os::shared_memory::{check_shared_memory, untaken_file};
 use crate::os::stack::StackLeft;
 use crate::os::thread;
 
-/// Zero-copy buffers of a handle: each is a mapping, of which a process has 65530 (`vm.max_map_count`), and libcpg and
-/// the daemon alike end with an assertion where they get no more.
+/// The highest number of zero-copy buffers of a handle. Each buffer is a mapping, and a process has 65530 of them
+/// (`vm.max_map_count`). When libcpg or the daemon gets no more, an assertion ends it.
 const MAX_BUFFERS: usize = 1024;
 
-/// A buffer of `cpg_zcb_alloc`, of one connection.
+/// A buffer from `cpg_zcb_alloc`, which belongs to one connection.
 ///
-/// A call that is left behind with it has it too.
+/// A call that was left behind while it used the buffer shares the buffer.
 #[derive(Debug)]
 pub(crate) struct Buffer(Arc<Memory>);
 
-/// The memory of a buffer, which is given back with the next request on its connection when this goes, or when that is closed.
+/// The memory of a buffer. After it is dropped, the next request on its connection gives the memory back, or closing the
+/// connection does.
 #[derive(Debug)]
 struct Memory {
     start: AtomicPtr<u8>,
@@ -59,7 +60,7 @@ impl Buffer {
         if len > requests.max_atomic() {
             return Err(Error::MessageTooLong { len, limit: requests.max_atomic() });
         }
-        // Each send and the end of the buffer wait for the daemon too.
+        // A worker, because each send waits for the daemon too, and so does the end of the buffer.
         requests.keep_worker();
         requests.ask("cpg_zcb_alloc", patience, move |half| alloc(half, len)).map(Self)
     }
@@ -70,14 +71,14 @@ impl Buffer {
         unsafe { slice(self.0.start().cast_const(), capacity) }
     }
 
-    /// Returns the bytes to be written: none while a call that was left behind has them.
+    /// Returns the bytes for writing. The slice is empty while a call that was left behind uses the buffer.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         let Some(memory) = Arc::get_mut(&mut self.0) else { return &mut [] };
         // SAFETY: as in bytes, and the borrow is the only one.
         unsafe { slice_mut(memory.start(), memory.capacity) }
     }
 
-    /// Sends the first `len` bytes; the requests are those of the connection that the buffer is of.
+    /// Sends the first `len` bytes. `requests` must be those of the buffer's own connection.
     pub(crate) fn mcast(
         &self,
         requests: &Requests,
@@ -90,7 +91,7 @@ impl Buffer {
         requests.ask("cpg_zcb_mcast_joined", patience, send)
     }
 
-    /// Gives the memory back. If the daemon has gone it stays with the process, which nothing can mend.
+    /// Gives the memory back. If the daemon is dead, the memory stays with the process for good.
     pub(crate) fn free(self, requests: &Requests, patience: &Patience<'_>) -> Result<()> {
         drop(self);
         requests.ask("cpg_zcb_free", patience, |_| Ok(()))
@@ -100,7 +101,7 @@ impl Buffer {
 fn mcast(half: &RequestHalf, memory: &Memory, guarantee: Guarantee, len: usize) -> Result<()> {
     half.check_owner()?;
     let len = len.min(memory.capacity);
-    // Newer libraries make a plain send of it, which does not wait.
+    // Newer libraries send a plain message here, which does not wait.
     half.take_room("cpg_zcb_mcast_joined")?;
     // SAFETY: the pointer is one of cpg_zcb_alloc, before which libcpg keeps the headers that it writes here, and
     // `len` bytes of it are allocated. One thread only (A4).
@@ -112,7 +113,7 @@ fn mcast(half: &RequestHalf, memory: &Memory, guarantee: Guarantee, len: usize) 
 
 fn alloc(half: &RequestHalf, len: usize) -> Result<Arc<Memory>> {
     half.check_owner()?;
-    // A daemon that has gone leaves the file of the buffer behind.
+    // If the daemon is dead, the file of a new buffer would remain.
     half.local_get()?;
     let refused = |source: io::Error| Error::NoSharedMemory { len, source: source.into() };
     if half.buffers.get() >= MAX_BUFFERS {
@@ -120,18 +121,18 @@ fn alloc(half: &RequestHalf, len: usize) -> Result<Arc<Memory>> {
     }
     let handle = half.open.handle;
     let start = AtomicPtr::new(ptr::null_mut());
-    // What is tried here no other buffer and no new connection of this process takes meanwhile.
+    // The lock keeps this process's other buffers and new connections from taking what is tried here.
     let lock = tables();
     let made = thread::apart(half.open.fd, |_, left| make(left, handle, len, &start));
     drop(lock);
     let made = made?.map_err(refused)?;
     half.check("cpg_zcb_alloc", made.code)?;
-    // An older library can leave the pointer null with a daemon that has no zero-copy (B12).
+    // If the daemon has no zero-copy, an older library can leave the pointer null (B12).
     if start.load(Ordering::Relaxed).is_null() {
         return Err(Error::cs("cpg_zcb_alloc", sys::CS_ERR_NOT_SUPPORTED));
     }
     half.buffers.set(half.buffers.get() + 1);
-    // Where it fails below it goes, and is given back.
+    // If a step below fails, dropping this value gives the memory back.
     let memory = Memory { start, capacity: len, unused: Arc::clone(&half.open.unused) };
     match made.untaken {
         Ok(None) => {
@@ -142,8 +143,8 @@ fn alloc(half: &RequestHalf, len: usize) -> Result<Arc<Memory>> {
             drop(memory);
             half.free_unused();
             let _ = std::fs::remove_file(file);
-            // libcpg does not tell why. A daemon that has taken one refuses while it has no room for requests; one that
-            // never does has no zero-copy (B27).
+            // libcpg does not say why. A daemon that has accepted a buffer before refuses one while it has no room for requests.
+            // A daemon that has never accepted one has no zero-copy (B27).
             let passes = half.takes_buffers.get();
             let code = if passes { sys::CS_ERR_TRY_AGAIN } else { sys::CS_ERR_NOT_SUPPORTED };
             Err(Error::cs("cpg_zcb_alloc", code))
@@ -156,18 +157,18 @@ fn alloc(half: &RequestHalf, len: usize) -> Result<Arc<Memory>> {
     }
 }
 
-/// The outcome of a call of `cpg_zcb_alloc`.
+/// The result of a call of `cpg_zcb_alloc`.
 struct Made {
     code: sys::cs_error_t,
-    /// The file of the buffer if the daemon has not taken it.
+    /// The file of the buffer, if the daemon has not accepted the buffer.
     untaken: io::Result<Option<PathBuf>>,
 }
 
-/// Calls `cpg_zcb_alloc` on a thread apart: it changes the umask, and asserts that it gets a descriptor
-/// ([A15](crate::facts#a15)).
+/// Calls `cpg_zcb_alloc` on a thread with its own umask and descriptors, because that function changes the umask and asserts that
+/// it gets a descriptor ([A15](crate::facts#a15)).
 ///
 /// # Errors
-/// There is no shared memory: nothing has been called.
+/// The error of the trial, if shared memory is short. Then `cpg_zcb_alloc` was not called.
 fn make(
     left: StackLeft<{ frames::ZCB_ALLOC }>,
     handle: sys::cpg_handle_t,
@@ -191,7 +192,7 @@ fn make(
     Ok(Made { code, untaken })
 }
 
-/// Maps a file as `cpg_zcb_alloc` is about to, which asserts that it can, and unmaps it.
+/// Maps a file as `cpg_zcb_alloc` will do, which asserts that mapping works, and unmaps the file.
 fn check_map(file: &File, len: usize) -> io::Result<()> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: the kernel chooses an address that nothing is mapped at.
