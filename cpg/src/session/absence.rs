@@ -1,4 +1,4 @@
-//! Who waits until a session that has lost its membership has the next one.
+//! The threads and tasks that wait until a session that has lost its membership is back.
 
 #[cfg(feature = "tokio")]
 use std::task::{Context, Poll};
@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::session::outbox::Outbox;
 use crate::session::state::State;
 
-/// What those who wait with a deadline are told that they have waited for.
+/// The text of a time-out of that wait.
 pub(crate) const BACK: &str = "the session to be back in its group";
 
 impl Outbox {
-    /// Waits while a membership has been lost and the next one is sought.
+    /// Waits while a membership has been lost and the next one has not begun.
     pub(crate) fn wait_joined(&self, deadline: Option<Instant>) -> Result<()> {
         let mut state = self.lock()?;
         loop {
@@ -23,13 +23,13 @@ impl Outbox {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Error::TimedOut { waiting_for: BACK });
             }
-            // Not counted among those who wait for space: all are woken by what ends this.
+            // Not counted as waiting for space, because every change that ends this wait wakes all waiters.
             state = state.wait_at(&self.space, deadline);
         }
     }
 
-    /// As [`wait_joined`](Self::wait_joined), for a task: the one that `task` then numbers, until
-    /// [`forget_task`](Self::forget_task).
+    /// Checks if the session is in its group, as [`wait_joined`](Self::wait_joined) does, and registers the task to be woken if
+    /// it is not. `task` gets the number of the task, which is registered until [`forget_task`](Self::forget_task).
     #[cfg(feature = "tokio")]
     pub(crate) fn poll_joined(&self, cx: &Context<'_>, task: &mut Option<u64>) -> Poll<Result<()>> {
         self.poll_space(cx, task, |state| state.joined())
@@ -37,12 +37,12 @@ impl Outbox {
 }
 
 impl State {
-    /// `Ok` if there is a membership, the reason if there will be none; None while one is sought.
+    /// Returns `Ok` if there is a membership, the error if there will be none, and `None` while the next one is sought.
     fn joined(&self) -> Option<Result<()>> {
         match self.refusal() {
             Some(Error::NoMembership) => None,
             Some(error) => Some(Err(error)),
-            // A queue that is kept takes messages all the while.
+            // A queue that is kept accepts messages without a membership too.
             None => (!self.is_stopped()).then_some(Ok(())),
         }
     }

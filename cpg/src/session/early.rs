@@ -1,12 +1,13 @@
-//! The ring that a session is told of before its membership has begun.
+//! The ring event that comes before a session's membership has begun.
 
 use crate::event::ring::{OwnedRing, Ring};
 
-/// The ring that comes between a connect and the first view of the membership. It waits for that view, which is the first event
-/// of a membership, and is handed over right after it.
+/// The ring event that comes after a connect and before the first view of the membership. It waits for that view, because the
+/// view is the first event of a membership, and is handed over right after it.
 ///
-/// The daemon tells every connection of a new ring, whether it has joined or not (`exec/cpg.c`, `notify_lib_totem_membership`). Of
-/// several, the last one is the ring of the view; the others were over before the membership began.
+/// The daemon tells every connection about a new ring, even one that has not joined (`exec/cpg.c`,
+/// `notify_lib_totem_membership`). If several rings come, the last one is the ring of the view. The others ended before the
+/// membership began.
 #[derive(Debug, Default)]
 pub(super) struct EarlyRing {
     begun: bool,
@@ -14,18 +15,18 @@ pub(super) struct EarlyRing {
 }
 
 impl EarlyRing {
-    /// A connection that has joined takes the place of the last one: nothing of that is told any more.
+    /// Begins anew for the next connection that has joined. The ring event of the previous connection is dropped.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// The first view has come, or a later one.
+    /// Records that a view has come.
     #[inline]
     pub(super) fn begin(&mut self) {
         self.begun = true;
     }
 
-    /// True if a ring that comes now is to wait, and has been kept.
+    /// True if the ring event came too early, and has been kept.
     #[inline]
     pub(super) fn keep(&mut self, ring: Ring<'_>) -> bool {
         if !self.begun {
@@ -34,13 +35,13 @@ impl EarlyRing {
         !self.begun
     }
 
-    /// The one that has waited for the first view, when that has come.
+    /// Returns the ring event that has waited, once the first view has come.
     #[inline]
     pub(super) fn take(&mut self) -> Option<OwnedRing> {
         if self.begun { self.ring.take() } else { None }
     }
 
-    /// True if [`take`](Self::take) has one.
+    /// True if [`take`](Self::take) will return a ring event.
     pub(super) fn is_due(&self) -> bool {
         self.begun && self.ring.is_some()
     }

@@ -1,7 +1,7 @@
-//! How a queue ends, or waits for another membership.
+//! The end of a queue, and the time between two memberships.
 //!
-//! A sender that meets an error leaves it to the receiver to end what it ends: libcpg may be handing a message over at that very
-//! moment, which must not be handed back as well.
+//! A sender that meets an error ends nothing by itself, but leaves the error to the receiver. At that moment libcpg may be
+//! delivering a message, which must not be handed back as undelivered too.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use crate::event::undelivered::Undelivered;
 use crate::session::outbox::{Outbox, SendNow};
 use crate::session::state::{Stage, State};
 
-/// What a receiver has to do before it takes an event of libcpg's.
+/// A task of the receiver before it takes an event from libcpg.
 #[derive(Debug)]
 pub(crate) enum Look {
-    /// A message is to be handed back.
+    /// A message has to be handed back.
     Returned(Undelivered),
     /// A sender has found out that the membership has ended.
     Lost(Error),
@@ -23,7 +23,7 @@ pub(crate) enum Look {
 }
 
 impl Outbox {
-    /// A sender has met an error that does not pass.
+    /// Records an error that does not pass, which a sender has met.
     pub(super) fn fail(&self, state: &mut State, error: Error) {
         if state.stage == Stage::Unheard {
             self.end_locked(state, &error);
@@ -33,7 +33,7 @@ impl Outbox {
         }
     }
 
-    /// What the receiver has to do before it takes an event of libcpg's. Messages below `settled` have been handled.
+    /// Returns the task of the receiver before it takes an event from libcpg. Messages below `settled` have been handled.
     #[inline]
     pub(crate) fn look(&self, settled: u64) -> Look {
         let Ok(mut state) = self.lock() else { return Look::On };
@@ -49,7 +49,7 @@ impl Outbox {
         state.queue.take_returned().map_or(Look::On, Look::Returned)
     }
 
-    /// The receiver ends the queue.
+    /// Ends the queue for the receiver.
     pub(crate) fn end(&self, error: &Error) {
         if let Ok(mut state) = self.lock() {
             self.end_locked(&mut state, error);
@@ -64,7 +64,7 @@ impl Outbox {
         self.changed(state);
     }
 
-    /// The membership has ended, and the next one is sought.
+    /// Ends the membership in the queue. The next one is sought, if there will be one.
     pub(crate) fn lose(&self, error: &Error) {
         let Ok(mut state) = self.lock() else { return };
         match state.comeback {
@@ -79,7 +79,8 @@ impl Outbox {
         }
     }
 
-    /// Has the receiver look again after this time. Nothing is tried again by then: it is away.
+    /// Makes the receiver look again after this time. The retry timer is free for this, because nothing is sent without a
+    /// membership.
     pub(crate) fn look_again(&self, after: Duration) {
         if let Ok(mut state) = self.lock() {
             state.retry = Some((Instant::now() + after, after));
@@ -87,7 +88,7 @@ impl Outbox {
         }
     }
 
-    /// Another membership has begun, with which the queue goes on.
+    /// Goes on with the next membership, which has begun.
     pub(crate) fn reopen(&self, send: SendNow<'_>) {
         let Ok(mut state) = self.lock() else { return };
         state.away = false;
@@ -98,7 +99,7 @@ impl Outbox {
         self.wake_all(&mut state);
     }
 
-    /// Refuses messages from now on, and does not go on with another membership.
+    /// Refuses messages from now on. No other membership follows.
     pub(crate) fn close(&self) {
         if let Ok(mut state) = self.lock() {
             state.stage = Stage::Closing;
@@ -107,10 +108,10 @@ impl Outbox {
         }
     }
 
-    /// The receiver has gone.
+    /// Records that the receiver has been dropped.
     pub(crate) fn unheard(&self, send: SendNow<'_>) {
         let Ok(mut state) = self.lock() else { return };
-        // After leaving it is closed, and stays so.
+        // After a leave the queue is closed, and stays closed.
         if state.stage == Stage::Open {
             state.stage = Stage::Unheard;
         }
@@ -122,13 +123,13 @@ impl Outbox {
         state.comeback = None;
         self.flush(&mut state, send);
         if state.stage == Stage::Closing {
-            // A leave that did not come to its end: whoever waits to know what became of a message would wait for ever.
+            // A leave that was not finished: without this, a wait for the fate of a message would never end.
             self.end_locked(&mut state, &Error::Left);
         }
         self.wake_all(&mut state);
     }
 
-    /// There is something for the receiver to do, and for those who wait to look at.
+    /// Wakes the receiver and all waiters, because something has changed for them.
     fn changed(&self, state: &mut State) {
         state.retry = None;
         self.set_timer_locked(state, false);
@@ -145,18 +146,18 @@ impl Outbox {
 }
 
 impl State {
-    /// Whether another membership follows one that ends so.
+    /// True if another membership follows after this error.
     pub(super) fn comes_back(&self, error: &Error) -> bool {
         self.comeback.is_some() && error.is_connection_lost()
     }
 
-    /// Whether nothing can be sent now, and messages wait for what the receiver makes of it.
+    /// True if nothing can be sent now. Messages wait until the receiver decides what happens to them.
     #[inline]
     pub(super) fn is_stopped(&self) -> bool {
         self.fault.is_some() || self.away
     }
 
-    /// Returns why no message is accepted while nothing can be sent, if none is.
+    /// Returns the error with which messages are refused while nothing can be sent. `None` if they are accepted.
     pub(super) fn refusal_by_fault(&self) -> Option<Error> {
         match (&self.fault, self.comeback) {
             (Some(error), _) if !self.comes_back(error) => Some(error.clone()),

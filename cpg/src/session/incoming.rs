@@ -1,4 +1,4 @@
-//! A session from the side that dispatches: where it is, and what it has to hand over that is not libcpg's.
+//! The receiver's side of a session: the state of its membership, and events that do not come from libcpg.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
@@ -18,61 +18,60 @@ use crate::session::rejoin::{Found, Rejoin};
 use crate::session::shared::Shared;
 use crate::session::unpack::Stash;
 
-/// The state of a session, which its receiver alone writes.
+/// The state of a session. Only its receiver writes it.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) membership: Membership,
     pub(super) leave: OwnLeave,
     pub(super) stash: Stash,
     pub(super) early: EarlyRing,
-    /// How the next membership is found when this one is lost; none if no other one follows.
+    /// The means to find the next membership when this one is lost. `None` if no other membership follows.
     comeback: Option<Comeback>,
 }
 
-/// Where a session is.
+/// The membership of a session, or the state without one.
 #[derive(Debug)]
 pub(super) enum Membership {
     Here {
         events: EventHalf,
         me: Member,
-        /// The membership follows another one, and its first view has not come: the handler has heard nothing of it.
+        /// True if the membership follows another one and its first view has not come, so the handler does not know of it yet.
         back: bool,
     },
-    /// On the way to the next membership.
+    /// Searching for the next membership.
     Away {
         rejoin: Rejoin,
-        /// The event that the handler has not got. One that is lost before its first view has none.
+        /// The event that the handler has not got yet. `None` if the membership was lost before its first view.
         untold: Option<Lost>,
     },
     /// No other membership follows.
     Over {
         error: Error,
-        /// A dispatch has returned the error, as each further one will.
+        /// True if a dispatch has returned the error. Each later dispatch returns it again.
         told: bool,
-        /// The membership was lost before, and the search for the next one has ended: leaving finds nothing to end, which is no
-        /// error.
+        /// True if the search for the next membership has ended. Leaving then finds nothing to leave, which is no error.
         searched: bool,
     },
 }
 
-/// How a session comes back.
+/// The means to find the next membership.
 #[derive(Debug)]
 pub(super) struct Comeback {
     pub(super) connect: ConnectOptions,
     pub(super) policy: Reconnect,
-    /// Rung when a search has ended.
+    /// A waker that is rung when a search has ended.
     pub(super) bell: Waker,
 }
 
-/// What there is to leave.
+/// The thing that a leave ends.
 #[derive(Debug)]
 pub(crate) enum Leaving {
     /// A membership.
     Here,
-    /// Nothing but a search, if it has not ended. Dropping it ends it, and waits for the daemon for a moment if it has found
-    /// something ([B16](crate::facts#b16)).
+    /// Only a search, or `None` if the search has ended. Dropping the search ends it. If the search has just joined, dropping it
+    /// waits for the daemon for a moment ([B16](crate::facts#b16)).
     Away(Option<Rejoin>),
-    /// Nothing, for this reason.
+    /// Nothing, because of this error.
     Over(Error),
 }
 
@@ -87,7 +86,7 @@ impl Incoming {
         }
     }
 
-    /// True if there is something to handle that libcpg's descriptor does not tell of.
+    /// True if something waits to be handled that libcpg's descriptor does not signal.
     pub(super) fn has_more(&self) -> bool {
         let news = match &self.membership {
             Membership::Here { .. } => false,
@@ -97,7 +96,7 @@ impl Incoming {
         news || !self.stash.is_empty() || self.early.is_due()
     }
 
-    /// An error that a dispatch or a count has met: the membership is lost, over, or neither.
+    /// Handles an error of a dispatch or a count. The membership may be lost, or over, or unchanged.
     #[cold]
     pub(super) fn failed(&mut self, shared: &Arc<Shared>, error: Error) -> Result<()> {
         if !error.is_final() {
@@ -107,17 +106,17 @@ impl Incoming {
             self.lose(shared, &error);
             return Ok(());
         }
-        // It is returned after what it leaves undelivered.
+        // The error is returned after the undelivered messages.
         self.give_up(shared, error);
         Ok(())
     }
 
-    /// The membership has ended, and the next one is sought.
+    /// Ends the membership, and starts the search for the next one.
     #[cold]
     pub(super) fn lose(&mut self, shared: &Arc<Shared>, error: &Error) {
         let (Membership::Here { events, back, .. }, Some(comeback)) = (&self.membership, &self.comeback)
         else {
-            // A sender that meets an error where there is no membership must not be met again and again.
+            // Without a membership to lose, the receiver would find this error of a sender again and again.
             return self.give_up(shared, error.clone());
         };
         shared.outbox().readiness().remove(events.as_fd());
@@ -132,7 +131,7 @@ impl Incoming {
         self.membership = Membership::Away { rejoin, untold };
     }
 
-    /// The search has ended.
+    /// Goes on with the result of the search.
     pub(super) fn enter(&mut self, shared: &Shared, found: Result<Found>) {
         let entered = found.and_then(|(daemon, events, me)| {
             shared.outbox().readiness().add(events.as_fd())?;
@@ -158,7 +157,7 @@ impl Incoming {
         self.membership = Membership::Over { error, told: false, searched };
     }
 
-    /// The session is left: no other membership follows.
+    /// Begins a leave. No other membership follows.
     pub(super) fn begin_leave(&mut self) -> Leaving {
         self.comeback = None;
         self.leave.begin();
@@ -174,7 +173,7 @@ impl Incoming {
         }
     }
 
-    /// Waits until there may be something to handle, or `waker` is readable; false when the deadline passed.
+    /// Waits until there may be something to handle, or until `waker` is readable. False if the deadline has passed.
     pub(super) fn wait(
         &self,
         shared: &Shared,

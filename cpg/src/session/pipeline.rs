@@ -1,19 +1,19 @@
-//! The packets of a queue in the order of sending, and what they add up to.
+//! The packets of a queue in the order of sending, with their total size.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// One message of libcpg's, with one or more of the program's in it.
+/// One message of libcpg, which contains one or more messages of the program.
 #[derive(Debug)]
 pub(super) struct Packet {
     pub(super) bytes: Bytes,
-    /// The numbers of its messages.
+    /// The numbers of the messages in the packet.
     pub(super) messages: Range<u64>,
-    /// What it counts for: in the queue while it waits, in the window while it is in flight.
+    /// The size for which the packet counts: in the queue while it waits, in the window while it is in flight.
     weight: usize,
-    /// When it was sent.
+    /// The time of sending.
     sent: Option<Instant>,
 }
 
@@ -21,12 +21,12 @@ pub(super) struct Packet {
 #[derive(Debug)]
 pub(crate) enum Bytes {
     Own(Vec<u8>),
-    /// Shared with the thread that sends them in parts, or has.
+    /// Bytes shared with the thread that sends them in parts, or has sent them.
     Shared(Arc<Vec<u8>>),
 }
 
 impl Bytes {
-    /// Returns them for a thread that sends them in parts.
+    /// Returns the bytes for a thread that sends them in parts.
     pub(super) fn share(&mut self) -> Arc<Vec<u8>> {
         let shared = match self {
             Self::Own(bytes) => Arc::new(std::mem::take(bytes)),
@@ -48,7 +48,7 @@ impl Deref for Bytes {
     }
 }
 
-/// What some packets add up to.
+/// The total size of some packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) messages: usize,
@@ -73,43 +73,43 @@ impl Load {
 }
 
 impl Packet {
-    /// Returns how many messages are in it.
+    /// Returns the number of messages in the packet.
     #[inline]
     fn count(&self) -> usize {
-        // A message is at least a byte of a packet, or a packet of its own: a usize counts them.
+        // Each message takes at least one byte of a packet, or a whole packet, so a usize can count them.
         usize::try_from(self.messages.end - self.messages.start).unwrap_or(usize::MAX)
     }
 
-    /// Returns the number of the message that has the packet for itself.
+    /// Returns the number of the message, if the packet has only one.
     fn only(&self) -> Option<u64> {
         (self.count() == 1).then_some(self.messages.start)
     }
 }
 
-/// Packets in flight, then packets that wait. All that changes one keeps both sums.
+/// Packets in flight, followed by packets that wait. Every change of the packets updates both totals.
 #[derive(Debug, Default)]
 pub(super) struct Pipeline {
     packets: VecDeque<Packet>,
-    /// How many of them are in flight.
+    /// The number of packets in flight.
     flying: usize,
     in_flight: Load,
     waiting: Load,
 }
 
 impl Pipeline {
-    /// Returns what is in flight.
+    /// Returns the total of the packets in flight.
     #[inline]
     pub(super) fn in_flight(&self) -> Load {
         self.in_flight
     }
 
-    /// Returns what waits.
+    /// Returns the total of the packets that wait.
     #[inline]
     pub(super) fn waiting(&self) -> Load {
         self.waiting
     }
 
-    /// Returns when the oldest packet in flight was sent.
+    /// Returns the time at which the oldest packet in flight was sent.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.packets.front().and_then(|packet| packet.sent)
     }
@@ -124,7 +124,7 @@ impl Pipeline {
         self.flying > 0
     }
 
-    /// Puts a packet at the end.
+    /// Appends a packet.
     #[inline]
     pub(super) fn push(&mut self, bytes: Bytes, messages: Range<u64>, weight: usize) {
         let packet = Packet { bytes, messages, weight, sent: None };
@@ -132,7 +132,8 @@ impl Pipeline {
         self.packets.push_back(packet);
     }
 
-    /// Puts a message into the last packet that waits, by `write`; false if there is none, or it has no `room`.
+    /// Adds a message to the last packet that waits, by calling `write`. False if no packet waits, or if the last one has no
+    /// `room`.
     #[inline]
     pub(super) fn extend(
         &mut self,
@@ -159,7 +160,8 @@ impl Pipeline {
         true
     }
 
-    /// Takes the last message, of so many `bytes`, out of the last packet that waits, which others are in too.
+    /// Removes the last message, which has this many `bytes`, from the last packet that waits. False if the packet has no other
+    /// message.
     pub(super) fn shorten(&mut self, number: u64, bytes: usize, weight: usize) -> bool {
         if !self.is_waiting() {
             return false;
@@ -178,13 +180,13 @@ impl Pipeline {
         true
     }
 
-    /// Returns the packet that is to be sent next.
+    /// Returns the packet that is sent next.
     #[inline]
     pub(super) fn next(&mut self) -> Option<&mut Packet> {
         self.packets.get_mut(self.flying)
     }
 
-    /// The next packet is in flight, and weighs so much there.
+    /// Puts the next packet in flight, with its weight in the window.
     #[inline]
     pub(super) fn launch(&mut self, weight: impl FnOnce(usize) -> usize) {
         let Some(packet) = self.packets.get_mut(self.flying) else { return };
@@ -195,7 +197,8 @@ impl Pipeline {
         self.flying += 1;
     }
 
-    /// The packet that was sent last, and begins with this message, waits again, in front; it weighs so much there.
+    /// Puts the packet that was sent last back in front of those that wait, if this message is its first. `weight` gives its
+    /// weight in the queue.
     pub(super) fn recall(&mut self, number: u64, weight: impl FnOnce(usize) -> usize) {
         let Some(last) = self.flying.checked_sub(1) else { return };
         let Some(packet) = self.packets.get_mut(last).filter(|packet| packet.messages.start == number) else {
@@ -208,7 +211,7 @@ impl Pipeline {
         self.flying = last;
     }
 
-    /// Takes the oldest packet in flight.
+    /// Removes the oldest packet in flight.
     #[inline]
     pub(super) fn land(&mut self) -> Option<Packet> {
         self.flying = self.flying.checked_sub(1)?;
@@ -217,13 +220,13 @@ impl Pipeline {
         Some(packet)
     }
 
-    /// Returns how many packets in flight are older than the one with these bytes; `None` if none has them.
+    /// Returns the number of packets in flight that are older than the packet with these bytes. `None` if no packet has them.
     #[inline]
     pub(super) fn find_flying(&self, bytes: &[u8]) -> Option<usize> {
         (0..self.flying).find(|&index| *self.packets[index].bytes == *bytes)
     }
 
-    /// Takes a packet out that waits, and has this message alone.
+    /// Removes a packet that waits and contains only this message.
     pub(super) fn take_waiting(&mut self, number: u64) -> Option<Packet> {
         let own = |packet: &Packet| packet.only() == Some(number);
         let index = self.packets.range(self.flying..).rposition(own)?;
@@ -232,14 +235,14 @@ impl Pipeline {
         Some(packet)
     }
 
-    /// Forgets what is in flight.
+    /// Drops all packets in flight.
     pub(super) fn forget_flying(&mut self) {
         self.packets.drain(..self.flying);
         self.flying = 0;
         self.in_flight = Load::default();
     }
 
-    /// Takes all packets out, or those in flight alone; each with whether it was in flight.
+    /// Removes all packets, or only those in flight. Each packet comes with true if it was in flight.
     pub(super) fn take_all(&mut self, keep_waiting: bool) -> impl Iterator<Item = (Packet, bool)> + use<> {
         let all = std::mem::take(self);
         let (mut packets, flying) = (all.packets, all.flying);
@@ -250,13 +253,13 @@ impl Pipeline {
         packets.into_iter().enumerate().map(move |(index, packet)| (packet, index < flying))
     }
 
-    /// Returns the number that the packet sent last begins with.
+    /// Returns the number of the first message in the packet that was sent last.
     #[cfg(test)]
     pub(super) fn last_flying(&self) -> Option<u64> {
         Some(self.packets[self.flying.checked_sub(1)?].messages.start)
     }
 
-    /// Counts what is in flight and what waits, packet by packet.
+    /// Adds up the packets in flight and those that wait, one by one.
     #[cfg(test)]
     pub(super) fn count(&self) -> [Load; 2] {
         let (flying, waiting) = (self.packets.range(..self.flying), self.packets.range(self.flying..));

@@ -1,4 +1,4 @@
-//! What waits to be sent and what is in flight: the state of a sending queue, which calls nobody.
+//! A sending queue: the messages that wait and those in flight. It calls no other code.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -14,11 +14,11 @@ use crate::session::losses::Losses;
 use crate::session::pipeline::{Bytes, Load, Packet, Pipeline};
 use crate::session::sent::{QueueId, Sent};
 
-/// Buffers that are kept for the next packets, and what they take: more are given back.
+/// The most buffers that are kept for later packets, and the most bytes in them.
 const SPARE: usize = 512;
 const SPARE_BYTES: usize = 4 << 20;
 
-/// The messages of a sender, by numbers that count up: accepted, delivered, settled.
+/// The messages of a session, with numbers that count up. They are accepted, then come back, then are settled.
 #[derive(Debug)]
 pub(crate) struct Queue {
     id: QueueId,
@@ -26,9 +26,9 @@ pub(crate) struct Queue {
     pipeline: Pipeline,
     /// The number of the next message.
     next: u64,
-    /// Messages below this have come back, or are in `lost`.
+    /// Messages below this number have come back, or are in `lost`.
     arrived: u64,
-    /// Messages below this have been handled, or are in `lost`.
+    /// Messages below this number have been handled, or are in `lost`.
     settled: u64,
     lost: Losses,
     returned: VecDeque<(u64, Undelivered)>,
@@ -37,7 +37,7 @@ pub(crate) struct Queue {
     spare_bytes: usize,
 }
 
-/// There is no room for a message now.
+/// The refusal of a message for which there is no room now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -72,7 +72,7 @@ impl Queue {
         self.pipeline.is_flying()
     }
 
-    /// Puts a message of `len` bytes at the end, and gives it a number.
+    /// Appends a message of `len` bytes, and gives it a number.
     #[inline]
     pub(crate) fn push(&mut self, slices: &[IoSlice<'_>], len: usize) -> Result<u64, Full> {
         let weight = self.weight(len);
@@ -88,7 +88,7 @@ impl Queue {
                 return Ok(number);
             }
         }
-        // The last one's memory is warm.
+        // The buffer that was used last is still in the cache.
         let mut bytes = self.spare.pop().unwrap_or_default();
         self.spare_bytes -= bytes.capacity();
         if self.sizes.coalesce {
@@ -105,15 +105,16 @@ impl Queue {
         Ok(number)
     }
 
-    /// What a message of `len` bytes counts for while it waits. The memory of a packet is shared by its messages.
+    /// Returns the size for which a message of `len` bytes counts while it waits. The messages in a packet share the packet's
+    /// memory.
     #[inline]
     fn weight(&self, len: usize) -> usize {
         if self.sizes.coalesce { len + 1 } else { len + size_of::<Packet>() }
     }
 
-    /// Takes the last message back, of `len` bytes, if it has that number and waits.
+    /// Takes back the last message, which has `len` bytes, if it has this number and still waits.
     pub(crate) fn retract(&mut self, number: u64, len: usize) -> bool {
-        // From among others, or with the packet that it has for itself.
+        // The message shares a packet with others, or has one for itself.
         let in_a_packet =
             self.sizes.coalesce && self.pipeline.shorten(number, write::frame_len(len), self.weight(len));
         if in_a_packet {
@@ -122,27 +123,27 @@ impl Queue {
         in_a_packet || self.withdraw(number)
     }
 
-    /// Takes a message back that waits in a packet of its own; false if it does not wait.
+    /// Takes back a message that waits in a packet of its own. False if it does not wait.
     pub(crate) fn withdraw(&mut self, number: u64) -> bool {
         let Some(packet) = self.pipeline.take_waiting(number) else { return false };
         self.unnumber(packet.messages);
         true
     }
 
-    /// A message is not sent after all. Its sender knows, and nobody has a ticket for it.
+    /// Gives back the number of a message that is not sent. Its sender knows, and nobody has a ticket for it.
     fn unnumber(&mut self, messages: Range<u64>) {
         if messages.end == self.next {
             self.next = messages.start;
         }
     }
 
-    /// Whether the window is open.
+    /// True if the window is open.
     pub(crate) fn is_open(&self) -> bool {
         self.pipeline.in_flight().weight < self.sizes.window || !self.is_flying()
     }
 
-    /// Whether the window is to be filled again after an arrival. With packets that is when half of it is free: one at a time
-    /// they would be small, and the daemon would wake up for each.
+    /// True if the window should be filled again after a message has come back. With packets this is when half of the window is
+    /// free. If packets were sent one at a time, they would be small, and the daemon would wake up for each.
     pub(crate) fn is_wide_open(&self) -> bool {
         if self.sizes.coalesce {
             self.pipeline.in_flight().weight <= self.sizes.window / 2
@@ -151,52 +152,53 @@ impl Queue {
         }
     }
 
-    /// What is to be sent next, if anything waits, and the number of its first message.
+    /// Returns the packet that is sent next, if one waits, and the number of its first message.
     pub(crate) fn front(&mut self) -> Option<(u64, &mut Bytes)> {
         self.pipeline.next().map(|packet| (packet.messages.start, &mut packet.bytes))
     }
 
-    /// Whether there is room enough to wake those who wait for some.
+    /// True if there is enough room to wake threads and tasks that wait for room.
     pub(crate) fn is_half_empty(&self) -> bool {
         self.pipeline.waiting().weight <= self.sizes.queue / 2
     }
 
-    /// The front is in flight.
+    /// Records that the packet at the front was sent.
     pub(crate) fn sent(&mut self) {
         let sizes = self.sizes;
         self.pipeline.launch(|len| sizes.cost(len));
     }
 
-    /// Returns what is in flight.
+    /// Returns the total of the messages in flight.
     pub(crate) fn in_flight(&self) -> Load {
         self.pipeline.in_flight()
     }
 
-    /// Returns what waits.
+    /// Returns the total of the messages that wait.
     pub(crate) fn waiting(&self) -> Load {
         self.pipeline.waiting()
     }
 
-    /// Returns when the oldest message in flight was sent.
+    /// Returns the time at which the oldest message in flight was sent.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.pipeline.oldest()
     }
 
-    /// The packet that was sent last, and begins with this message, was not sent after all: it waits again, in front.
+    /// Records that the packet that was sent last, and begins with this message, was not sent after all. It waits again, in
+    /// front.
     pub(crate) fn recall(&mut self, number: u64) {
         let per_packet = self.weight(0);
         self.pipeline.recall(number, |len| len + per_packet);
     }
 
-    /// Whatever is sent from now on is not heard of again.
+    /// Drops the messages in flight, because their self-delivery will not be seen.
     pub(crate) fn forget_flying(&mut self) {
         self.pipeline.forget_flying();
     }
 
-    /// An own message has come back; gives the numbers of what is in it. None if this queue has not sent it.
+    /// Records a self-delivery, and returns the numbers of its messages. `None` if this queue has not sent it.
     ///
-    /// Those in flight before it are lost: the order is that of sending (facts, C), and the daemon can drop one
-    /// ([B17](crate::facts#b17)).
+    /// Packets that are in flight before it are lost: messages are delivered in the order of sending (facts, C), and the daemon
+    /// can drop one ([B17](crate::facts#b17)).
     #[inline]
     pub(crate) fn arrived(&mut self, bytes: &[u8]) -> Option<Range<u64>> {
         for _ in 0..self.pipeline.find_flying(bytes)? {
@@ -215,17 +217,17 @@ impl Queue {
         Some(packet.messages)
     }
 
-    /// Whether a message has come back.
+    /// True if a message has come back.
     pub(crate) fn has_arrived(&self, number: u64) -> bool {
         number < self.arrived
     }
 
-    /// Whether a message has come back and been handled.
+    /// True if a message has come back and been handled.
     pub(crate) fn is_settled(&self, number: u64) -> bool {
         number < self.settled
     }
 
-    /// All messages below `number` have been handled; false if that was known.
+    /// Records that all messages below `number` have been handled. False if this was known.
     #[inline]
     pub(crate) fn settle(&mut self, number: u64) -> bool {
         let is_new = number > self.settled;
@@ -239,12 +241,12 @@ impl Queue {
         Sent::new(self.id, number)
     }
 
-    /// Returns the number of the message with that token; an error if another queue has accepted it.
+    /// Returns the number of the message with this token. An error if another queue accepted the message.
     pub(crate) fn number(&self, sent: Sent) -> Result<u64, Error> {
         sent.number_in(self.id).ok_or(Error::ForeignToken)
     }
 
-    /// What has become of a message; None while that is open.
+    /// Returns the fate of a message. `None` while the fate is open.
     pub(crate) fn outcome(&self, number: u64) -> Option<Result<(), Error>> {
         if let Some(error) = self.lost.reason(number) {
             return Some(Err(error.clone()));
@@ -255,7 +257,7 @@ impl Queue {
         self.ended.clone().filter(|_| number >= self.arrived).map(Err)
     }
 
-    /// Ends the queue: nothing more is accepted, and what has not come back is to be handed back.
+    /// Ends the queue: it accepts no more messages, and hands back those that have not come back.
     pub(crate) fn end(&mut self, error: &Error) {
         if self.ended.is_some() {
             return;
@@ -266,7 +268,7 @@ impl Queue {
         }
     }
 
-    /// The membership has ended, and another one follows: what was in flight is lost, and what waits as well, unless it is
+    /// Ends a membership that another one follows. Messages in flight are lost. Messages that wait are lost too, unless they are
     /// kept.
     pub(crate) fn end_generation(&mut self, error: &Error, keep: bool) {
         for (packet, sent) in self.pipeline.take_all(keep) {
@@ -279,7 +281,7 @@ impl Queue {
         self.give_back(packet, sent, error);
     }
 
-    /// Nobody will handle what has come back and was not handled.
+    /// Gives up all messages that have come back and have not been handled, because nobody will handle them.
     pub(crate) fn abandon(&mut self) {
         self.arrived = self.settled;
     }
@@ -299,13 +301,13 @@ impl Queue {
         }
     }
 
-    /// Takes a message out of those that are to be handed back, if it is the last of them.
+    /// Removes a message from those that are handed back, if it is the last of them.
     pub(crate) fn keep(&mut self, number: u64) -> bool {
         let last = self.returned.back().is_some_and(|(last, _)| *last == number);
         last && self.returned.pop_back().is_some()
     }
 
-    /// The next message that is to be handed back.
+    /// Returns the next message to be handed back.
     pub(crate) fn take_returned(&mut self) -> Option<Undelivered> {
         self.returned.pop_front().map(|(_, message)| message)
     }

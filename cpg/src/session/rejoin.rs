@@ -1,4 +1,5 @@
-//! The way back to a daemon, by a thread of its own: connecting and joining wait for it ([B16](crate::facts#b16)).
+//! The search for the daemon after a loss. A thread of its own connects and joins, because both wait for the daemon
+//! ([B16](crate::facts#b16)).
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -23,14 +24,14 @@ use crate::os::model::Condvar;
 use crate::os::patience::Patience;
 use crate::os::worker::{Work, Worker};
 
-/// A connection that has joined, and the member that it is.
+/// A new connection that has joined, and its member.
 pub(super) type Found = (Daemon, EventHalf, Member);
 
-/// A thread that connects and joins anew, until that succeeds. Dropping this ends it: what it finds after that is closed by the
-/// thread.
+/// A thread that connects and joins again until that succeeds. Dropping this value ends the search. If the thread joins after
+/// that, it closes the connection itself.
 pub(crate) struct Rejoin {
     inner: Arc<Inner>,
-    /// The work of the thread while there is none to be had.
+    /// The thread's work, while no thread can be started.
     work: Option<Work>,
 }
 
@@ -53,9 +54,9 @@ struct State {
 }
 
 impl Rejoin {
-    /// Starts the thread: it closes what is left of the old connection, then connects and joins until that succeeds, and rings
-    /// the bell when it has. `seen` is what the last membership has seen of the group: no iteration is needed then, so that no
-    /// daemon that dies again while it is joined can keep a connection ([A19](crate::facts#a19)).
+    /// Starts the thread. The thread closes the old connection, then connects and joins until that succeeds, and then rings the
+    /// bell. `seen` is the proof from the last membership that the group is small, so that joining needs no iteration. (During an
+    /// iteration, a daemon that dies again would keep the connection, [A19](crate::facts#a19).)
     pub(super) fn start(
         connect: ConnectOptions,
         name: GroupName,
@@ -75,7 +76,7 @@ impl Rejoin {
         this
     }
 
-    /// Starts the thread, if there is one to be had.
+    /// Starts the thread, if a thread can be had.
     fn begin(&mut self) {
         let Some(work) = self.work.take() else { return };
         match Worker::start() {
@@ -84,12 +85,12 @@ impl Rejoin {
         }
     }
 
-    /// True while there is no thread to be had: [`take`](Self::take) tries again.
+    /// True while no thread could be started. [`take`](Self::take) tries again.
     pub(super) fn wants_thread(&self) -> bool {
         self.work.is_some()
     }
 
-    /// Takes what it has found, or the error that has ended it; None while it goes on.
+    /// Takes the result of the search, or the error that has ended it. `None` while the search goes on.
     pub(super) fn take(&mut self) -> Option<Result<Found>> {
         self.begin();
         self.inner.state.lock().ok()?.found.take()
@@ -98,7 +99,7 @@ impl Rejoin {
 
 impl Drop for Rejoin {
     fn drop(&mut self) {
-        // A child has neither the thread nor, it may be, the lock.
+        // A forked child has no such thread, and may not have the lock.
         let Ok(mut state) = self.inner.state.lock() else { return };
         state.given_up = true;
         let found = state.found.take();
@@ -129,15 +130,15 @@ impl Inner {
             }
         };
         let Ok(mut state) = self.state.lock() else { return };
-        // It is closed here, and not by whoever gives up: that waits for the daemon.
+        // If the search was given up, the result is closed on this thread, because closing waits for the daemon.
         if !state.given_up {
             state.found = Some(found);
-            // Under the lock: rung after the session has taken it, the bell would stay readable.
+            // Under the lock: if the bell were rung after the session has taken the result, it would stay readable.
             bell.wake();
         }
     }
 
-    /// Makes one attempt, which ends when the search is given up, or with the time limits of its requests.
+    /// Makes one attempt. It ends when the search is given up, or at the time limits of its requests.
     fn join(&self, connect: ConnectOptions, name: &GroupName, seen: Option<Small>) -> Result<Found> {
         let wanted = || self.state.lock().is_ok_and(|state| !state.given_up);
         let patience = Patience::FOREVER.while_wanted(&wanted);
@@ -147,7 +148,7 @@ impl Inner {
         Ok((daemon, events, me))
     }
 
-    /// Waits for so long; false if the search has been given up.
+    /// Waits for this time. False if the search has been given up.
     fn rest(&self, pause: Duration) -> bool {
         let Ok(state) = self.state.lock() else { return false };
         let waited = self.given_up.wait_timeout_while(state, pause, |state| !state.given_up);
@@ -155,11 +156,11 @@ impl Inner {
     }
 }
 
-/// Returns a pause between half of this one and all of it.
+/// Returns a random pause between half of this one and all of it.
 fn jittered(pause: Duration) -> Duration {
-    // The standard library's keys are random.
+    // The keys of the standard library's hash maps are random.
     let random = u32::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or(0);
-    // The division comes first: the longest of pauses would overflow.
+    // Divides first, because the longest pause would overflow.
     pause / 2 + pause / 2 / 0xffff * random
 }
 
@@ -200,7 +201,7 @@ mod tests {
             asleep = if rests { asleep + 1 } else { 0 };
             asleep == 5
         });
-        // The thread has the other one of two.
+        // The thread has the second reference.
         let inner = Arc::downgrade(&search.inner);
         assert_eq!(inner.strong_count(), 2);
         drop(search);
@@ -213,7 +214,7 @@ mod tests {
         let pauses: Vec<_> = (0..1000).map(|_| jittered(pause)).collect();
         assert!(pauses.iter().all(|&jittered| (pause / 2..=pause).contains(&jittered)));
         assert!(jittered(Duration::MAX) >= Duration::MAX / 2, "the longest of all");
-        // All in one half would be no jitter.
+        // If all pauses were in one half, they would not be spread.
         assert!(pauses.iter().any(|&jittered| jittered < pause * 3 / 4));
         assert!(pauses.iter().any(|&jittered| jittered > pause * 3 / 4));
     }

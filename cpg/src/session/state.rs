@@ -20,27 +20,27 @@ use crate::os::model::Condvar;
 use crate::session::flow::Flow;
 use crate::session::queue::Queue;
 
-/// When nothing in flight has come back for so long, a message goes out past the window: should the daemon have dropped all
-/// that was in flight ([B17](crate::facts#b17)), its delivery says so.
+/// The time without self-deliveries after which one message goes out past the window. If the daemon has dropped all messages in
+/// flight ([B17](crate::facts#b17)), the delivery of this message shows it.
 pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Open,
-    /// No more messages are accepted.
+    /// The session is being left, or has been: no more messages are accepted.
     Closing,
-    /// Nobody dispatches any more.
+    /// The receiver has been dropped: nobody dispatches any more.
     Unheard,
 }
 
-/// Who dispatches.
+/// The thread that dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dispatcher {
-    /// Nobody has, so far.
+    /// No thread has dispatched yet.
     Never,
-    /// This thread does: it cannot wait for what only its dispatch brings.
+    /// This thread is dispatching. It cannot wait for anything that only its own dispatch brings.
     By(ThreadId),
-    /// Nobody does now.
+    /// A thread has dispatched before, but none does now.
     Before,
 }
 
@@ -49,34 +49,35 @@ pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) stage: Stage,
     pub(super) dispatching: Dispatcher,
-    /// Whether another membership follows when this one is lost, and if so, whether that gets what waits.
+    /// `Some` if another membership follows when this one is lost. True if that membership gets the messages that wait.
     pub(super) comeback: Option<bool>,
     /// A fatal error met by a sender. The receiver ends the membership or the queue with it at its next turn.
     pub(super) fault: Option<Error>,
-    /// There is no membership, and the next one is sought: what the receiver has told all others.
+    /// True if there is no membership and the next one is sought. The receiver sets it for all other threads.
     pub(super) away: bool,
-    /// The message in flight whose parts are being sent, by its number.
+    /// The number of the message in flight whose parts are being sent.
     pub(super) under_way: Option<u64>,
-    /// When to try again what flow control has refused, and the pause before that.
+    /// The time at which a message that flow control refused is tried again, and the pause before that.
     pub(super) retry: Option<(Instant, Duration)>,
     pub(super) last_arrival: Instant,
-    /// When the receiver last looked for an event, or the session was made.
+    /// The time at which the receiver last looked for an event, or at which the session was made.
     pub(super) last_look: Instant,
     pub(super) space_waiters: usize,
     pub(super) settled_waiters: usize,
-    /// Tasks that wait for space or for a membership, by numbers of their own.
+    /// Tasks that wait for space or for a membership, by the number of the task.
     pub(super) space_wakers: BTreeMap<u64, Waker>,
-    /// Tasks that wait for the fate of a message, by its number and then by their own: one message can have many tickets.
+    /// Tasks that wait for the fate of a message, by the number of the message and of the task. One message can have many
+    /// tickets.
     pub(super) settled_wakers: BTreeMap<(u64, u64), Waker>,
-    /// The number of the next task that waits.
+    /// The number of the next task.
     next_task: u64,
-    /// Who is woken when the lock is given back.
+    /// The tasks to wake when the lock is given back.
     pub(super) woken: Vec<Waker>,
 }
 
-/// The state, under its lock.
+/// The state under its lock.
 ///
-/// Tasks are woken when the lock has been given back: a waker may drop what takes the lock, or poll it.
+/// Tasks are woken after the lock has been given back, because a waker may drop or poll something that takes the lock.
 #[derive(Debug)]
 pub(super) struct Locked<'s>(pub(super) Option<MutexGuard<'s, State>>);
 
@@ -108,9 +109,9 @@ impl Drop for Locked<'_> {
 }
 
 impl Locked<'_> {
-    /// Gives the lock back until there is news at a condition, or a time if there is one, and takes it again.
+    /// Gives the lock back until the condition is notified or the time has come, and takes it again.
     ///
-    /// Nobody must be to be woken: it would not be.
+    /// No task may be in `woken`, because it would not be woken.
     pub(super) fn wait_at(mut self, condition: &Condvar, until: Option<Instant>) -> Self {
         let guard = self.0.take().expect(LOCKED);
         let guard = match until {
@@ -123,7 +124,7 @@ impl Locked<'_> {
         Self(Some(guard))
     }
 
-    /// Gives the lock back, and wakes those who are to be woken.
+    /// Gives the lock back, and wakes the tasks in `woken`.
     #[cold]
     fn wake(&mut self) {
         let Some(mut state) = self.0.take() else { return };
@@ -134,7 +135,7 @@ impl Locked<'_> {
 }
 
 impl State {
-    /// `comeback` as in [`Outbox::new`](super::outbox::Outbox::new).
+    /// Makes the state of a new session. `comeback` is that of [`Outbox::new`](super::outbox::Outbox::new).
     pub(super) fn new(flow: Flow, comeback: Option<bool>) -> Self {
         Self {
             queue: Queue::new(flow),
@@ -156,7 +157,7 @@ impl State {
         }
     }
 
-    /// Returns the number of a task that waits, which it gets with its first wait.
+    /// Returns the number of a task. The task gets the number with its first wait.
     pub(super) fn task(&mut self, task: &mut Option<u64>) -> u64 {
         *task.get_or_insert_with(|| {
             self.next_task += 1;
@@ -170,7 +171,7 @@ impl State {
         self.stage != Stage::Closing && self.queue.ended().is_none() && !self.is_stopped()
     }
 
-    /// Returns why no message is accepted, if none is.
+    /// Returns the error with which messages are refused. `None` if they are accepted.
     #[inline]
     pub(super) fn refusal(&self) -> Option<Error> {
         if self.goes_on() {
@@ -182,7 +183,7 @@ impl State {
         self.queue.ended().cloned().or_else(|| self.refusal_by_fault())
     }
 
-    /// Returns why there is no connection, if there should be none.
+    /// Returns the reason why there is no connection. `None` if there should be one.
     pub(super) fn absence(&self) -> Option<Error> {
         if self.stage == Stage::Closing {
             return Some(Error::Left);
@@ -190,17 +191,17 @@ impl State {
         self.queue.ended().cloned().or_else(|| self.away.then_some(Error::NoMembership))
     }
 
-    /// True if the receiver has something to handle that is not libcpg's.
+    /// True if the receiver has something to handle that does not come from libcpg.
     pub(super) fn has_news(&self) -> bool {
         self.queue.has_returned() || self.fault.is_some()
     }
 
-    /// True if nothing in flight has come back for so long that one message goes out past the window.
+    /// True if no self-delivery has come for so long that one message goes out past the window.
     pub(super) fn is_stalled(&self) -> bool {
         self.last_arrival.elapsed() >= STALL && !self.queue.is_open() && !self.is_stopped()
     }
 
-    /// An error if sending the message ended the queue or the membership; it is then not handed back.
+    /// Returns an error if sending this message ended the queue or the membership. The message is then not handed back as well.
     #[inline]
     pub(super) fn accepted(&mut self, number: u64, len: usize) -> Result<()> {
         if self.goes_on() {
@@ -214,7 +215,7 @@ impl State {
         }
     }
 
-    /// Refuses to wait where nothing could end that.
+    /// Refuses to wait on the dispatching thread, where nothing could end the wait.
     pub(super) fn may_wait(&self, waiting_for: &'static str) -> Result<()> {
         if self.dispatching == Dispatcher::By(current().id()) {
             Err(Error::WouldWait { waiting_for })

@@ -1,5 +1,5 @@
-//! One turn of dispatching in a session: libcpg's events, the rest of a packet, what the queue hands back, and the way to the
-//! next membership.
+//! One turn of dispatching in a session: events of libcpg, the rest of a packet, messages that are handed back, and the way to
+//! the next membership.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -23,17 +23,17 @@ use crate::session::outbox::Outbox;
 use crate::session::sender::Sender;
 use crate::session::unpack::Stash;
 
-/// The pause before a session on its way back tries again to get a thread.
+/// The pause before a session that is coming back tries again to start a thread.
 const NO_THREAD: Duration = Duration::from_millis(100);
 
-/// The events of a session, each handed to `handler`.
+/// The source of a session's events, each of which goes to `handler`.
 ///
-/// It is made for each handler, so that messages out of a packet reach it without a call between.
+/// It is generic over the handler, so that messages from a packet reach the handler without an indirect call.
 pub(super) struct Turn<'t, H> {
     pub(super) sender: &'t Sender,
     pub(super) incoming: &'t mut Incoming,
     pub(super) dispatching: &'t Dispatching<'t>,
-    /// The count after which one more event of a full group can be taken ([A8](crate::facts#a8)).
+    /// The count that allows taking one more event of a full group ([A8](crate::facts#a8)).
     pub(super) counted: Option<Counted>,
     pub(super) handler: &'t mut H,
 }
@@ -42,9 +42,9 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
     fn next(&mut self, progress: &Progress<'_>) -> Result<Taken> {
         let Self { sender, incoming, dispatching, counted, handler } = self;
         let shared = sender.shared();
-        // Before each event: a handler may have forked, and all that is here is the parent's (A17).
+        // Before each event, because a handler may have forked, and everything here belongs to the parent (A17).
         shared.check_owner()?;
-        // It is good for the event that comes next: one of those below can take long to handle.
+        // The count is good only for the next event, because one of the events below can take long to handle.
         let counted = counted.take();
         if !incoming.stash.is_empty() {
             incoming.stash.rest(sender, &dispatching.settled, progress, handler);
@@ -98,13 +98,13 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
 }
 
 impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
-    /// The session has come to another state, which is no event: a deadline that has passed still takes one.
+    /// Goes on in the new state. A change of state is no event, so even after the deadline one more event may be taken.
     #[cold]
     fn go_on(&mut self, progress: &Progress<'_>) -> Result<Taken> {
         self.next(progress)
     }
 
-    /// The next event of libcpg's.
+    /// Takes the next event from libcpg.
     #[inline]
     fn take(&mut self, progress: &Progress<'_>, mut counted: Option<Counted>) -> Result<Taken> {
         let Self { sender, incoming, dispatching, handler, .. } = self;
@@ -127,7 +127,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
                 progress.count();
                 handler(sender, event);
             }
-            // The first event of a membership is its view.
+            // A ring event must not come before the first view.
             Event::TotemConfChg(ring) if early.keep(ring) => {}
             event => {
                 progress.count();
@@ -165,23 +165,23 @@ fn deliver<H: FnMut(&Sender, Event<'_>)>(
         settled.set(numbers.end);
     }
     progress.count();
-    // By its bytes alone, also if this member sent it and knows better: all members must see the same.
+    // Judged only by its bytes, even if this member sent it and knows better, because all members must see the same.
     let event = if packet { unexpected(message) } else { Event::Deliver(message) };
     handler(sender, event);
 }
 
-/// A packet in a session that does not coalesce.
+/// Makes the event of a packet in a session that does not coalesce.
 #[cold]
 fn unexpected(message: Message<'_>) -> Event<'_> {
     let Message { group, sender, payload, .. } = message;
     Event::Malformed(MalformedPacket { group, sender, bytes: payload, error: format::Error::Unexpected })
 }
 
-/// The time for which this thread is the one that dispatches. At its end the descriptor says whether there is more.
+/// A guard for the time in which this thread dispatches. When it is dropped, the descriptor signals if work remains.
 pub(super) struct Dispatching<'o> {
     outbox: &'o Outbox,
-    /// This member's messages below it have been given to the handler. They count as handled when it has returned, or panicked:
-    /// the queue hears of it at the next look, or at the end.
+    /// Messages of this member below this number have been given to the handler. They count as handled when the handler has
+    /// returned or panicked. The queue is told at the next look, or at the end.
     pub(super) settled: Cell<u64>,
     /// True if work remains that libcpg's descriptor does not signal. Starts as true, because a handler that panics may leave
     /// some.

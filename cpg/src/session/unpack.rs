@@ -1,4 +1,4 @@
-//! Messages out of a packet, and the rest of one that is kept.
+//! The messages in a packet, and the rest of a packet that is kept.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -13,11 +13,11 @@ use crate::packet::format::HEADER_LEN;
 use crate::packet::read::{Frames, check_header};
 use crate::session::sender::Sender;
 
-/// The rest of a packet, while the handler is to get no more.
+/// The rest of a packet, kept until the handler takes more messages.
 #[derive(Debug, Default)]
 pub(super) struct Stash {
     bytes: Vec<u8>,
-    /// Where the rest begins.
+    /// The index at which the rest begins.
     at: usize,
     from: Option<Origin>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Stash {
 struct Origin {
     group: GroupName,
     sender: Member,
-    /// The numbers of the messages that are left, if this member's queue has sent them.
+    /// The numbers of the remaining messages, if this member's queue sent the packet.
     numbers: Option<Range<u64>>,
 }
 
@@ -43,8 +43,8 @@ impl Stash {
         self.from = Some(from);
     }
 
-    /// Hands a packet to `handler`, message by message, where libcpg has it; keeps the rest when `progress` ends it before the
-    /// last one. `numbers` are those of its messages, if this member's queue has sent it.
+    /// Hands the messages in a packet to `handler`, without copying them. If `progress` stops before the last message, keeps the
+    /// rest. `numbers` are those of the messages, if this member's queue sent the packet.
     #[inline(never)]
     pub(super) fn packet(
         &mut self,
@@ -72,7 +72,7 @@ impl Stash {
         );
     }
 
-    /// Goes on with the rest.
+    /// Hands out the rest.
     pub(super) fn rest(
         &mut self,
         sender: &Sender,
@@ -110,28 +110,28 @@ fn unpack(
                 handler(unread.sender, Event::Malformed(packet));
             }
         }
-        // The handler may have forked: the rest is the parent's (A17).
+        // The handler may have forked, and the rest belongs to the parent (A17).
         if progress.stopped().is_some() || unread.sender.shared().check_owner().is_err() {
             break;
         }
     }
 }
 
-/// The rest of a packet, which is kept when this goes, also in a panic of the handler.
+/// The rest of a packet. It is kept when this value is dropped, also if the handler panics.
 struct Unread<'p, 's> {
     frames: Frames<'p>,
     origin: &'s mut Origin,
     failed: bool,
     sender: &'s Sender,
-    /// As that of [`Dispatching`](super::turn::Dispatching).
+    /// The same as in [`Dispatching`](super::turn::Dispatching).
     settled: &'s Cell<u64>,
     keep: Keep<'s>,
 }
 
 enum Keep<'s> {
-    /// By a copy.
+    /// In a stash, by a copy.
     In(&'s mut Stash),
-    /// Where it is already: in so many bytes, from there on.
+    /// In the stash already: `len` bytes, of which the rest begins at `at`.
     From { at: &'s mut usize, len: usize },
 }
 
@@ -140,7 +140,7 @@ impl Drop for Unread<'_, '_> {
         if let Some(numbers) = &self.origin.numbers {
             self.settled.set(numbers.start);
         }
-        // What cannot be read has been handed over whole.
+        // Bytes that cannot be read have been handed over as a whole.
         let rest = if self.failed { &[] } else { self.frames.rest() };
         match &mut self.keep {
             Keep::In(stash) if !rest.is_empty() => stash.keep(rest, self.origin.clone()),
