@@ -117,7 +117,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When a program or a permission is missing, when the system refuses something, and when a daemon does not come
+    /// An error if a program or a permission is missing, if the system refuses something, or if a daemon does not come
     /// up. In the last case the error contains the log of the daemon.
     pub fn start(self) -> Result<Cluster> {
         if !(1..=MAX_NODES).contains(&self.nodes) {

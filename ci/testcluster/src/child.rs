@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(1);
 ///
 /// # Panics
 ///
-/// When the program cannot be run, and when its status is not success. The message has the command, the status and
+/// Panics if the program cannot be run, or if its status is not success. The message has the command, the status and
 /// standard error.
 #[track_caller]
 pub fn succeed(command: &mut Command) -> Output {
@@ -28,7 +28,7 @@ pub fn succeed(command: &mut Command) -> Output {
 ///
 /// # Panics
 ///
-/// When the program cannot be run.
+/// Panics if the program cannot be run.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| panic!("{}: {error}", name(command)))
@@ -38,7 +38,7 @@ pub fn run(command: &mut Command) -> Output {
 ///
 /// # Panics
 ///
-/// When its status is not success, as [`succeed`] does.
+/// Panics if the program has not succeeded. The message is that of [`succeed`].
 #[track_caller]
 pub fn assert_success(command: &Command, output: &Output) {
     assert_code(command, output, 0);
@@ -48,7 +48,7 @@ pub fn assert_success(command: &Command, output: &Output) {
 ///
 /// # Panics
 ///
-/// When it has not, as [`succeed`] does.
+/// Panics if the program has ended in another way. The message is that of [`succeed`].
 #[track_caller]
 pub fn assert_code(command: &Command, output: &Output, code: i32) {
     assert!(output.status.code() == Some(code), "{}{}", describe(command, output), wanted(code));
@@ -59,7 +59,7 @@ pub fn assert_code(command: &Command, output: &Output, code: i32) {
 ///
 /// # Panics
 ///
-/// When the status is another one. The message has the name, the status and the errors.
+/// Panics if the child has ended in another way. The message has the name, the status and the errors.
 #[track_caller]
 pub fn assert_ended(name: &str, status: ExitStatus, code: i32, errors: &str) {
     assert!(status.code() == Some(code), "{}{}", described(name, status, errors), wanted(code));

@@ -141,7 +141,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node.
+    /// Panics if there is no such node.
     pub fn address(&self, node: NodeId) -> Ipv4Addr {
         network::address(self.known(node).id)
     }
@@ -152,7 +152,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node, or no thread can be put there.
+    /// Panics if there is no such node, or if no thread can be put on it.
     pub fn on<T: Send>(&self, node: NodeId, action: impl FnOnce() -> T + Send) -> T {
         self.known(node).on(STACK, action).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -161,8 +161,8 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node or no thread can be made; the thread panics when it cannot be
-    /// put on the node.
+    /// Panics if there is no such node, or if no thread can be made. If the thread cannot be put on the node, the
+    /// thread panics.
     pub fn spawn_on<T, F>(&self, node: NodeId, action: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -189,7 +189,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node.
+    /// Panics if there is no such node.
     pub fn command_on(&self, node: NodeId, program: impl AsRef<OsStr>) -> Command {
         let [mount, network] = self.known(node).namespaces.paths();
         let mut command = Command::new("sh");
@@ -201,7 +201,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When it takes longer than the deadline, or the daemon has ended. The log is in the error.
+    /// An error if this takes longer than the deadline, or if the daemon has ended. The error contains the log.
     pub fn wait_members(&self, node: NodeId, members: &[NodeId], deadline: Duration) -> Result<()> {
         let mut members = members.to_vec();
         members.sort_unstable();
@@ -212,7 +212,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the node's daemon does not answer, for example because it is paused.
+    /// An error if the node's daemon does not answer, for example because it is paused.
     pub fn members(&self, node: NodeId) -> Result<Vec<NodeId>> {
         self.node(node)?.members(Instant::now() + STOP)
     }
@@ -221,7 +221,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node, and when the system does not report the state of the daemon's process.
+    /// Panics if there is no such node, or if the system does not report the state of the daemon's process.
     pub fn state(&self, node: NodeId) -> State {
         self.known(node).state().unwrap_or_else(|error| panic!("{error}"))
     }
@@ -230,7 +230,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node, or it has no daemon.
+    /// Panics if there is no such node, or if the node has no daemon.
     pub fn daemon_pid(&self, node: NodeId) -> u32 {
         let daemon = self.known(node).daemon();
         daemon.as_ref().unwrap_or_else(|| panic!("node {node} has no daemon: it was killed")).pid()
@@ -240,7 +240,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// When there is no such node.
+    /// Panics if there is no such node.
     pub fn log(&self, node: NodeId) -> String {
         self.known(node).log()
     }

@@ -24,7 +24,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When a node is named twice or does not exist, and when the nodes do not agree in time.
+    /// An error if a node is named twice or does not exist, or if the nodes do not agree in time.
     pub fn partition(&self, groups: &[&[NodeId]]) -> Result<()> {
         let mut rest: Vec<NodeId> = (1..=self.nodes()).collect();
         for &node in groups.iter().copied().flatten() {
@@ -48,7 +48,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the nodes do not agree in time.
+    /// An error if the nodes do not agree in time.
     pub fn heal(&self) -> Result<()> {
         self.rewire(vec![(1..=self.nodes()).collect()])
     }
@@ -58,7 +58,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the node has no daemon, and when the others do not agree in time.
+    /// An error if the node has no daemon, or if the other nodes do not agree in time.
     pub fn kill(&self, node: NodeId) -> Result<()> {
         let wiring = self.wiring();
         let node = self.node(node)?;
@@ -72,7 +72,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the daemon does not come up, and when the nodes do not agree in time.
+    /// An error if the daemon does not come up, or if the nodes do not agree in time.
     pub fn restart(&self, node: NodeId) -> Result<()> {
         let wiring = self.wiring();
         let node = self.node(node)?;
@@ -88,7 +88,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the node has no daemon.
+    /// An error if the node has no daemon.
     pub fn pause(&self, node: NodeId) -> Result<()> {
         let _wiring = self.wiring();
         self.node(node)?.with_daemon(Daemon::pause)
@@ -98,7 +98,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the node has no daemon.
+    /// An error if the node has no daemon.
     pub fn resume(&self, node: NodeId) -> Result<()> {
         let _wiring = self.wiring();
         self.node(node)?.with_daemon(Daemon::resume)
@@ -108,7 +108,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When a daemon has ended by itself, and when it takes too long. The logs are in the error.
+    /// An error if a daemon has ended by itself, or if this takes too long. The error contains the logs.
     pub fn settle(&self) -> Result<()> {
         self.settle_in(&self.wiring())
     }
