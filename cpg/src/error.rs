@@ -63,8 +63,8 @@ pub enum Error {
 
     /// A thread of the parent was in the middle of connecting, or of closing a handle, when this process was forked.
     ///
-    /// This process has a copy of libqb's tables that may be half-changed, and a copy of a lock that nobody gives back ([A7](crate::facts#a7), [A12](crate::facts#a12)). It
-    /// cannot connect before it has called `exec`.
+    /// This process has a copy of libqb's tables that may be half-changed, and a copy of a lock that nobody gives back
+    /// ([A7](crate::facts#a7), [A12](crate::facts#a12)). It cannot connect before it has called `exec`.
     #[error(
         "cannot connect to corosync: a thread of process {parent} was connecting or closing a connection when this process was \
          forked from it, and libqb's tables may be half-changed here: call exec first, or fork while no thread connects or closes"
@@ -144,8 +144,8 @@ pub enum Error {
 
     /// Too few file descriptors are left for a connection.
     ///
-    /// libqb closes descriptor 0 when it gets no descriptor ([A14](crate::facts#a14)). This crate therefore tries first whether there are
-    /// enough.
+    /// libqb closes descriptor 0 when it gets no descriptor ([A14](crate::facts#a14)). So this crate first tries to open enough
+    /// of them.
     #[error("too few file descriptors are left to connect: {0}")]
     NoDescriptors(#[source] SystemError),
 
@@ -202,10 +202,11 @@ pub enum Error {
     )]
     NoMembership,
 
-    /// A handler was about to wait for what only further dispatching brings, which begins when the handler has returned.
+    /// A handler was about to wait for something that only further dispatching can bring. Dispatching goes on when the handler
+    /// has returned.
     #[error(
-        "a handler cannot wait for {waiting_for}, which only further dispatching brings: go on when the handler has returned, or \
-         have a thread or task wait that does not dispatch"
+        "a handler cannot wait for {waiting_for}, which only further dispatching brings: continue when the handler has returned, or \
+         wait in a thread or task that does not dispatch"
     )]
     WouldWait {
         /// What would be waited for.
@@ -249,14 +250,14 @@ pub enum Error {
         waiting_for: &'static str,
     },
 
-    /// An earlier request on this connection waits for the daemon's answer, beyond its
-    /// [time limit](crate::ConnectOptions::request_timeout), and one can be made at a time ([A4](crate::facts#a4)).
+    /// An earlier request on this connection still waits for the daemon's answer, beyond its [time
+    /// limit](crate::ConnectOptions::request_timeout). libcpg makes only one request at a time ([A4](crate::facts#a4)).
     ///
     /// The membership stands: events are dispatched, and the queue of a session takes messages. When the daemon answers, requests
-    /// are made as before; when it dies, they say that the connection is lost.
+    /// work as before. If the daemon dies, requests report that the connection is lost.
     #[error(
-        "an earlier call on this connection still waits for corosync, which may be paused or starved, and libcpg makes one at a \
-         time: try again when it answers"
+        "an earlier call on this connection still waits for corosync, which may be paused or starved; libcpg makes one call at a \
+         time, so try again when corosync answers"
     )]
     CallOutstanding,
 
@@ -299,10 +300,16 @@ impl Error {
 
     /// True if the same call may succeed in a moment.
     ///
-    /// These are a full [queue](Self::QueueFull); an [outstanding call](Self::CallOutstanding); `CS_ERR_TRY_AGAIN`, which is flow control or a ring that is re-forming ([B7](crate::facts#b7)); and
-    /// `CS_ERR_INTERRUPT`, which says that a membership change stopped a message above the atomic size: all of it must be sent
-    /// again ([B8](crate::facts#b8)). The message has not been sent; nothing tells when to try again, and trying without a pause takes from the daemon
-    /// the time that it needs.
+    /// These errors are:
+    ///
+    /// - a full [queue](Self::QueueFull);
+    /// - an [outstanding call](Self::CallOutstanding);
+    /// - `CS_ERR_TRY_AGAIN`: flow control, or a ring that is re-forming ([B7](crate::facts#b7));
+    /// - `CS_ERR_INTERRUPT`: a membership change stopped a message above the atomic size, and all of it must be sent again
+    ///   ([B8](crate::facts#b8)).
+    ///
+    /// The message has not been sent. Nothing signals the time to try again. Make a pause before trying again, because trying
+    /// without a pause takes processor time that the daemon needs.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::QueueFull | Self::CallOutstanding)
             || matches!(self.outlook(), Some(Outlook::Again))
@@ -319,8 +326,8 @@ impl Error {
 
     /// True if waiting can mend what has kept a program from connecting or joining.
     ///
-    /// Not so of the daemon of another user ([`UntrustedDaemon`](Self::UntrustedDaemon)), though it may go: whose socket that is
-    /// must not stay unsaid.
+    /// False for the daemon of another user ([`UntrustedDaemon`](Self::UntrustedDaemon)). That daemon may go away too, but the
+    /// program must hear that another user has the socket.
     pub(crate) fn passes(&self) -> bool {
         match self {
             Self::TimedOut { .. }

@@ -133,27 +133,29 @@
 //! | <span id="b29">B29</span> | while two parts of a cluster merge, a daemon that did not receive the beginning of a message drops the end of it, and everything that travels in one packet with that end ([`exec/totempg.c`](https://github.com/corosync/corosync/blob/v3.1.10/exec/totempg.c), `throw_away_mode`). That can be other messages, and the news that a process joined or left. The view says that all are together, but some members list a process that has left until the next ring | not mended, but documented at [`View`](crate::View) |
 //! | <span id="b30">B30</span> | with `RLIMIT_NOFILE` below 2 the system refuses libqb's waits: requests and dispatches return `CS_ERR_INVALID_PARAM` | returns [`Error::Io`](crate::Error::Io), which names the limit. The membership stands |
 //!
-//! **What a time limit costs ([B16](#b16)).** libqb asks for the answer again and again while the socket stands (`lib/ipcc.c`, `qb_ipcc_sendv_recv`
-//! with -1), and nothing but the end of the connection ends that. So a request is made by a thread of this crate, which has the half
-//! of the connection that makes requests, by value, until the answer has come: another request finds the half or waits for it, and
-//! an answer cannot be taken for that to a later call ([A4](#a4)). A thread is started for each request, or kept by connections with zero-copy
-//! buffers and those that [watch the daemon](crate::Daemon::answers_until). What was left behind goes on when the daemon does, and
-//! gives everything back then.
+//! **What a time limit costs ([B16](#b16)).** While the socket stands, libqb waits for the answer again and again (`lib/ipcc.c`,
+//! `qb_ipcc_sendv_recv` with -1). Only the end of the connection ends this wait. So a thread of this crate makes each request.
+//! Until the answer has come, that thread owns the half of the connection that makes requests. Another request finds the half
+//! there or waits for it, so an answer is never taken for the answer to a later call ([A4](#a4)). A thread is started for each
+//! request. Connections with zero-copy buffers, and those that [watch the daemon](crate::Daemon::answers_until), keep one thread.
+//! A thread that was left behind goes on when the daemon does, and then gives everything back.
 //!
-//! - *A plain send* has no answer to wait for (`lib/cpg.c`, `cpg_mcast_joined` up to the atomic size): it is made on the caller's
-//!   thread, under flow control too, and pays nothing for all this. The parts of a longer one are answered: it is a request.
-//! - *A connect* holds the lock of [A12](#a12) while libqb waits for the daemon to take it (`lib/ipcc.c`, `qb_ipcc_connect`: a `poll` without an
-//!   end, whose result is not looked at). It is the one wait that can be ended: a second thread with the same table of
-//!   descriptors shuts the socket down, `recvmsg` says so, and libqb gives up. Nothing is left of it. Where threads
-//!   cannot have a table of their own, nobody knows the number of the socket: the thread is left behind with the lock, and
-//!   whoever connects or closes waits for that, up to the own deadline.
-//! - *Closing* would hold that lock for as long as the daemon does not answer. The thread that closes makes a request first, without the
-//!   lock: when that is answered, the daemon has read all that was sent and is well. One that is paused between the two answers still
-//!   holds up others, up to their deadlines.
-//! - *libqb notices a death* in the middle of a request after up to 2 seconds (`QB_IPC_MAX_WAIT_MS`). The caller watches the socket, and
-//!   knows after 20 milliseconds.
-//! - *Not to shut down a connection that stands* is a choice: where client and daemon have other process namespaces, libqb would take
-//!   the daemon for dead and its files away (`lib/ipc_shm.c`, `qb_ipcc_shm_disconnect`), and messages that it has not read would be lost.
+//! - *A plain send* waits for no answer (`lib/cpg.c`, `cpg_mcast_joined` up to the atomic size). It is made on the caller's
+//!   thread, also under flow control, and has none of these costs. The daemon answers the parts of a longer message, so sending
+//!   them is a request.
+//! - *A connect* holds the lock of [A12](#a12) while libqb waits for the daemon to accept it (`lib/ipcc.c`, `qb_ipcc_connect`: a
+//!   `poll` without a limit, whose result is not looked at). This is the one wait that can be ended: a second thread with the
+//!   same table of descriptors shuts the socket down, `recvmsg` reports it, and libqb gives up. Nothing is left of the connect.
+//!   Where threads cannot have their own table of descriptors, no other thread knows the number of the socket. Then the thread is
+//!   left behind with the lock, and every other connect and close waits for the lock, up to its deadline.
+//! - *Closing* would hold that lock for as long as the daemon does not answer. So the closing thread first makes a request
+//!   without the lock. When the daemon answers, it has read all that was sent, and is not paused. A daemon that is paused between
+//!   the two answers still holds up other threads, up to their deadlines.
+//! - *A death in the middle of a request* is noticed by libqb after up to 2 seconds (`QB_IPC_MAX_WAIT_MS`). The caller watches
+//!   the socket, and notices it after 20 milliseconds.
+//! - *A connection that stands is not shut down*, by choice. Where client and daemon have different process namespaces, libqb
+//!   would take the daemon for dead and remove its files (`lib/ipc_shm.c`, `qb_ipcc_shm_disconnect`). Messages that the daemon
+//!   had not read would be lost.
 //!
 //! # C. Found while this crate was built
 //!

@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_programs_have_becomes_a_name() {
+    fn text_and_bytes_become_a_name() {
         let name = GroupName::new("ledger").unwrap();
         let made = [
             GroupName::try_from("ledger"),

@@ -82,7 +82,7 @@ fn rows() -> Vec<(&'static str, CsError, Outlook)> {
 }
 
 #[test]
-fn the_page_about_codes_says_what_mends_each() {
+fn the_page_about_codes_has_the_cure_of_each_code() {
     let rows = rows();
     assert!(rows.len() > 100, "{} rows found", rows.len());
     for &(function, code, outlook) in &rows {
@@ -115,9 +115,8 @@ fn the_page_about_codes_says_what_mends_each() {
     }
 }
 
-/// The session comes back by itself.
 #[test]
-fn nobody_is_told_to_connect_anew_whose_session_does_so() {
+fn the_text_of_a_lost_connection_says_that_a_session_reconnects_by_itself() {
     for function in REQUESTS.into_iter().chain(["cpg_dispatch"]) {
         let text = remedy::text(function, CsError::Library);
         assert!(
@@ -128,7 +127,7 @@ fn nobody_is_told_to_connect_anew_whose_session_does_so() {
 }
 
 #[test]
-fn what_a_person_has_to_mend_is_not_waited_for() {
+fn an_error_that_a_person_has_to_mend_is_not_waited_for() {
     for code in [cpg_sys::CS_ERR_ACCESS, cpg_sys::CS_ERR_EXIST, cpg_sys::CS_ERR_INVALID_PARAM] {
         assert!(!Error::cs("cpg_join", code).passes(), "{code}");
     }
@@ -136,7 +135,7 @@ fn what_a_person_has_to_mend_is_not_waited_for() {
     assert!(!Error::GroupTooLarge { members: 128, limit: 128 }.passes());
     assert!(!Error::UntrustedDaemon { uid: 1000, is_overflow: false }.passes());
     assert!(!Error::DatagramIpc.passes());
-    // Each code is in the test of the page about codes.
+    // The test of the page about codes has every code.
     for code in [cpg_sys::CS_ERR_LIBRARY, cpg_sys::CS_ERR_TRY_AGAIN, cpg_sys::CS_ERR_NO_SPACE] {
         assert!(Error::cs("cpg_model_initialize", code).passes(), "{code}");
     }

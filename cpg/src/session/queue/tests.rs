@@ -7,7 +7,7 @@ fn push(queue: &mut Queue, message: &[u8]) -> u64 {
     queue.push(&[IoSlice::new(message)], message.len()).unwrap()
 }
 
-/// Sends what the window lets out; the packets as libcpg gets them.
+/// Sends as much as the window allows, and returns the packets as libcpg gets them.
 fn send(queue: &mut Queue) -> Vec<Vec<u8>> {
     let mut sent = Vec::new();
     while queue.is_open() {
@@ -25,7 +25,7 @@ fn returned(queue: &mut Queue) -> Vec<(Vec<u8>, bool, Error)> {
 }
 
 #[test]
-fn what_waits_together_travels_together() {
+fn messages_that_wait_together_share_a_packet() {
     let mut queue = Queue::new(Flow::coalesced().packet_size(30).window_size(1));
     push(&mut queue, b"first");
     let first = send(&mut queue);
@@ -34,7 +34,7 @@ fn what_waits_together_travels_together() {
     assert_eq!(send(&mut queue), [[0; 0]; 0], "the window is closed");
     assert_eq!(queue.arrived(&first[0]), Some(0..1));
     let second = send(&mut queue);
-    // Two of eleven bytes and the header fit.
+    // A packet has room for the header and two messages of eleven bytes.
     assert_eq!(read::messages(&second[0]).count(), 2);
     assert_eq!(queue.arrived(&second[0]), Some(1..3));
 }
@@ -53,14 +53,14 @@ fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
         );
         let dropped = Some(Err(Error::DroppedByDaemon));
         assert_eq!(numbers.map(|number| queue.outcome(number)), [dropped.clone(), dropped, Some(Ok(()))]);
-        // One that was dropped and comes all the same is nobody's.
+        // A message that was counted as dropped and comes all the same belongs to nobody.
         assert_eq!(queue.arrived(&sent[0]), None);
         assert!(queue.is_open() && !queue.is_flying());
     }
 }
 
 #[test]
-fn the_end_gives_back_what_has_not_arrived() {
+fn the_end_of_a_queue_gives_back_messages_that_have_not_arrived() {
     for flow in [Flow::new().window_size(1), Flow::coalesced().window_size(1)] {
         let mut queue = Queue::new(flow);
         push(&mut queue, b"arrived");
@@ -103,7 +103,7 @@ fn a_packet_that_was_not_sent_after_all_waits_again_in_front() {
         queue.front().unwrap().1.share();
         let sent = send(&mut queue).remove(0);
         assert!(queue.in_flight().messages == 1 && queue.waiting().messages == 1);
-        // Not another one.
+        // The number of another message changes nothing.
         queue.recall(parts + 1);
         assert!(queue.is_flying());
         queue.recall(parts);
@@ -113,7 +113,7 @@ fn a_packet_that_was_not_sent_after_all_waits_again_in_front() {
         );
         assert!(send(&mut queue) == [&sent[..]]);
         assert_eq!(queue.arrived(&sent), Some(parts..behind));
-        // One that is lost while it is shared is handed back like others.
+        // A message that is lost while its bytes are shared is handed back like others.
         queue.front().unwrap().1.share();
         send(&mut queue);
         queue.end(&Error::Left);
@@ -151,7 +151,7 @@ fn messages_that_are_taken_back_leave_no_trace() {
     assert_eq!(last, Some(2), "the numbers go to others");
     assert_eq!(queue.lost, Losses::default());
 
-    // In a packet.
+    // The same in a packet.
     let mut queue = Queue::new(Flow::coalesced());
     push(&mut queue, b"one");
     let two = push(&mut queue, b"two");
@@ -181,7 +181,7 @@ fn the_window_is_filled_again_at_each_arrival_and_with_packets_when_half_of_it_i
     }
 }
 
-/// One step of a program that uses a queue, or of the daemon.
+/// A step of a program that uses a queue, or of the daemon.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Push(usize),
@@ -196,7 +196,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Around the border between one and two bytes of length.
+    // Lengths around the border between one and two bytes of length.
     let len = 0..260_usize;
     let step = prop_oneof![
         12 => len.clone().prop_map(Step::Push),
@@ -217,7 +217,7 @@ proptest! {
 
     #[test]
     #[cfg_attr(miri, ignore = "minutes for a few cases")]
-    fn the_sums_are_those_of_the_packets(coalesce in any::<bool>(), steps in steps()) {
+    fn the_totals_are_the_sums_of_the_packets(coalesce in any::<bool>(), steps in steps()) {
         let flow = if coalesce { Flow::coalesced().packet_size(600) } else { Flow::new() };
         let mut queue = Queue::new(flow.window_size(2_000).queue_size(2_000));
         let mut flying = VecDeque::new();
@@ -243,7 +243,7 @@ proptest! {
                     }
                 }
                 Step::Arrive(skip) => {
-                    // With some dropped before it, or one that is nobody's.
+                    // The packet after `skip` dropped ones arrives, or a packet that belongs to nobody.
                     drop(flying.drain(..skip.min(flying.len())));
                     let bytes = flying.pop_front().unwrap_or_default();
                     if let Some(numbers) = queue.arrived(&bytes) {
