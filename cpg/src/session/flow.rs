@@ -7,6 +7,18 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 /// A part of [`SessionOptions`](crate::SessionOptions). All sizes are in bytes. A size that is not set has a default, which is
 /// different with packets and without.
 ///
+/// ```no_run
+/// use cpg::{Flow, Session};
+///
+/// // A small window, so that a new message does not wait behind many old ones.
+/// let flow = Flow::new().window_size(256 << 10).packet_size(64 << 10).queue_size(1 << 20);
+/// let session = Session::options().coalesce().flow(flow).join("ledger")?;
+/// session.leave()?;
+/// // Packets can be chosen here too.
+/// assert_ne!(Flow::new(), Flow::coalesced());
+/// # Ok::<(), cpg::Error>(())
+/// ```
+///
 /// # The queue
 ///
 /// A [`Session`](crate::Session) sends through a queue. Messages that have been sent and have not come back are *in flight*.
@@ -48,20 +60,6 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 /// Windows of 512 KiB and 1 MiB made messages of 8 KiB slower by a quarter. A window of 4 MiB gained nothing. A queue of 4 MiB
 /// was slower by a tenth than a queue of 512 KiB: a message that has waited for long is no longer in the processor's cache when
 /// its turn comes.
-///
-/// # An example
-///
-/// ```no_run
-/// use cpg::{Flow, Session};
-///
-/// // A small window, so that a new message does not wait behind many old ones.
-/// let flow = Flow::new().window_size(256 << 10).packet_size(64 << 10).queue_size(1 << 20);
-/// let session = Session::options().coalesce().flow(flow).join("ledger")?;
-/// session.leave()?;
-/// // Packets can be chosen here too.
-/// assert_ne!(Flow::new(), Flow::coalesced());
-/// # Ok::<(), cpg::Error>(())
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[must_use = "it has no effect before it is given to SessionOptions::flow"]
 pub struct Flow {

@@ -5,17 +5,6 @@ use std::time::Duration;
 /// The distance of a member behind what it has sent. [`Sender::lag`](crate::Sender::lag) and
 /// [`Receiver::lag`](crate::Receiver::lag) measure it.
 ///
-/// If a member does not dispatch, the daemon of its node keeps the member's events in memory, without a limit
-/// ([B14](crate::facts#b14)). libcpg cannot say how many events wait there. But the member's own messages show it, because each
-/// one comes back in its place in the order. So the events that this member dispatches now are at most as old as
-/// [`oldest`](Self::oldest), including their time in the ring.
-///
-/// A member that is behind can do one of these:
-///
-/// - send less, or nothing, until it has caught up;
-/// - dispatch at once, and put off the work that the events ask for;
-/// - leave the group and join it again. The daemon then forgets the events that it has kept.
-///
 /// ```no_run
 /// use std::time::Duration;
 /// use cpg::{Lag, Limits, Session};
@@ -23,7 +12,7 @@ use std::time::Duration;
 /// let (sender, mut receiver) = Session::join("ledger")?.split();
 /// std::thread::spawn(move || receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())));
 /// for reading in 0..1000_u32 {
-/// // Readings are useful only while they are new.
+///     // Readings are useful only while they are new.
 ///     if sender.lag()?.oldest().is_none_or(|age| age < Duration::from_secs(1)) {
 ///         sender.send(&reading.to_le_bytes())?;
 ///     }
@@ -34,6 +23,17 @@ use std::time::Duration;
 /// println!("dispatched {:?} ago", lag.since_dispatch());
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// If a member does not dispatch, the daemon of its node keeps the member's events in memory, without a limit
+/// ([B14](crate::facts#b14)). libcpg cannot say how many events wait there. But the member's own messages show it, because each
+/// one comes back in its place in the order. So the events that this member dispatches now are at most as old as
+/// [`oldest`](Self::oldest), including their time in the ring.
+///
+/// A member that is behind can do one of these:
+///
+/// - send less, or nothing, until it has caught up;
+/// - dispatch at once, and put off the work that the events ask for;
+/// - leave the group and join it again. The daemon then forgets the events that it has kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Lag {
     pub(crate) in_flight: usize,

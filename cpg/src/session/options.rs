@@ -57,7 +57,7 @@ impl Session {
     /// chosen.
     ///
     /// # Errors
-    /// As [`SessionOptions::join`].
+    /// Those of [`SessionOptions::join`].
     #[doc(alias = "cpg_join")]
     pub fn join(name: impl IntoGroupName) -> Result<Self> {
         Self::options().join(name)
@@ -98,7 +98,7 @@ impl SessionOptions {
     /// - A session that coalesces gets plain messages as they are; [`Message::is_packed`](crate::Message::is_packed) is false for
     ///   them.
     ///
-    /// A plain message that begins with the four bytes of [`packet::MAGIC`](crate::packet::MAGIC) looks like a packet. Text never
+    /// A plain message that begins with the four bytes of [`packet::MAGIC`](crate::packet::MAGIC) is taken for a packet. Text never
     /// begins with these bytes. If the messages of a session that does not coalesce may begin with any bytes, the session takes
     /// [`MalformedPacket::bytes`](crate::MalformedPacket::bytes) as the message where the error is `Unexpected`. A session that
     /// coalesces can send any bytes.
@@ -127,7 +127,7 @@ impl SessionOptions {
     /// daemon.
     ///
     /// # Errors
-    /// As [`join`](Self::join).
+    /// Those of [`join`](Self::join).
     #[doc(alias = "cpg_join")]
     pub fn join_until(self, name: impl IntoGroupName, deadline: Instant) -> Result<Session> {
         self.join_by(name, &deadline.into())
@@ -149,7 +149,7 @@ impl SessionOptions {
     /// Joins on a handle that is already connected, within the handle's [time limit](ConnectOptions::request_timeout).
     ///
     /// # Errors
-    /// As [`Handle::join`], and as [`join`](Self::join).
+    /// Those of [`Handle::join`] and of [`join`](Self::join).
     #[doc(alias = "cpg_join")]
     pub fn join_on(self, handle: Handle, name: impl IntoGroupName) -> Result<Session, JoinError> {
         let deadline = handle.requests().deadline();
@@ -159,7 +159,7 @@ impl SessionOptions {
     /// Joins on a handle as [`join_on`](Self::join_on) does, until the deadline.
     ///
     /// # Errors
-    /// As [`join_on`](Self::join_on).
+    /// Those of [`join_on`](Self::join_on).
     #[doc(alias = "cpg_join")]
     pub fn join_on_until(
         self,

@@ -28,13 +28,6 @@ use crate::session::turn::{Dispatching, Turn};
 /// get a `&Sender`, the same type that other threads use. In a handler, a send that has to wait is refused with
 /// [`Error::WouldWait`].
 ///
-/// # Dropping the receiver
-///
-/// Use [`leave`](Self::leave) to be sure that everything in the queue is sent. Dropping the receiver sends what can be sent at
-/// once, and loses the other messages in the queue. (If a [long](Sender#long-messages) message is being sent at that moment, it
-/// has one second to finish, and so have the messages behind it.) The half of a session that is dropped last closes the handle,
-/// and waits for the daemon for half a second at most ([B16](crate::facts#b16)).
-///
 /// ```no_run
 /// use std::ops::ControlFlow;
 /// use std::time::{Duration, Instant};
@@ -61,6 +54,13 @@ use crate::session::turn::{Dispatching, Turn};
 /// assert_eq!(last, b"-5 alice");
 /// # Ok::<(), cpg::Error>(())
 /// ```
+///
+/// # Dropping the receiver
+///
+/// Use [`leave`](Self::leave) to be sure that everything in the queue is sent. Dropping the receiver sends what can be sent at
+/// once, and loses the other messages in the queue. (If a [long](Sender#long-messages) message is being sent at that moment, it
+/// has one second to finish, and so have the messages behind it.) The half of a session that is dropped last closes the handle,
+/// and waits for the daemon for half a second at most ([B16](crate::facts#b16)).
 #[derive(Debug)]
 pub struct Receiver {
     /// The first field, so that it is dropped first.
@@ -114,7 +114,7 @@ impl Receiver {
     /// Returns how much this member has sent that has not come back yet; see [`Sender::lag`].
     ///
     /// # Errors
-    /// As [`Sender::lag`].
+    /// Those of [`Sender::lag`].
     pub fn lag(&self) -> Result<Lag> {
         self.sender.lag()
     }
@@ -124,7 +124,7 @@ impl Receiver {
     /// the daemon.
     ///
     /// # Panics
-    /// As [`Group::dispatch`](crate::Group::dispatch).
+    /// Panics as [`Group::dispatch`](crate::Group::dispatch) does.
     ///
     /// # Errors
     /// Those of [`Group::dispatch`](crate::Group::dispatch). Before an error that ends the membership, the handler gets the
@@ -188,10 +188,10 @@ impl Receiver {
     /// does.
     ///
     /// # Panics
-    /// As [`Group::dispatch`](crate::Group::dispatch).
+    /// Panics as [`Group::dispatch`](crate::Group::dispatch) does.
     ///
     /// # Errors
-    /// As [`dispatch`](Self::dispatch).
+    /// Those of [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn run<T>(
         &mut self,
@@ -206,7 +206,7 @@ impl Receiver {
     /// Waits for the next event, and returns a copy that can be kept, as [`Group::recv`](crate::Group::recv) does.
     ///
     /// # Errors
-    /// As [`dispatch`](Self::dispatch).
+    /// Those of [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn recv(&mut self) -> Result<OwnedEvent> {
         loop {
@@ -220,7 +220,7 @@ impl Receiver {
     /// Waits for the next event until the deadline, as [`Group::recv_until`](crate::Group::recv_until) does.
     ///
     /// # Errors
-    /// As [`dispatch`](Self::dispatch).
+    /// Those of [`dispatch`](Self::dispatch).
     #[doc(alias = "cpg_dispatch")]
     pub fn recv_until(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
         let limits = Limits::one().until(deadline);
@@ -237,7 +237,7 @@ impl Receiver {
     /// From the beginning of this call on, sends are refused with [`Error::Left`].
     ///
     /// # Errors
-    /// As [`leave_until`](Self::leave_until).
+    /// Those of [`leave_until`](Self::leave_until).
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
@@ -250,10 +250,10 @@ impl Receiver {
     /// [`Error::Left`]. Messages that were not delivered come to the handler as [`Event::Undelivered`].
     ///
     /// # Panics
-    /// As [`Group::leave_until`](crate::Group::leave_until).
+    /// Panics as [`Group::leave_until`](crate::Group::leave_until) does.
     ///
     /// # Errors
-    /// Those of [`Group::leave_until`](crate::Group::leave_until). If the session has lost its membership and is not back yet,
+    /// Those of [`Group::leave_until`](crate::Group::leave_until). If the session has lost its membership and is not back,
     /// there is nothing to leave, and the result is `Ok`.
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]

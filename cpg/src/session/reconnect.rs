@@ -25,9 +25,34 @@ use crate::handle::backoff::Pauses;
 ///
 /// The [descriptor](crate::Session#impl-AsFd-for-Session) of the session stays the same, so event loops need no change.
 ///
+/// ```no_run
+/// use std::ops::ControlFlow::{Break, Continue};
+/// use cpg::{Event, Limits, Reconnect, Session};
+///
+/// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger")?;
+/// session.send(b"+5 alice")?;
+/// let mut entries = Vec::new();
+/// session.run(Limits::forever(), |sender, event| {
+///     match event {
+///         Event::Deliver(message) if message.payload() == b"+5 alice" => return Break(()),
+///         Event::Deliver(message) => entries.push(message.payload().to_vec()),
+///         Event::Lost(lost) => eprintln!("{}", lost.error()),
+///         Event::Rejoined(back) => {
+///             entries.clear();
+///             println!("generation {}: {:?}", back.generation(), back.view().members());
+///             // A member that has the entries may send them again.
+///             sender.try_send(b"?").ok();
+///         }
+///         _ => {}
+///     }
+///     Continue(())
+/// })?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+///
 /// # The end of the attempts
 ///
-/// Some errors do not pass by waiting. They end the attempts, and each later dispatch returns the error:
+/// Waiting cannot mend some errors. They end the attempts, and each later dispatch returns the error:
 ///
 /// - The daemon refuses this user: [`CsError::Access`](crate::CsError::Access).
 /// - Another user's process listens in place of the daemon: [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon).
@@ -45,31 +70,6 @@ use crate::handle::backoff::Pauses;
 ///
 /// The thread connects at times that the program does not know. If another thread forks while it connects, the child cannot
 /// connect before it has called `exec`: [`Error::ForkedWhileConnecting`](crate::Error::ForkedWhileConnecting).
-///
-/// ```no_run
-/// use std::ops::ControlFlow::{Break, Continue};
-/// use cpg::{Event, Limits, Reconnect, Session};
-///
-/// let mut session = Session::options().reconnect(Reconnect::new()).join("ledger")?;
-/// session.send(b"+5 alice")?;
-/// let mut entries = Vec::new();
-/// session.run(Limits::forever(), |sender, event| {
-///     match event {
-///         Event::Deliver(message) if message.payload() == b"+5 alice" => return Break(()),
-///         Event::Deliver(message) => entries.push(message.payload().to_vec()),
-///         Event::Lost(lost) => eprintln!("{}", lost.error()),
-///         Event::Rejoined(back) => {
-///             entries.clear();
-///             println!("generation {}: {:?}", back.generation(), back.view().members());
-/// // A member that has the entries may send them again.
-///             sender.try_send(b"?").ok();
-///         }
-///         _ => {}
-///     }
-///     Continue(())
-/// })?;
-/// # Ok::<(), cpg::Error>(())
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "it has no effect before it is given to SessionOptions::reconnect"]
 pub struct Reconnect {

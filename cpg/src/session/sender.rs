@@ -22,9 +22,9 @@ use crate::session::ticket::Ticket;
 /// growing pauses.
 ///
 /// The membership ends when the receiver leaves, when the receiver and all senders have been dropped, or when an error ends it.
-/// From then on every call of a sender returns an error with the reason; after a leave this is
-/// [`Error::Left`](crate::Error::Left). The receiver hands back each message that was accepted and not delivered as
-/// [`Event::Undelivered`](crate::Event::Undelivered), in the order of sending.
+/// From then on every send returns an error with the reason; after a leave this is [`Error::Left`](crate::Error::Left). (A
+/// session that [reconnects](crate::Reconnect) takes messages again with its next membership.) The receiver hands back each
+/// message that was accepted and not delivered as [`Event::Undelivered`](crate::Event::Undelivered), in the order of sending.
 ///
 /// If only the receiver has been dropped, a message goes out at once or is refused, and nothing reports its fate.
 ///
@@ -117,7 +117,7 @@ impl Sender {
     /// the queue takes messages, and sends them when the answer has come.
     ///
     /// # Errors
-    /// As [`Link::members`](crate::Link::members).
+    /// Those of [`Link::members`](crate::Link::members).
     #[doc(alias = "cpg_membership_get")]
     pub fn members(&self) -> Result<Vec<Member>> {
         self.0.members()
@@ -138,8 +138,8 @@ impl Sender {
     ///
     /// - [`Error::WouldWait`](crate::Error::WouldWait) in a handler while the queue is full, because only further dispatching
     ///   could make room.
-    /// - The errors of [`Link::send`](crate::Link::send) that are not [retryable](crate::Error::is_retryable): the membership has
-    ///   ended.
+    /// - The errors of [`Link::send`](crate::Link::send) that are not [retryable](crate::Error::is_retryable), such as those of a
+    ///   membership that has ended.
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send(&self, message: &[u8]) -> Result<Sent> {
@@ -150,7 +150,7 @@ impl Sender {
     /// must dispatch.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// Those of [`send`](Self::send).
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
@@ -181,7 +181,7 @@ impl Sender {
     /// Sends one message made of many slices, as [`try_send`](Self::try_send) does.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send).
+    /// Those of [`try_send`](Self::try_send).
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn try_send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
@@ -192,7 +192,7 @@ impl Sender {
     /// once while the session is in the group. **Another thread must dispatch the [`Receiver`](crate::Receiver) meanwhile**, or
     /// this call never returns: only a dispatch handles the loss and the return.
     ///
-    /// Made for threads that send and get [`Error::NoMembership`](crate::Error::NoMembership), or another error for which
+    /// It is made for threads that send and get [`Error::NoMembership`](crate::Error::NoMembership), or another error for which
     /// [`is_connection_lost`](crate::Error::is_connection_lost) is true. The call returns just before the handler gets
     /// [`Event::Rejoined`](crate::Event::Rejoined). The membership can be lost again right after that: send, and wait again if
     /// the send says that the connection is lost. A [`generation`](Self::generation) that has changed says that a membership was

@@ -110,10 +110,10 @@ impl Session {
         self.receiver.generation()
     }
 
-    /// Returns the distance of this member behind what it has sent; see [`Sender::lag`].
+    /// Returns how much this member has sent that has not come back yet; see [`Sender::lag`].
     ///
     /// # Errors
-    /// As [`Sender::lag`].
+    /// Those of [`Sender::lag`].
     pub fn lag(&self) -> Result<Lag> {
         self.receiver.lag()
     }
@@ -121,7 +121,7 @@ impl Session {
     /// Returns the members of the group; see [`Sender::members`].
     ///
     /// # Errors
-    /// As [`Sender::members`].
+    /// Those of [`Sender::members`].
     #[doc(alias = "cpg_membership_get")]
     pub fn members(&self) -> Result<Vec<Member>> {
         self.sender().members()
@@ -137,7 +137,7 @@ impl Session {
     /// send again.
     ///
     /// # Errors
-    /// As [`Sender::try_send`].
+    /// Those of [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn send(&self, message: &[u8]) -> Result<Sent> {
@@ -147,7 +147,7 @@ impl Session {
     /// Queues one message made of many slices without waiting, as [`Sender::try_send_vectored`] does.
     ///
     /// # Errors
-    /// As [`Sender::try_send`].
+    /// Those of [`Sender::try_send`].
     #[doc(alias = "cpg_mcast_joined")]
     pub fn send_vectored(&self, slices: &[IoSlice<'_>]) -> Result<Sent> {
         self.sender().try_send_vectored(slices)
@@ -162,10 +162,10 @@ impl Session {
     /// Hands events to `handler` within the limits, and returns the number of events; see [`Receiver::dispatch`].
     ///
     /// # Panics
-    /// As [`Receiver::dispatch`].
+    /// Panics as [`Receiver::dispatch`] does.
     ///
     /// # Errors
-    /// As [`Receiver::dispatch`].
+    /// Those of [`Receiver::dispatch`].
     #[doc(alias = "cpg_dispatch")]
     pub fn dispatch(&mut self, limits: Limits<'_>, handler: impl FnMut(&Sender, Event<'_>)) -> Result<usize> {
         self.receiver.dispatch(limits, handler)
@@ -174,10 +174,10 @@ impl Session {
     /// Hands events to `handler` until it breaks with a value, or the limits end the run; see [`Receiver::run`].
     ///
     /// # Panics
-    /// As [`Receiver::dispatch`].
+    /// Panics as [`Receiver::dispatch`] does.
     ///
     /// # Errors
-    /// As [`Receiver::dispatch`].
+    /// Those of [`Receiver::dispatch`].
     #[doc(alias = "cpg_dispatch")]
     pub fn run<T>(
         &mut self,
@@ -190,7 +190,7 @@ impl Session {
     /// Waits for the next event, and returns a copy of it; see [`Receiver::recv`].
     ///
     /// # Errors
-    /// As [`Receiver::dispatch`].
+    /// Those of [`Receiver::dispatch`].
     #[doc(alias = "cpg_dispatch")]
     pub fn recv(&mut self) -> Result<OwnedEvent> {
         self.receiver.recv()
@@ -199,7 +199,7 @@ impl Session {
     /// Waits for the next event until the deadline; see [`Receiver::recv_until`].
     ///
     /// # Errors
-    /// As [`Receiver::dispatch`].
+    /// Those of [`Receiver::dispatch`].
     #[doc(alias = "cpg_dispatch")]
     pub fn recv_until(&mut self, deadline: Instant) -> Result<Option<OwnedEvent>> {
         self.receiver.recv_until(deadline)
@@ -214,7 +214,7 @@ impl Session {
     /// Sends the messages in the queue, leaves the group and closes the handle; see [`Receiver::leave`].
     ///
     /// # Errors
-    /// As [`Receiver::leave_until`].
+    /// Those of [`Receiver::leave_until`].
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave(self) -> Result<()> {
@@ -225,10 +225,10 @@ impl Session {
     /// [`Receiver::leave_until`].
     ///
     /// # Panics
-    /// As [`Receiver::leave_until`].
+    /// Panics as [`Receiver::leave_until`] does.
     ///
     /// # Errors
-    /// As [`Receiver::leave_until`].
+    /// Those of [`Receiver::leave_until`].
     #[doc(alias = "cpg_leave")]
     #[doc(alias = "cpg_finalize")]
     pub fn leave_until(self, deadline: Instant, handler: impl FnMut(&Sender, Event<'_>)) -> Result<()> {

@@ -15,6 +15,21 @@ use crate::session::sent::Sent;
 /// **Some thread or task must dispatch**, or the ticket is never settled. This can be the thread that has the ticket, if it
 /// dispatches between two looks at [`outcome`](Self::outcome).
 ///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+/// use cpg::{Error, Limits, Session, Ticket};
+///
+/// let (sender, mut receiver) = Session::join("ledger")?.split();
+/// let ticket: Ticket = sender.ticket(sender.send(b"+5 alice")?);
+/// // No thread has dispatched yet.
+/// assert!(ticket.outcome().is_none());
+/// let soon = Instant::now() + Duration::from_millis(10);
+/// assert!(matches!(ticket.wait_until(soon), Err(Error::TimedOut { .. })));
+/// std::thread::spawn(move || receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())));
+/// ticket.wait()?;
+/// # Ok::<(), cpg::Error>(())
+/// ```
+///
 /// A ticket is settled in one of these ways:
 ///
 /// - with `Ok` when the self-delivery of the message has been dispatched. The handler of that event has then returned.
@@ -31,21 +46,6 @@ use crate::session::sent::Sent;
 /// of tickets can be made from the token of a message, at any time, and they all give the same answer.
 ///
 /// A ticket is a [`Future`] for any executor; threads use [`wait`](Self::wait). Dropping a ticket cancels nothing.
-///
-/// ```no_run
-/// use std::time::{Duration, Instant};
-/// use cpg::{Error, Limits, Session, Ticket};
-///
-/// let (sender, mut receiver) = Session::join("ledger")?.split();
-/// let ticket: Ticket = sender.ticket(sender.send(b"+5 alice")?);
-/// // No thread has dispatched yet.
-/// assert!(ticket.outcome().is_none());
-/// let soon = Instant::now() + Duration::from_millis(10);
-/// assert!(matches!(ticket.wait_until(soon), Err(Error::TimedOut { .. })));
-/// std::thread::spawn(move || receiver.run(Limits::forever(), |_, _| std::ops::ControlFlow::<()>::Continue(())));
-/// ticket.wait()?;
-/// # Ok::<(), cpg::Error>(())
-/// ```
 #[derive(Debug)]
 #[must_use = "a message needs no ticket"]
 pub struct Ticket {
