@@ -209,7 +209,7 @@ pub enum Error {
          wait in a thread or task that does not dispatch"
     )]
     WouldWait {
-        /// What would be waited for.
+        /// The event for which the handler would wait.
         waiting_for: &'static str,
     },
 
