@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_that_are_not_set_are_those_that_go_with_packets_or_without() {
+    fn sizes_that_are_not_set_have_the_defaults_with_packets_or_without() {
         let sizes = |flow: Flow| {
             let Sizes { coalesce, window, packet, queue } = flow.sizes();
             (coalesce, window >> 10, packet >> 10, queue >> 10)
