@@ -1,4 +1,4 @@
-//! The connection of a session, as far as requests can be made on it.
+//! The connection of a session, and the requests that can be made on it.
 
 use std::io::IoSlice;
 
@@ -9,11 +9,11 @@ use crate::handle::daemon::Daemon;
 use crate::os::lock::Lock;
 use crate::session::outbox::Handed;
 
-/// A connection that has joined, as far as requests can be made on it.
+/// A connection that has joined: the part on which requests are made.
 #[derive(Debug)]
 pub(super) struct Joined {
     daemon: Daemon,
-    /// The daemon has been told of the leave, and would lose what is sent without a word ([B1](crate::facts#b1)).
+    /// True if the daemon has been told of the leave. It would then lose a message without an error ([B1](crate::facts#b1)).
     told: bool,
 }
 
@@ -39,7 +39,7 @@ impl Joined {
         self.requests().mcast(Guarantee::Agreed, &[IoSlice::new(bytes)], None)
     }
 
-    /// The daemon is told of the leave: nothing is sent any more.
+    /// Records that the daemon is told of the leave. Nothing is sent from now on.
     pub(super) fn tell(&mut self) {
         self.told = true;
     }
@@ -51,12 +51,13 @@ impl Joined {
 
 /// The place of a session's connection.
 ///
-/// Its lock is held for moments: by a message in one piece, which waits for nobody ([B16](crate::facts#b16)), and while a
-/// request begins, whose thread then has the half that makes requests ([A4](crate::facts#a4)).
+/// The lock is held only for moments: while a message is sent in one piece, which waits for nobody ([B16](crate::facts#b16)), and
+/// while a request begins. The thread of the request then has the half that makes requests ([A4](crate::facts#a4)), and not the
+/// lock.
 #[derive(Debug)]
 pub(super) struct Access {
-    /// None while there is no membership: the queue knows why. A thread that still makes a request of the last one closes its
-    /// connection afterwards.
+    /// `None` while there is no membership; the queue knows the reason. A thread that still makes a request of the last
+    /// membership closes its connection afterwards.
     place: Lock<Option<Joined>>,
 }
 
@@ -65,8 +66,8 @@ impl Access {
         Self { place: Lock::new(Some(joined)) }
     }
 
-    /// Has a message sent, unless a request is being made. Without a connection the message is refused: while the session is away
-    /// the queue sends none, so it has been left.
+    /// Sends a message by calling `send`, unless a request is being made. Refuses the message if there is no connection. That
+    /// happens only after a leave, because the queue sends nothing while the next membership is sought.
     #[inline]
     pub(super) fn send(&self, send: impl FnOnce(&Joined) -> Handed) -> Handed {
         let place = match self.place.lock() {
@@ -80,7 +81,7 @@ impl Access {
         }
     }
 
-    /// Looks at the connection, which takes a moment; `None` if there is none.
+    /// Calls `look` with the connection, for a short time. `None` if there is no connection.
     pub(super) fn look<R>(&self, look: impl FnOnce(&mut Joined) -> R) -> Result<Option<R>> {
         Ok(self.place.lock()?.as_mut().map(look))
     }
@@ -93,7 +94,7 @@ impl Access {
     /// Goes on with another connection.
     pub(super) fn replace(&self, joined: Joined) -> Result<()> {
         let before = self.place.lock()?.replace(joined);
-        // It may wait for the daemon.
+        // Dropped after the lock, because dropping it may wait for the daemon.
         drop(before);
         Ok(())
     }

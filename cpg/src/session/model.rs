@@ -1,7 +1,8 @@
-//! A model of what holds the threads of a session together: the files of this folder under shuttle, which has one thread go on at a
-//! time and chooses which at each step of a lock, over the stub of libcpg in place of the library (`ci/model`).
+//! A model of the locks that hold the threads of a session together.
 //!
-//! A thread that waits for what never comes is found: the others come to their end, or to the limit of their steps.
+//! The files of this folder run under shuttle, over the stub of libcpg in place of the library (`ci/model`). Shuttle lets one
+//! thread run at a time, and chooses the thread at each step of a lock. It finds a thread that waits for ever: all others then
+//! end, or reach the limit of their steps.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -36,23 +37,23 @@ use crate::session::session::Session;
 
 const GROUP: &str = "model";
 
-/// The longest message that goes out in one piece.
+/// The size of the longest message that goes out in one piece.
 const ATOMIC: usize = 8;
 
-/// The daemon dies of the next message.
+/// True if the daemon dies at the next message.
 static DIES: AtomicBool = AtomicBool::new(false);
 
-/// The daemon has died, and another one has not been joined.
+/// True if the daemon is dead, and the session has not joined at another one.
 static DEAD: AtomicBool = AtomicBool::new(false);
 
-/// Runs `work` in so many orders of the steps of its threads.
+/// Runs `work` in this many orders of the steps of its threads.
 fn model(orders: usize, work: impl Fn() + Send + Sync + 'static) {
     let orders =
         std::env::var("CPG_MODEL_ORDERS").ok().and_then(|orders| orders.parse().ok()).unwrap_or(orders);
     let mut config = Config::new();
     config.stack_size = 1 << 20;
     config.max_steps = MaxSteps::FailAfter(300_000);
-    // One at a time: what the stub does is that of the process.
+    // One test at a time, because the stub's plans belong to the process.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     stub::on_join(GROUP, joined);
@@ -86,7 +87,7 @@ fn left(stub: Stub) {
     });
 }
 
-/// Takes a message and sends it back; a long one in parts. Refuses some.
+/// Takes a message and delivers it; a long message in parts. Refuses some messages.
 fn sent(stub: Stub, mut bytes: Vec<u8>) -> cs_error_t {
     let long = bytes.len() > ATOMIC;
     if long {
@@ -109,19 +110,19 @@ fn sent(stub: Stub, mut bytes: Vec<u8>) -> cs_error_t {
         CS_OK
     });
     if long {
-        // It can come back before the call does.
+        // The self-delivery can come before the call returns.
         pass();
     }
     CS_OK
 }
 
-/// Joins with a queue in which little has room.
+/// Joins with a queue that has little room.
 fn join(options: SessionOptions) -> Session {
     DIES.store(false, Ordering::SeqCst);
     stub::first_replies(Replies { max_atomic: u32::try_from(ATOMIC).unwrap(), ..SOUND });
     let handle = ConnectOptions::new().open(&Patience::FOREVER).unwrap();
     let stub = Stub::last();
-    // A count of members on a connection of its own is made by a thread that the kernel is waited for with.
+    // Without this, the members would be counted on another connection, by a thread that waits in the kernel.
     handle.requests().joined(1);
     let seen = handle.requests().small();
     let name = GroupName::new(GROUP).unwrap();
@@ -132,14 +133,14 @@ fn join(options: SessionOptions) -> Session {
     options.flow(Flow::new().window_size(window).queue_size(1)).begin(handle, name, me).unwrap()
 }
 
-/// A message of a thread, long or not.
+/// Makes a message of a thread, long or not.
 fn message(thread: u8, number: u8) -> Vec<u8> {
     let mut message = vec![0; if thread_rng().gen_bool(0.4) { ATOMIC + 1 } else { 2 }];
     message[..2].copy_from_slice(&[thread, number]);
     message
 }
 
-/// A thread that sends so many messages, until one is refused for good; gives how many were accepted.
+/// Starts a thread that sends this many messages, until one is refused for good. Its result is the number of accepted messages.
 fn sending(sender: &Sender, thread: u8, count: u8) -> JoinHandle<u8> {
     let sender = sender.clone();
     spawn(move || {
@@ -148,7 +149,7 @@ fn sending(sender: &Sender, thread: u8, count: u8) -> JoinHandle<u8> {
             loop {
                 match sender.send(&message) {
                     Ok(_) => break,
-                    // What was not accepted is sent again.
+                    // A message that was not accepted is sent again.
                     Err(error) if error.is_connection_lost() => sender.wait_joined().unwrap(),
                     Err(Error::Left) => return number,
                     Err(error) => panic!("{error}"),
@@ -159,7 +160,7 @@ fn sending(sender: &Sender, thread: u8, count: u8) -> JoinHandle<u8> {
     })
 }
 
-/// What became of the messages of two threads.
+/// The fate of the messages of two threads.
 #[derive(Default)]
 struct Heard {
     delivered: [Vec<u8>; 2],
@@ -180,7 +181,7 @@ impl Heard {
         self.delivered.iter().chain(&self.returned).map(Vec::len).sum()
     }
 
-    /// Each message that was accepted is delivered or handed back, once, and both in order.
+    /// Asserts that each accepted message was delivered or handed back, once, and both in order.
     fn check(&self, accepted: [u8; 2]) {
         for thread in 0..2 {
             let (delivered, returned) = (&self.delivered[thread], &self.returned[thread]);
@@ -192,7 +193,7 @@ impl Heard {
     }
 }
 
-/// Dispatches until so many have been delivered or handed back.
+/// Dispatches until this many messages have been delivered or handed back.
 fn hear(receiver: &mut Receiver, heard: &mut Heard, count: usize) {
     let handler = |_: &Sender, event: Event<'_>| -> ControlFlow<()> {
         heard.note(&event);
@@ -214,11 +215,11 @@ fn senders_tickets_and_who_asks_all_come_to_their_end() {
         hear(&mut receiver, &mut heard, 6);
         heard.check(senders.map(|sender| sender.join().unwrap()));
         assert_eq!(asking.join().unwrap(), Ok(1));
-        // A ticket is waited for by a thread that does not dispatch.
+        // A thread that does not dispatch waits for a ticket.
         let ticket = sender.ticket(sender.send(&message(0, 3)).unwrap());
         let waiting = spawn(move || ticket.wait());
         hear(&mut receiver, &mut heard, 7);
-        // The queue hears of it at the end of the dispatch.
+        // The queue is told at the end of the dispatch.
         assert_eq!(waiting.join().unwrap(), Ok(()));
     });
 }

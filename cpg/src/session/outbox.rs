@@ -1,14 +1,13 @@
-//! The sending queue of a session: what its senders and its receiver share.
+//! The sending queue of a session, which senders and receiver share.
 //!
-//! One lock is on the queue, another on the connection ([A4](crate::facts#a4), [`access`](super::access)). A message goes from
-//! the queue to libcpg under both, the queue's taken first. A thread that makes a request, which waits for the daemon
-//! ([B16](crate::facts#b16)), has neither: messages wait meanwhile, and it sends them afterwards ([`Outbox::go_on`],
-//! [`Outbox::parted`]).
+//! The queue has one lock, and the connection has another ([A4](crate::facts#a4), [`access`](super::access)). A message goes from
+//! the queue to libcpg under both locks; the queue's lock is taken first. A thread that makes a request waits for the daemon
+//! ([B16](crate::facts#b16)), and holds neither lock. Meanwhile messages wait in the queue, and that thread sends them afterwards
+//! ([`Outbox::go_on`], [`Outbox::parted`]).
 //!
-//! The files beside this one are parts of it: [`state`](super::state) for what is under the lock, [`push`](super::push) for
-//! messages and those who wait for space, [`outcome`](super::outcome) for those who wait to know what became of a message,
-//! [`end`](super::end) for the end of a membership or of the queue, [`absence`](super::absence) for those who wait for the next
-//! one.
+//! The neighbouring files are parts of the queue: [`state`](super::state) has the state under the lock, [`push`](super::push) the
+//! entry of messages and the wait for space, [`outcome`](super::outcome) the wait for the fate of a message, [`end`](super::end)
+//! the end of a membership or of the queue, and [`absence`](super::absence) the wait for the next membership.
 
 #[cfg(cpg_model)]
 use shuttle::thread::current;
@@ -33,41 +32,42 @@ use crate::session::lag::Lag;
 use crate::session::pipeline::Bytes;
 use crate::session::state::{Dispatcher, Locked, Stage, State};
 
-/// The pauses while flow control refuses a message with none in flight, whose delivery would end it, grow from the first of
-/// these to the second.
+/// The pauses between attempts while flow control refuses a message and no message is in flight. (Otherwise the delivery of a
+/// message in flight leads to the next attempt.)
 pub(super) const PAUSES: Pauses =
     Pauses { first: Duration::from_micros(200), longest: Duration::from_millis(20) };
 
-/// What has become of a message that the queue has handed to the connection.
+/// The result of handing a message to the connection.
 #[derive(Debug)]
 pub(crate) enum Handed {
     /// The daemon has it.
     Sent,
-    /// A thread sends its parts, and [says](Outbox::parted) how that went.
+    /// A thread is sending the parts. It [reports](Outbox::parted) the result.
     UnderWay,
-    /// The thread of a request has the half that sends, and [goes on](Outbox::go_on) with the queue afterwards.
+    /// A request has the half that sends. Its thread [goes on](Outbox::go_on) with the queue afterwards.
     Busy,
     Refused(Error),
 }
 
-/// Sends the packet that begins with the message of this number.
+/// The function that sends a packet. The number is that of the packet's first message.
 pub(crate) type SendNow<'s> = &'s dyn Fn(u64, &mut Bytes) -> Handed;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Lock<State>,
-    /// There is space in the queue, or the session is away or back.
+    /// Notified when there is space in the queue, when a membership is lost, and when the next one has begun.
     pub(super) space: Condvar,
-    /// Messages were settled, or the one that was under way is no longer.
+    /// Notified when messages are settled, and when the parts of a long message have been sent.
     pub(super) settled: Condvar,
-    /// Which membership this is, from 1. The receiver alone writes it, under the lock; a child of the process reads what it was
-    /// at the fork.
+    /// The number of the membership, from 1. Only the receiver writes it, under the lock. A forked child reads the number at the
+    /// time of the fork.
     pub(super) generation: AtomicU64,
     readiness: Readiness,
 }
 
 impl Outbox {
-    /// `comeback` is whether another membership follows when one is lost, and if so, whether that gets what waits.
+    /// Makes an empty queue. `comeback` is `Some` if another membership follows a lost one; true if that membership gets the
+    /// messages that wait.
     pub(crate) fn new(flow: Flow, comeback: Option<bool>, readiness: Readiness) -> Self {
         let state = State::new(flow, comeback);
         Self {
@@ -88,7 +88,7 @@ impl Outbox {
         self.state.lock().map(|state| Locked(Some(state)))
     }
 
-    /// Sends what waits while the window is open.
+    /// Sends messages that wait, while the window is open.
     pub(super) fn flush(&self, state: &mut State, send: SendNow<'_>) {
         let unheard = state.stage == Stage::Unheard;
         while state.queue.is_waiting()
@@ -96,23 +96,23 @@ impl Outbox {
             && (unheard || state.queue.is_open())
             && self.send_front(state, send)
         {}
-        // What is under way may have to be sent again.
+        // A message whose parts are being sent may have to be sent again.
         if unheard && state.under_way.is_none() {
             state.queue.forget_flying();
         }
         self.announce_space(state);
     }
 
-    /// Sends the front of the queue; false if it could not be sent, or there is none.
+    /// Sends the packet at the front of the queue. False if it could not be sent, or if no packet waits.
     #[inline]
     pub(super) fn send_front(&self, state: &mut State, send: SendNow<'_>) -> bool {
-        // It may have to go out again, in front of all others. Its thread goes on when it knows.
+        // The message whose parts are being sent may have to be sent again, before all others. Its thread then goes on.
         if state.under_way.is_some() {
             return false;
         }
         let Some((number, bytes)) = state.queue.front() else { return false };
         match send(number, bytes) {
-            // Whoever has the half goes on. A time that has come would keep the receiver awake until then.
+            // The thread of the request goes on. A retry time that has passed would keep the receiver awake until then.
             Handed::Busy => state.retry = None,
             handed @ (Handed::Sent | Handed::UnderWay) => {
                 state.retry = None;
@@ -128,9 +128,9 @@ impl Outbox {
         false
     }
 
-    /// Has what was refused for now tried again.
+    /// Plans another attempt for a message that was refused for the moment.
     fn retry_later(&self, state: &mut State) {
-        // What is in flight will come back, and lets this be tried again.
+        // If messages are in flight, the next self-delivery leads to another attempt.
         if !state.queue.is_flying() {
             let pause = state.retry.map_or(PAUSES.first, |(_, pause)| PAUSES.after(pause));
             state.retry = Some((Instant::now() + pause, pause));
@@ -146,19 +146,19 @@ impl Outbox {
         }
     }
 
-    /// Sends what could not be sent during a request.
+    /// Sends the messages that could not be sent during a request.
     pub(crate) fn go_on(&self, send: SendNow<'_>) {
         if let Ok(mut state) = self.lock() {
             self.flush(&mut state, send);
         }
     }
 
-    /// The thread that sends a message in parts has done so, or has not: `result` is what libcpg says. Where nobody dispatches, it is
-    /// to [go on](Self::go_on) after the pause that is returned.
+    /// Records the result of sending a message in parts, as libcpg reported it. If nobody dispatches, this may return a pause:
+    /// the thread then has to [go on](Self::go_on) after the pause.
     pub(super) fn parted(&self, number: u64, result: Result<()>, send: SendNow<'_>) -> Option<Duration> {
         let mut state = self.lock().ok()?;
         let mut refused = false;
-        // Not of one that went with its membership, nor of one that has come back whatever libcpg says.
+        // Not for a message that was lost with its membership, and not for one that has come back in spite of an error.
         let told = state.under_way.take_if(|under_way| *under_way == number).is_some();
         if told {
             self.settled.notify_all();
@@ -168,13 +168,13 @@ impl Outbox {
                 Ok(()) => {}
                 Err(error) if error.is_retryable() => {
                     state.queue.recall(number);
-                    // A membership change (B8) is over.
+                    // A membership change (B8) is over at once.
                     refused = error.code() != Some(CsError::Interrupt);
                     if refused {
                         self.retry_later(&mut state);
                     }
                 }
-                // It stays in flight: some of its parts have been sent, and they may be all.
+                // The message stays in flight, because some of its parts have been sent, and perhaps all.
                 Err(error) => self.fail(&mut state, error),
             }
         }
@@ -185,8 +185,8 @@ impl Outbox {
         again.then_some(PAUSES.longest)
     }
 
-    /// Waits until then for the thread that sends a message in parts; true if there was one, and it has [said](Self::parted) how
-    /// that went.
+    /// Waits for the thread that sends a message in parts, until this time. True if there was such a thread, and it has
+    /// [reported](Self::parted) the result.
     pub(super) fn has_parted(&self, until: Instant) -> bool {
         let Ok(mut state) = self.lock() else { return false };
         let before = state.under_way;
@@ -199,11 +199,11 @@ impl Outbox {
         before.is_some()
     }
 
-    /// A message of this member has come back: the window opens. Gives the numbers of what is in it.
+    /// Records a self-delivery, which makes room in the window. Returns the numbers of its messages.
     pub(crate) fn arrived(&self, bytes: &[u8], send: SendNow<'_>) -> Option<Range<u64>> {
         let mut state = self.lock().ok()?;
         let arrived = state.queue.arrived(bytes);
-        // A look came just before: the clock is read once for both.
+        // The receiver looked just before this, so the clock need not be read again.
         state.last_arrival = state.last_look;
         if state.queue.is_waiting() && state.queue.is_wide_open() {
             self.flush(&mut state, send);
@@ -211,20 +211,20 @@ impl Outbox {
         arrived
     }
 
-    /// Whether anything has still to be sent.
+    /// True if a message has still to be sent.
     pub(crate) fn is_waiting(&self) -> bool {
         self.lock().is_ok_and(|state| state.queue.is_waiting() || state.under_way.is_some())
     }
 
-    /// This thread begins to dispatch.
+    /// Records that this thread begins to dispatch.
     pub(crate) fn begin_dispatch(&self) {
         if let Ok(mut state) = self.lock() {
             state.dispatching = Dispatcher::By(current().id());
         }
     }
 
-    /// This thread has dispatched. Messages below `settled` have been handled. Sets the timer for what the receiver has to do
-    /// next, apart from libcpg's events; `more` if there is something now.
+    /// Records that this thread has ended its dispatch, and that messages below `settled` have been handled. Sets the timer for
+    /// the receiver's next task that does not come from libcpg. `more` is true if there is such a task now.
     pub(crate) fn end_dispatch(&self, settled: u64, more: bool) {
         if let Ok(mut state) = self.lock() {
             self.settle(&mut state, settled);
@@ -233,7 +233,7 @@ impl Outbox {
         }
     }
 
-    /// Tries again what flow control has refused, if its time has come.
+    /// Tries again to send a message that flow control refused, if its time has come.
     #[inline]
     pub(crate) fn retry(&self, send: SendNow<'_>) {
         if self.readiness.is_set() {
@@ -248,7 +248,7 @@ impl Outbox {
         if due {
             self.flush(&mut state, send);
         }
-        // To set it is a system call and an interrupt: not for each of many messages that are handed back.
+        // Setting the timer costs a system call and an interrupt: not for each of many messages that are handed back.
         if due || !state.has_news() {
             self.set_timer_locked(&state, false);
         }
@@ -260,7 +260,7 @@ impl Outbox {
         self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
     }
 
-    /// Returns why there is no connection, if there should be none.
+    /// Returns the reason why there is no connection. `None` if there should be one.
     pub(crate) fn absence(&self) -> Option<Error> {
         match self.lock() {
             Ok(state) => state.absence(),
@@ -268,12 +268,12 @@ impl Outbox {
         }
     }
 
-    /// The next message that is to be handed back.
+    /// Returns the next message to be handed back.
     pub(crate) fn take_returned(&self) -> Option<Undelivered> {
         self.lock().ok()?.queue.take_returned()
     }
 
-    /// How far this member is behind.
+    /// Returns how much this member has sent that has not come back yet.
     pub(crate) fn lag(&self) -> Result<Lag> {
         let state = self.lock()?;
         let (in_flight, waiting) = (state.queue.in_flight(), state.queue.waiting());
@@ -287,7 +287,7 @@ impl Outbox {
         })
     }
 
-    /// Which membership this is, or was the last.
+    /// Returns the number of the membership, or of the last one.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
     }

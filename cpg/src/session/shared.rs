@@ -1,4 +1,4 @@
-//! One membership for several threads: the part that senders and receiver share.
+//! The part of a session that senders and receiver share.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -24,31 +24,31 @@ use crate::session::pipeline::Bytes;
 use crate::session::sent::Sent;
 use crate::session::wire::Wire;
 
-/// How long the last owner waits for a message that is sent in parts, before closing the connection is left to the thread of
-/// that.
+/// The time for which the last owner waits for a message that is sent in parts. After that, closing the connection is left to the
+/// thread that sends the parts.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// A membership that several threads use: its queue and its connection.
+/// The queue and the connection of a session, which several threads use.
 #[derive(Debug)]
 pub(crate) struct Shared {
     name: GroupName,
     sizes: Sizes,
     max_atomic: usize,
-    /// The options of its connections, for their time limit.
+    /// The options of the connections, kept for their time limit.
     connect: ConnectOptions,
     /// The process that joined.
     owner: Owner,
     pid: u32,
-    /// The node that this is, which a daemon that comes back may call by another number.
+    /// The number of this node. A daemon that comes back may give the node another number.
     node: AtomicU32,
-    /// The receiver alone puts a connection in and takes one out.
+    /// The connection and the queue. Only the receiver puts a connection in and takes it out.
     wire: Wire,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         let until = Instant::now() + CLOSING;
-        // What waits behind a message in parts is sent after it.
+        // Messages behind a message in parts are sent after it.
         while self.outbox().has_parted(until) {
             self.outbox().go_on(&self.wire());
         }
@@ -56,7 +56,7 @@ impl Drop for Shared {
     }
 }
 
-/// Closes the connection when it goes, whoever else has the membership.
+/// A guard that closes the connection when it is dropped, even if others still share the membership.
 #[derive(Debug)]
 pub(crate) struct Closes(pub(crate) Arc<Shared>);
 
@@ -67,7 +67,8 @@ impl Drop for Closes {
 }
 
 impl Shared {
-    /// `daemon` is that of a handle which has joined, and is the member `me`; `comeback` as in [`Outbox::new`].
+    /// Makes the shared part. `daemon` belongs to a handle that has joined as the member `me`; `comeback` is that of
+    /// [`Outbox::new`].
     pub(super) fn new(
         daemon: Daemon,
         name: GroupName,
@@ -106,12 +107,12 @@ impl Shared {
         self.sizes
     }
 
-    /// Returns the member that this is.
+    /// Returns this member.
     pub(crate) fn me(&self) -> Member {
         Member::new(NodeId::new(self.node.load(Ordering::Relaxed)), self.pid)
     }
 
-    /// Returns the longest message that goes out in one piece.
+    /// Returns the size of the longest message that goes out in one piece.
     #[inline]
     pub(crate) fn max_atomic_message_size(&self) -> usize {
         self.max_atomic.saturating_sub(self.sizes.overhead())
@@ -127,13 +128,13 @@ impl Shared {
         Arc::clone(&self.wire.outbox)
     }
 
-    /// Returns why there was no connection a moment ago.
+    /// Returns the reason why there was no connection a moment ago.
     fn absence(&self) -> Error {
-        // It may have come back since.
+        // The session may have come back since.
         self.outbox().absence().unwrap_or(Error::NoMembership)
     }
 
-    /// Returns what the queue sends its messages by.
+    /// Returns the function with which the queue sends its messages.
     #[inline]
     pub(crate) fn wire(&self) -> impl Fn(u64, &mut Bytes) -> Handed {
         self.wire.send()
@@ -145,13 +146,13 @@ impl Shared {
         self.outbox().push(slices, self.len(slices)?, &self.wire())
     }
 
-    /// Queues a message, and waits for room until the deadline.
+    /// Queues a message. Waits for room until the deadline.
     #[inline]
     pub(crate) fn queue_waiting(&self, slices: &[IoSlice<'_>], deadline: Option<Instant>) -> Result<Sent> {
         self.outbox().push_waiting(slices, self.len(slices)?, deadline, &self.wire())
     }
 
-    /// Returns the length of a message; refuses one that is too long.
+    /// Returns the length of a message. Refuses a message that is too long.
     #[inline]
     pub(crate) fn len(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
@@ -159,24 +160,24 @@ impl Shared {
         if len > limit { Err(Error::MessageTooLong { len, limit }) } else { Ok(len) }
     }
 
-    /// Nobody dispatches any more.
+    /// Records that nobody dispatches any more.
     pub(crate) fn unheard(&self) {
         self.outbox().unheard(&self.wire());
     }
 
-    /// Returns the end of the time limit of a request that begins now.
+    /// Returns the deadline of a request that begins now.
     pub(crate) fn deadline(&self) -> Instant {
         self.connect.deadline()
     }
 
-    /// Looks at the connection, which takes a moment.
+    /// Calls `look` with the connection, for a short time.
     fn look<R>(&self, look: impl FnOnce(&Requests) -> Result<R>) -> Result<R> {
         let result = self.wire.access.look(|joined| look(joined.requests()))?;
         result.unwrap_or_else(|| Err(self.absence()))
     }
 
-    /// Asks for the members of the group, in one request or by an iteration on a connection of its own. Messages wait in the queue
-    /// during the one, and go on during the other.
+    /// Asks for the members of the group: in one request, while messages wait in the queue, or by an iteration on another
+    /// connection, while messages are sent as usual.
     pub(crate) fn members(&self) -> Result<Vec<Member>> {
         let patience = Patience::from(self.deadline());
         match self.look(small_now)? {
@@ -196,15 +197,15 @@ impl Shared {
         self.look(Requests::beside)?.count(&self.name, &patience)
     }
 
-    /// Leaves; no send follows it.
+    /// Leaves the group. Nothing is sent afterwards.
     pub(crate) fn leave(&self, patience: &Patience<'_>) -> Result<()> {
         let name = self.name.clone();
         let leave = move |half: &RequestHalf| half.leave(&name);
         self.wire.request("cpg_leave", patience, Joined::tell, leave)?.ok_or(Error::Left)
     }
 
-    /// Takes the connection, which nobody else can use from now on. The thread of a request that is being made keeps it open until
-    /// that is over.
+    /// Takes the connection, which nobody else can use from now on. If a thread is making a request, it keeps the connection open
+    /// until the request has ended.
     pub(crate) fn take(&self) -> Option<Daemon> {
         self.wire.access.take().map(Joined::into_daemon)
     }

@@ -1,4 +1,4 @@
-//! The way of a queue's messages to libcpg, and of requests beside them.
+//! The way from the queue to libcpg, and requests beside the messages.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::session::access::{Access, Joined};
 use crate::session::outbox::{Handed, Outbox};
 use crate::session::pipeline::Bytes;
 
-/// The queue and the connection of a session: what is to be sent goes from the one to the other.
+/// The queue and the connection of a session. Messages go from the queue to the connection.
 ///
-/// Threads that make its requests have it, and do not keep the membership.
+/// Threads that make the session's requests share this value, and do not keep the membership alive.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
     pub(super) access: Arc<Access>,
-    /// Tickets share it, and do not keep the membership.
+    /// Tickets share the queue, and do not keep the membership alive.
     pub(super) outbox: Arc<Outbox>,
 }
 
@@ -27,7 +27,7 @@ impl Wire {
         Self { access: Arc::new(Access::new(joined)), outbox: Arc::new(outbox) }
     }
 
-    /// Returns what the queue sends its messages by.
+    /// Returns the function with which the queue sends its messages.
     #[inline]
     pub(crate) fn send(&self) -> impl Fn(u64, &mut Bytes) -> Handed {
         |number, bytes| {
@@ -43,11 +43,11 @@ impl Wire {
         }
     }
 
-    /// Has a message sent in parts: a request, which waits for the daemon to take each of them ([B16](crate::facts#b16)).
+    /// Sends a message in parts: a request, which waits until the daemon has taken each part ([B16](crate::facts#b16)).
     ///
-    /// It has no time limit, because nobody waits for its thread. With a paused daemon that is as any other request that was
-    /// left behind: further ones have their own time, messages wait in the queue, and what ends the membership takes the message
-    /// out of the queue.
+    /// The request has no time limit, because nobody waits for its thread. If the daemon is paused, it is like any other request
+    /// that was left behind: further requests have their own time limits, and messages wait in the queue. A membership that ends
+    /// takes the message out of the queue.
     #[cold]
     fn send_parts(&self, joined: &Joined, number: u64, bytes: Arc<Vec<u8>>) -> Handed {
         let wire = self.clone();
@@ -64,10 +64,10 @@ impl Wire {
         }
     }
 
-    /// Has a request made on the connection, after what has it now, and waits for the answer; `None` without a connection. `begin`
-    /// is told of the moment from which on nobody else makes one.
+    /// Makes a request on the connection, after the request that is being made, and waits for the answer. `None` if there is no
+    /// connection. `begin` is called at the moment from which on no other request can begin.
     ///
-    /// The thread that makes the request sends what was put off meanwhile, whether it is waited for or left behind.
+    /// The thread that makes the request then sends the messages that had to wait, even if it was left behind.
     pub(super) fn request<R: Send + 'static>(
         &self,
         call: &'static str,
@@ -97,7 +97,7 @@ impl Wire {
     }
 }
 
-/// A request that has been made, or what has the half that makes requests.
+/// A request that has begun, or the one that has the half that makes requests.
 enum Begun<R> {
     Made(Result<Pending<R>>),
     Not(Busy),

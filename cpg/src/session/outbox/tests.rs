@@ -25,7 +25,7 @@ fn push(outbox: &Outbox, message: &[u8], send: SendNow<'_>) -> Result<Sent> {
     outbox.push(&[IoSlice::new(message)], message.len(), send)
 }
 
-/// The bytes of a packet with that message alone.
+/// Returns the bytes of a packet with only this message.
 fn packet_of(message: &[u8]) -> Vec<u8> {
     let mut packet = Vec::new();
     write::begin(&mut packet);
@@ -33,13 +33,13 @@ fn packet_of(message: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// The numbers of a packet with that message alone.
+/// Returns the numbers of a packet with only this message.
 fn alone(outbox: &Outbox, sent: Sent) -> Range<u64> {
     let number = outbox.lock().unwrap().queue.number(sent).unwrap();
     number..number + 1
 }
 
-/// What a receiver has to do, in short.
+/// Returns the receiver's task, in short.
 fn look(outbox: &Outbox, settled: u64) -> String {
     match outbox.look(settled) {
         Look::Returned(message) => format!("returned {}", String::from_utf8_lossy(message.payload())),
@@ -60,7 +60,7 @@ fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() 
         let fails = |_: u64, _: &mut Bytes| Handed::Refused(LOST);
         let first = push(&outbox, b"first", &works).unwrap();
         let second = push(&outbox, b"second", &works).unwrap();
-        // libcpg hands the first one over at this moment, and a sender finds out that the daemon has gone.
+        // At this moment libcpg delivers the first message, and a sender finds out that the daemon is dead.
         let third = push(&outbox, b"third", &fails);
         assert_eq!(outbox.arrived(&sent.borrow()[0], &fails), Some(alone(&outbox, first)));
         if comeback.is_some() {
@@ -78,7 +78,7 @@ fn what_comes_back_after_a_sender_has_met_an_error_is_not_handed_back_as_well() 
 #[test]
 fn a_message_that_is_refused_leaves_its_packet() {
     let outbox = outbox(Some(false));
-    // One is put off, and the next travels with it.
+    // A message has to wait, and the next one shares its packet.
     let first = push(&outbox, b"first", &|_, _| Handed::Busy).unwrap();
     let error = push(&outbox, b"second", &|_, _| Handed::Refused(LOST)).unwrap_err();
     assert_eq!(error.code(), Some(CsError::Library));
@@ -87,7 +87,7 @@ fn a_message_that_is_refused_leaves_its_packet() {
     assert_eq!(look(&outbox, 0), "returned first");
     assert_eq!(look(&outbox, 0), "on");
     assert!(outbox.outcome(first).unwrap().unwrap_err().is_connection_lost());
-    // Nothing of it is sent in the next membership.
+    // The refused message is not sent in the next membership either.
     let sent = RefCell::new(Vec::new());
     outbox.reopen(&|_, bytes| {
         sent.borrow_mut().push(bytes.to_vec());
@@ -106,8 +106,8 @@ fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
     };
     let first = push(&outbox, b"first", &works).unwrap();
     push(&outbox, b"second", &|_, _| Handed::Refused(LOST)).unwrap();
-    // The receiver has not heard of it, and libcpg would take more: it would be lost with the membership, or come too early in
-    // the next one.
+    // The receiver does not know of the loss yet, and libcpg would take more messages: they would be lost with the membership, or
+    // come too early in the next one.
     let everybody = |number: u8| {
         push(&outbox, &[number], &works).unwrap();
         outbox.go_on(&works);
@@ -135,7 +135,7 @@ fn what_is_put_off_leaves_the_receiver_asleep_until_the_lock_is_given_back() {
     let outbox = outbox(None);
     push(&outbox, b"refused", &|_, _| Handed::Refused(AGAIN)).unwrap();
     outbox.lock().unwrap().retry.as_mut().unwrap().0 = Instant::now();
-    // Its time has come, and a request of another thread waits for a paused daemon.
+    // The time of the retry has come, and a request of another thread waits for a paused daemon.
     outbox.retry(&|_, _| Handed::Busy);
     assert!(!outbox.readiness.is_set(), "it would be woken again and again");
     let sent = RefCell::new(0);
@@ -188,7 +188,7 @@ fn a_token_of_another_queue_is_an_error_and_never_another_message() {
             push(&gone, b"delivered", &works).unwrap()
         })
         .collect();
-    // The memory of a queue that has gone is used again.
+    // The memory of a dropped queue is used again.
     let other = outbox(None);
     let own = push(&other, b"not delivered", &works).unwrap();
     assert!(tokens.iter().all(|token| *token != own));

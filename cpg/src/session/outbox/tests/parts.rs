@@ -1,14 +1,14 @@
-//! Messages that a thread sends in parts.
+//! Messages whose parts a thread sends.
 
 use std::cell::Cell;
 
 use super::*;
 
-/// A connection that sends messages of one letter in parts, by a thread.
+/// A connection that sends messages of one letter in parts, on a thread.
 #[derive(Default)]
 struct Parts {
     under_way: Cell<Option<u64>>,
-    /// What the daemon has, and what parts of a message it has.
+    /// The messages that the daemon has, and those of which it has parts.
     sent: RefCell<Vec<String>>,
 }
 
@@ -30,7 +30,7 @@ impl Parts {
         }
     }
 
-    /// The thread has done so.
+    /// Ends the work of the thread with this result.
     fn end(&self, outbox: &Outbox, result: Result<()>) -> Option<Duration> {
         outbox.parted(self.under_way.take().unwrap(), result, &self.send())
     }
@@ -49,7 +49,8 @@ fn what_is_behind_a_message_in_parts_is_sent_when_its_parts_have_been() {
     }
     assert_eq!(parts.sent(), ["before", "L"]);
     assert!(outbox.is_waiting(), "a leave waits for it");
-    // Nor does it go out when there is room, when nothing has come back for long, or when it has itself come back.
+    // The message behind does not go out either when there is room, when nothing has come back for long, or when the message in
+    // parts has come back.
     outbox.lock().unwrap().last_arrival = Instant::now().checked_sub(STALL).unwrap();
     push(&outbox, b"later", &send).unwrap();
     outbox.go_on(&send);
@@ -90,7 +91,7 @@ fn a_message_in_parts_that_flow_control_refuses_is_tried_again_when_its_time_has
     outbox.lock().unwrap().retry.as_mut().unwrap().0 = Instant::now();
     outbox.retry(&send);
     assert_eq!(parts.sent(), ["L"]);
-    // What comes back whatever libcpg says of it was sent.
+    // A message that comes back was sent, whatever libcpg says.
     outbox.arrived(&packet_of(b"L"), &send).unwrap();
     parts.end(&outbox, Err(AGAIN));
     assert_eq!(parts.sent(), ["behind"]);
@@ -103,7 +104,7 @@ fn a_message_in_parts_is_handed_back_with_its_membership_and_the_next_one_hears_
             let (outbox, parts) = (outbox(Some(keep)), Parts::default());
             let ticket = push(&outbox, b"L", &parts.send()).unwrap();
             push(&outbox, b"behind", &parts.send()).unwrap();
-            // The receiver is told of the loss before the thread is.
+            // The receiver is told of the loss before the thread.
             outbox.lose(&LOST);
             assert_eq!(look(&outbox, 0), "returned L");
             assert!(outbox.outcome(ticket).unwrap().unwrap_err().is_connection_lost());
@@ -118,7 +119,7 @@ fn a_message_in_parts_is_handed_back_with_its_membership_and_the_next_one_hears_
             parts.end(&outbox, Ok(()));
         }
     }
-    // The thread is told before the receiver is: some of its parts have been sent, and they may be all.
+    // The thread is told before the receiver. Some parts of the message have been sent, and perhaps all.
     let (outbox, parts) = (outbox(Some(true)), Parts::default());
     push(&outbox, b"L", &parts.send()).unwrap();
     push(&outbox, b"behind", &parts.send()).unwrap();
@@ -154,7 +155,7 @@ fn who_waits_for_a_message_in_parts_is_woken_at_its_end() {
         });
         assert!(begun.elapsed() < time);
         outbox.arrived(&packet_of(b"L"), &parts.send()).unwrap();
-        // Else the thread was done before the wait.
+        // Otherwise the thread had ended before the wait.
         if waited {
             break;
         }
