@@ -1,9 +1,9 @@
-//! The half that makes requests, and the call that has it meanwhile.
+//! The half that makes requests, and the call that has it at the moment.
 //!
-//! libcpg waits for the daemon's answer without a limit ([B16](crate::facts#b16)), so a request is made by a thread of this
-//! crate that can be left behind. The half goes there by value, so that nobody else makes a request meanwhile, and an answer is
-//! never taken for that to another call ([A4](crate::facts#a4)). The half comes back with the answer, and is then found by
-//! whoever asks next.
+//! libcpg waits for the daemon's answer without a limit ([B16](crate::facts#b16)). So a thread of this crate makes each request,
+//! and can be left behind. The half moves to that thread as a value. Meanwhile nobody else can make a request, and an answer is
+//! never taken for the answer to another call ([A4](crate::facts#a4)). The half comes back with the answer, and the next request
+//! finds it there.
 
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
@@ -28,30 +28,30 @@ use crate::os::worker::Worker;
 /// The event that a request waits for.
 const ANSWER: &str = "the answer of the daemon, which may be paused";
 
-/// A kibibyte of a long message takes a millisecond at most: so much more time it has than other requests.
+/// The bytes of a long message for which a request gets one more millisecond.
 const SLOWEST: usize = 1 << 10;
 
-/// The requests of a connection, made one at a time.
+/// The requests of a connection, which are made one at a time.
 #[derive(Debug)]
 pub(crate) struct Requests {
     open: Arc<OpenHandle>,
     slot: RefCell<Slot>,
-    /// None while the half is away.
+    /// The messages that can be sent on this thread: 0 while the half is away.
     credit: Credit,
-    /// The thread that is kept for further requests, if one is.
+    /// The thread that is kept for further requests, if there is one.
     worker: RefCell<Option<Worker>>,
-    /// A thread is kept once there is one.
+    /// True if the thread of the next request is kept.
     keeps_worker: Cell<bool>,
 }
 
-/// Where the half is.
+/// The place of the half.
 #[derive(Debug)]
 enum Slot {
     Here(RequestHalf),
     Away(Away),
 }
 
-/// The half while a call has it, which puts it in here.
+/// The place to which a call gives the half back.
 #[derive(Debug, Clone)]
 struct Away {
     half: Arc<Mutex<Option<RequestHalf>>>,
@@ -68,7 +68,7 @@ impl Away {
     }
 }
 
-/// Puts the half back when it goes, also by a panic.
+/// A guard that gives the half back when it is dropped, also by a panic.
 struct Lent {
     half: Option<RequestHalf>,
     away: Away,
@@ -93,7 +93,7 @@ impl Busy {
     /// Waits until the half is back.
     ///
     /// # Errors
-    /// It has not come in time, or the daemon has gone.
+    /// The half has not come back in time, or the daemon is dead.
     pub(crate) fn wait(&self, call: &'static str, patience: &Patience<'_>) -> Result<()> {
         match self.away.end.wait(Some(self.open.as_fd()), patience) {
             Waited::Ended => Ok(()),
@@ -112,11 +112,11 @@ pub(crate) struct Pending<T> {
 }
 
 impl<T: Send + 'static> Pending<T> {
-    /// Waits for the answer. Without one the call is left behind with the half.
+    /// Waits for the answer. If no answer comes in time, the call is left behind with the half.
     pub(crate) fn wait(self, patience: &Patience<'_>) -> Result<T> {
         match self.work.wait(Some(self.open.as_fd()), patience) {
             Ok(result) => result,
-            // libcpg notices it later, or never (A19).
+            // libcpg notices the death of the daemon later, or never (A19).
             Err(NotEnded::HungUp) => Err(Error::cs(self.call, sys::CS_ERR_LIBRARY)),
             Err(NotEnded::Over) => Err(Error::TimedOut { waiting_for: ANSWER }),
             Err(NotEnded::Failed(error)) => Err(error),
@@ -132,18 +132,18 @@ impl Requests {
         Self { open, slot, credit, worker: RefCell::new(None), keeps_worker: Cell::new(false) }
     }
 
-    /// Refuses a connection that the parent of this process made ([A7](crate::facts#a7)).
+    /// Refuses a connection that a parent of this process made ([A7](crate::facts#a7)).
     #[inline]
     pub(crate) fn check_owner(&self) -> Result<()> {
         self.open.check_owner()
     }
 
-    /// Keeps the thread of the next request for those after it.
+    /// Keeps the thread of the next request for later requests.
     pub(crate) fn keep_worker(&self) {
         self.keeps_worker.set(true);
     }
 
-    /// Makes requests by one thread, which ends after that unless it is kept for others.
+    /// Makes several requests on one thread. The thread ends afterwards, unless it is kept.
     pub(crate) fn with_one_worker<R>(&self, requests: impl FnOnce() -> R) -> R {
         let kept = self.keeps_worker.replace(true);
         let result = requests();
@@ -154,33 +154,33 @@ impl Requests {
         result
     }
 
-    /// Returns the options that another connection to the same daemon is made with.
+    /// Returns the options for another connection to the same daemon.
     pub(crate) fn options(&self) -> ConnectOptions {
         self.open.options
     }
 
-    /// Returns the end of the time limit of a request that begins now.
+    /// Returns the deadline of a request that begins now.
     pub(crate) fn deadline(&self) -> Instant {
         self.open.options.deadline()
     }
 
-    /// Returns the patience that requests have where no deadline is given.
+    /// Returns the patience of a request without a deadline.
     pub(crate) fn patience(&self) -> Patience<'static> {
         self.deadline().into()
     }
 
-    /// Returns the longest message that is sent in one piece.
+    /// Returns the size of the longest message that is sent in one piece.
     #[inline]
     pub(crate) fn max_atomic(&self) -> usize {
         self.open.max_atomic
     }
 
-    /// The proof that the group of this connection was small in its last view, if it was.
+    /// Returns the proof that the group was small in its last view, if it was.
     pub(crate) fn small(&self) -> Option<Small> {
         Small::in_view(self.open.view_size())
     }
 
-    /// The join has been delivered, to a group of so many members then: it counts as the view that comes with it.
+    /// Records the number of members when the join was delivered. It counts as the size of the first view.
     pub(crate) fn joined(&self, members: usize) {
         self.open.joined(members);
     }
@@ -193,7 +193,7 @@ impl Requests {
         &self.open
     }
 
-    /// Returns the call that has the half, unless that is here.
+    /// Returns the call that has the half. `None` if the half is here.
     pub(crate) fn busy(&self) -> Option<Busy> {
         let mut slot = self.slot.borrow_mut();
         let Slot::Away(away) = &*slot else { return None };
@@ -206,7 +206,7 @@ impl Requests {
         }
     }
 
-    /// Takes the room of one message, which is then sent on this thread.
+    /// Takes the room for one message, which is then sent on this thread.
     #[inline]
     fn room(&self) -> Result<Room> {
         self.check_owner()?;
@@ -225,11 +225,11 @@ impl Requests {
         }
     }
 
-    /// Makes a request by a thread of this crate, which then does `after` with how it went, also when it has panicked; the half is
-    /// back by then.
+    /// Makes a request on a thread of this crate. Afterwards the thread calls `after` with the result, even if the request has
+    /// panicked. The half is back by then.
     ///
     /// # Errors
-    /// The half is [`busy`](Self::busy), or there is no thread to be had: `after` is not done.
+    /// The half is [`busy`](Self::busy), or no thread can be had. In both cases `after` is not called.
     pub(crate) fn begin<T: Send + 'static>(
         &self,
         call: &'static str,
@@ -251,7 +251,7 @@ impl Requests {
         self.credit.end();
         let lent = Lent { half: Some(half), away };
         let work = move || {
-            // Moved in whole: it gives the half back when the result is there.
+            // The whole guard is moved in, so that it gives the half back once there is a result.
             let lent = lent;
             let half = lent.half.as_ref().ok_or(Error::CallOutstanding)?;
             half.free_unused();
@@ -265,7 +265,7 @@ impl Requests {
         if given.is_ok() && self.keeps_worker.get() {
             self.worker.replace(Some(worker));
         }
-        // Dropped, it has put the half back, and its end has been told.
+        // Dropping the work gives the half back, and reports its end.
         given.map_err(|back| {
             drop(back);
             Error::CallOutstanding
@@ -273,7 +273,8 @@ impl Requests {
         Ok(Pending { call, open: Arc::clone(&self.open), work })
     }
 
-    /// Makes a request, after the one that is under way, and waits for the answer. A deadline that has passed leaves it a moment.
+    /// Makes a request after the one that is being made, and waits for the answer. If the deadline has passed already, the
+    /// request still gets a moment.
     pub(crate) fn ask<T: Send + 'static>(
         &self,
         call: &'static str,
@@ -283,7 +284,7 @@ impl Requests {
         self.ask_by(call, &patience.attempt(), request)
     }
 
-    /// As [`ask`](Self::ask), and not a moment longer: a deadline that has passed is over.
+    /// Makes a request as [`ask`](Self::ask) does, but does not wait at all if the deadline has passed already.
     pub(crate) fn ask_by<T: Send + 'static>(
         &self,
         call: &'static str,
@@ -297,7 +298,7 @@ impl Requests {
         self.begin(call, request, |_| ())?.wait(patience)
     }
 
-    /// Sends a message. One above the atomic size waits for the daemon to take each part, and is copied for that.
+    /// Sends a message. A message above the atomic size is copied, and waits until the daemon has taken each part.
     #[inline]
     pub(crate) fn mcast(
         &self,
@@ -338,12 +339,12 @@ impl Requests {
         self.ask(MCAST, patience.unwrap_or(&lasting), send)
     }
 
-    /// Closes the handle and says how that went, unless the other half keeps it open.
+    /// Closes the handle and returns the result, unless the other half keeps the handle open.
     pub(crate) fn close(self, patience: &Patience<'_>) -> Result<()> {
         self.check_owner()?;
         let patience = &patience.attempt();
         if let Some(busy) = self.busy() {
-            // Without the half the call closes the handle when it ends.
+            // If the half does not come back, the call that has it closes the handle at its end.
             busy.wait("cpg_finalize", patience)?;
             drop(self.busy());
         }
