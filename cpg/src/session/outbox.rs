@@ -273,7 +273,7 @@ impl Outbox {
         self.lock().ok()?.queue.take_returned()
     }
 
-    /// Returns how much this member has sent that has not come back yet.
+    /// Returns how far this member lags behind the messages that it has sent.
     pub(crate) fn lag(&self) -> Result<Lag> {
         let state = self.lock()?;
         let (in_flight, waiting) = (state.queue.in_flight(), state.queue.waiting());

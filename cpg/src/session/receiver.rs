@@ -111,7 +111,7 @@ impl Receiver {
         self.sender.generation()
     }
 
-    /// Returns how much this member has sent that has not come back yet; see [`Sender::lag`].
+    /// Returns how far this member lags behind the messages that it has sent; see [`Sender::lag`].
     ///
     /// # Errors
     /// Those of [`Sender::lag`].

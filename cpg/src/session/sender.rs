@@ -94,7 +94,7 @@ impl Sender {
         self.0.outbox().generation()
     }
 
-    /// Returns how much this member has sent that has not come back yet.
+    /// Returns how far this member lags behind the messages that it has sent.
     ///
     /// # Errors
     /// [`Error::Forked`](crate::Error::Forked) in a forked child, which cannot know the answer.

@@ -110,7 +110,7 @@ impl Session {
         self.receiver.generation()
     }
 
-    /// Returns how much this member has sent that has not come back yet; see [`Sender::lag`].
+    /// Returns how far this member lags behind the messages that it has sent; see [`Sender::lag`].
     ///
     /// # Errors
     /// Those of [`Sender::lag`].
