@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::mpsc;
 
-use cpg::{ConnectOptions, Event, Limits, Member, OwnedRing, TotemEvents};
+use cpg::{ConnectOptions, Event, Group, Limits, Member, OwnedRing, Reason, TotemEvents};
 use testcluster::{Cluster, State};
 
 use crate::support::{deadline, join, wait_for};
@@ -65,8 +65,35 @@ fn b26_the_ring_shows_a_member_whose_daemon_died_while_services_agreed() {
         let listed = group.members().unwrap();
         assert_eq!(ring.ghosts(&listed).collect::<Vec<_>>(), gone, "{listed:?}");
         if !ghosts.is_empty() {
+            ends_with_the_next_ring(&cluster, &mut group, &ghosts);
             return;
         }
     }
     println!("this corosync makes no ghosts");
+}
+
+/// Once services agree again, each daemon removes the processes of other nodes that nobody has told it of
+/// (`exec/cpg.c`, `joinlist_remove_zombie_pi_entries`).
+fn ends_with_the_next_ring(cluster: &Cluster, group: &mut Group, ghosts: &[Member]) {
+    let nodes = cluster.nodes();
+    cluster.on(1, || {
+        let text = fs::read_to_string(CONFIGURATION).unwrap();
+        fs::write(CONFIGURATION, text.replace("config_version: 1", "config_version: 2")).unwrap();
+    });
+    cluster.restart(nodes).unwrap();
+    cluster.settle().unwrap();
+    group.send_until(b"now", deadline()).unwrap();
+    let mut left = Vec::new();
+    let mut all = false;
+    while !all {
+        let handler = |_: &_, event: Event<'_>| match event {
+            Event::ConfChg(view) => left.extend_from_slice(view.left()),
+            Event::Deliver(_) => all = true,
+            _ => {}
+        };
+        assert_ne!(group.dispatch(Limits::one().until(deadline()), handler).unwrap(), 0, "{left:?}");
+    }
+    assert_eq!(left, ghosts);
+    assert!(left.iter().all(|ghost| ghost.reason() == Reason::ProcDown), "{left:?}");
+    assert!(ghosts.iter().all(|ghost| !group.members().unwrap().contains(ghost)));
 }
