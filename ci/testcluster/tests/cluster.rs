@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use testcluster::child::{describe, run, succeed};
 use testcluster::{Cluster, Error, Result, State, Transport};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A short token, so that partitions are noticed fast, for tests that are not about time.
 fn quick(nodes: u32) -> Result<Cluster> {

@@ -110,7 +110,7 @@ fn a14_connecting_at_the_limit_of_descriptors_closes_none_of_the_process() {
         let end = Instant::now() + Duration::from_secs(2);
         let (mut connected, mut refused) = (0, 0);
         beside(opened, || {
-            while Instant::now() < end {
+            loop {
                 match Handle::connect() {
                     Ok(_) => connected += 1,
                     Err(Error::NoDescriptors(_)) => refused += 1,
@@ -119,9 +119,11 @@ fn a14_connecting_at_the_limit_of_descriptors_closes_none_of_the_process() {
                 // SAFETY: it asks for the flags of a descriptor.
                 let flags = unsafe { libc::fcntl(0, libc::F_GETFD) };
                 assert!(flags >= 0, "closed after {connected} connects, {refused} refused");
+                if Instant::now() >= end {
+                    break;
+                }
             }
         });
-        assert!(connected + refused > 0);
     });
 }
 

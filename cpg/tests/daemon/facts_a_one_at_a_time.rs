@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::process::own_process;
-use crate::support::{asleep_after, wait_for};
+use crate::support::{asleep_after, wait_for, wait_until_the_lock_is_held};
 use cpg::{ConnectOptions, Error, Handle};
 use testcluster::Cluster;
 
@@ -104,7 +104,7 @@ fn a12_no_two_calls_make_or_end_an_entry_at_once() {
         let (holder, caller) = (Caller::prepare(&stopped, held), Caller::prepare(&running, other));
         stopped.pause(1).unwrap();
         holder.go();
-        holder.wait_asleep_or_ended();
+        wait_until_the_lock_is_held();
         caller.go();
         caller.wait_asleep_or_ended();
         std::thread::sleep(WHILE);
@@ -134,7 +134,7 @@ fn a_join_waits_for_the_others_until_its_deadline(stopped: &Cluster, running: &C
     let holder = Caller::prepare(stopped, Call::Connect);
     stopped.pause(1).unwrap();
     holder.go();
-    holder.wait_asleep_or_ended();
+    wait_until_the_lock_is_held();
     running.on(1, || {
         let begun = Instant::now();
         let late =

@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::filter::forbid;
-use crate::support::mounts::{limit_shared_memory, mount_memory, used_shared_memory};
+use crate::support::mounts::{
+    limit_shared_memory, mount_memory, used_shared_memory, wait_for_shared_memory_of_others,
+};
 use crate::support::other_user::{become_nobody, real_root};
 use crate::support::process::own_process;
 use crate::support::{join_with, pump_session, wait_for};
@@ -87,11 +89,7 @@ fn b21_a_reconnecting_session_waits_for_room_in_the_shared_memory() {
     own_process!();
     let cluster = Cluster::start(1).unwrap();
     cluster.on(1, || {
-        wait_for("the room of the tools that have asked the daemon", || {
-            // libqb makes a directory for each connection.
-            let mut entries = fs::read_dir("/dev/shm").unwrap();
-            entries.all(|entry| !entry.unwrap().path().is_dir()).then_some(())
-        });
+        wait_for_shared_memory_of_others();
         let of_daemon = used_shared_memory();
         let mut session = join_with(Session::options().reconnect(Reconnect::new()), "b21");
         let of_connection = used_shared_memory() - of_daemon;

@@ -1,8 +1,11 @@
 //! Connecting, joining and leaving: the end of each step, in time or not, and the rights of a handler.
 
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use crate::support::{Members, deadline, join, join_with, messages, name, payloads, pump, views, wait_for};
+use crate::support::{
+    Members, deadline, join, join_with, messages, name, payloads, pump, readable, views, wait_for,
+};
 use cpg::{Callbacks, Error, Event, Group, Handle, Limits, Member, NodeId, OwnedEvent, Session};
 use testcluster::Cluster;
 
@@ -268,6 +271,7 @@ fn a_leave_ends_at_its_deadline_although_events_keep_coming() {
         for _ in 0..5 {
             group.send(b"before the leave").unwrap();
         }
+        wait_for("an event", || readable(group.as_fd()).then_some(()));
         let (mut heard, deadline) = (0, Instant::now() + Duration::from_millis(20));
         let late = group.leave_until(deadline, |_, _| {
             heard += 1;
@@ -280,6 +284,7 @@ fn a_leave_ends_at_its_deadline_although_events_keep_coming() {
         for _ in 0..5 {
             session.send(b"before the leave").unwrap();
         }
+        wait_for("an event", || readable(session.as_fd()).then_some(()));
         let (mut heard, mut returned) = (0, 0);
         let deadline = Instant::now() + Duration::from_millis(20);
         let late = session.leave_until(deadline, |_, event| {

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use crate::support::filter::forbid;
 use crate::support::process::own_process;
 use crate::support::waits::quiet;
-use crate::support::{deadline, name, payloads, pump, readable, receive, views, wait_for};
+use crate::support::{
+    deadline, name, payloads, pump, readable, views, wait_for, wait_until_the_lock_is_held,
+};
 use cpg::{
     ConnectOptions, CsError, Error, Event, Group, Handle, Limits, OwnedEvent, Session, SessionOptions,
 };
@@ -440,12 +442,8 @@ fn a_connect_that_hangs_keeps_nobody_else_beyond_their_time() {
     let (stopped, running) = (Cluster::start(1).unwrap(), Cluster::start(1).unwrap());
     let (handle, group) = running.on(1, || (handle(), group("others")));
     stopped.pause(1).unwrap();
-    let hanging = stopped.spawn_on(1, || quiet().connect_until(Instant::now() + Duration::from_secs(30)));
-    wait_for("the connect to hang", || {
-        running
-            .on(1, || quiet().connect_until(Instant::now() + Duration::from_millis(20)).is_err())
-            .then_some(())
-    });
+    let hanging = stopped.spawn_on(1, || quiet().connect_until(deadline()));
+    wait_until_the_lock_is_held();
     running.on(1, || {
         for call in [
             (|| limited().connect().map(drop)) as fn() -> Result<(), Error>,

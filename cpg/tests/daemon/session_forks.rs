@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::Continue;
 use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::fork::{child, ensure, fork, reap, refused};
 use crate::support::process::own_process;
@@ -204,7 +204,7 @@ fn wakes<R>(
     run: impl FnOnce(&mut R, Limits<'_>, &mut dyn FnMut(OwnedEvent)) -> Result<Ended<()>>,
 ) {
     let waker = Waker::new().unwrap();
-    let (limits, mut heard) = (Limits::forever().until(Instant::now() + Duration::from_secs(10)), Vec::new());
+    let (limits, mut heard) = (Limits::forever().until(deadline()), Vec::new());
     let at = |_: &OwnedEvent| {
         waker.wake();
         true

@@ -273,6 +273,11 @@ pub fn assert_stays_asleep(thread: i32, mut others: impl FnMut()) {
     assert_eq!(ran(), before, "the idle thread has run");
 }
 
+/// Waits until another thread has the lock on libcpg's tables: one that connects to a paused daemon keeps it.
+pub fn wait_until_the_lock_is_held() {
+    wait_for("the lock to be held", || cpg_sys::Tables::lock(Some(Instant::now())).err());
+}
+
 /// True while a thread of the crate does something.
 pub fn crew_works() -> bool {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();

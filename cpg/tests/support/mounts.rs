@@ -1,8 +1,11 @@
 //! File systems in memory, in the mount namespace of the calling thread.
 
 use std::ffi::CString;
+use std::fs;
 use std::io;
 use std::ptr;
+
+use super::wait_for;
 
 /// Covers a directory with an empty one.
 pub fn mount_memory(directory: &str) {
@@ -29,8 +32,22 @@ pub fn used_shared_memory() -> u64 {
     (shm.f_blocks - shm.f_bfree) * shm.f_frsize
 }
 
-/// Leaves only so many bytes free in this node's `/dev/shm`.
+/// Waits until only this process's connections have shared memory of this node's daemon. The daemon frees the memory of a
+/// connection a moment after its end, also that of the tools which asked the daemon when it started.
+pub fn wait_for_shared_memory_of_others() {
+    wait_for("the daemon to free the memory of connections that have ended", || {
+        let mapped = fs::read_to_string("/proc/self/maps").unwrap();
+        // libqb makes a directory for each connection.
+        let mut entries = fs::read_dir("/dev/shm").unwrap().flatten();
+        let all_are_mapped = entries
+            .all(|entry| !entry.path().is_dir() || mapped.contains(&entry.path().display().to_string()));
+        all_are_mapped.then_some(())
+    });
+}
+
+/// Leaves only so many bytes free in this node's `/dev/shm`, beside those of this process's connections.
 pub fn limit_shared_memory(free: u64) {
+    wait_for_shared_memory_of_others();
     let size = used_shared_memory() + free;
     let size = CString::new(format!("size={size}")).unwrap();
     let (none, path) = (ptr::null(), c"/dev/shm".as_ptr());
@@ -47,7 +64,7 @@ pub fn keep_shared_memory_alone() {
     done(unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_NEWNS) });
     // In memory, so that nothing is left behind.
     mount_memory("/tmp");
-    std::fs::create_dir_all("/tmp/dev/shm").unwrap();
+    fs::create_dir_all("/tmp/dev/shm").unwrap();
     let (none, from, to) = (ptr::null(), c"/dev/shm".as_ptr(), c"/tmp/dev/shm".as_ptr());
     // SAFETY: the strings end with a NUL and outlive the call, which takes null for the others.
     done(unsafe { libc::mount(from, to, none, libc::MS_BIND, none.cast()) });

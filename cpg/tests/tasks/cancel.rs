@@ -1,6 +1,8 @@
 //! Futures that are dropped half-way, at each poll: only what their documentation says is lost.
 use std::future::Future;
 use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::tasks::{eventually, message, on_each_runtime, polled, soon};
 use crate::support::{deadline, name};
@@ -30,7 +32,7 @@ fn number(payload: &[u8]) -> u32 {
 }
 
 /// Sends so many messages of all sizes, with pauses in which a receiver waits.
-async fn send_numbers(sender: Sender, count: u32) {
+async fn send_numbers(sender: &Sender, count: u32) {
     for sent in 0..count {
         let len = if sent % 50 == 7 { 1_100_000 } else { 4 + sent as usize };
         soon(sender.send(&numbered(sent, len))).await.unwrap();
@@ -40,21 +42,38 @@ async fn send_numbers(sender: Sender, count: u32) {
     }
 }
 
+/// Waits until a future has been dropped half-way.
+async fn until_dropped(dropped: &AtomicUsize) {
+    eventually("a future to be dropped half-way", || async {
+        (dropped.load(Ordering::Relaxed) > 0).then_some(())
+    })
+    .await;
+}
+
 #[test]
 fn cancelled_receives_and_dispatches_lose_nothing() {
     const COUNT: u32 = 300;
     on_each_runtime(1, |_| async {
         let (sender, mut receiver) = soon(Session::join("events")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
-        let sending = tokio::spawn(send_numbers(sender, COUNT));
-        let (mut heard, mut dropped) = (Vec::new(), 0);
+        let (dropped, mut heard) = (Arc::new(AtomicUsize::new(0)), Vec::new());
+        let drops = |dropped: &AtomicUsize| _ = dropped.fetch_add(1, Ordering::Relaxed);
+        let sending = tokio::spawn({
+            let dropped = Arc::clone(&dropped);
+            async move {
+                send_numbers(&sender, COUNT - 1).await;
+                until_dropped(&dropped).await;
+                soon(sender.send(&numbered(COUNT - 1, 4))).await.unwrap();
+            }
+        });
         while heard.len() < COUNT as usize {
             let mut polls = 1;
             let event = loop {
                 if let Some(event) = soon(polled(polls, receiver.recv())).await {
                     break event.unwrap();
                 }
-                (polls, dropped) = (polls + 1, dropped + 1);
+                polls += 1;
+                drops(&dropped);
                 tokio::task::yield_now().await;
             };
             let OwnedEvent::Deliver(message) = event else { panic!("{event:?}") };
@@ -68,12 +87,12 @@ fn cancelled_receives_and_dispatches_lose_nothing() {
                 if soon(polled(polls, dispatching)).await.is_some() {
                     break;
                 }
-                (polls, dropped) = (polls + 1, dropped + 1);
+                polls += 1;
+                drops(&dropped);
                 tokio::task::yield_now().await;
             }
         }
         assert_eq!(heard, (0..COUNT).collect::<Vec<_>>());
-        assert!(dropped > 0, "no future was dropped half-way");
         soon(sending).await.unwrap();
         assert!(polled(1, receiver.recv()).await.is_none());
     });
@@ -84,7 +103,7 @@ fn a_select_between_events_and_ticks_loses_nothing() {
     on_each_runtime(1, |_| async {
         let (sender, mut receiver) = soon(Session::join("select")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
-        let sending = tokio::spawn(send_numbers(sender, 200));
+        let sending = tokio::spawn(async move { send_numbers(&sender, 200).await });
         let (mut next, mut ticks) = (0, tokio::time::interval(std::time::Duration::from_micros(500)));
         while next < 200 {
             tokio::select! {
@@ -170,17 +189,26 @@ fn a_cancelled_long_send_was_not_accepted() {
     on_each_runtime(1, |_| async {
         let (sender, mut receiver) = soon(Session::join("long")).await.unwrap().split();
         soon(receiver.recv()).await.unwrap();
-        let receiving = tokio::spawn(async move {
-            let mut heard = Vec::new();
-            while !heard.ends_with(&[number(b"end!")]) {
-                heard.push(number(&message(&mut receiver).await));
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let receiving = tokio::spawn({
+            let dropped = Arc::clone(&dropped);
+            async move {
+                // Until then nobody makes room in the queue.
+                until_dropped(&dropped).await;
+                let mut heard = Vec::new();
+                while !heard.ends_with(&[number(b"end!")]) {
+                    heard.push(number(&message(&mut receiver).await));
+                }
+                heard
             }
-            heard
         });
-        let (mut next, mut accepted, mut dropped) = (0, Vec::new(), 0);
+        let (mut next, mut accepted) = (0, Vec::new());
         // The first futures find room at their first poll.
-        while dropped == 0 {
-            let (result, polls) = at_each_poll(|| {
+        while dropped.load(Ordering::Relaxed) == 0 {
+            let mut made = 0;
+            let (result, _) = at_each_poll(|| {
+                dropped.fetch_add(made, Ordering::Relaxed);
+                made = 1;
                 next += 1;
                 let (sender, message) = (&sender, numbered(next, 3_000_000));
                 async move { sender.send(&message).await }
@@ -188,8 +216,6 @@ fn a_cancelled_long_send_was_not_accepted() {
             .await;
             result.unwrap();
             accepted.push(next);
-            dropped = polls;
-            assert!(dropped > 0 || next < 100, "no future was dropped half-way");
         }
         soon(sender.send(b"end!")).await.unwrap();
         accepted.push(number(b"end!"));

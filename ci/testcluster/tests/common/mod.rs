@@ -29,7 +29,7 @@ pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
 
 /// Waits until nothing is found. Fails at the deadline, with the things that are still found.
 pub fn eventually_none<T: std::fmt::Debug>(what: &str, mut find: impl FnMut() -> Vec<T>) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let found = find();
         if found.is_empty() {
