@@ -1,7 +1,7 @@
 //! Every waiting call of handles and groups, with a paused daemon and with one that is killed.
 //!
 //! Requests wait for a daemon that is stopped, up to their limit (B16), and no longer than it lives. That the limit is kept is in
-//! `limits.rs`. The rest comes back by its deadline.
+//! `limits_groups.rs` and `limits_sessions.rs`. The rest comes back by its deadline.
 //! Those of sessions are in `session_waits.rs`, those of tasks in `tasks/waits.rs`.
 
 use std::ops::ControlFlow::{Break, Continue};

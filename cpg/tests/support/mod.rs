@@ -4,6 +4,7 @@
 pub mod fake_daemon;
 pub mod filter;
 pub mod fork;
+pub mod limits;
 pub mod mounts;
 pub mod other_user;
 pub mod process;
