@@ -179,7 +179,7 @@ pub unsafe extern "C" fn cpg_dispatch(handle: cpg_handle_t, flags: cs_dispatch_f
 pub unsafe extern "C" fn cpg_join(handle: cpg_handle_t, group: *const cpg_name) -> cs_error_t {
     now().joined = handle;
     let name = get(group);
-    let code = request(handle, |state| state.group = name);
+    request(handle, |state| state.group = name);
     let bytes: Vec<u8> =
         name.value.iter().map(|char| char.to_ne_bytes()[0]).take(name.length as usize).collect();
     let work = std::str::from_utf8(&bytes).ok().and_then(|name| ON_JOIN.lock().unwrap().get(name).copied());
@@ -187,7 +187,7 @@ pub unsafe extern "C" fn cpg_join(handle: cpg_handle_t, group: *const cpg_name) 
         let callbacks = table().handles[&handle].callbacks;
         work(Stub { handle, callbacks });
     }
-    code
+    request(handle, |_| ())
 }
 
 #[unsafe(no_mangle)]

@@ -4,6 +4,7 @@
 mod buffers;
 mod connecting;
 mod context;
+mod ending;
 mod full_groups;
 mod lifetime;
 mod lists;
