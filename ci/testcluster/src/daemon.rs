@@ -121,13 +121,13 @@ pub(crate) struct LogReader {
     unfinished: Vec<u8>,
     /// The name of the daemon's ring.
     pub(crate) ring: Option<String>,
-    /// True, except after a ring has formed and until its services are synchronized.
+    /// True once the services of a ring are synchronized, and until the next ring has formed. A daemon that starts forms one.
     pub(crate) synchronized: bool,
 }
 
 impl LogReader {
     pub(crate) fn new(offset: u64) -> Self {
-        Self { offset, unfinished: Vec::new(), ring: None, synchronized: true }
+        Self { offset, unfinished: Vec::new(), ring: None, synchronized: false }
     }
 
     /// Reads the next part of the log. Returns true if there was one.
