@@ -75,7 +75,7 @@ fn two_senders(flow: Flow) {
     std::thread::scope(|scope| {
         let churn = scope.spawn(|| {
             // Not for ever: if members came and went without a pause, no long message would get through.
-            for _ in 0..20 {
+            for _ in 0..5 {
                 if stop.load(Ordering::SeqCst) {
                     break;
                 }
