@@ -17,8 +17,33 @@
 //! | [`codes`] | each code of libcpg, function by function, and its cure |
 //! | [`troubleshooting`] | each error by its text, and faults without an error |
 //!
-//! Claims have their source beside them: a file and a function of corosync, a letter and a number of [`facts`](crate::facts), or a
-//! test of this repository. The examples are run against a real daemon.
+//! The source of each claim stands beside it: a file and a function of corosync, an entry of [`facts`](crate::facts) such as
+//! B16, or a test of this repository. The examples are run against a real daemon.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | the daemon | the process `corosync` of this machine, through which all its programs are in groups |
+//! | CPG | closed process groups: the service of corosync, and its library libcpg, that this crate binds |
+//! | node | a machine with a daemon |
+//! | member | a process that is in a group: a node and a process id |
+//! | view | the members of a group after a change, with those who left and joined ([`View`](crate::View)) |
+//! | ring | the nodes whose daemons form a cluster at the moment. A *token*, a small packet, goes round among them, and gives each message its place in the order. The protocol is called *totem* |
+//! | the ring re-forms | nodes came or went, and the daemons agree on a new ring. Until then nothing is ordered |
+//! | token timeout | the time after which a silent node is taken for dead: the setting `token` of `corosync.conf`, some seconds |
+//! | partition, merge | the network parts the nodes into two rings; the two become one ring again |
+//! | quorum | a majority of the nodes. CPG works without it; corosync tells it to programs that ask, through another library |
+//! | fencing | making sure that a node that was cut off does no more harm, for example by switching its power off |
+//! | agreed, safe | two promises about order. *Agreed*: all members get messages in one order. *Safe*: and only when all have them. corosync promises agreed order only ([B28](crate::facts#b28)) |
+//! | self-delivery | a message that comes back to its sender, at its place in the order: the only acknowledgement |
+//! | flow control | the daemon takes no more messages for the moment. The code is `CS_ERR_TRY_AGAIN` ([B7](crate::facts#b7)) |
+//! | atomic size | the size up to which a message goes to the daemon in one piece, about 1 MiB. A longer (*long*) message is sent in parts |
+//! | ghost | a member in a view whose node is gone ([B26](crate::facts#b26)) |
+//! | paused, dead, lost | a daemon that is stopped (SIGSTOP) or starved is *paused*; one that has ended is *dead*; a connection to a dead daemon is *lost* |
+//! | libqb | the library under corosync that connects programs to the daemon, through a socket and memory in `/dev/shm` |
+//! | cmap | corosync's own list of settings and statistics (`corosync-cmapctl`) |
+//! | DLM | the lock manager of the Linux kernel for clusters. Its daemon, `dlm_controld`, is a program on CPG |
 
 #[doc = include_str!("guide/choosing.md")]
 #[doc = ""]

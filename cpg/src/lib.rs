@@ -4,10 +4,11 @@
 //! A *group* has processes on many machines as its members. A message goes to all members, and all of them get all messages **in the
 //! same order**. Each member is told who joins and who leaves, at the same place in that order.
 //!
-//! The crate has two storeys. **The binding** is libcpg made safe: it sends at once, or refuses. **The session** adds a queue
-//! for programs with much to send, and comes back by itself after its daemon has restarted.
+//! The crate has two layers. **The binding** is libcpg made safe: it sends at once, or refuses. **The session** adds a queue
+//! for programs with much to send. If asked to, it joins its group again after its daemon has restarted. The daemon is corosync
+//! on this machine. The guide explains [the words of the field](guide#words).
 //!
-#![doc = include_str!("guide/storeys.svg")]
+#![doc = include_str!("guide/layers.svg")]
 //!
 //! # A first program
 //!
@@ -40,7 +41,7 @@
 //! | only handles events | [`Group::run`] with [`Limits`]: a deadline, or a [`Waker`] that stops the run from elsewhere |
 //! | asks for one event at a time | [`Group::recv`], [`Group::recv_until`], [`Group::events`] |
 //! | has an event loop (epoll, mio, calloop, glib) | the [descriptor](Group#impl-AsFd-for-Group), and [`Group::dispatch`] with [`Limits::available`] |
-//! | sends much, or from many threads | a [`Session`], whose queue waits out flow control |
+//! | sends much, or from many threads | a [`Session`], with a queue for the time in which the daemon refuses messages ([flow control](guide#words)) |
 //! | sends many small messages | a session that [coalesces](SessionOptions::coalesce): messages share [packets](packet) |
 //! | must know when a message has been delivered | a session, and a [`Ticket`] per message |
 //! | outlives its daemon | a session that [reconnects](Reconnect) |
@@ -53,18 +54,19 @@
 //!
 //! - A message comes back to its sender too (*self-delivery*). That is the only acknowledgement. It says that the message has its
 //!   place in the order, [not that others have received it](guide::promises#what-delivered-means).
-//! - A **view** ([`View`]) says who is in the group after each change. The first event of a new member is its view;
-//!   from then on it gets what is sent.
-//! - CPG works without quorum. In a network partition **both sides go on**, each with its own views and its own order. They see
-//!   each other join again ([`Reason::NodeUp`]) when the network heals. The program decides what this means for its state.
-//! - The name of a group is [bytes and a length](GroupName). A process can be in a group only once.
+//! - A **view** ([`View`]) says who is in the group after each change. The first view of a new member includes the member
+//!   itself; from then on it gets what is sent. (A [ring event](TotemEvents) can come before that view.)
+//! - CPG works without a majority of the nodes (a *quorum*). In a network partition **both sides go on**, each with its own
+//!   views and its own order. They see each other join again ([`Reason::NodeUp`]) when the network heals. The program decides
+//!   what this means for its state.
+//! - The name of a group is [1 to 127 bytes of any value](GroupName), not a C string. A process can be in a group only once.
 //!
 //! # The binding
 //!
 //! [`Handle::connect`] connects to the daemon. A [`Handle`] answers questions about nodes, groups and members: it dereferences to
 //! [`Daemon`], which has the methods for them. [`Handle::join`] turns the handle into a [`Group`], which sends and dispatches.
-//! [`Group::leave`] ends both. libcpg does harm when a handle joins a second time, or leaves a group that it has not joined. Here
-//! neither can be written.
+//! [`Group::leave`] ends the membership, and closes the handle. libcpg does harm when a handle joins another group after a
+//! leave, or leaves under another name than it joined with. Here neither can be written.
 //!
 //! [`Group::dispatch`] hands events to a closure, one at a time, on the thread that calls it. The closure may borrow anything
 //! of its caller. It gets the event's data where libcpg has it, without a copy, and a [`Link`] to send with.
@@ -74,37 +76,45 @@
 //!
 //! # The session
 //!
-//! A [`Session`] has a queue. It limits how much has been sent and has not come back (the *window*), and each self-delivery lets the next
-//! message out, so nothing spins and nothing sleeps. A session says when a message has been delivered, puts small messages
-//! together, and comes back after its daemon has gone. Use it whole on one thread, or split it into a
-//! [`Sender`] for any number of threads and a [`Receiver`] for one. Handlers of a session get a `Sender`. `cpg::tokio` is the session
-//! for tasks.
+//! A [`Session`] has a queue, and limits the bytes that have been sent and have not come back (the *window*). Each
+//! self-delivery lets the next message out, so no thread has to ask again and again if flow control has ended. Only a message
+//! that the daemon refuses while none is in flight is tried again after pauses. A session says when a message has been
+//! delivered. If asked to, it puts small messages together, and joins again after its daemon has restarted. Use it whole on one
+//! thread, or split it into a [`Sender`] for any number of threads and a [`Receiver`] for one. Handlers of a session get a
+//! `Sender`. `cpg::tokio` is the session for tasks.
 //!
 //! Names and signatures match those of the binding: a program that outgrows the binding changes a type and little else.
 //!
 //! # Sending
 //!
 //! [`Link::send`] is the C call. It sends at once, or returns a [retryable](Error::is_retryable) error when the daemon's flow control
-//! refuses. A session's `send` puts the message into the queue. Except for a full queue ([`Error::QueueFull`]) its errors are final. A
-//! message that was accepted and will not be delivered comes back as [`Event::Undelivered`] with the reason. Such messages come in their
-//! order, before the dispatch that found out returns its error.
+//! refuses. A session's `send` puts the message into the queue. Its only retryable error is a full queue
+//! ([`Error::QueueFull`]). (A session that [reconnects](Reconnect) also takes messages again when [`Error::NoMembership`] is
+//! over.) A message that was accepted and does not come back to its sender is handed back as [`Event::Undelivered`] with the
+//! reason; [other members may have got it](Undelivered::was_sent). Such messages come in the order of sending. If the
+//! membership ends with an error, they come before the dispatch returns it.
 //!
-//! A call of libcpg costs some microseconds, whatever the size of the message. A session that [coalesces](SessionOptions::coalesce) puts
-//! waiting messages into one packet:
+//! A call of libcpg costs some microseconds even for the smallest message. A session that [coalesces](SessionOptions::coalesce)
+//! puts waiting messages into one packet:
 //!
 //! | nodes | messages of 64 bytes per second, compared with a plain session |
 //! |---|---|
 //! | 1 | 40 to 150 times as many |
 //! | 3 | 10 times as many |
 //!
-//! For this all members of the group must speak [packets](packet), a simple format of bytes. Messages of members
-//! that do not are delivered whole, and marked ([`Message::is_packed`]).
+//! For this all members of the group must read [packets](packet), a simple format of bytes: a session that does not coalesce
+//! gets each packet as [`Event::Malformed`]. A session that coalesces gets plain messages of other members as they are;
+//! [`Message::is_packed`] is false for them.
 //!
 //! # Waiting
 //!
-//! No call blocks indefinitely unless you ask it to, also if the daemon is paused ([B16](crate::facts#b16)). Deadlines are given to the methods that
-//! end in `_until`, and to a dispatch by [`Limits::until`]. What else waits for the daemon has the
-//! [time limit](ConnectOptions::request_timeout) of its connection, which is 10 seconds, and dropping waits for half a second at most.
+//! No call waits for the daemon without a limit unless you ask it to, even if the daemon is paused (stopped and not dead: see
+//! [B16](crate::facts#b16)). The methods that end in `_until` take a deadline, and so does a dispatch ([`Limits::until`]).
+//! Every other request to the daemon has the [time limit](ConnectOptions::request_timeout) of its connection, which is 10
+//! seconds by default. A drop waits for half a second at most; if a session is sending a message above the atomic size, it
+//! waits for up to 1.5 seconds.
+//!
+//! These wait for events, or for another thread that dispatches, without a limit: [`Group::recv`], a run with [`Limits::forever`], [`Sender::send`] while the queue is full, [`Ticket::wait`] and [`Sender::wait_joined`]. Each has a form with a deadline.
 //!
 //! # Further reading
 //!
@@ -114,8 +124,8 @@
 //! - Coming [from C](guide::from_c) or [from `rust-corosync`](guide::from_rust_corosync), call by call.
 //! - [Troubleshooting](guide::troubleshooting): each error by its text. An [`Error`] prints its remedy if it has one, also when
 //!   `main` returns it.
-//! - [`facts`]: the undocumented behaviour of libcpg and corosync that this crate guards against. Documentation and comments refer to
-//!   these facts by a letter and a number.
+//! - [`facts`]: the undocumented behaviour of libcpg and corosync that this crate guards against. Documentation and comments
+//!   refer to each fact by its number, such as B16.
 //!
 //! # Features
 //!
