@@ -52,7 +52,8 @@ pub enum Error {
     /// it ends is the parent's ([A7](crate::facts#a7)). Connect anew in the child.
     ///
     /// A child cannot connect if another thread of the parent was connecting or closing at the moment of the fork. A session that is
-    /// [coming back](crate::Reconnect) has such a thread at any time: see [`ForkedWhileConnecting`](Self::ForkedWhileConnecting).
+    /// [coming back](crate::Reconnect) may have such a thread at any moment: see
+    /// [`ForkedWhileConnecting`](Self::ForkedWhileConnecting).
     #[error(
         "this handle belongs to process {owner}, and a child of it may not use it: connect anew after the fork"
     )]
@@ -98,8 +99,8 @@ pub enum Error {
     /// ([A19](crate::facts#a19)). `ConnectOptions::more_handles` lifts the limit for programs that keep their other threads out of
     /// libcpg.
     #[error(
-        "{open} handles are open or were lost with their daemon, and libcpg's table moves under other threads with the next, also \
-         with that of a list of groups, processes or members: close one first"
+        "{open} handles are open or were lost with their daemon. With one more, libcpg's table would move while other threads use it. \
+         A list of groups, processes or members takes one too. Close a handle first"
     )]
     TooManyHandles {
         /// Handles that this process has open, and those that were lost with their daemon.
@@ -124,7 +125,7 @@ pub enum Error {
     /// dispatched any more, and its handle is of no further use.
     #[doc(alias = "CPG_MEMBERS_MAX")]
     #[error(
-        "the group has {members} members, and cpg_dispatch has room for {limit}: join or stay with fewer"
+        "the group has {members} members, and cpg_dispatch has room for {limit}: keep the group well below that number"
     )]
     GroupTooLarge {
         /// Members of the group, as far as this crate has counted them.
@@ -174,8 +175,8 @@ pub enum Error {
 
     /// There is no memory to share with the daemon for a zero-copy buffer, or no descriptor for its file.
     ///
-    /// Without either, libcpg and the daemon end the process with an assertion ([A15](crate::facts#a15)). This crate therefore tries
-    /// both first. With libcpg up to 3.1.10 a buffer also needs `/proc`, which is the only way to see that the daemon has accepted
+    /// Without either, an assertion in libcpg ends this process ([A15](crate::facts#a15)). This crate therefore tries both
+    /// first. With libcpg up to 3.1.10 a buffer also needs `/proc`, which is the only way to see that the daemon has accepted
     /// the buffer ([B27](crate::facts#b27)).
     #[error("no zero-copy buffer of {len} bytes in /dev/shm: {source}")]
     NoSharedMemory {
@@ -209,7 +210,7 @@ pub enum Error {
          wait in a thread or task that does not dispatch"
     )]
     WouldWait {
-        /// The event for which the handler would wait.
+        /// The thing for which the handler would wait.
         waiting_for: &'static str,
     },
 
@@ -243,18 +244,18 @@ pub enum Error {
     )]
     ReceiverDropped,
 
-    /// The deadline passed before the awaited event came.
+    /// The time limit or the deadline passed before the call was done.
     #[error("the deadline passed while waiting for {waiting_for}")]
     TimedOut {
-        /// The event that had not come.
+        /// The thing that had not happened.
         waiting_for: &'static str,
     },
 
     /// An earlier request on this connection still waits for the daemon's answer, beyond its [time
     /// limit](crate::ConnectOptions::request_timeout). libcpg makes only one request at a time ([A4](crate::facts#a4)).
     ///
-    /// The membership stands: events are dispatched, and the queue of a session takes messages. When the daemon answers, requests
-    /// work as before. If the daemon dies, requests report that the connection is lost.
+    /// The membership continues: events are dispatched, and the queue of a session takes messages. When the daemon answers,
+    /// requests work as before. If the daemon dies, requests report that the connection is lost.
     #[error(
         "an earlier call on this connection still waits for corosync, which may be paused or starved; libcpg makes one call at a \
          time, so try again when corosync answers"
@@ -308,18 +309,20 @@ impl Error {
     /// - `CS_ERR_INTERRUPT`: a membership change stopped a message above the atomic size, and all of it must be sent again
     ///   ([B8](crate::facts#b8)).
     ///
-    /// The message has not been sent. Nothing signals the time to try again. Make a pause before trying again, because trying
-    /// without a pause takes processor time that the daemon needs.
+    /// If the call was a send, the message has not been sent. If the queue is full, dispatch: self-deliveries make room. For
+    /// the other errors nothing signals the time to try again. Make a pause before trying again, because trying without a pause
+    /// takes processor time that the daemon needs.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::QueueFull | Self::CallOutstanding)
             || matches!(self.outlook(), Some(Outlook::Again))
     }
 
-    /// True if the connection is of no further use, or if there was no daemon to connect to ([B9](crate::facts#b9)).
+    /// True if the connection to the daemon was lost, or if there was no daemon to connect to ([B9](crate::facts#b9)).
     ///
     /// A new connection succeeds when the daemon is back. A session that [reconnects](crate::Reconnect) makes it by itself.
-    /// [A table](crate::guide::codes) has each function and code. False for refusals that a person has to mend, such as a daemon of
-    /// [another user](Self::UntrustedDaemon) or one with [datagrams](Self::DatagramIpc).
+    /// [A table](crate::guide::codes) has each function and code. False for errors that a new connection does not mend, such as
+    /// a daemon of [another user](Self::UntrustedDaemon), one with [datagrams](Self::DatagramIpc), or a [group that is too
+    /// large](Self::GroupTooLarge).
     pub const fn is_connection_lost(&self) -> bool {
         matches!(self, Self::NoMembership) || matches!(self.outlook(), Some(Outlook::Reconnect))
     }

@@ -50,8 +50,8 @@
 //!
 //! **What remains of [A9](#a9).** To decide that a group is small, this crate looks at the last view if no event waits, at the
 //! count before a join, or, in a session that [comes back](crate::Reconnect), at the last membership. A group that grows by
-//! more than 256 members between that moment and the question would end the daemon. Such a group is of no use to this crate
-//! anyway: it ends its memberships of a group that grows past 128 members ([A8](#a8)).
+//! more than 256 members between that moment and the question would end the daemon. But this crate asks only about groups that
+//! it is a member of, and such a membership ends as soon as the group is seen with more than 128 members ([A8](#a8)).
 //!
 //! **What [A19](#a19) costs.** If a daemon is killed in the moment between a request of an iteration and its answer, the process
 //! keeps these for as long as it lives:
@@ -110,7 +110,7 @@
 //! |---|---|---|
 //! | <span id="b1">B1</span> | a send before joining or after leaving returns `CS_OK`, and the message is gone | only a joined handle can send; after leaving a send is [`Error::Left`](crate::Error::Left) |
 //! | <span id="b2">B2</span> | after a leave, joining another group on the same handle spins for ever | leaving consumes the handle |
-//! | <span id="b3">B3</span> | a joined handle that leaves under another name gets `CS_OK`. Its member then stays in the group it had joined when the process has ended, until the daemon restarts | `leave` takes no name that could be wrong |
+//! | <span id="b3">B3</span> | a joined handle that leaves under another name gets `CS_OK`. When its process has ended, the group that it had joined still lists it, until the daemon restarts | `leave` takes no name that could be wrong |
 //! | <span id="b4">B4</span> | an empty name can be joined. If the process then ends without leaving, its member stays until the daemon restarts | an empty name cannot be made. One that was read from the daemon cannot be joined |
 //! | <span id="b5">B5</span> | a process can be in a group once. For a moment after it has left, joining again returns `CS_ERR_TRY_AGAIN`. A join that is given up while the ring re-forms still takes effect later: the next membership of the process sees the earlier one join and leave. While a paused daemon has not heard of the end, joining again returns `CS_ERR_EXIST` | waits until the earlier membership has ended, up to a deadline (with `CS_ERR_EXIST` only while a membership of this process in that group is ending), and does not mistake the leave of the earlier membership for that of the new one |
 //! | <span id="b6">B6</span> | no other thread and no signal can stop `CS_DISPATCH_BLOCKING`; only `cpg_finalize` in a callback can | waits with `poll` on the descriptor, up to a deadline or until a [`Waker`](crate::Waker) wakes it |

@@ -228,7 +228,8 @@ pub enum Reason {
     /// The member's node joined the cluster, and the process was a member on that node already.
     #[doc(alias = "CPG_REASON_NODEUP")]
     NodeUp,
-    /// The process ended or closed its handle, without leaving.
+    /// The process ended or closed its handle without leaving. Or it went, in any way, while this node could not see it, and
+    /// was missing when the ring formed again.
     #[doc(alias = "CPG_REASON_PROCDOWN")]
     ProcDown,
     /// A number that `corosync/cpg.h` did not have when this was written.

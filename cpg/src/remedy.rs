@@ -18,20 +18,20 @@ pub(crate) fn text(call: &str, code: CsError) -> String {
 fn of_connecting(code: CsError, user: impl FnOnce() -> Option<u32>) -> String {
     let remedy = match code {
         CsError::Library => {
-            ": is corosync running? Programs reach it only in its own network namespace, and only if both sides or none have the \
-             file /etc/libqb/force-filesystem-sockets. If it runs there, its log says why it refused"
+            ": is corosync running? A program reaches it only from corosync's network namespace, and only if both sides or neither \
+             have the file /etc/libqb/force-filesystem-sockets. If it runs there, its log says why it refused"
         }
         CsError::Access => return access(user()),
         CsError::NotExist => {
-            ": this process does not see the daemon's /dev/shm; a container must share it. If there is a file \
-             /etc/libqb/force-filesystem-sockets here: corosync does not run, or does not see that file. Otherwise this is a \
-             32-bit program and corosync a 64-bit one"
+            ": this process does not see the daemon's /dev/shm (a container must share it); or this is a 32-bit program and \
+             corosync a 64-bit one; or, if the file /etc/libqb/force-filesystem-sockets exists here, corosync does not run or \
+             does not see that file"
         }
         CsError::NoMemory => {
             ": a connection maps 10 megabytes, here and in corosync; raise ulimit -v, or LimitAS of a systemd unit"
         }
         CsError::NoSpace => {
-            ": /dev/shm is full; a connection takes 3.1 MiB of it, so the 64 MiB of a container hold 21; see df -h /dev/shm"
+            ": /dev/shm is full; a connection takes 3.1 MiB of it, so the 64 MiB of a container hold about 20; see df -h /dev/shm"
         }
         CsError::TryAgain => {
             ": corosync is starting, or its ring does not form, or it is paused while this process gets signals; try again, and read \
@@ -142,7 +142,7 @@ fn of_a_connection(call: &str, code: CsError) -> &'static str {
             ": the memory that this process shares with corosync is damaged, so the connection is lost"
         }
         ("cpg_dispatch", CsError::NoMemory) => {
-            ": there was none for a message above the atomic size, which cannot be delivered, so the connection is lost"
+            ": there was no memory for a message above the atomic size, which cannot be delivered, so the connection is lost"
         }
         (_, CsError::NoMemory) => ": memory is short in this process or in corosync",
         ("cpg_join", CsError::Exist) => {

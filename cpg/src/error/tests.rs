@@ -52,10 +52,10 @@ fn rows() -> Vec<(&'static str, CsError, Outlook)> {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         let [_, function, code, _, mended, _] = cells[..] else { continue };
         let outlook = match mended {
-            "again" => Outlook::Again,
+            "retry" => Outlook::Again,
             "reconnect" => Outlook::Reconnect,
-            "others" => Outlook::Others,
-            "nothing" => Outlook::Nothing,
+            "wait" => Outlook::Others,
+            "person" => Outlook::Nothing,
             _ => {
                 assert!(matches!(mended, "mended by" | "---"), "{line}");
                 continue;

@@ -8,7 +8,7 @@ use crate::event::ring::{OwnedRing, Ring};
 use crate::event::undelivered::Undelivered;
 use crate::event::view::{OwnedView, View};
 
-/// An event of a group, at its place in the order on which all members agree.
+/// An event of a group. [`Deliver`](Self::Deliver) and [`ConfChg`](Self::ConfChg) come in the order on which all members agree.
 ///
 /// ```no_run
 /// use cpg::{Event, Group, Limits, OwnedEvent};
@@ -34,7 +34,8 @@ pub enum Event<'a> {
     /// The rest of a [packet](crate::packet) cannot be read, or a packet has come to a session that does not
     /// [coalesce](crate::SessionOptions::coalesce). Only in a [`Session`](crate::Session).
     Malformed(MalformedPacket<'a>),
-    /// A message of this member was not delivered and never will be. Only in a [`Session`](crate::Session).
+    /// A message of this member will not come back to it. Other members may have got it, if [`was_sent`](Undelivered::was_sent)
+    /// is true. Only in a [`Session`](crate::Session).
     Undelivered(Undelivered),
     /// The connection was lost, which has ended the membership. The session is trying to come back. Only in a session that
     /// [reconnects](crate::SessionOptions::reconnect).
@@ -144,7 +145,7 @@ pub enum OwnedEvent {
     TotemConfChg(OwnedRing),
     /// A packet cannot be read, or a session that does not coalesce has got one.
     Malformed(OwnedMalformedPacket),
-    /// A message of this member was not delivered.
+    /// A message of this member will not come back to it.
     Undelivered(Undelivered),
     /// The connection was lost, which has ended the membership.
     Lost(Lost),

@@ -46,7 +46,7 @@ impl Message<'_> {
         self.group
     }
 
-    /// Returns the sender, whose [`reason`](Member::reason) is undefined.
+    /// Returns the sender. Its [`reason`](Member::reason) is [`Reason::Undefined`](crate::Reason::Undefined).
     pub fn sender(&self) -> Member {
         self.sender
     }

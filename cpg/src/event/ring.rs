@@ -15,7 +15,7 @@ use crate::member::{Member, NodeId};
 /// ```
 ///
 /// Rings are compared and ordered by sequence number, then by node. The sequence number grows on each node from one ring to the next.
-/// Quorum and DLM know it as the ring sequence.
+/// corosync's quorum library and the cluster's lock manager (DLM) call it the ring sequence.
 #[doc(alias = "cpg_ring_id")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RingId {
@@ -75,8 +75,10 @@ impl fmt::Display for RingId {
 ///
 /// # Ghosts
 ///
-/// The ring is right about nodes, but a view can be wrong. If a daemon joins the ring and dies before its services have agreed, its
-/// members stay in the member lists of all others for ever ([B26](crate::facts#b26)). [`ghosts`](Self::ghosts) finds them.
+/// The ring is right about nodes, but a view can be wrong. If a daemon joins the ring, and dies after it has told the others
+/// its members but before all daemons have agreed, its members stay in the member lists of all others, at least until the ring
+/// changes again ([B26](crate::facts#b26)). [`ghosts`](Self::ghosts) finds them. It does not find a member without a process on
+/// a node that is there ([B3](crate::facts#b3), [B4](crate::facts#b4)).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
@@ -121,9 +123,9 @@ impl<'a> Ring<'a> {
 
     /// Returns the ghosts among `members`: the members whose node is not in this ring.
     ///
-    /// `members` is the list of a view, or a list from the daemon. Use the view that was current when this event came, and the views
-    /// that follow until a node comes or goes. A view in which members [come with their node](crate::Reason::NodeUp) belongs to the
-    /// ring that is delivered next.
+    /// `members` is the list of a view, or a list from the daemon. Use the last view before this event, and later views until
+    /// one reports [`NodeUp`](crate::Reason::NodeUp) or [`NodeDown`](crate::Reason::NodeDown): that view belongs to the next
+    /// ring, whose event follows.
     ///
     /// corosync up to 3.1.10 has ghosts ([B26](crate::facts#b26);
     /// [corosync 828](https://github.com/corosync/corosync/issues/828), mended upstream in July 2026, but in no release when this was
@@ -217,7 +219,8 @@ pub enum TotemEvents {
     /// An event for each new ring.
     #[default]
     Changes,
-    /// An event for each new ring, and after this member's join one for the current ring.
+    /// An event for each new ring, and one for the current ring at about the time of the join: in a [`Group`](crate::Group)
+    /// usually after the first view, sometimes before it.
     #[doc(alias = "CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF")]
     InitialAndChanges,
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// A message of this member that was accepted but will not be delivered. The session hands it back.
+/// A message of this member that was accepted but will not come back to it. The session hands it back. Other members may have
+/// received it if [`was_sent`](Self::was_sent) is true.
 ///
 /// ```
 /// use cpg::{Event, Undelivered};
@@ -21,7 +22,8 @@ use crate::error::Error;
 /// # let _: fn(Event<'_>, &mut Vec<Vec<u8>>) = again;
 /// ```
 ///
-/// Such messages come in the order in which they were sent, before the dispatch that found the reason returns its error.
+/// Such messages come in the order in which they were sent. If the membership ends with an error, they come before the dispatch
+/// returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered(
     // Boxed to keep events small: an event is moved for each message, and undelivered messages are rare.

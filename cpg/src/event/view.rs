@@ -32,9 +32,9 @@ use crate::member::{Member, NodeId};
 ///
 /// Rely on the member list. The lists of those who left and joined only explain it.
 ///
-/// - CPG works without quorum: both sides of a partition go on, each with its own views. After they merge, a member can be in the
-///   list of those who left and, in a neighbouring view, in the list of those who joined ([B15](crate::facts#b15)).
-/// - The member list can keep members of a node that is no longer there ([B26](crate::facts#b26)):
+/// - CPG works without quorum: both sides of a partition go on, each with its own views. When they merge, a member can be in
+///   the list of those who left and, in the view before or after, in the list of those who joined ([B15](crate::facts#b15)).
+/// - The member list can keep *ghosts*, members of a node that is no longer there ([B26](crate::facts#b26)):
 ///   [`Ring::ghosts`](crate::Ring::ghosts) finds them.
 /// - While two parts of a cluster merge, the news that a process has left can miss the other part. That part then lists the process
 ///   until the next ring ([B29](crate::facts#b29)).
@@ -86,8 +86,9 @@ impl<'a> View<'a> {
 
     /// Returns the member with the lowest node, and on that node with the lowest pid.
     ///
-    /// All members of one view get the same result, so this is a leader without an election. The lowest member can be a ghost, which
-    /// leads nobody: see [`Ring::ghosts`](crate::Ring::ghosts) ([B26](crate::facts#b26)).
+    /// All members of one view get the same result, so this is a leader without an election. The lowest member can be a ghost,
+    /// a member whose node is gone ([B26](crate::facts#b26)); then nobody leads. [`Ring::ghosts`](crate::Ring::ghosts) finds
+    /// ghosts.
     pub fn lowest(&self) -> Option<Member> {
         self.members.iter().min().copied()
     }

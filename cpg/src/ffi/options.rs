@@ -93,16 +93,16 @@ impl ConnectOptions {
     /// Sets the time limit of each request that waits for the daemon. The default is 10 seconds. [`Duration::MAX`] means no
     /// limit.
     ///
-    /// The limit holds for each connection that is made with these options, for every call that takes no deadline: connecting,
-    /// joining, leaving and closing, questions to the [`Daemon`](crate::Daemon), the members of a group, and zero-copy buffers. A
-    /// message above the atomic size gets one more millisecond per KiB.
+    /// Each connection that is made with these options uses the limit in every call that takes no deadline: connecting,
+    /// joining, leaving and closing, questions to the [`Daemon`](crate::Daemon), the members of a group, and zero-copy buffers.
+    /// A message above the atomic size gets one more millisecond per KiB.
     ///
     /// A daemon that is paused or starved answers no request, and libcpg waits for it without a limit ([B16](crate::facts#b16)).
     /// When the time limit has passed, the call returns [`Error::TimedOut`](crate::Error::TimedOut), and a thread of this crate
-    /// goes on waiting for the answer. **The membership stands meanwhile**: events are dispatched, and short messages are sent or
-    /// queued. Another request waits for its own time limit, and then returns
-    /// [`Error::CallOutstanding`](crate::Error::CallOutstanding). When the daemon answers, requests work as before. If the daemon
-    /// dies, the connection is lost, as at any other time.
+    /// goes on waiting for the answer. **The membership continues meanwhile**: events are dispatched, and short messages are
+    /// sent or queued. Another request waits for its own time limit, and then returns
+    /// [`Error::CallOutstanding`](crate::Error::CallOutstanding). When the daemon answers, requests work as before. If the
+    /// daemon dies, the connection is lost, as at any other time.
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};

@@ -81,7 +81,7 @@ impl Group {
     }
 
     /// Hands events to `handler`, in the order in which they happened, and returns the number of events that it has handled.
-    /// The number is 0 if no event came in the time that the limits allow.
+    /// The number is 0 if no event came before the limits ended the dispatch.
     ///
     /// The handler may borrow anything of its caller, and can send through the [`Link`]. It cannot reach the group itself, so a
     /// dispatch within a dispatch ([A2](crate::facts#a2)) does not compile:
@@ -241,7 +241,7 @@ impl Group {
 
     /// Leaves the group and closes the handle. Events that come until then are ignored.
     ///
-    /// Waits up to the [time limit](crate::ConnectOptions::request_timeout), which is 10 seconds.
+    /// Waits up to the [time limit](crate::ConnectOptions::request_timeout) of the connection, 10 seconds by default.
     /// [`leave_until`](Self::leave_until) takes a deadline and a handler.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ impl JoinError {
     /// Returns the handle, if it can still join.
     ///
     /// `None` if the daemon may have accepted the join. A handle supports only one membership ([B2](crate::facts#b2)), so this
-    /// handle has been closed, or will be when the daemon answers. Also `None` if the daemon died while it was asked.
+    /// handle has been closed, or will be when the daemon answers. `None` too if the connection was lost during the join.
     pub fn into_handle(self) -> Option<Handle> {
         self.handle.map(|handle| *handle)
     }
@@ -116,7 +116,7 @@ impl Group {
 }
 
 impl ConnectOptions {
-    /// Connects and joins within the [time limit](Self::request_timeout), which is 10 seconds. With
+    /// Connects and joins within the [time limit](Self::request_timeout), 10 seconds by default. With
     /// [`wait_for_daemon`](Self::wait_for_daemon) it waits for a daemon that is not running, without a limit.
     /// [`join_until`](Self::join_until) takes a deadline.
     ///
@@ -173,20 +173,21 @@ impl Handle {
         self.join_until(name, deadline)
     }
 
-    /// Joins a group, and waits until the daemon counts this process among the members. The first event of the group is the
-    /// view with which this member joined.
+    /// Joins a group, and waits until the daemon counts this process among the members. The first view of the group is the one
+    /// with which this member joined. (A [ring event](crate::TotemEvents) can come before it.)
     ///
     /// The members are counted before the join ([A8](crate::facts#a8)). A thread of this crate makes the requests. If the
-    /// deadline passes or the daemon dies first, the caller leaves that thread behind, and a join that it has made is undone
-    /// when the daemon answers. The process makes one such count or list at a time ([A19](crate::facts#a19)), and waits for
-    /// others until the deadline.
+    /// deadline passes or the daemon dies first, the caller returns. If the join was made, the thread undoes it when the daemon
+    /// answers. The process makes one such count or list at a time ([A19](crate::facts#a19)), and waits for others until the
+    /// deadline.
     ///
     /// A process can be in a group only once ([B5](crate::facts#b5)). If an earlier membership of this process is still ending,
-    /// the join waits for its end. The daemon returns `CS_ERR_TRY_AGAIN` for a moment then. It returns `CS_ERR_EXIST` while it
-    /// has not heard of the end, as when it is paused and a close was left behind.
+    /// the join waits for its end. The daemon returns `CS_ERR_TRY_AGAIN` for a moment then. It returns `CS_ERR_EXIST` until it
+    /// learns of the end, for example if it was paused and an earlier close has timed out.
     ///
     /// # Errors
-    /// - [`Error::InvalidName`] if `name` is not a valid name, or is one that can be read but does harm to the daemon.
+    /// - [`Error::InvalidName`] if `name` is not a valid name, also for a [`GroupName`] from the daemon that must not be joined
+    ///   (empty, or of 128 bytes).
     /// - [`Error::GroupTooLarge`] if the group has 128 members ([A8](crate::facts#a8)).
     /// - [`CsError::Exist`] if this process is in the group.
     /// - [`CsError::TryAgain`] or [`Error::TimedOut`] when the deadline passes first.

@@ -51,7 +51,9 @@ use crate::os::patience::Patience;
 /// A link cannot dispatch, leave or close, because doing so while an event is handled would break libcpg
 /// ([A2](crate::facts#a2)).
 ///
-/// Only sends of long messages wait. [`Error::is_retryable`](crate::Error::is_retryable) distinguishes flow control, which is
+/// [`send`](Self::send), [`send_vectored`](Self::send_vectored) and [`send_with`](Self::send_with) wait only for long messages.
+/// [`members`](Self::members), [`zero_copy`](Self::zero_copy) and [`send_until`](Self::send_until) wait for the daemon, up to
+/// the time limit or the deadline. [`Error::is_retryable`](crate::Error::is_retryable) distinguishes flow control, which is
 /// temporary, from other errors.
 #[derive(Debug)]
 pub struct Link {
@@ -103,7 +105,8 @@ impl Link {
         self.daemon.max_atomic_message_size()
     }
 
-    /// Returns the members of the group that the daemon knows now. That can be ahead of the events that were dispatched so far.
+    /// Returns the members of the group as the daemon knows them now. That can be ahead of the events that were dispatched so
+    /// far.
     ///
     /// This method makes one request, and waits for the daemon's answer up to the [time
     /// limit](crate::ConnectOptions::request_timeout) of the connection ([B16](crate::facts#b16)). While events wait to be
@@ -141,8 +144,9 @@ impl Link {
     /// self-delivery.
     ///
     /// # Errors
-    /// After an error the message was not sent, with one exception: after [`Error::TimedOut`] a long message may still be sent
-    /// when the daemon resumes.
+    /// After an error the message was not sent, with three exceptions, all for long messages: after [`Error::TimedOut`] the
+    /// message may still be sent when the daemon resumes; and if the [connection was lost](crate::Error::is_connection_lost),
+    /// or the code has no name, nobody knows if the message was sent.
     ///
     /// - A [retryable](crate::Error::is_retryable) error under flow control ([B7](crate::facts#b7)), and when a membership
     ///   change has interrupted a long message ([B8](crate::facts#b8)).

@@ -28,7 +28,7 @@ const DROPPING: Duration = Duration::from_millis(500);
 ///
 /// The bytes are zero at first. Fill them in, and send the buffer as often as you like.
 ///
-/// With corosync up to 3.1 each call waits for the daemon, up to the time limit of a
+/// With corosync up to 3.1.10 each call waits for the daemon, up to the time limit of a
 /// [request](crate::ConnectOptions::request_timeout) ([B16](crate::facts#b16)). If a send was [not answered in
 /// time](crate::Error::TimedOut), the bytes can be read but not written until the daemon answers: until then the mutable slice
 /// is empty. Dropping a buffer returns its memory, and waits for half a second at most.
@@ -45,10 +45,10 @@ pub struct ZeroCopyBuffer<'l> {
 
 impl Link {
     /// Makes a buffer for a message of `len` bytes in memory that is shared with the daemon, so that sending does not copy the
-    /// message. With corosync up to 3.1 this waits for the daemon ([B16](crate::facts#b16)).
+    /// message. With corosync up to 3.1.10 this waits for the daemon ([B16](crate::facts#b16)).
     ///
-    /// Up to corosync 3.1 each buffer is a file that both sides map, so buffers are worth their cost for large messages only.
-    /// Later versions use ordinary memory and a plain send ([B12](crate::facts#b12)).
+    /// Up to corosync 3.1.10 each buffer is a file that both sides map, so buffers are worth their cost for large messages
+    /// only. Later versions use ordinary memory and a plain send ([B12](crate::facts#b12)).
     ///
     /// # Errors
     /// - [`Error::MessageTooLong`](crate::Error::MessageTooLong) above

@@ -61,7 +61,7 @@ impl Daemon {
     ///
     /// This method is for the loop of a watchdog. The first call starts a thread, which the connection keeps, so later calls
     /// start no thread. If an earlier request is still outstanding, the method waits for the answer to that request instead of
-    /// making another. A deadline that has passed still finds an answer that is there.
+    /// making another. If the deadline has passed already, an answer that has come in the meantime still counts.
     ///
     /// ```no_run
     /// use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ impl Daemon {
 
     /// Returns the length in bytes of the longest message that is sent in one piece: a mebibyte less a kibibyte.
     ///
-    /// Longer messages are sent in parts. Each is delivered whole or not at all ([B8](crate::facts#b8)).
+    /// A longer message is sent in parts, and delivered whole or not at all ([B8](crate::facts#b8)).
     #[doc(alias = "cpg_max_atomic_msgsize_get")]
     pub fn max_atomic_message_size(&self) -> usize {
         self.requests.max_atomic()
@@ -128,7 +128,8 @@ impl Daemon {
         self.requests.flow_control()
     }
 
-    /// Returns the names of all groups in the cluster as of one moment, each name once.
+    /// Returns the names of all groups, each name once, as the daemon of this node knew them at one moment. In a partition
+    /// these are the groups of this part of the cluster.
     ///
     /// A list is read entry by entry. If the daemon dies meanwhile, that can wait forever inside libcpg
     /// ([A19](crate::facts#a19)). So a separate thread reads each list, on a separate connection to the daemon, and the caller
@@ -136,8 +137,8 @@ impl Daemon {
     ///
     /// - A list costs a thread, a connection ([A13](crate::facts#a13)), and two requests per entry.
     /// - The process reads one list at a time. Meanwhile it holds no lock that sends, requests or dispatches need.
-    /// - The [time limit](crate::ConnectOptions::request_timeout) is for the whole list. Flow control refuses a list at its
-    ///   beginning, and later delays it by 10 seconds at most.
+    /// - The [time limit](crate::ConnectOptions::request_timeout) is for the whole list. Under flow control the first request
+    ///   of a list is refused at once. Later requests of the same list are retried, for up to 10 seconds.
     /// - If the daemon is killed at the wrong moment, the thread, its connection (3 MiB) and one of the 47 handles of the
     ///   process are never given back.
     ///
@@ -158,7 +159,7 @@ impl Daemon {
         Ok(self.list(Kind::Names)?.into_iter().map(|(group, _)| group).collect())
     }
 
-    /// Returns the processes of all groups in the cluster, as of one moment.
+    /// Returns the processes of all groups, as the daemon of this node knew them at one moment.
     ///
     /// The costs and the time limit are those of [`groups`](Self::groups).
     ///

@@ -73,9 +73,10 @@ impl Handle {
 
     /// Handles the events of a handle that has not joined: changes of the ring.
     ///
-    /// They come to every handle that has asked for them with [`TotemEvents`](crate::TotemEvents), and wait in the daemon's
-    /// memory until they are dispatched ([B14](crate::facts#b14)). Events that still wait when the handle joins come to the
-    /// group before its first view. The result is the same as for [`Group::dispatch`](crate::Group::dispatch).
+    /// The daemon sends them to every handle, and they wait in its memory until they are dispatched ([B14](crate::facts#b14)),
+    /// even with [`TotemEvents::None`](crate::TotemEvents::None), where a dispatch drops them. So a handle that stays open for
+    /// long should be dispatched now and then. Events that still wait when the handle joins come to the group before its first
+    /// view. The result is the same as for [`Group::dispatch`](crate::Group::dispatch).
     ///
     /// # Panics
     /// Those of [`Group::dispatch`](crate::Group::dispatch).

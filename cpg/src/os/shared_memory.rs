@@ -11,7 +11,7 @@ const HEADERS: usize = 8192;
 
 /// Takes as much of `/dev/shm` as libcpg is about to take. Dropping the file gives it back.
 ///
-/// Up to corosync 3.1 `cpg_zcb_alloc` asserts that its file can be made and filled. It also writes to pages that it did not
+/// Up to corosync 3.1.10 `cpg_zcb_alloc` asserts that its file can be made and filled. It also writes to pages that it did not
 /// fill. Without enough descriptors or room, either ends the process.
 pub(crate) fn check_shared_memory(len: usize) -> io::Result<(File, usize)> {
     let mut file = OpenOptions::new()
@@ -33,9 +33,9 @@ pub(crate) fn check_shared_memory(len: usize) -> io::Result<(File, usize)> {
 
 /// Returns the file of the zero-copy buffer at `address`, if the daemon has not accepted the buffer.
 ///
-/// The daemon removes the name of the file when it maps the file. libcpg 3.1 does not check the daemon's answer. A buffer that
-/// the daemon refused does not contain an address of the daemon's, so sending it would make the daemon follow a null pointer
-/// (`exec/cpg.c`, `message_handler_req_lib_cpg_zc_execute`).
+/// The daemon removes the name of the file when it maps the file. libcpg up to 3.1.10 does not check the daemon's answer. A
+/// buffer that the daemon refused does not contain an address of the daemon's, so sending it would make the daemon follow a
+/// null pointer (`exec/cpg.c`, `message_handler_req_lib_cpg_zc_execute`).
 ///
 /// # Errors
 /// `/proc` is not mounted, and nothing else can tell.

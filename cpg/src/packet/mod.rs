@@ -9,7 +9,7 @@
 //! packet::push(&mut packet, b"");
 //! packet::push(&mut packet, &[0x2a; 130]);
 //!
-//! // The example from above.
+//! // The example under "The bytes" below.
 //! let mut bytes = vec![0xc9, 0x50, 0x47, 0xb5, 0x01, 0x00];
 //! bytes.extend([0x02, 0x68, 0x69]);
 //! bytes.extend([0x00]);
@@ -69,8 +69,8 @@
 //! - A program that does **not coalesce** should not deliver a CPG message that begins with the magic. A session of this crate gives
 //!   [`Event::Malformed`](crate::Event::Malformed) instead, with [`Error::Unexpected`] and all of the bytes. A
 //!   [`Group`](crate::Group) knows nothing of packets, and delivers them as messages.
-//! - So **plain messages should not begin with the magic**. No UTF-8 text does, and of random bytes one message in four thousand
-//!   million. Such a message is not lost: every plain session gets it in that event, whole.
+//! - So **plain messages should not begin with the magic**. No UTF-8 text does. Of messages of random bytes one in four
+//!   thousand million (2³²) does. It is not lost: every plain session gets it in that event, whole.
 //! - A packet of **another version** cannot be read: after the version nothing is where this page says.
 //! - Of the **flags**, the low four bits change the meaning of the frames. If one of these bits is set that a reader does not
 //!   know, the reader cannot read the packet. The high four bits are hints: a reader ignores those that it does not know.

@@ -25,7 +25,8 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 /// While fewer bytes are in flight than the [window](Self::window_size) allows, a message goes out at once. Otherwise the message
 /// waits in the queue. Each self-delivery that is dispatched makes room in the window, and the queue sends as much as fits. With
 /// packets the queue waits until half of the window is free, so that packets are full. Self-deliveries show when the cluster has
-/// room. Therefore no send is tried in vain, and nothing waits for a fixed time.
+/// room. So a message is seldom refused. (The daemon's queue is shared with other programs.) A refused message is tried again
+/// at the next self-delivery, or with growing pauses if nothing is in flight.
 ///
 /// # Packets
 ///
@@ -55,7 +56,7 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 /// | 1 | 64 bytes | 1.1 to 2.6 times as many (0.8 once) |
 /// | 1 | 8 KiB, 100 kB | 0.8 to 1.7 times as many |
 /// | 3 | 64 bytes | 1.0 times as many |
-/// | 3 | growing up to 1 MB | growing up to 1.7 times as many |
+/// | 3 | from 64 bytes to 1 MB | rising from 1.0 to 1.7 times as many |
 ///
 /// Windows of 512 KiB and 1 MiB made messages of 8 KiB slower by a quarter. A window of 4 MiB gained nothing. A queue of 4 MiB
 /// was slower by a tenth than a queue of 512 KiB: a message that has waited for long is no longer in the processor's cache when
@@ -96,8 +97,9 @@ impl Flow {
 
     /// Sets the size of the window: the bytes that may be in flight. The default is 3 MiB, with packets 1 MiB.
     ///
-    /// A message may be sent while fewer bytes than this are in flight. A packet counts as a packet of full size, and another
-    /// message as at least 128 bytes. So the default windows hold 24576 small messages, or 4 packets.
+    /// A message may be sent while fewer bytes than this are in flight. A packet counts with the full packet size, and a
+    /// message that travels outside of packets with at least 128 bytes. So the default windows hold 24576 small messages, or 4
+    /// packets.
     pub fn window_size(self, bytes: usize) -> Self {
         Self { window: Some(bytes), ..self }
     }

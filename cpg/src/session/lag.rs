@@ -1,9 +1,9 @@
-//! The distance of a member behind what it has sent.
+//! The lag of a member: its dispatching behind its sending.
 
 use std::time::Duration;
 
-/// The distance of a member behind what it has sent. [`Sender::lag`](crate::Sender::lag) and
-/// [`Receiver::lag`](crate::Receiver::lag) measure it.
+/// The messages that a member has sent and has not yet dispatched itself: how far its dispatching is behind its sending.
+/// [`Sender::lag`](crate::Sender::lag) and [`Receiver::lag`](crate::Receiver::lag) measure it.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -25,9 +25,11 @@ use std::time::Duration;
 /// ```
 ///
 /// If a member does not dispatch, the daemon of its node keeps the member's events in memory, without a limit
-/// ([B14](crate::facts#b14)). libcpg cannot say how many events wait there. But the member's own messages show it, because each
-/// one comes back in its place in the order. So the events that this member dispatches now are at most as old as
-/// [`oldest`](Self::oldest), including their time in the ring.
+/// ([B14](crate::facts#b14)). libcpg cannot say how many events wait there. But the member's own messages show how long events
+/// wait, because each one comes back in its place in the order: while a message of this member is in flight, the events after
+/// it in the order are at most as old as [`oldest`](Self::oldest). The events before it can be older. If a member sends at
+/// least every second, the events that it dispatches now are at most about `oldest` and one second old. A member that sends
+/// nothing cannot measure its lag.
 ///
 /// A member that is behind can do one of these:
 ///

@@ -91,7 +91,7 @@ impl SessionOptions {
     /// Puts small messages that wait at the same time together into [packets](crate::packet). The order in which `coalesce` and
     /// [`flow`](Self::flow) are called does not matter. Sizes that `flow` does not set have the defaults for packets.
     ///
-    /// **Either all sessions of a group coalesce, or none.** Where they are mixed:
+    /// **All sessions of a group should make the same choice.** Where they are mixed:
     ///
     /// - A session that does not coalesce gets each packet as [`Event::Malformed`](crate::Event::Malformed), with the error
     ///   [`Unexpected`](crate::packet::Error::Unexpected).
@@ -99,9 +99,9 @@ impl SessionOptions {
     ///   them.
     ///
     /// A plain message that begins with the four bytes of [`packet::MAGIC`](crate::packet::MAGIC) is taken for a packet. Text never
-    /// begins with these bytes. If the messages of a session that does not coalesce may begin with any bytes, the session takes
-    /// [`MalformedPacket::bytes`](crate::MalformedPacket::bytes) as the message where the error is `Unexpected`. A session that
-    /// coalesces can send any bytes.
+    /// begins with these bytes. If plain messages may begin with any bytes, the program handles
+    /// [`Event::Malformed`](crate::Event::Malformed) with the error `Unexpected` as a message whose payload is
+    /// [`MalformedPacket::bytes`](crate::MalformedPacket::bytes). A session that coalesces can send any bytes.
     pub fn coalesce(self) -> Self {
         Self { flow: self.flow.with_packets(), ..self }
     }

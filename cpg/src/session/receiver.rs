@@ -58,9 +58,9 @@ use crate::session::turn::{Dispatching, Turn};
 /// # Dropping the receiver
 ///
 /// Use [`leave`](Self::leave) to be sure that everything in the queue is sent. Dropping the receiver sends what can be sent at
-/// once, and loses the other messages in the queue. (If a [long](Sender#long-messages) message is being sent at that moment, it
-/// has one second to finish, and so have the messages behind it.) The half of a session that is dropped last closes the handle,
-/// and waits for the daemon for half a second at most ([B16](crate::facts#b16)).
+/// once, and loses the other messages in the queue. The half of a session that is dropped last closes the handle, and waits for
+/// the daemon for half a second at most ([B16](crate::facts#b16)). If a [long](Sender#long-messages) message is being sent at
+/// that moment, that drop first waits for it and for the messages behind it, for one second in all.
 #[derive(Debug)]
 pub struct Receiver {
     /// The first field, so that it is dropped first.

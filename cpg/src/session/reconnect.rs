@@ -13,7 +13,8 @@ use crate::handle::backoff::Pauses;
 /// so a thread of this crate does it, from the loss until the return. If that thread cannot be started, the session tries again
 /// later. The handler gets these events, in this order:
 ///
-/// 1. [`Event::Undelivered`](crate::Event::Undelivered) for each message of a [`Sender`](crate::Sender) that has not come back.
+/// 1. [`Event::Undelivered`](crate::Event::Undelivered) for each accepted message that has not come back, except those that
+///    [`keep_queue`](Self::keep_queue) keeps.
 /// 2. [`Event::Lost`](crate::Event::Lost): the generation of the membership that has ended, and the error. Events that had not
 ///    been dispatched by then are lost ([B9](crate::facts#b9)).
 /// 3. [`Event::Rejoined`](crate::Event::Rejoined): the generation of the membership that begins, and its first view. **The
@@ -58,10 +59,10 @@ use crate::handle::backoff::Pauses;
 /// - Another user's process listens in place of the daemon: [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon).
 /// - This process is in the group through another handle: [`CsError::Exist`](crate::CsError::Exist).
 /// - The group is full: [`Error::GroupTooLarge`](crate::Error::GroupTooLarge).
-/// - The operating system refuses something: [`Error::Io`](crate::Error::Io).
+/// - The operating system refuses something, and that is no shortage: [`Error::Io`](crate::Error::Io).
 ///
-/// If memory, room in `/dev/shm` or descriptors are short, the session waits until others give them back. The guide has [each
-/// code](crate::guide::codes).
+/// If memory, room in `/dev/shm`, descriptors, handles or threads are short, the session tries again until others have given
+/// them back. The guide has [each code](crate::guide::codes).
 ///
 /// Leaving or dropping the session also ends the attempts, at any time. If the thread is connecting or joining at that moment, it
 /// gives up, and leaves again if it has joined.

@@ -26,7 +26,8 @@ use crate::session::ticket::Ticket;
 /// session that [reconnects](crate::Reconnect) takes messages again with its next membership.) The receiver hands back each
 /// message that was accepted and not delivered as [`Event::Undelivered`](crate::Event::Undelivered), in the order of sending.
 ///
-/// If only the receiver has been dropped, a message goes out at once or is refused, and nothing reports its fate.
+/// If only the receiver has been dropped, the membership goes on: a send goes out at once or returns an error, and a ticket
+/// fails with [`Error::ReceiverDropped`](crate::Error::ReceiverDropped).
 ///
 /// ```no_run
 /// use std::io::IoSlice;
@@ -47,7 +48,7 @@ use crate::session::ticket::Ticket;
 /// sender.try_send(b"now")?;
 /// sender.try_send_vectored(&[IoSlice::new(b"no"), IoSlice::new(b"w")])?;
 /// let sent = sender.send_until(b"soon", deadline)?;
-/// // When the last message has been delivered, all messages before it have been too.
+/// // When the last message has been delivered, the fate of all messages before it is known.
 /// sender.ticket(sent).wait_until(deadline)?;
 /// assert_eq!((sender.generation(), sender.lag()?.waiting()), (1, 0));
 /// # Ok::<(), cpg::Error>(())

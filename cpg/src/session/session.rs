@@ -38,13 +38,13 @@ use crate::session::ticket::Ticket;
 /// ```
 ///
 /// A session sends, dispatches and leaves as a [`Group`](crate::Group) does, but its messages go through the queue of a
-/// [`Sender`]. Handlers get this `Sender`. A send of a session never waits, because no other thread could dispatch meanwhile: the
-/// send queues the message, or says that the queue is full.
+/// [`Sender`]. Handlers get this `Sender`. [`send`](Self::send) of a whole session never waits, because no other thread could
+/// dispatch meanwhile: it queues the message, or says that the queue is full.
 ///
 /// # More than one thread
 ///
-/// [`split`](Self::split) gives a [`Sender`] for any number of threads, and a [`Receiver`] for the one thread that dispatches. A
-/// send of a `Sender` waits while the queue is full. A session that is not split can move to another thread, but two threads
+/// [`split`](Self::split) gives a [`Sender`] for any number of threads, and a [`Receiver`] for the one thread that dispatches.
+/// [`Sender::send`] waits while the queue is full. A session that is not split can move to another thread, but two threads
 /// cannot use it at once ([A4](crate::facts#a4)).
 ///
 /// # Questions to the daemon

@@ -37,13 +37,15 @@ use crate::session::sent::Sent;
 ///   The message then also comes back as [`Event::Undelivered`](crate::Event::Undelivered).
 ///
 /// **Delivered means that the message has its place in the order, not that other members have it** ([B28](crate::facts#b28)).
-/// Members that stay together with this one deliver the message in that place. But this node may have been paused or cut off and
-/// not know it yet, or after a merge the daemons of the others may not know this node yet. Then the message came back in a view
-/// that lists other members, and reaches none of them. A program that must not lose an acknowledged change waits for the answers
-/// of a majority: [what delivered means](crate::guide::promises#what-delivered-means).
+/// Members that stay together with this one deliver the message in that place. There are two exceptions, in which the message
+/// came back in a view that lists other members, and reaches none of them: this node was paused or cut off, and has not
+/// noticed; or, just after a merge, the daemons of the others do not count this node yet. A program that must not lose an
+/// acknowledged change waits for the answers of a majority: [what delivered
+/// means](crate::guide::promises#what-delivered-means).
 ///
-/// A ticket adds nothing to the message. Messages are told apart by their order, and by their bytes if one is missing. Any number
-/// of tickets can be made from the token of a message, at any time, and they all give the same answer.
+/// A ticket adds nothing to the message. A self-delivery is matched with its ticket by the order of sending; if the daemon has
+/// dropped a message, also by the bytes. Any number of tickets can be made from the token of a message, at any time, and they
+/// all give the same answer.
 ///
 /// A ticket is a [`Future`] for any executor; threads use [`wait`](Self::wait). Dropping a ticket cancels nothing.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 //! # async fn main() -> cpg::Result<()> {
 //! let mut session = Session::join("ledger").await?;
 //! session.send(b"+5 alice")?;
-//! // Made once: a signal that comes between two turns counts.
+//! // Created once, outside of the loop, so that a signal between two iterations is not missed.
 //! let stop = tokio::signal::ctrl_c();
 //! tokio::pin!(stop);
 //! loop {
@@ -37,7 +37,8 @@
 //! So each of these calls runs on a separate thread. A paused daemon delays the task that made the call, up to the [time
 //! limit](crate::ConnectOptions::request_timeout) of the connection, and does not delay the executor.
 //!
-//! Handlers run on the executor. They send with [`Sender::try_send`], which does not wait, and so does a whole [`Session`].
+//! Handlers run on the executor, so they send with [`Sender::try_send`], which does not wait. [`Session::send`] does not wait
+//! either.
 //!
 //! # Cancelling
 //!

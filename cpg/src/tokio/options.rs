@@ -56,7 +56,7 @@ impl Session {
         Self::options().join(name).await
     }
 
-    /// Makes the options of a session, whose `join` then joins.
+    /// Returns the default options. [`SessionOptions::join`] then joins.
     pub fn options() -> SessionOptions {
         SessionOptions::new()
     }

@@ -60,7 +60,7 @@ const BATCH: usize = 256;
 /// # }
 /// ```
 ///
-/// A receiver is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
+/// A receiver is a `futures_core::Stream` of [`OwnedEvent`]s, which ends after the first error.
 #[derive(Debug)]
 pub struct Receiver {
     // The fields are dropped in this order: the senders are told, the reactor gives up the descriptor, and then a thread closes
@@ -234,10 +234,11 @@ impl Receiver {
     }
 
     /// Leaves the group and closes the handle. Events that come until then are ignored. Waits up to the [time
-    /// limit](crate::ConnectOptions::request_timeout), which is 10 seconds.
+    /// limit](crate::ConnectOptions::request_timeout) of the connection, 10 seconds by default.
     ///
-    /// Cancelling: the membership ends in any case, without a wait, and even if there are senders. If the daemon has been told,
-    /// it ends as a leave, otherwise as after a drop. The same happens after an error.
+    /// Cancelling: the membership ends in any case, without a wait, and even if there are senders. The other members see
+    /// [`Reason::Leave`](crate::Reason::Leave) if the daemon already knows of the leave, and
+    /// [`Reason::ProcDown`](crate::Reason::ProcDown) if not. After an error the membership ends in the same way.
     ///
     /// # Errors
     /// Those of [`cpg::Receiver::leave_until`](crate::Receiver::leave_until).
@@ -248,8 +249,8 @@ impl Receiver {
         self.leave_until(deadline, |_, _| {}).await
     }
 
-    /// Leaves the group until a deadline, and closes the handle. Hands the events that come until then to `handler`, which
-    /// cannot send any more.
+    /// Leaves the group, waiting until the deadline at most, and closes the handle. Hands the events that come until then to
+    /// `handler`, which cannot send any more.
     ///
     /// Cancelling: the same as for [`leave`](Self::leave).
     ///

@@ -40,7 +40,7 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// println!("{} in {}: {:?}", sender.me(), sender.name(), sender.members().await?);
 /// sender.send(&vec![0; sender.max_atomic_message_size()]).await?;
 /// sender.send_vectored(&[IoSlice::new(b"in "), IoSlice::new(b"pieces")]).await?;
-/// // Not for long, and not at all.
+/// // Waits until the deadline at most. The next two do not wait.
 /// sender.send_until(b"soon", Instant::now() + Duration::from_secs(5)).await?;
 /// sender.try_send_vectored(&[IoSlice::new(b"no"), IoSlice::new(b"w")])?;
 /// let sent = sender.try_send(b"at once, or an error")?;
@@ -54,8 +54,8 @@ const PAUSES: Pauses = Pauses { first: Duration::from_millis(1), longest: Durati
 /// # }
 /// ```
 ///
-/// The membership ends when the [`Receiver`](super::Receiver) and all senders are dropped, or when the receiver leaves. From
-/// then on every call here returns [`Error::Left`].
+/// The membership ends when the [`Receiver`](super::Receiver) and all senders are dropped, when the receiver leaves, or when an
+/// error ends it. From then on every send returns the error that ended it; after a leave this is [`Error::Left`].
 #[derive(Debug, Clone)]
 pub struct Sender(Arc<DropOff<session::sender::Sender>>);
 

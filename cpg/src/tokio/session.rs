@@ -36,7 +36,7 @@ use crate::tokio::sender::Sender;
 /// session.send(b"one")?;
 /// session.send_vectored(&[IoSlice::new(b"t"), IoSlice::new(b"wo")])?;
 /// let tickets = [b"three", b"after"].map(|message| session.send(message).map(|sent| session.ticket(sent)));
-/// // Events are borrowed from libcpg; a dispatch takes all that are there.
+/// // Events are borrowed from libcpg. A dispatch takes those that are there, up to 256.
 /// let mut heard = 0;
 /// while heard < 4 {
 ///     session.dispatch(|_, event| heard += usize::from(matches!(event, Event::Deliver(_)))).await?;
@@ -56,7 +56,7 @@ use crate::tokio::sender::Sender;
 /// # }
 /// ```
 ///
-/// A session is a [`Stream`] of [`OwnedEvent`]s, which ends after the first error.
+/// A session is a `futures_core::Stream` of [`OwnedEvent`]s, which ends after the first error.
 ///
 /// # More than one task
 ///
@@ -201,7 +201,8 @@ impl Session {
         self.receiver.leave().await
     }
 
-    /// Leaves the group until a deadline, and hands events to `handler` meanwhile: see [`Receiver::leave_until`].
+    /// Leaves the group, waiting until the deadline at most, and hands events to `handler` meanwhile: see
+    /// [`Receiver::leave_until`].
     ///
     /// # Panics
     /// Those of [`Receiver::leave_until`].

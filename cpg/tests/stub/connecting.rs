@@ -105,7 +105,7 @@ fn a_session_retries_if_waiting_may_help_and_else_ends() {
             let back = stub::refusals_left() == 0 && stub::open_handles() == before;
             (back || ended.is_some()).then_some(())
         });
-        if mended == "nothing" {
+        if mended == "person" {
             assert_eq!(ended.and_then(|error| error.code()), Some(code));
             assert_eq!(stub::refusals_left(), 1, "{code} was tried again");
             assert!(Handle::connect().is_err(), "the one that is left");
