@@ -10,7 +10,7 @@
 //!
 //! * C enumerations are integers with constants: the daemon may send values that a header does not know.
 //! * Callbacks are `Option<unsafe extern "C" fn(…)>`, where `None` is C's `NULL`.
-//! * `iovec` is [`libc::iovec`].
+//! * `iovec` is `libc::iovec`.
 //! * `cs_strerror` is missing, because it is in another library, `libcorosync_common`.
 //!
 //! # Calls that must not run at the same time
@@ -22,14 +22,17 @@
 //!   [`Tables`] is the lock for these calls, which all bindings in a program share. It also counts handles and
 //!   iterations, because libcpg's tables move with the 48th of each.
 //! * **In the whole process** only one thread at a time is in [`cpg_zcb_alloc`], up to libcpg 3.1.10.
-//! * **For each handle** only one thread at a time sends or makes requests. Requests are all other functions
-//!   that wait for the daemon.
+//! * **For each handle** only one thread at a time sends or makes requests. A request is any function that
+//!   waits for the daemon's answer: [`cpg_join`], [`cpg_leave`], [`cpg_membership_get`], [`cpg_local_get`], a
+//!   long message, the functions of iterations and those of zero-copy buffers.
 //! * **For each handle** only one thread at a time is in [`cpg_dispatch`], and no callback calls it. This may be
 //!   another thread than the one that makes requests.
 //! * A forked child does not use the handles of its parent.
 //!
-//! [`cpg_fd_get`], [`cpg_max_atomic_msgsize_get`], [`cpg_context_get`] and [`cpg_flow_control_state_get`] make
-//! no request, and may be called at any time before [`cpg_finalize`].
+//! [`cpg_fd_get`], [`cpg_max_atomic_msgsize_get`], [`cpg_context_get`], [`cpg_context_set`] and
+//! [`cpg_flow_control_state_get`] make no request, and may be called at any time between [`cpg_initialize`] and
+//! [`cpg_finalize`], as long as libcpg's tables do not move. Do not call [`cpg_context_set`] while another
+//! thread dispatches.
 //!
 //! # A program
 //!

@@ -148,7 +148,7 @@ impl Cluster {
 
     /// Runs a closure on a node, in a new thread, and waits for its result.
     ///
-    /// A panic in the closure goes on in the caller.
+    /// A panic in the closure propagates to the caller.
     ///
     /// # Panics
     ///

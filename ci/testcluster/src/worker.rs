@@ -29,7 +29,7 @@ impl Worker {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Runs a closure in the thread and waits for its result. A panic in the closure goes on in the caller.
+    /// Runs a closure in the thread and waits for its result. A panic in the closure propagates to the caller.
     pub(crate) fn run<T, F>(&self, job: F) -> T
     where
         F: FnOnce() -> T + Send + 'static,

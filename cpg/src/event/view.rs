@@ -59,7 +59,8 @@ impl<'a> View<'a> {
         self.members
     }
 
-    /// Returns the members that left, each with a [reason](Member::reason).
+    /// Returns the members that left, each with a [reason](Member::reason). If a process is in this list and in
+    /// [`members`](Self::members), the member list decides: it is in the group.
     pub fn left(&self) -> &'a [Member] {
         self.left
     }

@@ -101,7 +101,7 @@ impl Group {
     /// context pointer belongs to this crate.
     ///
     /// # Panics
-    /// A panic of the handler continues in the caller after libcpg has returned ([A6](crate::facts#a6)). The event that the
+    /// A panic of the handler propagates to the caller when libcpg has returned ([A6](crate::facts#a6)). The event that the
     /// handler was given counts as handled. Later events have not been taken.
     ///
     /// # Errors

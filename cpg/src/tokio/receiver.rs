@@ -168,8 +168,8 @@ impl Receiver {
         }
     }
 
-    /// Waits for events, hands all that are there to `handler`, and returns the number of events that it has handled. That is
-    /// at least one, and at most 256, so that other tasks can run.
+    /// Waits for events, hands those that are there to `handler`, and returns the number of events that it has
+    /// handled. That is at least one, and at most 256, so that other tasks can run.
     ///
     /// The handler is the same as for [`cpg::Receiver::dispatch`](crate::Receiver::dispatch). It may borrow anything of its
     /// caller, and gets the event's data where libcpg has it. It runs on the executor and must not wait, so it sends with
@@ -178,7 +178,7 @@ impl Receiver {
     /// Cancelling: nothing is lost. Each event is either handled completely or not taken.
     ///
     /// # Panics
-    /// A panic of the handler continues in the task, and ends only that task; see
+    /// A panic of the handler propagates into the task, and ends only that task; see
     /// [`cpg::Receiver::dispatch`](crate::Receiver::dispatch).
     ///
     /// # Errors

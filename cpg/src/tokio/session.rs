@@ -170,7 +170,7 @@ impl Session {
         self.sender.ticket(sent)
     }
 
-    /// Waits for events, and hands all that are there to `handler`: see [`Receiver::dispatch`].
+    /// Waits for events, and hands those that are there to `handler`, up to 256: see [`Receiver::dispatch`].
     ///
     /// # Panics
     /// Those of [`Receiver::dispatch`].
