@@ -1,8 +1,8 @@
 //! The behaviour of libcpg and of the corosync daemon that their manual pages do not mention, and how this crate handles it.
 //!
-//! Each fact has a number such as B16, by which the documentation and the comments of the code refer to it. The sources are
-//! corosync (`lib/cpg.c` and `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and libqb. Each fact of A and B has
-//! a test that is named after it (`a1_…`) and runs against a real daemon, except these (there is no A21 and no B25):
+//! Each fact has a number such as [B16](#b16), by which the documentation and the comments of the code refer to it. The sources
+//! are corosync (`lib/cpg.c` and `exec/cpg.c`, of 3.1.7 and of the main branch of August 2026) and libqb. Each fact of A and B
+//! has a test that is named after it (`a1_…`) and runs against a real daemon, except these (two numbers are not used):
 //!
 //! | facts | reason |
 //! |---|---|
@@ -132,7 +132,7 @@
 //! | <span id="b22">B22</span> | `/etc/libqb/force-filesystem-sockets` moves the sockets into a directory. Without a daemon, or if only one side has the file, the code is `CS_ERR_NOT_EXIST` or `CS_ERR_LIBRARY` | the error names the file; both codes count as [lost](crate::Error::is_connection_lost) |
 //! | <span id="b23">B23</span> | SELinux, AppArmor or the mode of `/dev/shm` can refuse a user that `uidgid` allows, with the same `CS_ERR_ACCESS` | the error names both causes, and how the daemon's log tells them apart |
 //! | <span id="b24">B24</span> | daemon and client must have the same word size and the same C library. A 32-bit client gets `CS_ERR_NOT_EXIST`. A client with musl hangs now and then in a request to a daemon with glibc | the error and the guide say so |
-//! | <span id="b26">B26</span> | if a daemon joins the ring, and dies after it has told the others its members but before all daemons have agreed, its members stay in the member lists of all others, at least until the ring changes again: *ghosts* ([corosync 828](https://github.com/corosync/corosync/issues/828): all releases up to 3.1.10, mended upstream in July 2026) | [`Ring::ghosts`](crate::Ring::ghosts) returns the members whose node is not in the ring |
+//! | <span id="b26">B26</span> | if a daemon joins the ring, and dies after it has told the others its members but before all daemons have agreed, its members stay in the member lists of all others until the ring changes again, and then go with [`ProcDown`](crate::Reason::ProcDown): *ghosts* ([corosync 828](https://github.com/corosync/corosync/issues/828): all releases up to 3.1.10, mended upstream in July 2026) | [`Ring::ghosts`](crate::Ring::ghosts) returns the members whose node is not in the ring |
 //! | <span id="b27">B27</span> | with libcpg up to 3.1.10 and a daemon without zero copy, an allocation returns a buffer that the daemon has not accepted | refuses the buffer, and the error says to send a plain message |
 //! | <span id="b28">B28</span> | a place in the order ([agreed](crate::guide#words)) does not mean that others have the message ([safe](crate::guide#words)): a message can come back to its sender, in a view that lists others, and still reach none of them | not mended, but documented at [`Ticket`](crate::Ticket). A program that must not lose an acknowledged change [waits for a majority](crate::guide::promises#what-delivered-means) |
 //! | <span id="b29">B29</span> | while two parts of a cluster merge, a daemon that did not receive the beginning of a message drops the end of it, and every other message in the same network packet as that end ([`exec/totempg.c`](https://github.com/corosync/corosync/blob/v3.1.10/exec/totempg.c), `throw_away_mode`). That can be other messages, and the news that a process joined or left. The view says that all are together, but some members list a process that has left until the next ring | not mended, but documented at [`View`](crate::View) |

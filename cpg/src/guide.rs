@@ -18,7 +18,7 @@
 //! | [`troubleshooting`] | each error by its text, and faults without an error |
 //!
 //! The source of each claim stands beside it: a file and a function of corosync, an entry of [`facts`](crate::facts) such as
-//! B16, or a test of this repository. The examples are run against a real daemon.
+//! [B16](crate::facts#b16), or a test of this repository. The examples are run against a real daemon.
 //!
 //! # Words
 //!
@@ -39,7 +39,7 @@
 //! | self-delivery | a message that comes back to its sender, at its place in the order: the only acknowledgement |
 //! | flow control | the daemon takes no more messages for the moment. The code is `CS_ERR_TRY_AGAIN` ([B7](crate::facts#b7)) |
 //! | atomic size | the size up to which a message goes to the daemon in one piece, about 1 MiB. A longer (*long*) message is sent in parts |
-//! | ghost | a member in a view whose node is gone ([B26](crate::facts#b26)) |
+//! | ghost | a member in a view whose node is gone, until the ring changes again ([B26](crate::facts#b26)) |
 //! | paused, dead, lost | a daemon that is stopped (SIGSTOP) or starved is *paused*; one that has ended is *dead*; a connection to a dead daemon is *lost* |
 //! | libqb | the library under corosync that connects programs to the daemon, through a socket and memory in `/dev/shm` |
 //! | cmap | corosync's own list of settings and statistics (`corosync-cmapctl`) |

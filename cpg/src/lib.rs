@@ -125,7 +125,7 @@
 //! - [Troubleshooting](guide::troubleshooting): each error by its text. An [`Error`] prints its remedy if it has one, also when
 //!   `main` returns it.
 //! - [`facts`]: the undocumented behaviour of libcpg and corosync that this crate guards against. Documentation and comments
-//!   refer to each fact by its number, such as B16.
+//!   refer to each fact by its number, such as [B16](crate::facts#b16).
 //!
 //! # Features
 //!

@@ -76,9 +76,9 @@ impl fmt::Display for RingId {
 /// # Ghosts
 ///
 /// The ring is right about nodes, but a view can be wrong. If a daemon joins the ring, and dies after it has told the others
-/// its members but before all daemons have agreed, its members stay in the member lists of all others, at least until the ring
-/// changes again ([B26](crate::facts#b26)). [`ghosts`](Self::ghosts) finds them. It does not find a member without a process on
-/// a node that is there ([B3](crate::facts#b3), [B4](crate::facts#b4)).
+/// its members but before all daemons have agreed, its members stay in the member lists of all others until the ring changes
+/// again, and then go with [`ProcDown`](crate::Reason::ProcDown) ([B26](crate::facts#b26)). [`ghosts`](Self::ghosts) finds
+/// them. It does not find a member without a process on a node that is there ([B3](crate::facts#b3), [B4](crate::facts#b4)).
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
