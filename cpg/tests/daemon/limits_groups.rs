@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::filter::forbid;
 use crate::support::limits::{
-    self, Case, LIMIT, OVERRUN, case, group, handle, limited, patient, resources, soon, timed,
+    self, Case, LIMIT, OVERRUN, case, group, handle, limited, made, patient, resources, soon, timed,
     wait_until_all_is_given_back, waits_for_a_daemon,
 };
 use crate::support::process::own_process;
@@ -24,16 +24,31 @@ pub const CASES: &[Case] = &[
     case!("Handle::join_until", TimesOut, |name| (handle(), name), |parts| parts
         .0
         .join_until(parts.1, soon())?),
-    case!("Daemon::local_node", TimesOut, |_name| handle(), |handle| handle.local_node()?),
-    case!("Daemon::groups", TimesOut, |_name| handle(), |handle| handle.groups()?),
-    case!("Daemon::members_of", TimesOut, |name| (handle(), name), |parts| parts.0.members_of(parts.1)?),
-    case!("Daemon::answers_until", Fine, |_name| handle(), |handle| assert!(!handle.answers_until(soon())?)),
-    case!("Link::members", TimesOut, |name| group(name), |group| group.members()?),
-    case!("Link::send", Fine, |name| group(name), |group| group.send(b"short")?),
-    case!("Link::send_until of a long message", TimesOut, |name| group(name), |group| {
-        group.send_until(&vec![5; 3_000_000], soon())?;
-    }),
-    case!("Link::zero_copy", TimesOut, |name| group(name), |group| drop(group.zero_copy(10)?)),
+    case!("Daemon::local_node", TimesOut, |_name| handle(), keep(|handle| handle.local_node()?)),
+    case!("Daemon::groups", TimesOut, |_name| handle(), keep(|handle| handle.groups()?)),
+    case!(
+        "Daemon::members_of",
+        TimesOut,
+        |name| (handle(), name),
+        keep(|parts| parts.0.members_of(parts.1)?)
+    ),
+    case!(
+        "Daemon::answers_until",
+        Fine,
+        |_name| handle(),
+        keep(|handle| assert!(!handle.answers_until(soon())?))
+    ),
+    case!("Link::members", TimesOut, |name| group(name), keep(|group| group.members()?)),
+    case!("Link::send", Fine, |name| group(name), keep(|group| group.send(b"short")?)),
+    case!(
+        "Link::send_until of a long message",
+        TimesOut,
+        |name| group(name),
+        keep(|group| {
+            group.send_until(&vec![5; 3_000_000], soon())?;
+        })
+    ),
+    case!("Link::zero_copy", TimesOut, |name| group(name), keep(|group| drop(group.zero_copy(10)?))),
     case!("Group::leave", TimesOut, |name| group(name), |group| group.leave()?),
     case!("Group::leave_until", TimesOut, |name| patient(name, quiet()), |group| {
         group.leave_until(soon(), |_, _| ())?;
@@ -184,7 +199,7 @@ fn where_threads_cannot_have_descriptors_of_their_own_a_connect_keeps_its_time_t
         let before = resources();
         forbid(&[libc::SYS_unshare, libc::SYS_close_range]);
         cluster.pause(1).unwrap();
-        let (result, overrun) = timed(Box::new(|| limited().connect().map(drop)));
+        let (result, overrun) = timed(Box::new(|| made(|| limited().connect().map(drop))));
         assert!(matches!(result, Err(Error::TimedOut { .. })), "{result:?}");
         assert!(overrun < OVERRUN, "{overrun:?}");
         cluster.resume(1).unwrap();

@@ -18,8 +18,8 @@ fn session(name: &'static str) -> Session {
 
 pub const CASES: &[Case] = &[
     case!("SessionOptions::join", TimesOut, |name| session_options().join(name)?),
-    case!("Session::members", TimesOut, |name| session(name), |session| session.members()?),
-    case!("Session::send", Fine, |name| session(name), |session| session.send(b"short")?),
+    case!("Session::members", TimesOut, |name| session(name), keep(|session| session.members()?)),
+    case!("Session::send", Fine, |name| session(name), keep(|session| session.send(b"short")?)),
     case!("Session::leave", TimesOut, |name| session(name), |session| session.leave()?),
     case!("Session::leave_until", TimesOut, |name| session(name), |session| {
         session.leave_until(soon(), |_, _| ())?;

@@ -19,8 +19,14 @@ pub const LIMIT: Duration = Duration::from_millis(200);
 /// How long a call may take beyond that. libcpg alone would wait for as long as the daemon is paused, which is longer.
 pub const OVERRUN: Duration = Duration::from_secs(5);
 
-/// A call that has been prepared.
-pub type Call = Box<dyn FnOnce() -> Result<(), Error>>;
+/// A call that has been prepared. It gives the time at which it has ended, before the end of what it was prepared with.
+pub type Call = Box<dyn FnOnce() -> (Result<(), Error>, Instant)>;
+
+/// Makes a call.
+pub fn made(call: impl FnOnce() -> Result<(), Error>) -> (Result<(), Error>, Instant) {
+    let result = call();
+    (result, Instant::now())
+}
 
 pub struct Case {
     pub what: &'static str,
@@ -73,34 +79,47 @@ pub fn handle() -> Handle {
     limited().connect_until(deadline()).unwrap()
 }
 
-/// A call that makes its connection, with the name of its group; or one that is prepared with `$value`.
+/// A call that makes its connection, with the name of its group; or one that is prepared with `$value`, and uses it up, or
+/// keeps it.
 #[allow(unused_macros, reason = "each layer uses a part")]
 macro_rules! case {
     ($what:literal, $paused:ident, |$name:ident| $call:expr) => {
-        crate::support::limits::Case {
-            what: $what,
-            prepare: |$name| {
-                Box::new(move || -> Result<(), cpg::Error> {
-                    $call;
-                    Ok(())
-                })
-            },
-            paused: crate::support::limits::Paused::$paused,
-            connection: crate::support::limits::Connection::Makes,
-        }
+        case!($what, $paused, Makes, |$name| Box::new(move || {
+            crate::support::limits::made(move || {
+                $call;
+                Ok(())
+            })
+        }))
     };
     ($what:literal, $paused:ident, |$name:ident| $value:expr, |$prepared:ident| $call:expr) => {
-        crate::support::limits::Case {
-            what: $what,
-            prepare: |$name| {
-                let $prepared = $value;
-                Box::new(move || -> Result<(), cpg::Error> {
+        case!($what, $paused, Has, |$name| {
+            let $prepared = $value;
+            Box::new(move || {
+                crate::support::limits::made(move || {
                     $call;
                     Ok(())
                 })
-            },
+            })
+        })
+    };
+    ($what:literal, $paused:ident, |$name:ident| $value:expr, keep(|$prepared:ident| $call:expr)) => {
+        case!($what, $paused, Has, |$name| {
+            let mut kept = $value;
+            Box::new(move || {
+                let $prepared = &mut kept;
+                crate::support::limits::made(move || {
+                    $call;
+                    Ok(())
+                })
+            })
+        })
+    };
+    ($what:literal, $paused:ident, $connection:ident, |$name:ident| $prepare:expr) => {
+        crate::support::limits::Case {
+            what: $what,
+            prepare: |$name| $prepare,
             paused: crate::support::limits::Paused::$paused,
-            connection: crate::support::limits::Connection::Has,
+            connection: crate::support::limits::Connection::$connection,
         }
     };
 }
@@ -110,8 +129,8 @@ pub(crate) use case;
 /// How a call has gone, and how long it took beyond its limit.
 pub fn timed(call: Call) -> (Result<(), Error>, Duration) {
     let begun = Instant::now();
-    let result = call();
-    (result, begun.elapsed().saturating_sub(LIMIT))
+    let (result, ended) = call();
+    (result, ended.saturating_duration_since(begun + LIMIT))
 }
 
 fn is_late(error: &Error) -> bool {
@@ -143,8 +162,7 @@ pub fn with_one_that_is_paused_and_then_killed(cluster: &Cluster, case: &Case) -
         let call = prepare(what);
         ready.send(()).unwrap();
         told.recv().unwrap();
-        let result = call();
-        (result, Instant::now())
+        call()
     });
     prepared.recv().unwrap();
     cluster.pause(1).unwrap();
