@@ -17,7 +17,7 @@ use std::time::Duration;
 use cpg::GroupName;
 use cpg_kv::bench::{Measured, bench};
 use cpg_kv::client::Client;
-use cpg_kv::serve::{Settings, serve};
+use cpg_kv::serve::{Failure, Server, Settings};
 use cpg_kv::store::{Command, Outcome};
 use cpg_kv::wire::{Reply, Request};
 use program::End;
@@ -35,7 +35,8 @@ Usage: {name} serve GROUP --nodes N [--timeout SECONDS] [--socket PATH]
        {name} bench [--clients N] [--size BYTES] [--seconds N]
 
 A store of keys and values that is the same on all nodes of a cluster, in memory. 'serve' runs on each of the N nodes of
-the cluster, as a member of GROUP, until SIGINT or SIGTERM; the rest talks to the member on this node.
+the cluster, as a member of GROUP, until SIGINT or SIGTERM, and waits for corosync; the rest talks to the member on this
+node.
 
 What a write has acknowledged survives any minority of the nodes. Without a majority writes and reads are refused after
 5 seconds, or what --timeout says; --local reads what this member has, and says on standard error if that may be old.
@@ -92,11 +93,14 @@ fn run(mut arguments: lexopt::Parser, unknown: &mut bool) -> Result<(), End> {
                 .filter(|&nodes| nodes > 0)
                 .ok_or_else(|| End::Usage("how many --nodes are there?".to_owned()))?;
             none_left(words)?;
+            let failed = |error: Failure| End::Failed(error.to_string());
             let settings = Settings { group, nodes, socket, patience: timeout, confirm };
+            // While this waits for a daemon, a signal ends it: there is nothing to leave.
+            let server = Server::join(settings).map_err(failed)?;
             let signals = Signals::new()?;
-            let served = serve(&settings, &signals);
+            let served = server.serve(&signals);
             signals.take()?;
-            return served.map_err(|error| End::Failed(error.to_string()));
+            return served.map_err(failed);
         }
         Some("get") => asked(local, Command::Get(bytes(word("KEY")?))),
         Some("put") => Request::Do(Command::Put(bytes(word("KEY")?), bytes(word("VALUE")?))),
@@ -128,7 +132,7 @@ fn run(mut arguments: lexopt::Parser, unknown: &mut bool) -> Result<(), End> {
 }
 
 fn no_member(socket: &Path, error: &io::Error) -> End {
-    End::Failed(format!("{}: {error}. Does 'kv serve' run on this node?", socket.display()))
+    End::Failed(format!("{}: {error}. Does 'kv serve' run on this node, and corosync?", socket.display()))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "it is printed in three digits")]

@@ -49,7 +49,7 @@ const PARTS: usize = 8;
 /// The bytes that go with a command in its message.
 const HEADER: usize = 64;
 
-/// How long to wait for what clients wait for, before leaving, and for that.
+/// How long to wait for what clients wait for, before leaving, and for the daemon's answer to that.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 const SESSION: u64 = 0;
@@ -60,58 +60,78 @@ const CLIENTS: u64 = 3;
 /// What ends a member.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Joins the group, and serves clients until `stop` is readable. Then leaves.
-///
-/// # Errors
-/// What cannot be mended by waiting, in words.
-pub fn serve(settings: &Settings, stop: &impl AsFd) -> Result<(), Failure> {
-    let listener = listen(&settings.socket)?;
-    let rings = ConnectOptions::new().totem_events(TotemEvents::InitialAndChanges);
-    let session = Session::options()
-        .connect_options(rings)
-        .coalesce()
-        .reconnect(Reconnect::new())
-        .join(&settings.group)?;
-    let expiry = u32::try_from(settings.patience.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX);
-    let options = Options {
-        nodes: settings.nodes,
-        confirm: settings.confirm,
-        patience: PATIENCE,
-        expiry,
-        part: PART,
-        parts: PARTS,
-    };
-    // Keys that are random for each process.
-    let process = RandomState::new().build_hasher().finish();
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
-    epoll.add(&session, readable(SESSION))?;
-    epoll.add(&listener, readable(LISTENER))?;
-    epoll.add(stop, readable(STOP))?;
-    let mut server = Server {
-        replica: Replica::new(session.me(), process, options),
-        session,
-        ring: None,
-        outgoing: VecDeque::new(),
-        epoll,
-        listener: Some(listener),
-        clients: HashMap::new(),
-        next_client: CLIENTS,
-        waiting: BTreeMap::new(),
-    };
-    let ended = server.run();
-    let _: io::Result<()> = fs::remove_file(&settings.socket);
-    ended?;
-    Ok(server.session.leave_until(Instant::now() + FAREWELL, |_, _| {})?)
+impl Server {
+    /// Joins the group, and waits without an end for a daemon that is not there. Clients can connect when this has returned.
+    ///
+    /// # Errors
+    /// Another process serves the socket, or what waiting does not mend, in words.
+    pub fn join(settings: Settings) -> Result<Self, Failure> {
+        // Two members on one node would not count: so it is asked before joining, too.
+        check_unserved(&settings.socket)?;
+        let connect = ConnectOptions::new()
+            .totem_events(TotemEvents::InitialAndChanges)
+            .wait_for_daemon()
+            .request_timeout(FAREWELL);
+        let session = Session::options()
+            .connect_options(connect)
+            .coalesce()
+            .reconnect(Reconnect::new())
+            .join(&settings.group)?;
+        let listener = listen(&settings.socket)?;
+        let expiry = u32::try_from(settings.patience.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX);
+        let options = Options {
+            nodes: settings.nodes,
+            confirm: settings.confirm,
+            patience: PATIENCE,
+            expiry,
+            part: PART,
+            parts: PARTS,
+        };
+        // Keys that are random for each process.
+        let process = RandomState::new().build_hasher().finish();
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
+        epoll.add(&session, readable(SESSION))?;
+        epoll.add(&listener, readable(LISTENER))?;
+        Ok(Self {
+            replica: Replica::new(session.me(), process, options),
+            session,
+            ring: None,
+            outgoing: VecDeque::new(),
+            epoll,
+            socket: settings.socket,
+            listener: Some(listener),
+            clients: HashMap::new(),
+            next_client: CLIENTS,
+            waiting: BTreeMap::new(),
+        })
+    }
+
+    /// Serves clients until `stop` is readable. Then leaves.
+    ///
+    /// # Errors
+    /// What cannot be mended by waiting, in words.
+    pub fn serve(mut self, stop: &impl AsFd) -> Result<(), Failure> {
+        self.epoll.add(stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
+        let ended = self.run();
+        let _: io::Result<()> = fs::remove_file(&self.socket);
+        ended?;
+        Ok(self.session.leave_until(Instant::now() + FAREWELL, |_, _| {})?)
+    }
+}
+
+fn check_unserved(socket: &Path) -> io::Result<()> {
+    if UnixStream::connect(socket).is_ok() {
+        let text = format!("{}: another process serves this socket", socket.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+    }
+    Ok(())
 }
 
 /// Takes the place of a server that has gone, and of no other.
 fn listen(socket: &Path) -> io::Result<UnixListener> {
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", socket.display()));
-    if UnixStream::connect(socket).is_ok() {
-        let text = format!("{}: another process serves this socket", socket.display());
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
-    }
+    check_unserved(socket)?;
     match fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
@@ -121,14 +141,16 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// A member that has a store, and serves clients.
 #[derive(Debug)]
-struct Server {
+pub struct Server {
     session: Session,
     replica: Replica<Store>,
     ring: Option<RingId>,
     /// Messages for which there is no room in the session's queue.
     outgoing: VecDeque<Vec<u8>>,
     epoll: Epoll,
+    socket: PathBuf,
     /// Until it is to end.
     listener: Option<UnixListener>,
     clients: HashMap<u64, Connection>,

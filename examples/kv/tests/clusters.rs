@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
 use cpg_kv::client::Client;
@@ -277,7 +278,7 @@ fn a_member_that_is_told_to_end_leaves() {
     assert!(!store.socket(1).exists());
     let (code, _, errors) = store.kv(1, &["status"]);
     assert_eq!(code, 1);
-    assert!(errors.contains("Does 'kv serve' run on this node?"), "{errors}");
+    assert!(errors.contains("Does 'kv serve' run on this node, and corosync?"), "{errors}");
     assert_eq!(store.well(2, &["get", "a"]), "1\n");
     // One socket has one member.
     let arguments =
@@ -285,4 +286,37 @@ fn a_member_that_is_told_to_end_leaves() {
     let (code, _, errors) = store.kv(2, &arguments.each_ref().map(|argument| &argument[..]));
     assert_eq!(code, 1);
     assert!(errors.contains("another process serves this socket"), "{errors}");
+}
+
+#[test]
+fn a_member_waits_for_a_daemon_that_is_not_there_and_not_for_one_that_does_not_answer() {
+    let mut store = Store::new("waits", 1);
+    store.cluster.kill(1).unwrap();
+    let start = |store: &Store| {
+        let socket = store.socket(1);
+        let arguments = ["serve", "kv", "--nodes", "1", "--socket", socket.to_str().unwrap()];
+        Program::start(&store.cluster, 1, KV, &arguments)
+    };
+    // One that waits is ended by a signal as any process.
+    let waits = start(&store);
+    waits.signal(Signal::SIGTERM);
+    let (status, _, errors) = waits.end();
+    assert_eq!((status.signal(), &errors[..]), (Some(Signal::SIGTERM as i32), ""));
+    store.members[0] = Some(start(&store));
+    let (code, _, errors) = store.kv(1, &["status"]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("and corosync?"), "{errors}");
+    store.cluster.restart(1).unwrap();
+    wait_for("the member to serve", || Client::connect(&store.socket(1)).ok());
+    store.wait_status(1, "say kv begin");
+    store.well(1, &["begin"]);
+    store.wait_status(1, "primary, in step");
+    // To leave takes an answer of the daemon.
+    store.cluster.pause(1).unwrap();
+    let member = store.members[0].take().unwrap();
+    member.signal(Signal::SIGTERM);
+    let (status, _, errors) = member.end();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("the answer of the daemon"), "{errors}");
+    store.cluster.resume(1).unwrap();
 }
