@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::store::Command;
-use crate::wire::{Frames, Reply, Request};
+use crate::wire::{Frames, Reply, Request, frame};
 
 /// The keys that are written, over and over.
 const KEYS: u64 = 10_000;
@@ -53,7 +53,7 @@ pub fn bench(socket: &Path, clients: usize, size: usize, time: Duration) -> io::
     let mut next = |stream: &mut UnixStream| {
         number += 1;
         let key = format!("bench {:08}", number % KEYS).into_bytes();
-        stream.write_all(&Request::Do(Command::Put(key, value.clone())).to_frame(number))
+        stream.write_all(&frame(number, &Request::Do(Command::Put(key, value.clone()))))
     };
     for client in 0..clients as u64 {
         let mut stream = UnixStream::connect(socket)?;
@@ -74,9 +74,9 @@ pub fn bench(socket: &Path, clients: usize, size: usize, time: Duration) -> io::
             if !writer.frames.read(&writer.stream)? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            while let Some(frame) = writer.frames.next_frame()? {
+            while let Some((_, reply)) = writer.frames.next_frame()? {
                 let now = Instant::now();
-                if matches!(Reply::of(frame), Some((_, Reply::Done(_)))) {
+                if matches!(reply, Reply::Done(_)) {
                     measured.done += 1;
                     measured.latencies.push(now - writer.began);
                 } else {

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::wire::{Frames, Reply, Request};
+use crate::wire::{Frames, Reply, Request, frame};
 
 /// A connection.
 #[derive(Debug)]
@@ -40,13 +40,11 @@ impl Client {
     pub fn ask(&mut self, request: &Request) -> io::Result<Reply> {
         let number = self.next;
         self.next += 1;
-        self.stream.write_all(&request.to_frame(number))?;
+        self.stream.write_all(&frame(number, request))?;
         loop {
-            while let Some(frame) = self.frames.next_frame()? {
-                match Reply::of(frame) {
-                    Some((of, reply)) if of == number => return Ok(reply),
-                    Some(_) => {}
-                    None => return Err(io::Error::other("the server does not speak this client's language")),
+            while let Some((of, reply)) = self.frames.next_frame()? {
+                if of == number {
+                    return Ok(reply);
                 }
             }
             if !self.frames.read(&self.stream)? {

@@ -3,18 +3,25 @@
 //! A [`Replica`] is told views, messages and ticks of a clock, and says what to send and what to answer. It has no I/O. The protocol, and
 //! the proof that an acknowledged change survives, are on the page `replicated_state` of the guide of the crate `cpg`.
 
-mod form;
+mod changes;
+mod epochs;
+pub mod format;
 pub mod message;
-mod order;
+pub mod primary;
 #[cfg(test)]
 mod simulation;
-mod transfer;
+#[cfg(test)]
+mod tests;
+pub mod transfer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use cpg::{Member, NodeId};
+use cpg::Member;
 
-use message::{Epoch, Message, Place};
+use format::Format as _;
+use message::{Body, Message};
+use primary::{Epoch, Nodes, Place};
+use transfer::{Catching, Giving};
 
 /// The state, and how commands change it: the same everywhere, so by nothing else than the command.
 pub trait Machine: Default {
@@ -31,8 +38,8 @@ pub trait Machine: Default {
 /// How a replica goes about it. Times are in ticks.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// The nodes that there are, whether they run or not.
-    pub nodes: u32,
+    /// The nodes that there are.
+    pub nodes: Nodes,
     /// False for a demonstration of what is lost when nobody waits for a majority.
     pub confirm: bool,
     /// How long the lowest member waits for what does not come. Those above it wait longer.
@@ -65,98 +72,6 @@ pub enum Answer<O> {
     Unknown,
 }
 
-/// A member's part of the state.
-#[derive(Debug)]
-pub struct Replica<M: Machine> {
-    options: Options,
-    me: Member,
-    /// A number that no other process has.
-    process: u64,
-    machine: M,
-    held: Option<Place>,
-    /// The changes that were delivered after `held`, in its epoch.
-    tail: VecDeque<Entry>,
-    promised: Epoch,
-    /// The highest that was heard of.
-    highest: Epoch,
-    /// The view, in order, and the nodes that have one member in it.
-    members: Vec<Member>,
-    voices: Vec<NodeId>,
-    /// What was promised in this view last, and what those hold who promised it.
-    opened: Option<Epoch>,
-    answers: BTreeMap<Member, Option<Place>>,
-    /// What this member has opened and not formed, and whether by an operator's word.
-    opening: Option<(Epoch, bool)>,
-    current: Option<Current>,
-    waited: u32,
-    /// How often this member has wanted the state.
-    wishes: u64,
-    next_number: u64,
-    /// Own commands that have no place yet, and those that wait for a majority.
-    own: BTreeMap<u64, Own>,
-    applied: VecDeque<Applied<M::Outcome>>,
-    output: VecDeque<Output<M::Outcome>>,
-    complaint: Option<String>,
-}
-
-/// The epoch that a member is in.
-#[derive(Debug)]
-struct Current {
-    epoch: Epoch,
-    sequencer: Member,
-    /// What others hold of it.
-    confirmed: BTreeMap<NodeId, u64>,
-    /// The last position that this member has told.
-    told: Option<u64>,
-    /// Until this member is in step.
-    catching: Option<Catching>,
-    /// Snapshots on their way, if this is the sequencer.
-    giving: BTreeMap<Member, Giving>,
-}
-
-#[derive(Debug, Default)]
-struct Catching {
-    /// The number of the wish.
-    number: u64,
-    /// `Want` has its place in the order.
-    marked: bool,
-    after: Vec<Entry>,
-    accepted: Option<(u64, u64)>,
-    snapshot: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Giving {
-    number: u64,
-    snapshot: Vec<u8>,
-    sent: usize,
-    under_way: usize,
-}
-
-/// A change that was delivered.
-#[derive(Debug, Clone)]
-struct Entry {
-    sender: Member,
-    number: u64,
-    command: Vec<u8>,
-    chain: u64,
-}
-
-#[derive(Debug)]
-struct Own {
-    command: Vec<u8>,
-    sent: bool,
-    age: u32,
-}
-
-#[derive(Debug)]
-struct Applied<O> {
-    number: u64,
-    position: u64,
-    outcome: O,
-    age: u32,
-}
-
 /// Where a member is, for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -164,6 +79,8 @@ pub enum Standing {
     Away,
     /// Without a majority of the nodes.
     Minority,
+    /// With a member that was started for another number of nodes.
+    Misfit(Member, u32),
     /// A majority of the nodes is there, and has not agreed yet.
     Forming,
     /// A majority of the nodes is there, and too few of them have state.
@@ -175,6 +92,84 @@ pub enum Standing {
     CatchingUp(usize),
     /// In the primary component.
     InStep,
+}
+
+/// A member's part of the state.
+#[derive(Debug)]
+pub struct Replica<M: Machine> {
+    options: Options,
+    me: Member,
+    /// A number that no other process has.
+    process: u64,
+    machine: M,
+    held: Option<Place>,
+    /// The changes that were delivered after `held`, in its epoch.
+    tail: VecDeque<Change>,
+    promised: Epoch,
+    /// The highest that was heard of.
+    highest: Epoch,
+    members: BTreeSet<Member>,
+    /// Those of them that count.
+    voters: BTreeSet<Member>,
+    misfit: Option<(Member, u32)>,
+    /// What this member has opened and not formed, and whether at an operator's word.
+    opening: Option<(Epoch, bool)>,
+    phase: Phase,
+    /// For how many ticks nothing has come of what it waits for.
+    waited: u32,
+    next_number: u64,
+    own: BTreeMap<u64, Own<M::Outcome>>,
+    output: VecDeque<Output<M::Outcome>>,
+}
+
+/// How far a member has come in its view.
+#[derive(Debug)]
+enum Phase {
+    Waiting,
+    /// The epoch in `promised` was opened; those who have promised it, and what they hold.
+    Promised(BTreeMap<Member, Option<Place>>),
+    /// The epoch in `promised` was formed.
+    In(Current),
+}
+
+/// The epoch that a member is in.
+#[derive(Debug)]
+struct Current {
+    sequencer: Member,
+    /// What members hold of it.
+    held: BTreeMap<Member, u64>,
+    /// Until this member is in step.
+    catching: Option<Catching<Change>>,
+    /// The position and the chain that were accepted meanwhile.
+    accepted: Option<(u64, u64)>,
+    /// Snapshots on their way, if this is the sequencer.
+    giving: BTreeMap<Member, Giving>,
+}
+
+/// A change that was delivered.
+#[derive(Debug, Clone)]
+struct Change {
+    sender: Member,
+    number: u64,
+    command: Vec<u8>,
+    /// After it.
+    chain: u64,
+}
+
+/// A command of this member.
+#[derive(Debug)]
+struct Own<O> {
+    command: Vec<u8>,
+    stage: Stage<O>,
+    age: u32,
+}
+
+#[derive(Debug)]
+enum Stage<O> {
+    Kept,
+    Sent,
+    /// It has this place, and waits for a majority.
+    Applied(u64, O),
 }
 
 impl<M: Machine> Replica<M> {
@@ -189,25 +184,93 @@ impl<M: Machine> Replica<M> {
             tail: VecDeque::new(),
             promised: Epoch::default(),
             highest: Epoch::default(),
-            members: Vec::new(),
-            voices: Vec::new(),
-            opened: None,
-            answers: BTreeMap::new(),
+            members: BTreeSet::new(),
+            voters: BTreeSet::new(),
+            misfit: None,
             opening: None,
-            current: None,
+            phase: Phase::Waiting,
             waited: 0,
-            wishes: 0,
             next_number: 0,
             own: BTreeMap::new(),
-            applied: VecDeque::new(),
             output: VecDeque::new(),
-            complaint: None,
         }
     }
 
     /// What to do next; to be asked after each of the calls below until it gives none.
     pub fn output(&mut self) -> Option<Output<M::Outcome>> {
         self.output.pop_front()
+    }
+
+    /// Has a command done, and returns its number.
+    pub fn submit(&mut self, command: Vec<u8>) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.own.insert(number, Own { command, stage: Stage::Kept, age: 0 });
+        if self.is_in_step() {
+            self.send_own(number);
+        }
+        number
+    }
+
+    /// The members of the group are these from now on; none, if the membership is lost.
+    pub fn view(&mut self, members: &[Member]) {
+        self.members = members.iter().copied().collect();
+        self.voters = primary::voters(members);
+        (self.phase, self.opening, self.misfit, self.waited) = (Phase::Waiting, None, None, 0);
+        if self.has_majority() && self.members.first() == Some(&self.me) {
+            self.open(false);
+        }
+    }
+
+    /// A message was delivered.
+    pub fn deliver(&mut self, sender: Member, message: &[u8]) {
+        let Some(Message { epoch, body }) = Message::of(message) else { return };
+        self.highest = self.highest.max(epoch);
+        match body {
+            Body::Open { nodes, members } => self.opened(sender, epoch, Nodes(nodes), &members),
+            Body::Promise(held) => self.promised_by(sender, epoch, held),
+            _ if epoch != self.promised => {}
+            Body::Form { base, sequencer } => {
+                if let Phase::Promised(_) = self.phase {
+                    self.enter(base, sequencer);
+                }
+            }
+            Body::Change { number, command } => self.change(sender, number, command.to_vec()),
+            Body::Hold { position, chain } => self.held_by(sender, position, chain),
+            Body::Want => self.wanted_by(sender),
+            Body::Part { to, part } => self.part(sender, to, part),
+        }
+    }
+
+    /// All events that were there have been delivered: tells the others how far this member has come.
+    pub fn flush(&mut self) {
+        let (Some(Place { position, chain, .. }), true) = (self.held, self.is_in_step()) else { return };
+        if let Phase::In(current) = &mut self.phase {
+            if current.held.insert(self.me, position) != Some(position) {
+                self.send(Body::Hold { position, chain });
+            }
+        }
+        self.settle();
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self) {
+        let settled = self.is_in_step() && self.tail.is_empty();
+        self.waited = if settled || !self.has_majority() { 0 } else { self.waited + 1 };
+        let rank = self.members.iter().position(|&member| member == self.me).unwrap_or(0) as u64;
+        // Without enough state nothing comes of it, unless an answer was lost.
+        let times = if matches!(self.standing(), Standing::Stateless { .. }) { 4 } else { 1 };
+        if u64::from(self.waited) > u64::from(self.options.patience) * (rank + 1) * times {
+            self.waited = 0;
+            self.open(false);
+        } else if self.waited > self.options.patience / 2 {
+            self.form_of(|_| true);
+        }
+        for own in self.own.values_mut() {
+            own.age += 1;
+        }
+        let expiry = self.options.expiry;
+        self.give_up(|own| own.age > expiry);
     }
 
     /// This member's own state: that of the primary component, or an older one, or with changes that will not be confirmed.
@@ -220,176 +283,70 @@ impl<M: Machine> Replica<M> {
         self.held
     }
 
-    /// The members of the view that have state, as far as they have said.
-    pub fn holders(&self) -> Vec<Member> {
-        let in_step = |member: &Member| {
-            let current = self.current.as_ref();
-            current.is_some_and(|current| {
-                current.sequencer == *member
-                    || current.confirmed.contains_key(&member.node())
-                    || (*member == self.me && current.catching.is_none())
-            })
-        };
-        let holds =
-            |member: &&Member| in_step(member) || self.answers.get(member).is_some_and(Option::is_some);
-        self.members.iter().filter(holds).copied().collect()
+    /// The view.
+    pub fn members(&self) -> &BTreeSet<Member> {
+        &self.members
     }
 
-    /// Changes that were delivered and not applied, and commands that were not answered.
-    pub fn behind(&self) -> (usize, usize) {
-        let after = self.catching().map_or(0, |catching| catching.after.len());
-        (self.tail.len() + after, self.own.len() + self.applied.len())
+    /// The members of the view that have state, as far as they have said.
+    pub fn holders(&self) -> Vec<Member> {
+        let holds = |member: &&Member| match &self.phase {
+            Phase::Waiting => false,
+            Phase::Promised(promises) => promises.get(member).is_some_and(Option::is_some),
+            Phase::In(current) => current.held.contains_key(member) || current.sequencer == **member,
+        };
+        self.members.iter().filter(holds).copied().collect()
     }
 
     /// Who accepts changes in the epoch that this member is in.
     pub fn sequencer(&self) -> Option<Member> {
-        self.current.as_ref().map(|current| current.sequencer)
+        self.current().map(|current| current.sequencer)
     }
 
-    /// The view, in order.
-    pub fn members(&self) -> &[Member] {
-        &self.members
-    }
-
-    /// What keeps this member from taking part, in words.
-    pub fn complaint(&self) -> Option<&str> {
-        self.complaint.as_deref()
+    /// Changes that were delivered and not applied, and commands that were not answered.
+    pub fn behind(&self) -> (usize, usize) {
+        let catching = self.current().and_then(|current| current.catching.as_ref());
+        let after = catching.map_or(0, |catching| catching.progress().1);
+        (self.tail.len() + after, self.own.len())
     }
 
     /// Where this member is.
     pub fn standing(&self) -> Standing {
-        match &self.current {
+        match &self.phase {
             _ if self.members.is_empty() => Standing::Away,
-            Some(Current { catching: Some(catching), .. }) => Standing::CatchingUp(catching.snapshot.len()),
-            Some(_) => Standing::InStep,
-            None if !self.is_majority(self.voices.len()) => Standing::Minority,
-            None if self.is_stateless() => Standing::Stateless { holders: self.holders().len() },
-            None => Standing::Forming,
+            Phase::In(Current { catching: Some(catching), .. }) => {
+                Standing::CatchingUp(catching.progress().0)
+            }
+            Phase::In(_) => Standing::InStep,
+            _ if !self.has_majority() => Standing::Minority,
+            _ if self.misfit.is_some() => {
+                let (member, nodes) = self.misfit.unwrap_or((self.me, 0));
+                Standing::Misfit(member, nodes)
+            }
+            Phase::Promised(promises)
+                if promises.len() == self.members.len()
+                    && self.options.nodes.begins_with(promises, &self.voters, false).is_none() =>
+            {
+                Standing::Stateless { holders: self.holders().len() }
+            }
+            _ => Standing::Forming,
         }
     }
 
-    fn is_majority(&self, nodes: usize) -> bool {
-        2 * nodes > self.options.nodes as usize
+    fn has_majority(&self) -> bool {
+        self.options.nodes.is_majority(self.voters.len())
     }
 
-    /// True if all have promised what this member has, and too few of them hold something.
-    fn is_stateless(&self) -> bool {
-        let holders = self.answers.iter().filter(|(member, held)| held.is_some() && self.has_voice(member));
-        !self.is_majority(holders.count()) && self.answers.len() == self.members.len()
-    }
-
-    fn has_voice(&self, member: &Member) -> bool {
-        self.voices.binary_search(&member.node()).is_ok()
-    }
-
-    fn catching(&self) -> Option<&Catching> {
-        self.current.as_ref()?.catching.as_ref()
+    fn current(&self) -> Option<&Current> {
+        if let Phase::In(current) = &self.phase { Some(current) } else { None }
     }
 
     fn is_in_step(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| current.catching.is_none())
+        self.current().is_some_and(|current| current.catching.is_none())
     }
 
-    fn send(&mut self, message: &Message<'_>) {
-        self.output.push_back(Output::Send(message.to_bytes()));
-    }
-
-    /// Has a command done, and returns its number.
-    pub fn submit(&mut self, command: Vec<u8>) -> u64 {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.own.insert(number, Own { command, sent: false, age: 0 });
-        if self.is_in_step() {
-            self.send_own(number);
-        }
-        number
-    }
-
-    /// The members of the group are these from now on; none, if the membership is lost.
-    pub fn view(&mut self, members: &[Member]) {
-        self.leave_epoch();
-        self.members = members.to_vec();
-        self.members.sort_unstable();
-        let nodes = self.members.chunk_by(|one, other| one.node() == other.node());
-        self.voices = nodes.filter(|on_node| on_node.len() == 1).map(|on_node| on_node[0].node()).collect();
-        (self.opened, self.opening, self.waited, self.complaint) = (None, None, 0, None);
-        self.answers.clear();
-        if self.is_majority(self.voices.len()) && self.members.first() == Some(&self.me) {
-            self.open(false);
-        }
-    }
-
-    fn leave_epoch(&mut self) {
-        self.current = None;
-    }
-
-    /// Time passes.
-    pub fn tick(&mut self) {
-        let stuck =
-            self.current.as_ref().is_none_or(|current| current.catching.is_some() || !self.tail.is_empty());
-        self.waited = if stuck && self.is_majority(self.voices.len()) { self.waited + 1 } else { 0 };
-        let rank = self.members.iter().position(|&member| member == self.me).unwrap_or(0);
-        // Without enough state nothing comes of it, unless an answer was lost.
-        let times = if self.is_stateless() { 4 } else { 1 };
-        let patience = u64::from(self.options.patience) * (rank as u64 + 1) * times;
-        if u64::from(self.waited) > patience {
-            self.waited = 0;
-            self.open(false);
-        } else {
-            // Who has state and is slow is not to be passed over at an operator's word.
-            let fresh = self.opening.is_some_and(|(_, fresh)| fresh);
-            self.form(self.waited > if fresh { self.options.patience / 2 } else { 1 });
-        }
-        for own in self.own.values_mut() {
-            own.age += 1;
-        }
-        let (expiry, output) = (self.options.expiry, &mut self.output);
-        self.own.retain(|&number, own| {
-            let answer = if own.sent { Answer::Unknown } else { Answer::Refused };
-            let late = own.age > expiry;
-            output.extend(late.then_some(Output::Answer(number, answer)));
-            !late
-        });
-        self.applied.iter_mut().for_each(|applied| applied.age += 1);
-        self.applied.retain(|applied| {
-            let late = applied.age > expiry;
-            output.extend(late.then_some(Output::Answer(applied.number, Answer::Unknown)));
-            !late
-        });
-    }
-
-    /// A message was delivered.
-    pub fn deliver(&mut self, sender: Member, message: &[u8]) {
-        let Some(message) = Message::of(message) else { return };
-        self.highest = self.highest.max(message.epoch());
-        let of_current = self.current.as_ref().is_some_and(|current| current.epoch == message.epoch());
-        match message {
-            Message::Open { epoch, nodes, members, .. } => self.promise(sender, epoch, nodes, &members),
-            Message::Promise { epoch, held } if self.opened == Some(epoch) => {
-                self.waited = 0;
-                self.answers.insert(sender, held);
-                self.form(false);
-            }
-            Message::Refuse { promised } => {
-                if let Some((_, fresh)) = self.opening.filter(|&(epoch, _)| epoch < promised) {
-                    self.open(fresh);
-                }
-            }
-            Message::Form { epoch, base, sequencer }
-                if self.opened == Some(epoch) && self.current.is_none() =>
-            {
-                self.enter(epoch, base, sequencer);
-            }
-            Message::Change { number, command, .. } if of_current => {
-                self.change(Entry { sender, number, command: command.to_vec(), chain: 0 });
-            }
-            Message::Accept { position, chain, .. } if of_current => self.accept(sender, position, chain),
-            Message::Confirm { position, .. } if of_current => self.confirm(sender, position),
-            Message::Want { number, .. } if of_current => self.want(sender, number),
-            Message::Part { to, number, offset, total, bytes, .. } if of_current => {
-                self.part(sender, to, number, (offset, total), bytes);
-            }
-            _ => {}
-        }
+    /// Sends a message about the epoch that this member has promised.
+    fn send(&mut self, body: Body<'_>) {
+        self.output.push_back(Output::Send(Message { epoch: self.promised, body }.to_bytes()));
     }
 }

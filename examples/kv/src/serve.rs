@@ -14,9 +14,11 @@ use cpg::{ConnectOptions, Error, Event, GroupName, Limits, Member, Reconnect, Ri
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::replica::format::Format as _;
+use crate::replica::primary::Nodes;
 use crate::replica::{Answer, Options, Output, Replica, Standing};
 use crate::store::{Outcome, Store};
-use crate::wire::{Frames, Reply, Request};
+use crate::wire::{Frames, Reply, Request, frame};
 
 /// What a member is told at its start.
 #[derive(Debug, Clone)]
@@ -80,7 +82,7 @@ impl Server {
         let listener = listen(&settings.socket)?;
         let expiry = u32::try_from(settings.patience.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX);
         let options = Options {
-            nodes: settings.nodes,
+            nodes: Nodes(settings.nodes),
             confirm: settings.confirm,
             patience: PATIENCE,
             expiry,
@@ -293,10 +295,7 @@ impl Server {
         loop {
             let Some(connection) = self.clients.get_mut(&client) else { return };
             match connection.frames.next_frame() {
-                Ok(Some(frame)) => match Request::of(frame) {
-                    Some((number, request)) => self.handle(client, number, request),
-                    None => return self.drop_client(client),
-                },
+                Ok(Some((number, request))) => self.handle(client, number, request),
                 Ok(None) if open => return,
                 _ => return self.drop_client(client),
             }
@@ -337,7 +336,10 @@ impl Server {
                         "the state begins anew when a majority of the nodes has agreed: see status\n"
                             .to_owned(),
                     ),
-                    Err(why) => Reply::Refused(why.to_owned()),
+                    Err(Standing::InStep | Standing::CatchingUp(_)) => {
+                        Reply::Refused("the store has its state: there is nothing to begin".to_owned())
+                    }
+                    Err(_) => Reply::Refused(self.why()),
                 }
             }
         };
@@ -346,7 +348,7 @@ impl Server {
 
     fn answer(&mut self, client: u64, number: u64, reply: &Reply) {
         if let Some(connection) = self.clients.get_mut(&client) {
-            connection.replies.extend(reply.to_frame(number));
+            connection.replies.extend(frame(number, reply));
         }
     }
 
@@ -374,12 +376,12 @@ impl Server {
 
     /// What keeps this member from doing what it is asked, in words.
     fn why(&self) -> String {
-        if let Some(complaint) = self.replica.complaint() {
-            return complaint.to_owned();
-        }
         match self.replica.standing() {
             Standing::Away => "this member is not in the group: corosync does not run here".to_owned(),
             Standing::Minority => "no majority of the nodes is here".to_owned(),
+            Standing::Misfit(member, nodes) => {
+                format!("{member} was started for {nodes} nodes, and this member for another number")
+            }
             Standing::Forming => "the nodes have not agreed yet".to_owned(),
             Standing::Stateless { holders: 0 } => {
                 "no member has state: if this is the first start, or it is lost, say kv begin".to_owned()
@@ -396,7 +398,7 @@ impl Server {
     }
 
     fn status(&self) -> String {
-        let list = |members: &[Member]| members.iter().map(Member::to_string).collect::<Vec<_>>().join(" ");
+        let list = |members: Vec<Member>| members.iter().map(Member::to_string).collect::<Vec<_>>().join(" ");
         let component = match self.replica.standing() {
             Standing::InStep => "primary, in step".to_owned(),
             Standing::CatchingUp(_) => format!("primary: {}", self.why()),
@@ -409,7 +411,7 @@ impl Server {
             let _: std::fmt::Result = writeln!(text, "{name:<10} {value}");
         };
         line("member", self.session.me().to_string());
-        line("view", list(self.replica.members()));
+        line("view", list(self.replica.members().iter().copied().collect()));
         line("ring", self.ring.map_or("none".to_owned(), |ring| ring.to_string()));
         line("component", component);
         line("sequencer", self.replica.sequencer().map_or("none".to_owned(), |member| member.to_string()));
@@ -423,7 +425,7 @@ impl Server {
             }
             None => line("epoch", "none: no state".to_owned()),
         }
-        line("holders", list(&self.replica.holders()));
+        line("holders", list(self.replica.holders()));
         line("keys", self.replica.machine().0.len().to_string());
         line(
             "lag",

@@ -1,9 +1,9 @@
 //! The store: keys and values, and what can be done to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::replica::Machine;
-use crate::replica::message::{Reader, Writer};
+use crate::replica::format::Format;
 
 /// Keys and their values, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,8 +40,8 @@ pub enum Outcome {
     Value(Option<Vec<u8>>),
     /// The value was another than expected: this.
     Differs(Option<Vec<u8>>),
-    /// Keys, in order.
-    Keys(Vec<Vec<u8>>),
+    /// Keys.
+    Keys(BTreeSet<Vec<u8>>),
     /// It was no command.
     Malformed,
 }
@@ -90,107 +90,63 @@ impl Machine for Store {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        let mut to = Writer::default();
-        for (key, value) in &self.0 {
-            to.field(key).field(value);
-        }
-        to.0
+        self.0.to_bytes()
     }
 
     fn restore(snapshot: &[u8]) -> Option<Self> {
-        let (mut from, mut store) = (Reader(snapshot), Self::default());
-        while !from.0.is_empty() {
-            store.0.insert(from.field()?.to_vec(), from.field()?.to_vec());
-        }
-        Some(store)
+        Format::of(snapshot).map(Self)
     }
 }
 
-impl Command {
-    /// Its bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut to = Writer::default();
+impl Format<'_> for Command {
+    fn write(&self, to: &mut Vec<u8>) {
         match self {
-            Self::Get(key) => drop(to.byte(0).bytes(key)),
-            Self::Put(key, value) => drop(to.byte(1).field(key).bytes(value)),
-            Self::Delete(key) => drop(to.byte(2).bytes(key)),
+            Self::Get(key) => (0_u8, &key[..]).write(to),
+            Self::Put(key, value) => (1_u8, &key[..], &value[..]).write(to),
+            Self::Delete(key) => (2_u8, &key[..]).write(to),
             Self::Cas { key, expected, value } => {
-                to.byte(3).field(key);
-                option(&mut to, expected.as_deref());
-                option(&mut to, value.as_deref());
+                (3_u8, &key[..], expected.as_deref(), value.as_deref()).write(to);
             }
-            Self::List(prefix) => drop(to.byte(4).bytes(prefix)),
+            Self::List(prefix) => (4_u8, &prefix[..]).write(to),
         }
-        to.0
     }
 
-    /// The command of these bytes; `None` if it is none.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        let mut from = Reader(bytes);
-        Some(match from.byte()? {
-            0 => Self::Get(from.rest().to_vec()),
-            1 => Self::Put(from.field()?.to_vec(), from.rest().to_vec()),
-            2 => Self::Delete(from.rest().to_vec()),
-            3 => Self::Cas {
-                key: from.field()?.to_vec(),
-                expected: if is_there(&mut from)? { Some(from.field()?.to_vec()) } else { None },
-                value: if is_there(&mut from)? { Some(from.field()?.to_vec()) } else { None },
-            },
-            4 => Self::List(from.rest().to_vec()),
-            _ => return None,
-        })
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        match u8::read(from)? {
+            0 => Format::read(from).map(Self::Get),
+            1 => Format::read(from).map(|(key, value)| Self::Put(key, value)),
+            2 => Format::read(from).map(Self::Delete),
+            3 => Format::read(from).map(|(key, expected, value)| Self::Cas { key, expected, value }),
+            4 => Format::read(from).map(Self::List),
+            _ => None,
+        }
     }
 }
 
-impl Outcome {
-    /// Its bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut to = Writer::default();
+impl Format<'_> for Outcome {
+    fn write(&self, to: &mut Vec<u8>) {
         match self {
-            Self::Done => drop(to.byte(0)),
-            Self::Value(value) => option(to.byte(1), value.as_deref()),
-            Self::Differs(value) => option(to.byte(2), value.as_deref()),
+            Self::Done => 0_u8.write(to),
+            Self::Value(value) => (1_u8, value.as_deref()).write(to),
+            Self::Differs(value) => (2_u8, value.as_deref()).write(to),
             Self::Keys(keys) => {
-                to.byte(3);
-                for key in keys {
-                    to.field(key);
-                }
+                3_u8.write(to);
+                keys.write(to);
             }
-            Self::Malformed => drop(to.byte(4)),
+            Self::Malformed => 4_u8.write(to),
         }
-        to.0
     }
 
-    /// The outcome of these bytes; `None` if it is none.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        let mut from = Reader(bytes);
-        Some(match from.byte()? {
-            0 => Self::Done,
-            1 => Self::Value(if is_there(&mut from)? { Some(from.field()?.to_vec()) } else { None }),
-            2 => Self::Differs(if is_there(&mut from)? { Some(from.field()?.to_vec()) } else { None }),
-            3 => {
-                let mut keys = Vec::new();
-                while !from.0.is_empty() {
-                    keys.push(from.field()?.to_vec());
-                }
-                Self::Keys(keys)
-            }
-            4 => Self::Malformed,
-            _ => return None,
-        })
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        match u8::read(from)? {
+            0 => Some(Self::Done),
+            1 => Format::read(from).map(Self::Value),
+            2 => Format::read(from).map(Self::Differs),
+            3 => Format::read(from).map(Self::Keys),
+            4 => Some(Self::Malformed),
+            _ => None,
+        }
     }
-}
-
-fn option(to: &mut Writer, value: Option<&[u8]>) {
-    match value {
-        Some(value) => drop(to.byte(1).field(value)),
-        None => drop(to.byte(0)),
-    }
-}
-
-/// True if there is a value, which comes next.
-fn is_there(from: &mut Reader<'_>) -> Option<bool> {
-    Some(from.byte()? != 0)
 }
 
 #[cfg(test)]
@@ -206,7 +162,7 @@ mod tests {
         assert_eq!(told(Command::Put(bytes("ab"), bytes(""))), Outcome::Done);
         assert_eq!(told(Command::Put(bytes("b"), bytes("3"))), Outcome::Done);
         assert_eq!(told(Command::Get(bytes("ab"))), Outcome::Value(Some(bytes(""))));
-        assert_eq!(told(Command::List(bytes("a"))), Outcome::Keys(vec![bytes("a"), bytes("ab")]));
+        assert_eq!(told(Command::List(bytes("a"))), Outcome::Keys([bytes("a"), bytes("ab")].into()));
         assert_eq!(told(Command::Delete(bytes("b"))), Outcome::Done);
         assert_eq!(told(Command::Get(bytes("b"))), Outcome::Value(None));
         let cas = |expected: Option<&str>, value: Option<&str>| Command::Cas {
@@ -230,7 +186,7 @@ mod tests {
             Outcome::Value(None),
             Outcome::Value(Some(b"v".to_vec())),
             Outcome::Differs(Some(Vec::new())),
-            Outcome::Keys(vec![b"k".to_vec(), Vec::new()]),
+            Outcome::Keys([b"k".to_vec(), Vec::new()].into()),
             Outcome::Malformed,
         ];
         for outcome in outcomes {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::replica::message::{Reader, Writer};
+use crate::replica::format::Format;
 use crate::store::{Command, Outcome};
 
 /// The longest frame.
@@ -36,65 +36,70 @@ pub enum Reply {
     Text(String),
 }
 
-fn frame(number: u64, kind: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut to = Writer(Vec::with_capacity(bytes.len() + 13));
-    to.u32(u32::try_from(bytes.len() + 9).unwrap_or(u32::MAX)).u64(number).byte(kind).bytes(bytes);
-    to.0
+/// Returns the frame of a value: its length, the client's number, and the value.
+pub fn frame<'a>(number: u64, value: &impl Format<'a>) -> Vec<u8> {
+    let mut frame = vec![0; 4];
+    number.write(&mut frame);
+    value.write(&mut frame);
+    let len = u32::try_from(frame.len() - 4).unwrap_or(u32::MAX);
+    frame[..4].copy_from_slice(&len.to_le_bytes());
+    frame
 }
 
-impl Request {
-    /// The frame of a request.
-    pub fn to_frame(&self, number: u64) -> Vec<u8> {
+impl Format<'_> for Request {
+    fn write(&self, to: &mut Vec<u8>) {
         match self {
-            Self::Do(command) => frame(number, 0, &command.to_bytes()),
-            Self::Local(command) => frame(number, 1, &command.to_bytes()),
-            Self::Status => frame(number, 2, &[]),
-            Self::Begin => frame(number, 3, &[]),
+            Self::Do(command) => {
+                0_u8.write(to);
+                command.write(to);
+            }
+            Self::Local(command) => {
+                1_u8.write(to);
+                command.write(to);
+            }
+            Self::Status => 2_u8.write(to),
+            Self::Begin => 3_u8.write(to),
         }
     }
 
-    /// The request in a frame, and its number; `None` if it is none.
-    pub fn of(frame: &[u8]) -> Option<(u64, Self)> {
-        let mut from = Reader(frame);
-        let (number, kind) = (from.u64()?, from.byte()?);
-        let request = match kind {
-            0 => Self::Do(Command::of(from.rest())?),
-            1 => Self::Local(Command::of(from.rest())?),
-            2 => Self::Status,
-            3 => Self::Begin,
-            _ => return None,
-        };
-        Some((number, request))
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        match u8::read(from)? {
+            0 => Format::read(from).map(Self::Do),
+            1 => Format::read(from).map(Self::Local),
+            2 => Some(Self::Status),
+            3 => Some(Self::Begin),
+            _ => None,
+        }
     }
 }
 
-impl Reply {
-    /// The frame of a reply.
-    pub fn to_frame(&self, number: u64) -> Vec<u8> {
+impl Format<'_> for Reply {
+    fn write(&self, to: &mut Vec<u8>) {
         match self {
-            Self::Done(outcome) => frame(number, 0, &outcome.to_bytes()),
-            Self::Local(false, outcome) => frame(number, 1, &outcome.to_bytes()),
-            Self::Local(true, outcome) => frame(number, 2, &outcome.to_bytes()),
-            Self::Refused(text) => frame(number, 3, text.as_bytes()),
-            Self::Unknown(text) => frame(number, 4, text.as_bytes()),
-            Self::Text(text) => frame(number, 5, text.as_bytes()),
+            Self::Done(outcome) => {
+                0_u8.write(to);
+                outcome.write(to);
+            }
+            Self::Local(is_in_step, outcome) => {
+                (1_u8, *is_in_step).write(to);
+                outcome.write(to);
+            }
+            Self::Refused(text) => (2_u8, text.as_bytes()).write(to),
+            Self::Unknown(text) => (3_u8, text.as_bytes()).write(to),
+            Self::Text(text) => (4_u8, text.as_bytes()).write(to),
         }
     }
 
-    /// The reply in a frame, and its number; `None` if it is none.
-    pub fn of(frame: &[u8]) -> Option<(u64, Self)> {
-        let mut from = Reader(frame);
-        let (number, kind, rest) = (from.u64()?, from.byte()?, from.rest());
-        let text = || String::from_utf8_lossy(rest).into_owned();
-        let reply = match kind {
-            0 => Self::Done(Outcome::of(rest)?),
-            1 | 2 => Self::Local(kind == 2, Outcome::of(rest)?),
-            3 => Self::Refused(text()),
-            4 => Self::Unknown(text()),
-            5 => Self::Text(text()),
-            _ => return None,
-        };
-        Some((number, reply))
+    fn read(from: &mut &[u8]) -> Option<Self> {
+        let text = |from: &mut &[u8]| String::from_utf8(Format::read(from)?).ok();
+        match u8::read(from)? {
+            0 => Format::read(from).map(Self::Done),
+            1 => Format::read(from).map(|(is_in_step, outcome)| Self::Local(is_in_step, outcome)),
+            2 => text(from).map(Self::Refused),
+            3 => text(from).map(Self::Unknown),
+            4 => text(from).map(Self::Text),
+            _ => None,
+        }
     }
 }
 
@@ -119,22 +124,21 @@ impl Frames {
         Ok(read > 0)
     }
 
-    /// The next frame that is whole, without its length.
+    /// Returns the next frame that is whole: its number, and its value.
     ///
     /// # Errors
-    /// One that is too long.
-    pub fn next_frame(&mut self) -> io::Result<Option<&[u8]>> {
-        let mut from = Reader(&self.buffer[self.taken..]);
-        let Some(len) = from.u32().and_then(|len| usize::try_from(len).ok()) else { return Ok(None) };
+    /// A frame that is too long, or no such value.
+    pub fn next_frame<'a, T: Format<'a>>(&'a mut self) -> io::Result<Option<(u64, T)>> {
+        let mut rest = &self.buffer[self.taken..];
+        let Some(len) = u32::read(&mut rest).and_then(|len| usize::try_from(len).ok()) else {
+            return Ok(None);
+        };
         if len > LONGEST {
             return Err(io::Error::other(format!("a frame of {len} bytes: {LONGEST} is the most")));
         }
-        if from.0.len() < len {
-            return Ok(None);
-        }
-        let start = self.taken + 4;
-        self.taken = start + len;
-        Ok(Some(&self.buffer[start..start + len]))
+        let Some(frame) = rest.get(..len) else { return Ok(None) };
+        self.taken += 4 + len;
+        Format::of(frame).map(Some).ok_or_else(|| io::Error::other("the other end speaks another language"))
     }
 }
 
@@ -159,31 +163,26 @@ mod tests {
             Reply::Unknown("who knows".to_owned()),
             Reply::Text(String::new()),
         ];
-        let mut bytes: Vec<u8> = requests.iter().flat_map(|request| request.to_frame(1)).collect();
-        bytes.extend(replies.iter().flat_map(|reply| reply.to_frame(2)));
+        let mut bytes: Vec<u8> = requests.iter().flat_map(|request| frame(1, request)).collect();
+        let asked = bytes.len();
+        bytes.extend(replies.iter().flat_map(|reply| frame(2, reply)));
         for piece in [1, 7, usize::MAX] {
-            let (mut frames, mut found) = (Frames::default(), Vec::new());
-            for bytes in bytes.chunks(piece.min(bytes.len())) {
-                let mut bytes = bytes;
-                while !bytes.is_empty() {
-                    assert!(frames.read(&mut bytes).unwrap());
-                    while let Some(frame) = frames.next_frame().unwrap() {
-                        found.push(frame.to_vec());
-                    }
+            let (mut frames, mut found, mut told) = (Frames::default(), Vec::new(), Vec::new());
+            for mut bytes in bytes[..asked].chunks(piece.min(asked)) {
+                frames.read(&mut bytes).unwrap();
+                while let Some((1, request)) = frames.next_frame::<Request>().unwrap() {
+                    found.push(request);
                 }
             }
-            let (asked, told) = found.split_at(requests.len());
-            assert!(
-                asked
-                    .iter()
-                    .zip(&requests)
-                    .all(|(frame, request)| Request::of(frame) == Some((1, request.clone())))
-            );
-            assert!(
-                told.iter().zip(&replies).all(|(frame, reply)| Reply::of(frame) == Some((2, reply.clone())))
-            );
-            assert_eq!(told.len(), replies.len());
+            for mut bytes in bytes[asked..].chunks(piece.min(asked)) {
+                frames.read(&mut bytes).unwrap();
+                while let Some((2, reply)) = frames.next_frame::<Reply>().unwrap() {
+                    told.push(reply);
+                }
+            }
+            assert_eq!((&found[..], &told[..]), (&requests[..], &replies[..]));
         }
-        assert!(Frames { buffer: vec![255; 8], taken: 0 }.next_frame().is_err());
+        assert!(Frames { buffer: vec![255; 8], taken: 0 }.next_frame::<Reply>().is_err());
+        assert!(Frames { buffer: frame(1, &Request::Begin), taken: 0 }.next_frame::<Reply>().is_err());
     }
 }

@@ -12,7 +12,8 @@ use std::rc::Rc;
 use cpg::{Member, NodeId};
 use cpg_checker::linearizable::{Call, Operation, Value, Wrong, check};
 
-use super::message::Place;
+use super::format::Format as _;
+use super::primary::{Nodes, Place};
 use super::{Answer, Options, Output, Replica, Standing};
 use crate::store::{Command, Outcome, Store};
 
@@ -92,9 +93,8 @@ const CLIENTS: usize = 5;
 
 impl Simulation {
     fn new(seed: u64, nodes: usize, confirm: bool) -> Self {
-        let nodes_there_are = u32::try_from(nodes).unwrap();
-        let options =
-            Options { nodes: nodes_there_are, confirm, patience: 12, expiry: 150, part: 40, parts: 2 };
+        let there_are = Nodes(u32::try_from(nodes).unwrap());
+        let options = Options { nodes: there_are, confirm, patience: 12, expiry: 150, part: 40, parts: 2 };
         let mut simulation = Self {
             random: Random(seed),
             options,
@@ -399,7 +399,7 @@ impl Simulation {
                 return;
             }
             if let Some(process) = self.nodes[0].process.as_mut() {
-                let _: Result<(), &str> = process.replica.begin(1);
+                let _: Result<(), Standing> = process.replica.begin(1);
                 self.drain(0);
             }
         }

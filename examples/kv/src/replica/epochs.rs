@@ -1,0 +1,119 @@
+//! How an epoch of the primary component begins: open, promise, form.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cpg::Member;
+
+use super::format::Format as _;
+use super::message::{Body, Message};
+use super::primary::{Epoch, Nodes, Place};
+use super::transfer::Catching;
+use super::{Current, Machine, Output, Phase, Replica, Standing};
+
+impl<M: Machine> Replica<M> {
+    /// An operator's word, at this time in milliseconds since 1970: the state begins anew, with the best that is left.
+    ///
+    /// # Errors
+    /// Where this member is, if there is nothing to begin.
+    pub fn begin(&mut self, now: u64) -> Result<(), Standing> {
+        match self.standing() {
+            Standing::Forming | Standing::Stateless { .. } => {
+                self.highest.begun = now.max(self.highest.begun + 1);
+                self.open(true);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+
+    pub(super) fn open(&mut self, at_a_word: bool) {
+        self.highest.number += 1;
+        self.highest.opener = self.process;
+        self.opening = Some((self.highest, at_a_word));
+        let body = Body::Open { nodes: self.options.nodes.0, members: self.members.clone() };
+        self.output.push_back(Output::Send(Message { epoch: self.highest, body }.to_bytes()));
+    }
+
+    pub(super) fn opened(&mut self, sender: Member, epoch: Epoch, nodes: Nodes, members: &BTreeSet<Member>) {
+        if *members != self.members || !self.has_majority() || epoch == self.promised {
+            return;
+        }
+        if nodes != self.options.nodes {
+            self.misfit = Some((sender, nodes.0));
+            return;
+        }
+        if epoch > self.promised {
+            (self.promised, self.phase, self.waited) = (epoch, Phase::Promised(BTreeMap::new()), 0);
+            self.opening = self.opening.filter(|(opening, _)| *opening >= epoch);
+        }
+        // A promise of a higher epoch than the one that was asked for has the opener try again above it.
+        self.send(Body::Promise(self.held));
+    }
+
+    pub(super) fn promised_by(&mut self, sender: Member, epoch: Epoch, held: Option<Place>) {
+        match &mut self.phase {
+            Phase::Promised(promises) if epoch == self.promised => {
+                promises.insert(sender, held);
+                self.waited = 0;
+                let all = self.members.len();
+                self.form_of(|promises| promises == all);
+            }
+            _ => {
+                if let Some((_, at_a_word)) = self.opening.filter(|(opening, _)| *opening < epoch) {
+                    self.open(at_a_word);
+                }
+            }
+        }
+    }
+
+    /// Forms the epoch that this member has opened, if that many promises will do, and they decide.
+    pub(super) fn form_of(&mut self, will_do: impl FnOnce(usize) -> bool) {
+        let (Phase::Promised(promises), Some((epoch, at_a_word))) = (&self.phase, self.opening) else {
+            return;
+        };
+        if epoch == self.promised && will_do(promises.len()) {
+            if let Some((base, sequencer)) = self.options.nodes.begins_with(promises, &self.voters, at_a_word)
+            {
+                self.opening = None;
+                self.send(Body::Form { base, sequencer });
+            }
+        }
+    }
+
+    pub(super) fn enter(&mut self, base: Option<Place>, sequencer: Member) {
+        let (held, giving) = (BTreeMap::new(), BTreeMap::new());
+        self.phase = Phase::In(Current { sequencer, held, catching: None, accepted: None, giving });
+        self.waited = 0;
+        let epoch = self.promised;
+        let in_step = match base {
+            None => {
+                self.machine = M::default();
+                self.held = Some(Place::default());
+                self.fail_sent();
+                true
+            }
+            Some(base) => {
+                self.held.is_some_and(|held| held.epoch == base.epoch && held.position <= base.position)
+                    && self.reach(base.position, base.chain)
+            }
+        };
+        self.tail.clear();
+        match &mut self.held {
+            Some(held) if in_step => {
+                *held = Place { epoch, position: held.position, chain: 0 };
+                self.send_all_own();
+            }
+            _ => self.catch_up(),
+        }
+    }
+
+    /// Has the sequencer give this member the state.
+    pub(super) fn catch_up(&mut self) {
+        self.tail.clear();
+        self.fail_sent();
+        if let Phase::In(current) = &mut self.phase {
+            (current.catching, current.accepted) = (Some(Catching::default()), None);
+            self.send(Body::Want);
+        }
+    }
+}
