@@ -65,6 +65,12 @@ pub mod life {}
 
 #[doc = include_str!("guide/promises.md")]
 #[doc = ""]
+#[doc = "```"]
+#[doc = include_str!("../snippets/quorum.rs")]
+#[doc = "```"]
+#[doc = ""]
+#[doc = include_str!("guide/promises-end.md")]
+#[doc = ""]
 #[doc = "Next: [partitions](crate::guide::partitions)."]
 pub mod promises {}
 
@@ -83,10 +89,22 @@ pub mod losing_the_daemon {}
 
 #[doc = include_str!("guide/building.md")]
 #[doc = ""]
+#[doc = "```"]
+#[doc = include_str!("../snippets/transfer.rs")]
+#[doc = "```"]
+#[doc = ""]
+#[doc = include_str!("guide/building-end.md")]
+#[doc = ""]
 #[doc = "Next: [replicated state](crate::guide::replicated_state)."]
 pub mod building {}
 
 #[doc = include_str!("guide/replicated_state.md")]
+#[doc = ""]
+#[doc = "```"]
+#[doc = include_str!("../snippets/primary.rs")]
+#[doc = "```"]
+#[doc = ""]
+#[doc = include_str!("guide/replicated_state-end.md")]
 #[doc = ""]
 #[doc = "Next: [security](crate::guide::security)."]
 pub mod replicated_state {}

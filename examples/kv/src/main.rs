@@ -96,9 +96,9 @@ fn run(mut arguments: lexopt::Parser, unknown: &mut bool) -> Result<(), End> {
             let failed = |error: Failure| End::Failed(error.to_string());
             let settings = Settings { group, nodes, socket, patience: timeout, confirm };
             // While this waits for a daemon, a signal ends it: there is nothing to leave.
-            let server = Server::join(settings).map_err(failed)?;
+            let member = Server::join(settings).map_err(failed)?;
             let signals = Signals::new()?;
-            let served = server.serve(&signals);
+            let served = member.serve(&signals);
             signals.take()?;
             return served.map_err(failed);
         }

@@ -8,6 +8,7 @@ mod epochs;
 pub mod format;
 pub mod message;
 pub mod primary;
+pub mod quorum;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -20,7 +21,8 @@ use cpg::Member;
 
 use format::Format as _;
 use message::{Body, Message};
-use primary::{Epoch, Nodes, Place};
+use primary::{Epoch, Place};
+use quorum::Nodes;
 use transfer::{Catching, Giving};
 
 /// The state, and how commands change it: the same everywhere, so by nothing else than the command.
@@ -215,7 +217,7 @@ impl<M: Machine> Replica<M> {
     /// The members of the group are these from now on; none, if the membership is lost.
     pub fn view(&mut self, members: &[Member]) {
         self.members = members.iter().copied().collect();
-        self.voters = primary::voters(members);
+        self.voters = quorum::voters(members);
         (self.phase, self.opening, self.misfit, self.waited) = (Phase::Waiting, None, None, 0);
         if self.has_majority() && self.members.first() == Some(&self.me) {
             self.open(false);
@@ -324,8 +326,7 @@ impl<M: Machine> Replica<M> {
                 Standing::Misfit(member, nodes)
             }
             Phase::Promised(promises)
-                if promises.len() == self.members.len()
-                    && self.options.nodes.begins_with(promises, &self.voters, false).is_none() =>
+                if promises.len() == self.members.len() && self.begins_with(promises, false).is_none() =>
             {
                 Standing::Stateless { holders: self.holders().len() }
             }
@@ -334,7 +335,7 @@ impl<M: Machine> Replica<M> {
     }
 
     fn has_majority(&self) -> bool {
-        self.options.nodes.is_majority(self.voters.len())
+        self.voters.len() >= self.options.nodes.majority()
     }
 
     fn current(&self) -> Option<&Current> {

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::replica::format::Format as _;
-use crate::replica::primary::Nodes;
+use crate::replica::quorum::Nodes;
 use crate::replica::{Answer, Options, Output, Replica, Standing};
 use crate::store::{Outcome, Store};
 use crate::wire::{Frames, Reply, Request, frame};

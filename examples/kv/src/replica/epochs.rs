@@ -6,7 +6,8 @@ use cpg::Member;
 
 use super::format::Format as _;
 use super::message::{Body, Message};
-use super::primary::{Epoch, Nodes, Place};
+use super::primary::{self, Epoch, Place};
+use super::quorum::Nodes;
 use super::transfer::Catching;
 use super::{Current, Machine, Output, Phase, Replica, Standing};
 
@@ -72,12 +73,19 @@ impl<M: Machine> Replica<M> {
             return;
         };
         if epoch == self.promised && will_do(promises.len()) {
-            if let Some((base, sequencer)) = self.options.nodes.begins_with(promises, &self.voters, at_a_word)
-            {
+            if let Some((base, sequencer)) = self.begins_with(promises, at_a_word) {
                 self.opening = None;
                 self.send(Body::Form { base, sequencer });
             }
         }
+    }
+
+    pub(super) fn begins_with(
+        &self,
+        promises: &BTreeMap<Member, Option<Place>>,
+        at_a_word: bool,
+    ) -> Option<(Option<Place>, Member)> {
+        primary::begins_with(promises, &self.voters, self.options.nodes.majority(), at_a_word)
     }
 
     pub(super) fn enter(&mut self, base: Option<Place>, sequencer: Member) {

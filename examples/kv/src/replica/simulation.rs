@@ -13,7 +13,8 @@ use cpg::{Member, NodeId};
 use cpg_checker::linearizable::{Call, Operation, Value, Wrong, check};
 
 use super::format::Format as _;
-use super::primary::{Nodes, Place};
+use super::primary::Place;
+use super::quorum::Nodes;
 use super::{Answer, Options, Output, Replica, Standing};
 use crate::store::{Command, Outcome, Store};
 

@@ -1,0 +1,1 @@
+../../examples/kv/src/replica/transfer.rs
