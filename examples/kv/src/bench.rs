@@ -16,23 +16,37 @@ use crate::wire::{Frames, Reply, Request, frame};
 const KEYS: u64 = 10_000;
 
 /// What has come of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// Writes that were acknowledged, and those that were not.
-    pub done: u64,
-    /// Refused or unknown.
+    /// The time that each acknowledged write took.
+    pub latencies: Vec<Duration>,
+    /// Writes that were refused, or of which nothing is known.
     pub failed: u64,
     /// From the first write to the last reply.
     pub time: Duration,
-    latencies: Vec<Duration>,
 }
 
 impl Measured {
-    /// What so many thousandths of the writes did not exceed.
-    pub fn latency(&self, thousandths: usize) -> Duration {
-        let rank = (self.latencies.len() * thousandths).div_ceil(1000);
-        self.latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    /// Acknowledged writes in a second.
+    #[allow(clippy::cast_precision_loss, reason = "a number of writes")]
+    pub fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.time.as_secs_f64()
     }
+
+    /// What each of these thousandths of the writes did not exceed.
+    pub fn percentiles<const N: usize>(&self, thousandths: [usize; N]) -> [Duration; N] {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        thousandths.map(|thousandths| {
+            let rank = (sorted.len() * thousandths).div_ceil(1000);
+            sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        })
+    }
+}
+
+/// Returns the key of a write with this number.
+pub fn key(number: u64) -> Vec<u8> {
+    format!("bench {:08}", number % KEYS).into_bytes()
 }
 
 struct Writer {
@@ -41,19 +55,18 @@ struct Writer {
     began: Instant,
 }
 
-/// Has so many clients write values of this size for so long.
+/// Has so many clients write values of this size, each when the one before is answered, while `goes_on`.
 ///
 /// # Errors
 /// Nobody is there, or it goes.
-pub fn bench(socket: &Path, clients: usize, size: usize, time: Duration) -> io::Result<Measured> {
+pub fn bench(socket: &Path, clients: usize, size: usize, goes_on: impl Fn() -> bool) -> io::Result<Measured> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let start = Instant::now();
     let (mut writers, mut number) = (HashMap::new(), 0_u64);
     let value = vec![b'x'; size];
     let mut next = |stream: &mut UnixStream| {
         number += 1;
-        let key = format!("bench {:08}", number % KEYS).into_bytes();
-        stream.write_all(&frame(number, &Request::Do(Command::Put(key, value.clone()))))
+        stream.write_all(&frame(number, &Request::Do(Command::Put(key(number), value.clone()))))
     };
     for client in 0..clients as u64 {
         let mut stream = UnixStream::connect(socket)?;
@@ -61,7 +74,7 @@ pub fn bench(socket: &Path, clients: usize, size: usize, time: Duration) -> io::
         next(&mut stream)?;
         writers.insert(client, Writer { stream, frames: Frames::default(), began: Instant::now() });
     }
-    let mut measured = Measured { done: 0, failed: 0, time: Duration::ZERO, latencies: Vec::new() };
+    let mut measured = Measured::default();
     let mut events = vec![EpollEvent::empty(); 256];
     let mut waiting = clients;
     while waiting > 0 {
@@ -75,15 +88,13 @@ pub fn bench(socket: &Path, clients: usize, size: usize, time: Duration) -> io::
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             while let Some((_, reply)) = writer.frames.next_frame()? {
-                let now = Instant::now();
                 if matches!(reply, Reply::Done(_)) {
-                    measured.done += 1;
-                    measured.latencies.push(now - writer.began);
+                    measured.latencies.push(writer.began.elapsed());
                 } else {
                     measured.failed += 1;
                 }
-                if now - start < time {
-                    writer.began = now;
+                if goes_on() {
+                    writer.began = Instant::now();
                     next(&mut writer.stream)?;
                 } else {
                     waiting -= 1;
@@ -92,6 +103,5 @@ pub fn bench(socket: &Path, clients: usize, size: usize, time: Duration) -> io::
         }
     }
     measured.time = start.elapsed();
-    measured.latencies.sort_unstable();
     Ok(measured)
 }

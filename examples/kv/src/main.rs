@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cpg::GroupName;
 use cpg_kv::bench::{Measured, bench};
@@ -116,7 +116,8 @@ fn run(mut arguments: lexopt::Parser, unknown: &mut bool) -> Result<(), End> {
         Some("begin") => Request::Begin,
         Some("bench") => {
             none_left(words)?;
-            let measured = bench(&socket, clients, size, Duration::from_secs(seconds));
+            let end = Instant::now() + Duration::from_secs(seconds);
+            let measured = bench(&socket, clients, size, || Instant::now() < end);
             return report(&measured.map_err(|error| no_member(&socket, &error))?);
         }
         _ if what.is_empty() => return Err(End::Usage("what is to be done?".to_owned())),
@@ -135,17 +136,13 @@ fn no_member(socket: &Path, error: &io::Error) -> End {
     End::Failed(format!("{}: {error}. Does 'kv serve' run on this node, and corosync?", socket.display()))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "it is printed in three digits")]
 fn report(measured: &Measured) -> Result<(), End> {
-    let rate = measured.done as f64 / measured.time.as_secs_f64();
-    let micros = |thousandths| measured.latency(thousandths).as_micros();
+    let [median, p99, p999] = measured.percentiles([500, 990, 999]).map(|latency| latency.as_micros());
     writeln!(
         io::stdout(),
-        "{rate:.0} acknowledged writes a second, {} failed; latency in microseconds: {} median, {} p99, {} p99.9",
+        "{:.0} acknowledged writes a second, {} failed; latency in microseconds: {median} median, {p99} p99, {p999} p99.9",
+        measured.rate(),
         measured.failed,
-        micros(500),
-        micros(990),
-        micros(999)
     )?;
     Ok(())
 }

@@ -1,0 +1,189 @@
+//! The store of `examples/kv` beside etcd, on one machine in one run: `ci/kv-bench`.
+
+mod etcd;
+mod joiner;
+mod store;
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cpg_kv::bench::Measured;
+use testcluster::Cluster;
+
+use etcd::Etcd;
+use store::Store;
+
+const HELP: &str = "\
+Usage: ci/kv-bench [--clients N] [--size BYTES] [--seconds N] [--rounds N] [--joiner MEGABYTES]
+
+Measures acknowledged writes of the store of examples/kv and of etcd, on private clusters of 1 and 3 nodes of this machine, with one
+client and with many, and how long a member of the store that joins takes to get its state while others write.
+
+Both are treated alike. An etcd runs on each node of the cluster, beside corosync, and keeps its data in memory (on tmpfs, so that
+its fsync costs nothing). Clients are on the nodes, in equal numbers, and talk to the member of their own; one client talks to the member that
+leads. Each client keeps its connection open and has one write under way: it writes a value, waits for the answer, and writes the
+next, to the same 10000 keys. Clients of the store have a unix socket each, and those of etcd share a gRPC connection by tens, as
+etcd recommends. The two are measured by turns, each after a second of which nothing is reported.
+
+  --clients N      the many (300)
+  --size BYTES     the length of a value (100)
+  --seconds N      the length of each measurement (5)
+  --rounds N       measurements of each case (3), whose writes are taken together
+  --joiner N       the megabytes that a joiner gets (100); 0 for none
+";
+
+/// What ends the program.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long things may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long clients write before anything counts.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// What is asked for.
+struct Options {
+    clients: usize,
+    size: usize,
+    length: Duration,
+    rounds: u32,
+    joiner: usize,
+}
+
+/// Clients that write, on one node: they go on as long as the closure says.
+type Load<'a> = Box<dyn FnOnce(&(dyn Fn() -> bool + Sync)) -> Result<Measured> + Send + 'a>;
+
+fn main() -> ExitCode {
+    match arguments().and_then(|options| options.map_or(Ok(()), |options| run(&options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kv-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn arguments() -> Result<Option<Options>> {
+    use lexopt::prelude::*;
+    let mut options =
+        Options { clients: 300, size: 100, length: Duration::from_secs(5), rounds: 3, joiner: 100 };
+    let mut arguments = lexopt::Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            // A member of the store, which this program starts on a node.
+            Value(word) if word == "member" => {
+                store::serve(arguments.raw_args()?)?;
+                return Ok(None);
+            }
+            Long("clients") => options.clients = arguments.value()?.parse()?,
+            Long("size") => options.size = arguments.value()?.parse()?,
+            Long("seconds") => options.length = Duration::from_secs(arguments.value()?.parse()?),
+            Long("rounds") => options.rounds = arguments.value()?.parse()?,
+            Long("joiner") => options.joiner = arguments.value()?.parse()?,
+            Long("help") | Short('h') => {
+                print!("{HELP}");
+                return Ok(None);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn run(options: &Options) -> Result<()> {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!(
+        "{} processors, load before: {}",
+        thread::available_parallelism()?,
+        load.split(' ').next().unwrap_or("unknown")
+    );
+    println!(
+        "{:>5} {:>7}  {:5} {:>10} {:>9} {:>9} {:>9}  failed",
+        "nodes", "clients", "store", "writes/s", "p50 us", "p99 us", "p99.9 us"
+    );
+    for nodes in [1, 3] {
+        let cluster = Cluster::builder().nodes(nodes).start()?;
+        let store = Store::start(&cluster, nodes)?;
+        let etcd = Etcd::start(&cluster)?;
+        for clients in [1, options.clients] {
+            let (mut of_store, mut of_etcd) = (Measured::default(), Measured::default());
+            for _ in 0..options.rounds {
+                add(&mut of_store, measure(options.length, || store.loads(clients, options.size))?);
+                add(&mut of_etcd, measure(options.length, || etcd.loads(clients, options.size))?);
+            }
+            for (name, measured) in [("kv", &of_store), ("etcd", &of_etcd)] {
+                let [median, p99, p999] =
+                    measured.percentiles([500, 990, 999]).map(|latency| latency.as_micros());
+                println!(
+                    "{nodes:>5} {clients:>7}  {name:5} {:>10.0} {median:>9} {p99:>9} {p999:>9}  {}",
+                    measured.rate(),
+                    measured.failed
+                );
+            }
+            println!(
+                "{:13}  kv has {:.1} times the writes, and {:.2} times the median latency",
+                "",
+                of_store.rate() / of_etcd.rate(),
+                of_store.percentiles([500])[0].as_secs_f64() / of_etcd.percentiles([500])[0].as_secs_f64()
+            );
+        }
+    }
+    if options.joiner > 0 { joiner::measure(options.joiner, options.clients, options.size) } else { Ok(()) }
+}
+
+/// Runs clients for so long, after a warm-up.
+fn measure<'a>(length: Duration, loads: impl Fn() -> Vec<Load<'a>>) -> Result<Measured> {
+    for_so_long(WARM_UP, loads())?;
+    for_so_long(length, loads())
+}
+
+fn for_so_long(length: Duration, loads: Vec<Load<'_>>) -> Result<Measured> {
+    let end = Instant::now() + length;
+    together(loads, &|| Instant::now() < end)
+}
+
+/// Runs the clients of all nodes at the same time.
+fn together(loads: Vec<Load<'_>>, goes_on: &(dyn Fn() -> bool + Sync)) -> Result<Measured> {
+    let start = Instant::now();
+    let mut all = Measured::default();
+    thread::scope(|scope| {
+        let threads: Vec<_> = loads.into_iter().map(|load| scope.spawn(move || load(goes_on))).collect();
+        for thread in threads {
+            let of_node = thread.join().map_err(|_| "a thread of clients panicked")??;
+            all.latencies.extend(of_node.latencies);
+            all.failed += of_node.failed;
+        }
+        Result::Ok(())
+    })?;
+    all.time = start.elapsed();
+    Ok(all)
+}
+
+/// Takes the measurement of a further round into one of several.
+fn add(all: &mut Measured, round: Measured) {
+    all.latencies.extend(round.latencies);
+    all.failed += round.failed;
+    all.time += round.time;
+}
+
+/// Divides clients among nodes, of which the first is the one that leads.
+fn divide(clients: usize, nodes: u32, leader: u32) -> Vec<(u32, usize)> {
+    let others = (1..=nodes).filter(|&node| node != leader);
+    let count = nodes as usize;
+    let share = |index: usize| clients / count + usize::from(index < clients % count);
+    let shares = std::iter::once(leader).chain(others).enumerate().map(|(index, node)| (node, share(index)));
+    shares.filter(|(_, clients)| *clients > 0).collect()
+}
+
+/// Asks until there is an answer.
+fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match probe() {
+            Some(value) => return Ok(value),
+            None if Instant::now() > deadline => return Err(format!("waited in vain for {what}").into()),
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
