@@ -1,7 +1,8 @@
 //! Clients, and what they hear.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,18 +10,20 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use cpg_checker::linearizable::{Call, Operation};
-use cpg_faults::Result;
 use cpg_faults::random::Random;
 use cpg_kv::client::Client;
 use cpg_kv::store::{Command, Outcome};
 use cpg_kv::wire::{Reply, Request};
 
-/// The keys that are new at one time, and how long they are: what the checker takes grows fast with the length of a history.
-const KEYS: u64 = 6;
+/// How long keys are new. What the checker takes grows fast with the length of a history, and with the calls of a key at one time: so there is
+/// a new key for every two clients.
 const TERM: Duration = Duration::from_millis(150);
 
 /// How long a client waits for a reply before it asks on another connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the keys are tried to be read in the end.
+const LAST: Duration = Duration::from_secs(600);
 
 /// The pause of a client that was not served.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -36,7 +39,7 @@ pub struct History {
 
 /// All clients.
 pub struct Clients {
-    pub stop: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<History>>,
     start: Instant,
 }
@@ -46,14 +49,15 @@ impl Clients {
     pub fn start(sockets: &[PathBuf], count: usize, seed: u64) -> Self {
         let (stop, values, start) =
             (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)), Instant::now());
+        let keys = (count * sockets.len()).div_ceil(2) as u64;
         let mut threads = Vec::new();
         for index in 0..count {
             for (node, socket) in sockets.iter().enumerate() {
                 let (stop, values, socket) = (Arc::clone(&stop), Arc::clone(&values), socket.clone());
                 let random = Random::new(seed ^ ((index * 100 + node) as u64) << 32);
                 threads.push(thread::spawn(move || {
-                    let mut one =
-                        One { socket, client: None, random, values, start, history: History::default() };
+                    let history = History::default();
+                    let mut one = One { socket, client: None, random, values, keys, start, history };
                     while !stop.load(Ordering::Relaxed) {
                         one.turn();
                     }
@@ -64,31 +68,60 @@ impl Clients {
         Self { stop, threads, start }
     }
 
-    /// Waits for them, and reads all keys, if that is to be had.
-    pub fn end(self, sockets: &[PathBuf], whole: bool) -> Result<History> {
-        let mut all = History::default();
+    /// Stops them, and reads all keys, if the state is there. Returns what was heard, and what could not be read.
+    pub fn end(self, sockets: &[PathBuf], whole: bool) -> (History, Option<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (mut all, mut failure) = (History::default(), None);
         for thread in self.threads {
-            let History { calls, done, refused, unknown } = thread.join().map_err(|_| "a client panicked")?;
-            all.calls.extend(calls);
-            all.done += done;
-            all.refused += refused;
-            all.unknown += unknown;
+            match thread.join() {
+                Ok(history) => all.add(history),
+                Err(_) => failure = Some("a client panicked".to_owned()),
+            }
         }
         if whole {
             let keys: BTreeSet<u32> = all.calls.iter().map(|(key, _)| *key).collect();
             let socket = sockets.first().cloned().unwrap_or_default();
-            let (random, values) = (Random::new(0), Arc::new(AtomicU64::new(0)));
-            let mut last =
-                One { socket, client: None, random, values, start: self.start, history: History::default() };
-            for &key in &keys {
+            let (random, values, history) = (Random::new(0), Arc::default(), History::default());
+            let mut last = One { socket, client: None, random, values, keys: 1, start: self.start, history };
+            let deadline = Instant::now() + LAST;
+            let is_read = |last: &mut One, key: u32| {
+                let before = last.history.done;
                 last.call(key, Operation::Read(None));
+                last.history.done > before
+            };
+            for key in keys {
+                while !is_read(&mut last, key) {
+                    if Instant::now() > deadline {
+                        failure = Some("not all keys could be read in the end".to_owned());
+                        break;
+                    }
+                }
             }
-            if last.history.calls.len() < keys.len() {
-                return Err("not all keys could be read in the end".into());
-            }
-            all.calls.extend(last.history.calls);
+            all.add(last.history);
         }
-        Ok(all)
+        (all, failure)
+    }
+}
+
+impl History {
+    fn add(&mut self, other: Self) {
+        self.calls.extend(other.calls);
+        self.done += other.done;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+    }
+
+    /// Writes it to a file, a call in a line, in the order in which they began: begin, end, key, what was done.
+    pub fn write(&self, file: &Path) -> io::Result<()> {
+        let mut calls = self.calls.clone();
+        calls.sort_by_key(|(_, call)| call.from);
+        let mut file = BufWriter::new(File::create(file)?);
+        for (key, Call { operation, from, to }) in calls {
+            let seconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64();
+            let to = to.map_or("?".to_owned(), |to| format!("{:.6}", seconds(to)));
+            writeln!(file, "{:.6} {to} {key} {operation:?}", seconds(from))?;
+        }
+        file.flush()
     }
 }
 
@@ -97,6 +130,8 @@ struct One {
     client: Option<Client>,
     random: Random,
     values: Arc<AtomicU64>,
+    /// The keys that are new at one time.
+    keys: u64,
     start: Instant,
     history: History,
 }
@@ -109,7 +144,7 @@ impl One {
         if self.random.one_in(8) {
             term -= self.random.range(0, term.min(100) + 1);
         }
-        let key = u32::try_from(term * KEYS + self.random.range(0, KEYS)).unwrap_or(0);
+        let key = u32::try_from(term * self.keys + self.random.range(0, self.keys)).unwrap_or(0);
         let value = Some(self.values.fetch_add(1, Ordering::Relaxed));
         let operation = match self.random.range(0, 20) {
             0..=8 => Operation::Write(value),

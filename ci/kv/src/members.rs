@@ -1,6 +1,6 @@
 //! The members of the store, one on each node.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread;
@@ -23,6 +23,15 @@ pub struct Members<'c> {
     directory: PathBuf,
     confirm: bool,
     all: Vec<Member>,
+    exits: Vec<String>,
+}
+
+/// Whether the state is there.
+pub enum Whole {
+    /// All members have it.
+    InStep,
+    /// A majority has lost it, and says so.
+    Lost,
 }
 
 struct Member {
@@ -38,7 +47,8 @@ impl<'c> Members<'c> {
     pub fn start(cluster: &'c Cluster, directory: &Path, nodes: u32, confirm: bool) -> Result<Self> {
         let member = |node| Member { node, process: None, stopped: false, holds: false };
         let all = (1..=nodes).map(member).collect();
-        let mut members = Self { cluster, directory: directory.to_owned(), confirm, all };
+        let exits = Vec::new();
+        let mut members = Self { cluster, directory: directory.to_owned(), confirm, all, exits };
         (0..members.all.len()).try_for_each(|index| members.start_one(index))?;
         Ok(members)
     }
@@ -54,8 +64,7 @@ impl<'c> Members<'c> {
 
     fn start_one(&mut self, index: usize) -> Result<()> {
         let node = self.all[index].node;
-        let errors =
-            File::options().create(true).append(true).open(self.directory.join(format!("kv{node}.log")))?;
+        let errors = File::options().create(true).append(true).open(self.log(node))?;
         let mut command = self.cluster.command_on(node, crate::kv()?);
         command.args([
             "serve",
@@ -86,7 +95,7 @@ impl<'c> Members<'c> {
     }
 
     /// Says the operator's word until all are in step.
-    pub fn begin(&mut self, deadline: Instant) -> Result<()> {
+    pub fn begin(&self, deadline: Instant) -> Result<()> {
         while !self.are_in_step() {
             if Instant::now() > deadline {
                 return Err("the members did not come together at the beginning".into());
@@ -102,31 +111,39 @@ impl<'c> Members<'c> {
         self.all.iter().all(|member| status(member).is_some_and(|text| text.contains("primary, in step")))
     }
 
-    /// Waits until all are in step; false if they say that a majority has lost its state.
-    pub fn wait_in_step(&mut self, deadline: Instant) -> Result<bool> {
+    /// Waits until all are in step, or say that a majority has lost its state.
+    pub fn wait_in_step(&mut self, deadline: Instant) -> Result<Whole> {
         loop {
             if self.are_in_step() {
-                return Ok(true);
+                return Ok(Whole::InStep);
             }
-            let texts: Vec<_> = self
-                .all
-                .iter()
-                .map(|member| self.ask(member.node, &Request::Status).unwrap_or_default())
-                .collect();
+            let ask = |member: &Member| self.ask(member.node, &Request::Status);
+            let texts: Vec<String> = self.all.iter().map(|member| ask(member).unwrap_or_default()).collect();
             if texts.iter().all(|text| text.contains("kv begin")) {
-                return Ok(false);
+                return Ok(Whole::Lost);
             }
             if Instant::now() > deadline {
-                return Err(
-                    format!("the members did not come together in the end:\n{}", texts.join("\n")).into()
-                );
+                return Err(format!("the members did not come together:\n{}", texts.join("\n")).into());
             }
             thread::sleep(Duration::from_millis(100));
             self.look()?;
         }
     }
 
-    /// Finds out which have state, and starts those that have ended because their daemon did not let them join.
+    /// Returns the node of the member that accepts changes, if one is known.
+    pub fn sequencer(&self) -> Option<u32> {
+        let statuses = self.all.iter().filter_map(|member| self.ask(member.node, &Request::Status));
+        let mut lines =
+            statuses.filter_map(|text| Some(text.split_once("\nsequencer")?.1.trim_start().to_owned()));
+        lines.find_map(|line| line.split(':').next()?.parse().ok())
+    }
+
+    /// Members that ended by themselves, and how.
+    pub fn exits(&self) -> Vec<String> {
+        self.exits.clone()
+    }
+
+    /// Finds out which have state, and starts those again that have ended by themselves.
     pub fn look(&mut self) -> Result<()> {
         for index in 0..self.all.len() {
             // One that is stopped is what it was.
@@ -136,13 +153,19 @@ impl<'c> Members<'c> {
             if let Some(text) = text {
                 member.holds = text.contains("position");
             }
-            let ended =
-                member.process.as_mut().is_some_and(|process| !matches!(process.try_wait(), Ok(None)));
-            if ended {
+            let ended = member.process.as_mut().map(Child::try_wait).transpose()?.flatten();
+            if let Some(status) = ended {
+                let log = fs::read_to_string(self.log(self.all[index].node)).unwrap_or_default();
+                let last = log.lines().last().unwrap_or_default();
+                self.exits.push(format!("member of node {}: {status}: {last}", self.all[index].node));
                 self.start_one(index)?;
             }
         }
         Ok(())
+    }
+
+    fn log(&self, node: u32) -> PathBuf {
+        self.directory.join(format!("kv{node}.log"))
     }
 
     /// True if the member of that node runs.
