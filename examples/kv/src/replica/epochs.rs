@@ -120,7 +120,7 @@ impl<M: Machine> Replica<M> {
         self.tail.clear();
         self.fail_sent();
         if let Phase::In(current) = &mut self.phase {
-            (current.catching, current.accepted) = (Some(Catching::default()), None);
+            (current.catching, current.accepted) = (Some(Catching::begin()), None);
             self.send(Body::Want);
         }
     }

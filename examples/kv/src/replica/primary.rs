@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cpg::Member;
 
-/// The identity of an epoch, one life of the primary component: the ballot that it was opened with.
+/// The identity of an epoch, which is one life of the primary component: the
+/// ballot that it was opened with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch {
     /// When the operator had the state begin, in milliseconds since 1970.
@@ -16,7 +17,8 @@ pub struct Epoch {
     pub opener: u64,
 }
 
-/// What a member holds: the state after so many changes, the last of them in this epoch.
+/// What a member holds: the state after so many changes, the last of them in this
+/// epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     /// The epoch.
@@ -27,21 +29,23 @@ pub struct Place {
     pub chain: u64,
 }
 
-/// Returns the place that an epoch begins with, and a member that holds it, from the places that members have promised to leave for it.
-/// `None` if too few have promised.
+/// Returns the place that an epoch begins with, and a member that holds it, from
+/// the places of those who have promised to take part. `None` if these are too few.
 ///
-/// A change that was acknowledged is held on a majority of the nodes. So one that holds it is among those counted here, and the greatest
-/// place contains it. Who holds nothing does not count: it may be a process that was started again, on a node that held the change. At
-/// an operator's word all count.
+/// A change that was acknowledged is held on a majority of the nodes. So one that
+/// holds it is among those counted here, and the greatest place contains it.
+///
+/// A member that holds nothing does not count: it may have been started again, on a
+/// node that held the change. At an operator's word all count.
 pub fn begins_with(
     promises: &BTreeMap<Member, Option<Place>>,
     voters: &BTreeSet<Member>,
     majority: usize,
     at_a_word: bool,
 ) -> Option<(Option<Place>, Member)> {
-    let counts =
-        |member: &Member, held: &Option<Place>| voters.contains(member) && (at_a_word || held.is_some());
-    let counted = promises.iter().filter(|(member, held)| counts(member, held));
-    let (member, held) = counted.clone().max_by_key(|(member, held)| (**held, Reverse(**member)))?;
-    (counted.count() >= majority).then_some((*held, *member))
+    let places = promises.iter().map(|(&member, &held)| (held, Reverse(member)));
+    let counted =
+        places.filter(|(held, Reverse(member))| voters.contains(member) && (held.is_some() || at_a_word));
+    let (held, Reverse(member)) = counted.clone().max()?;
+    (counted.count() >= majority).then_some((held, member))
 }

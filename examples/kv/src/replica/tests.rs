@@ -76,7 +76,7 @@ fn state_comes_in_parts_with_the_changes_after_its_mark() {
     let [first, second, last] =
         [(0, &b"abc"[..]), (3, b"def"), (6, b"g")].map(|(offset, bytes)| Part { offset, total: 7, bytes });
     let mut giving = Giving::new(b"abcdefg".to_vec());
-    let mut catching = Catching::default();
+    let mut catching = Catching::begin();
     catching.change(1);
     assert_eq!(giving.next(3, 2), Some(first));
     assert!(!catching.part(first), "of before the mark");
@@ -94,7 +94,7 @@ fn state_comes_in_parts_with_the_changes_after_its_mark() {
     assert_eq!(giving.next(3, 2), None);
     assert!(catching.part(last));
     assert_eq!(catching.finish(), (b"abcdefg".to_vec(), vec![2, 3]));
-    let mut lacking = Catching::<u8>::default();
+    let mut lacking = Catching::<u8>::begin();
     lacking.mark();
     assert!(!lacking.part(last));
 }

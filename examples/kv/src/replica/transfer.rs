@@ -1,20 +1,20 @@
-//! State for a member that joins: in parts, between which other messages have their turn.
+//! State for a member that joins, in parts that other messages can pass.
 //!
-//! The member says in a message that it wants the state. The place of that message in the order is where the state ends and the changes
-//! begin that the member keeps: who gives takes the state there, and the member keeps all from there on.
+//! The member sends a marker. The place of the marker in the order is where the
+//! state ends, and where the changes begin that the member keeps.
 
 /// A part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part<'a> {
     /// Where it begins.
     pub offset: u64,
-    /// The length of the whole.
+    /// The length of the whole state.
     pub total: u64,
     /// The part.
     pub bytes: &'a [u8],
 }
 
-/// The state on its way to a member, at the one who gives it.
+/// The state on its way to a member, at the donor.
 #[derive(Debug)]
 pub struct Giving {
     state: Vec<u8>,
@@ -23,14 +23,15 @@ pub struct Giving {
 }
 
 impl Giving {
-    /// Begins to give the state at the place of the wish.
+    /// Begins with the state at the place of the marker.
     pub fn new(state: Vec<u8>) -> Self {
         Self { state, sent: 0, under_way: 0 }
     }
 
-    /// Returns the part to send next, of so many bytes; `None` while so many parts are under way, and after the last.
+    /// Returns the part to send next, of at most so many bytes. `None` after the
+    /// last part, and while so many parts are under way.
     pub fn next(&mut self, bytes: usize, parts: usize) -> Option<Part<'_>> {
-        if self.under_way >= parts || self.is_sent() {
+        if self.is_sent() || self.under_way >= parts {
             return None;
         }
         let from = self.sent;
@@ -43,7 +44,7 @@ impl Giving {
         })
     }
 
-    /// A part was delivered, to the one who gives as to all: there is room for another.
+    /// A part was delivered, to the donor as to all: another one may be sent.
     pub fn delivered(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
@@ -54,7 +55,7 @@ impl Giving {
     }
 }
 
-/// The state on its way, at the member that wants it, and the changes that come after it.
+/// The state on its way, at the member that wants it, and the changes since.
 #[derive(Debug)]
 pub struct Catching<C> {
     marked: bool,
@@ -62,27 +63,28 @@ pub struct Catching<C> {
     after: Vec<C>,
 }
 
-impl<C> Default for Catching<C> {
-    fn default() -> Self {
+impl<C> Catching<C> {
+    /// Begins: the marker is to be sent.
+    pub fn begin() -> Self {
         Self { marked: false, state: Vec::new(), after: Vec::new() }
     }
-}
 
-impl<C> Catching<C> {
-    /// The own wish was delivered: this is its place in the order.
+    /// The marker of this member was delivered.
     pub fn mark(&mut self) {
         self.marked = true;
     }
 
-    /// A change was delivered. Those from before the mark are in the state.
+    /// A change was delivered. The state has those from before the marker.
     pub fn change(&mut self, change: C) {
         if self.marked {
             self.after.push(change);
         }
     }
 
-    /// A part was delivered. Returns true if the state is whole now. A part that does not follow the one before is passed over, and the
-    /// state never becomes whole: who waits for too long begins anew.
+    /// A part was delivered. Returns true if the state is whole now.
+    ///
+    /// A part that does not follow the one before is passed over, and the state
+    /// never becomes whole: a member that waits for too long begins anew.
     pub fn part(&mut self, part: Part<'_>) -> bool {
         if !self.marked || part.offset != self.state.len() as u64 {
             return false;
@@ -91,7 +93,7 @@ impl<C> Catching<C> {
         self.state.len() as u64 == part.total
     }
 
-    /// Returns the bytes and the changes that have come.
+    /// Returns the numbers of bytes and of changes that have come.
     pub fn progress(&self) -> (usize, usize) {
         (self.state.len(), self.after.len())
     }
