@@ -266,7 +266,7 @@ impl<M: Machine> Replica<M> {
             self.waited = 0;
             self.open(false);
         } else if self.waited > self.options.patience / 2 {
-            self.form_of(|_| true);
+            self.form(0);
         }
         for own in self.own.values_mut() {
             own.age += 1;

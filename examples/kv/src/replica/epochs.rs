@@ -56,8 +56,7 @@ impl<M: Machine> Replica<M> {
             Phase::Promised(promises) if epoch == self.promised => {
                 promises.insert(sender, held);
                 self.waited = 0;
-                let all = self.members.len();
-                self.form_of(|promises| promises == all);
+                self.form(self.members.len());
             }
             _ => {
                 if let Some((_, at_a_word)) = self.opening.filter(|(opening, _)| *opening < epoch) {
@@ -67,12 +66,12 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Forms the epoch that this member has opened, if that many promises will do, and they decide.
-    pub(super) fn form_of(&mut self, will_do: impl FnOnce(usize) -> bool) {
+    /// Forms the epoch that this member has opened, if so many have promised, and their promises decide.
+    pub(super) fn form(&mut self, promised: usize) {
         let (Phase::Promised(promises), Some((epoch, at_a_word))) = (&self.phase, self.opening) else {
             return;
         };
-        if epoch == self.promised && will_do(promises.len()) {
+        if epoch == self.promised && promises.len() >= promised {
             if let Some((base, sequencer)) = self.begins_with(promises, at_a_word) {
                 self.opening = None;
                 self.send(Body::Form { base, sequencer });
