@@ -10,7 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cpg::{ConnectOptions, Error, Event, GroupName, Limits, Member, Reconnect, RingId, Session, TotemEvents};
+use cpg::{ConnectOptions, Event, GroupName, Limits, Member, Reconnect, RingId, Session, TotemEvents};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -249,7 +249,8 @@ impl Server {
         while let Some(message) = self.outgoing.front() {
             match self.session.send(message) {
                 Ok(_) => {}
-                Err(Error::NoMembership) => {
+                // The session comes back by itself, and the next dispatch may be the first to say that it is lost.
+                Err(error) if error.is_connection_lost() => {
                     self.outgoing.clear();
                     return Ok(());
                 }

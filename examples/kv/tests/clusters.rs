@@ -320,3 +320,26 @@ fn a_member_waits_for_a_daemon_that_is_not_there_and_not_for_one_that_does_not_a
     assert!(errors.contains("the answer of the daemon"), "{errors}");
     store.cluster.resume(1).unwrap();
 }
+
+#[test]
+fn a_member_survives_its_daemon_also_while_it_sends() {
+    let mut store = Store::new("daemon", 1);
+    store.begin(1..=1);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut client = store.client(1);
+        let stop = &stop;
+        let writes = scope.spawn(move || {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let reply = put(&mut client, "a", vec![b'x'; 100]);
+                assert!(!matches!(reply, Reply::Local(..) | Reply::Text(_)), "{reply:?}");
+            }
+        });
+        for _ in 0..5 {
+            store.cluster.restart(1).unwrap();
+            wait_for("a write", || (store.kv(1, &["put", "b", "1"]).0 == 0).then_some(()));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        writes.join().unwrap();
+    });
+}

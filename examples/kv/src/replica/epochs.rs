@@ -67,11 +67,11 @@ impl<M: Machine> Replica<M> {
     }
 
     /// Forms the epoch that this member has opened, if so many have promised, and their promises decide.
-    pub(super) fn form(&mut self, promised: usize) {
+    pub(super) fn form(&mut self, count: usize) {
         let (Phase::Promised(promises), Some((epoch, at_a_word))) = (&self.phase, self.opening) else {
             return;
         };
-        if epoch == self.promised && promises.len() >= promised {
+        if epoch == self.promised && promises.len() >= count {
             if let Some((base, sequencer)) = self.begins_with(promises, at_a_word) {
                 self.opening = None;
                 self.send(Body::Form { base, sequencer });
