@@ -2,8 +2,8 @@
 //!
 //! A thread waits for the signal and wakes the run, which ends between two events.
 //! [`leave_until`](cpg::Group::leave_until) then delivers the events that come before this member's leave. The other
-//! members see the reason `leave`, and know that this member has ended as it should: `procdown` is a crash. A daemon
-//! that is paused is waited for without a limit, so a second signal ends the process.
+//! members see the reason `leave`, and know that this member has ended as it should: `procdown` is a crash. The leave
+//! has a deadline, and a second signal ends the process at once.
 
 use std::error::Error;
 use std::io::{self, Write as _};

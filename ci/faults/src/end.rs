@@ -91,7 +91,6 @@ fn mend(run: &mut Run) -> Result<()> {
         }
     }
     run.cluster.heal()?;
-    run.tell_paused();
     run.look_after_clients()?;
     run.start_clients()
 }

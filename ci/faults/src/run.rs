@@ -1,13 +1,13 @@
 //! The run: a cluster, its clients, and the faults.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testcluster::{Cluster, State};
+use testcluster::Cluster;
 
 use crate::arguments::Options;
 use crate::busy::Meter;
@@ -36,8 +36,6 @@ pub struct Run {
     pub directory: PathBuf,
     pub faults: Faults,
     pub meter: Meter,
-    /// The nodes whose clients have been told that the daemon is paused.
-    paused: BTreeSet<u32>,
     /// The violations of property 5 by clients and daemons.
     pub failures: Vec<String>,
     /// The reasons why something could not be found out. They are no failures.
@@ -76,7 +74,6 @@ pub fn run(options: Options) -> Result<Verdict> {
         directory,
         faults: BTreeMap::new(),
         meter,
-        paused: BTreeSet::new(),
         failures: Vec::new(),
         undecided: Vec::new(),
     };
@@ -126,7 +123,6 @@ impl Run {
             }
             *self.faults.entry(fault.breaks()).or_default().entry(fault.name()).or_default() += 1;
             self.apply(&fault)?;
-            self.tell_paused();
             self.look_after_clients()?;
         }
         thread::sleep((start + length).saturating_duration_since(Instant::now()));
@@ -141,21 +137,7 @@ impl Run {
     fn start_client(&mut self, client: usize) -> Result<()> {
         let client = &mut self.clients[client];
         client.start(&self.cluster, &self.directory, self.options.seed)?;
-        client.tell(&format!("paused {}", u32::from(self.paused.contains(&client.node))));
         Ok(())
-    }
-
-    /// Tells the watchdogs of clients that their daemon is paused, or goes on: clients wait for a paused daemon without
-    /// a limit.
-    pub fn tell_paused(&mut self) {
-        for node in 1..=self.options.nodes {
-            let is_paused = self.cluster.state(node) == State::Paused;
-            let known = if is_paused { !self.paused.insert(node) } else { !self.paused.remove(&node) };
-            if !known {
-                let on_node = self.clients.iter_mut().filter(|client| client.node == node);
-                on_node.for_each(|client| client.tell(&format!("paused {}", u32::from(is_paused))));
-            }
-        }
     }
 
     fn apply(&mut self, fault: &Fault) -> Result<()> {

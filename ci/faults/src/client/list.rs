@@ -6,6 +6,7 @@ use std::time::Duration;
 use cpg::{Handle, Member, Process, Result};
 
 use super::book::Book;
+use super::watchdog::Watch;
 use super::{TICK, Task};
 use cpg_faults::random::Random;
 
@@ -13,11 +14,13 @@ use cpg_faults::random::Random;
 const PAUSE: u64 = 30;
 
 /// Asks for all processes of all groups, in both ways that there are.
-fn list(handle: &Handle) -> Result<BTreeSet<Member>> {
+fn list(handle: &Handle, watch: &Watch) -> Result<BTreeSet<Member>> {
     let all = handle.processes()?;
     let once: BTreeSet<&Process> = all.iter().collect();
     assert_eq!(once.len(), all.len(), "a process is listed twice: {all:?}");
+    watch.beat("lists groups");
     for name in handle.groups()? {
+        watch.beat("lists members");
         handle.members_of(&name)?;
     }
     Ok(all.into_iter().map(|process| process.member()).collect())
@@ -35,7 +38,7 @@ pub fn run(task: &Task, book: &Book) {
         };
         while !book.is_stopping() {
             watch.beat("lists");
-            let Ok(members) = list(&handle) else { break };
+            let Ok(members) = list(&handle, &watch) else { break };
             book.listed(members);
             // Some connections make one list, and some many.
             if random.one_in(10) {

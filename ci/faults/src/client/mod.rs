@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(10);
 const JOIN: Duration = Duration::from_secs(2);
 
 /// The longest time that leaving may take.
-const LEAVE: Duration = Duration::from_secs(10);
+const LEAVE: Duration = watchdog::LIMIT;
 
 /// The arguments of a client process.
 #[derive(Debug)]
@@ -122,7 +122,6 @@ fn obey(book: &Book, line: &str) {
         "stop" => book.stop(),
         "stall" => book.stall(value),
         "fork" => book.want_fork(if value == 0 { Place::Between } else { Place::Handler }),
-        "paused" => book.watchdog().set_paused(value != 0),
         "look" => say(&book.look()),
         _ => eprintln!("not understood: {line}"),
     }
