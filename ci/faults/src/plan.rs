@@ -1,7 +1,7 @@
 //! The plan: what breaks, and when. It is a function of the seed, the numbers of nodes and clients, and the length of
 //! the run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -145,15 +145,80 @@ impl fmt::Display for Fault {
 /// A fault and the time from the start of the run at which it happens.
 pub type Step = (Duration, Fault);
 
+/// The longest time for which a node serves no client. A send without a deadline waits for the daemon as long as it is away, and must
+/// not be taken for a hang, which is a silence of half a minute.
+const LONGEST: Duration = Duration::from_secs(12);
+
+/// The time in which clients come back to a node that is whole. Until then it counts as away, and nothing more happens to it if it has
+/// been away for long.
+const BACK: Duration = Duration::from_secs(3);
+
+/// The times of a node that is away, or was not long ago.
+#[derive(Clone, Copy)]
+struct Away {
+    since: Duration,
+    /// None while something of the node is broken.
+    whole_since: Option<Duration>,
+}
+
 /// The things that are broken at a point of the plan.
 #[derive(Default)]
 struct Broken {
+    away: BTreeMap<u32, Away>,
     parted: bool,
     dead: BTreeSet<u32>,
     paused: BTreeSet<u32>,
     killed: BTreeSet<usize>,
     stopped: BTreeSet<usize>,
     full: BTreeSet<u32>,
+}
+
+impl Broken {
+    /// True if nothing of the node is broken.
+    fn is_whole(&self, node: u32) -> bool {
+        !self.dead.contains(&node) && !self.paused.contains(&node) && !self.full.contains(&node)
+    }
+
+    /// True if the node is to be left alone, since its clients come back.
+    fn is_spared(&self, node: u32) -> bool {
+        self.away
+            .get(&node)
+            .is_some_and(|away| away.whole_since.is_some_and(|whole| whole >= away.since + LONGEST))
+    }
+
+    /// Notes which nodes are away at this time.
+    fn note(&mut self, now: Duration, nodes: u32) {
+        for node in 1..=nodes {
+            let whole = self.is_whole(node);
+            match self.away.get_mut(&node) {
+                None if whole => {}
+                None => drop(self.away.insert(node, Away { since: now, whole_since: None })),
+                Some(away) if !whole => away.whole_since = None,
+                Some(away) => {
+                    let whole_since = *away.whole_since.get_or_insert(now);
+                    if now >= whole_since + BACK {
+                        self.away.remove(&node);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Mends something of a node that has been away for too long.
+    fn mend_overdue(&mut self, now: Duration) -> Option<Fault> {
+        let overdue = |(&node, away): (&u32, &Away)| {
+            (now >= away.since + LONGEST && !self.is_whole(node)).then_some(node)
+        };
+        let node = self.away.iter().find_map(overdue)?;
+        if self.full.remove(&node) {
+            Some(Fault::FreeShm(node))
+        } else if self.paused.remove(&node) {
+            Some(Fault::Resume(node))
+        } else {
+            self.dead.remove(&node);
+            Some(Fault::Restart(node))
+        }
+    }
 }
 
 /// Makes the plan. At its end, things may still be broken.
@@ -163,6 +228,11 @@ pub fn make(seed: u64, nodes: u32, clients: usize, length: Duration) -> Vec<Step
     let mut steps = Vec::new();
     let mut time = Duration::from_secs(1);
     while time < length {
+        broken.note(time, nodes);
+        if let Some(fault) = broken.mend_overdue(time) {
+            steps.push((time, fault));
+            continue;
+        }
         let fault = next(&mut random, &mut broken, nodes, clients);
         let started = match fault {
             Fault::Restart(node) => Some(node),
@@ -170,7 +240,7 @@ pub fn make(seed: u64, nodes: u32, clients: usize, length: Duration) -> Vec<Step
         };
         steps.push((time, fault));
         // While the daemon connects, joins the ring, or agrees with the others.
-        if let Some(node) = started.filter(|_| random.one_in(3)) {
+        if let Some(node) = started.filter(|&node| random.one_in(3) && !broken.is_spared(node)) {
             if broken.dead.len() + broken.paused.len() + 1 < nodes as usize {
                 time += Duration::from_millis(random.range(0, 600));
                 broken.dead.insert(node);
@@ -189,7 +259,8 @@ fn next(random: &mut Random, broken: &mut Broken, nodes: u32, clients: usize) ->
     loop {
         let node = u32::try_from(random.range(1, u64::from(nodes) + 1)).unwrap_or(1);
         let client = usize::try_from(random.range(0, client_count)).unwrap_or(0);
-        let whole = !broken.dead.contains(&node) && !broken.paused.contains(&node);
+        let spared = broken.is_spared(node);
+        let whole = !spared && !broken.dead.contains(&node) && !broken.paused.contains(&node);
         match random.range(0, 28) {
             0..=2 => {
                 let groups = parts(random, nodes);
@@ -247,7 +318,7 @@ fn next(random: &mut Random, broken: &mut Broken, nodes: u32, clients: usize) ->
             24 | 25 if !broken.killed.contains(&client) => {
                 return Fault::SignalClient(client, u32::try_from(random.range(1, 50)).unwrap_or(1));
             }
-            26 if broken.full.insert(node) => return Fault::FillShm(node),
+            26 if !spared && broken.full.insert(node) => return Fault::FillShm(node),
             27 => {
                 if let Some(node) = broken.full.pop_first() {
                     return Fault::FreeShm(node);
@@ -279,6 +350,38 @@ mod tests {
         let plan = |seed| make(seed, 5, 25, Duration::from_secs(600));
         assert_eq!(plan(1), plan(1));
         assert_ne!(plan(1), plan(2));
+    }
+
+    /// Restarts of running daemons and kills right after a start, which take less, are left out.
+    #[test]
+    fn no_node_is_away_for_long() {
+        for (seed, nodes) in [(2026, 3), (4, 3), (5, 5), (6, 4)] {
+            let mut broken = BTreeMap::<(u32, &str), Duration>::new();
+            let mut away = BTreeMap::<u32, Duration>::new();
+            for (time, fault) in make(seed, nodes, 30, Duration::from_secs(3600)) {
+                let (node, kind, breaks) = match fault {
+                    Fault::Kill(node) | Fault::KillYoung(node) => (node, "dead", true),
+                    Fault::Restart(node) => (node, "dead", false),
+                    Fault::Pause(node) => (node, "paused", true),
+                    Fault::Resume(node) => (node, "paused", false),
+                    Fault::FillShm(node) => (node, "full", true),
+                    Fault::FreeShm(node) => (node, "full", false),
+                    _ => continue,
+                };
+                if breaks {
+                    broken.entry((node, kind)).or_insert(time);
+                    away.entry(node).or_insert(time);
+                } else {
+                    broken.remove(&(node, kind));
+                }
+                if !broken.keys().any(|&(broken, _)| broken == node) {
+                    if let Some(since) = away.remove(&node) {
+                        let late = since + LONGEST + 2 * BACK;
+                        assert!(time < late, "seed {seed}: node {node} from {since:?} to {time:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
