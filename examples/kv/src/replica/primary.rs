@@ -9,34 +9,36 @@ use cpg::Member;
 /// ballot that it was opened with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch {
-    /// When the operator had the state begin, in milliseconds since 1970.
+    /// The time of the operator's command `begin`, in milliseconds since 1970.
     pub begun: u64,
-    /// One more than any that the opener had heard of.
+    /// One more than the highest number that the opener had heard of.
     pub number: u64,
-    /// The process that opened it: a number that no other process has.
+    /// The process that opened the epoch: a number that no other process has.
     pub opener: u64,
 }
 
-/// What a member holds: the state after so many changes, the last of them in this
-/// epoch.
+/// The state that a member holds, named by its number of changes and the epoch of
+/// the last of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     /// The epoch.
     pub epoch: Epoch,
     /// The number of changes.
     pub position: u64,
-    /// The hash of the changes of that epoch up to there. It follows from the rest.
+    /// The hash of the changes of that epoch up to this position. It is determined
+    /// by the epoch and the position.
     pub chain: u64,
 }
 
 /// Returns the place that an epoch begins with, and a member that holds it, from
-/// the places of those who have promised to take part. `None` if these are too few.
+/// the places of the members that have promised to take part. `None` if these are
+/// too few.
 ///
-/// A change that was acknowledged is held on a majority of the nodes. So one that
-/// holds it is among those counted here, and the greatest place contains it.
+/// An acknowledged change is held on a majority of the nodes. So one of the members
+/// counted here holds it, and the greatest place contains it.
 ///
-/// A member that holds nothing does not count: it may have been started again, on a
-/// node that held the change. At an operator's word all count.
+/// A member that holds nothing does not count: it may have been started again, on
+/// a node that held the change. At an operator's command (`at_a_word`) all count.
 pub fn begins_with(
     promises: &BTreeMap<Member, Option<Place>>,
     voters: &BTreeSet<Member>,

@@ -1,16 +1,16 @@
-//! State for a member that joins, in parts that other messages can pass.
+//! State for a member that joins, in parts. Other messages pass in between.
 //!
-//! The member sends a marker. The place of the marker in the order is where the
-//! state ends, and where the changes begin that the member keeps.
+//! The member sends a marker. At the place of the marker in the order the state
+//! ends, and the changes begin that the member keeps.
 
 /// A part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// Where it begins.
+    /// The offset of the part in the state, in bytes.
     pub offset: u64,
-    /// The length of the whole state.
+    /// The length of the whole state, in bytes.
     pub total: u64,
-    /// The part.
+    /// The bytes of the part.
     pub bytes: &'a [u8],
 }
 
@@ -28,8 +28,8 @@ impl Giving {
         Self { state, sent: 0, under_way: 0 }
     }
 
-    /// Returns the part to send next, of at most so many bytes. `None` after the
-    /// last part, and while so many parts are under way.
+    /// Returns the part to send next, with at most `bytes` bytes. `None` after the
+    /// last part, and while `parts` parts are under way.
     pub fn next(&mut self, bytes: usize, parts: usize) -> Option<Part<'_>> {
         if self.is_sent() || self.under_way >= parts {
             return None;
@@ -44,7 +44,7 @@ impl Giving {
         })
     }
 
-    /// A part was delivered, to the donor as to all: another one may be sent.
+    /// A part was delivered to all, also to the donor: another one may be sent.
     pub fn delivered(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
@@ -74,7 +74,7 @@ impl<C> Catching<C> {
         self.marked = true;
     }
 
-    /// A change was delivered. The state has those from before the marker.
+    /// A change was delivered. Changes from before the marker are in the state.
     pub fn change(&mut self, change: C) {
         if self.marked {
             self.after.push(change);
@@ -83,8 +83,8 @@ impl<C> Catching<C> {
 
     /// A part was delivered. Returns true if the state is whole now.
     ///
-    /// A part that does not follow the one before is passed over, and the state
-    /// never becomes whole: a member that waits for too long begins anew.
+    /// A part that does not follow the one before is ignored. Then the state never
+    /// becomes whole, and a member that waits for too long begins again.
     pub fn part(&mut self, part: Part<'_>) -> bool {
         if !self.marked || part.offset != self.state.len() as u64 {
             return false;
@@ -98,7 +98,7 @@ impl<C> Catching<C> {
         (self.state.len(), self.after.len())
     }
 
-    /// Returns the state, and the changes to do after it.
+    /// Returns the state, and the changes to apply to it.
     pub fn finish(self) -> (Vec<u8>, Vec<C>) {
         (self.state, self.after)
     }
