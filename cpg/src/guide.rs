@@ -35,11 +35,11 @@
 //! | partition, merge | the network parts the nodes into two rings; the two become one ring again |
 //! | quorum | a majority of the nodes. CPG works without it; corosync tells it to programs that ask, through another library |
 //! | fencing | making sure that a node that was cut off does no more harm, for example by switching its power off |
-//! | agreed, safe | two promises about order. *Agreed*: all members get messages in one order. *Safe*: and only when all have them. corosync promises agreed order only ([B28](crate::facts#b28)) |
+//! | agreed, safe | two promises about order. *Agreed*: all members get the messages in one order. *Safe*: all members get the messages in one order, and a message is delivered only when all nodes have it. corosync promises agreed order only ([B28](crate::facts#b28)) |
 //! | self-delivery | a message that comes back to its sender, at its place in the order: the only acknowledgement |
 //! | flow control | the daemon takes no more messages for the moment. The code is `CS_ERR_TRY_AGAIN` ([B7](crate::facts#b7)) |
 //! | atomic size | the size up to which a message goes to the daemon in one piece, about 1 MiB. A longer (*long*) message is sent in parts |
-//! | ghost | a member in a view whose node is gone, until the ring changes again ([B26](crate::facts#b26)) |
+//! | ghost | a member that is still in the views although its node is gone. It stays there until the ring changes again ([B26](crate::facts#b26)) |
 //! | paused, dead, lost | a daemon that is stopped (SIGSTOP) or starved is *paused*; one that has ended is *dead*; a connection to a dead daemon is *lost* |
 //! | libqb | the library under corosync that connects programs to the daemon, through a socket and memory in `/dev/shm` |
 //! | cmap | corosync's own list of settings and statistics (`corosync-cmapctl`) |

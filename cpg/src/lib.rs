@@ -76,22 +76,23 @@
 //!
 //! # The session
 //!
-//! A [`Session`] has a queue, and limits the bytes that have been sent and have not come back (the *window*). Each
-//! self-delivery lets the next message out, so no thread has to ask again and again if flow control has ended. Only a message
-//! that the daemon refuses while none is in flight is tried again after pauses. A session says when a message has been
-//! delivered. If asked to, it puts small messages together, and joins again after its daemon has restarted. Use it whole on one
-//! thread, or split it into a [`Sender`] for any number of threads and a [`Receiver`] for one. Handlers of a session get a
-//! `Sender`. `cpg::tokio` is the session for tasks.
+//! A [`Session`] has a queue, and limits the bytes that have been sent and have not come back (the *window*). Each self-delivery
+//! lets the next message out, so no thread has to ask again and again if flow control has ended. If the daemon refuses a message
+//! all the same, the session tries again at the next self-delivery, or after a pause if no message is in flight. A session says
+//! when a message has been delivered. If asked to, it puts small messages together, and joins again after its daemon has
+//! restarted. Use it whole on one thread, or split it into a [`Sender`] for any number of threads and a [`Receiver`] for one.
+//! Handlers of a session get a `Sender`. `cpg::tokio` is the session for tasks.
 //!
 //! Names and signatures match those of the binding: a program that outgrows the binding changes a type and little else.
 //!
 //! # Sending
 //!
-//! [`Link::send`] is the C call. It sends at once, or returns a [retryable](Error::is_retryable) error when the daemon's flow control
-//! refuses. A session's `send` puts the message into the queue. Its only retryable error is a full queue
-//! ([`Error::QueueFull`]). (A session that [reconnects](Reconnect) also takes messages again when [`Error::NoMembership`] is
-//! over.) A message that was accepted and does not come back to its sender is handed back as [`Event::Undelivered`] with the
-//! reason; [other members may have got it](Undelivered::was_sent). Such messages come in the order of sending. If the
+//! [`Link::send`] is the C call. It sends at once, or returns a [retryable](Error::is_retryable) error when the daemon's flow
+//! control refuses. A session's `send` puts the message into the queue. Its only retryable error is a full queue
+//! ([`Error::QueueFull`]). (While a session that [reconnects](Reconnect) is away from its group, a send returns
+//! [`Error::NoMembership`], unless the session [keeps its queue](Reconnect::keep_queue). Once the session is back, it takes
+//! messages again.) A message that was accepted and does not come back to its sender is handed back as [`Event::Undelivered`]
+//! with the reason; [other members may have got it](Undelivered::was_sent). Such messages come in the order of sending. If the
 //! membership ends with an error, they come before the dispatch returns it.
 //!
 //! A call of libcpg costs some microseconds even for the smallest message. A session that [coalesces](SessionOptions::coalesce)
@@ -108,11 +109,11 @@
 //!
 //! # Waiting
 //!
-//! No call waits for the daemon without a limit unless you ask it to, even if the daemon is paused (stopped and not dead: see
-//! [B16](crate::facts#b16)). The methods that end in `_until` take a deadline, and so does a dispatch ([`Limits::until`]).
-//! Every other request to the daemon has the [time limit](ConnectOptions::request_timeout) of its connection, which is 10
-//! seconds by default. A drop waits for half a second at most; if a session is sending a message above the atomic size, it
-//! waits for up to 1.5 seconds.
+//! No call waits for the daemon without a limit unless you ask it to, even if the daemon is paused, for example by SIGSTOP (see
+//! [B16](crate::facts#b16)). The methods that end in `_until` take a deadline, and so does a dispatch ([`Limits::until`]). Every
+//! other request to the daemon has the [time limit](ConnectOptions::request_timeout) of its connection, which is 10 seconds by
+//! default. A drop waits for half a second at most; if a session is sending a message above the atomic size, it waits for up to
+//! 1.5 seconds.
 //!
 //! These wait for events, or for another thread that dispatches, without a limit: [`Group::recv`], a run with [`Limits::forever`], [`Sender::send`] while the queue is full, [`Ticket::wait`] and [`Sender::wait_joined`]. Each has a form with a deadline.
 //!
