@@ -262,7 +262,7 @@ pub enum Error {
     )]
     CallOutstanding,
 
-    /// The operating system refused a descriptor, a wait, or a thread to wait for the daemon.
+    /// The operating system refused a descriptor or a wait, or did not start a thread that this crate needs.
     #[error("{call}: {source}{}", remedy::of_the_system(call, source))]
     Io {
         /// The system call, or the attempted action.

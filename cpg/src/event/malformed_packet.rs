@@ -29,8 +29,8 @@ use crate::packet::format;
 /// # Ok::<(), cpg::Error>(())
 /// ```
 ///
-/// A packet of which only the rest cannot be read (see [`packet`](crate::packet) for the format) gives this event after the messages
-/// that can be read.
+/// If the beginning of a packet can be read, its messages are delivered first, and this event has the rest. The page of
+/// [`packet`](crate::packet) has the format.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MalformedPacket<'a> {
     pub(crate) group: &'a GroupName,

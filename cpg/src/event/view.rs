@@ -32,8 +32,9 @@ use crate::member::{Member, NodeId};
 ///
 /// Rely on the member list. The lists of those who left and joined only explain it.
 ///
-/// - CPG works without quorum: both sides of a partition go on, each with its own views. When they merge, a member can be in
-///   the list of those who left and, in the view before or after, in the list of those who joined ([B15](crate::facts#b15)).
+/// - CPG works without quorum: both sides of a partition go on, each with its own views. When they merge, a member that was in
+///   the group all the time can appear as left in one view and as joined in the next, or the other way round
+///   ([B15](crate::facts#b15)).
 /// - The member list can keep *ghosts*, members of a node that is no longer there ([B26](crate::facts#b26)):
 ///   [`Ring::ghosts`](crate::Ring::ghosts) finds them.
 /// - While two parts of a cluster merge, the news that a process has left can miss the other part. That part then lists the process

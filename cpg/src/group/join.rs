@@ -176,10 +176,10 @@ impl Handle {
     /// Joins a group, and waits until the daemon counts this process among the members. The first view of the group is the one
     /// with which this member joined. (A [ring event](crate::TotemEvents) can come before it.)
     ///
-    /// The members are counted before the join ([A8](crate::facts#a8)). A thread of this crate makes the requests. If the
-    /// deadline passes or the daemon dies first, the caller returns. If the join was made, the thread undoes it when the daemon
-    /// answers. The process makes one such count or list at a time ([A19](crate::facts#a19)), and waits for others until the
-    /// deadline.
+    /// The members are counted before the join ([A8](crate::facts#a8)). Only one count or list runs in the process at a time
+    /// ([A19](crate::facts#a19)), so this call waits for its turn, until the deadline. A thread of this crate makes the requests.
+    /// If the deadline passes or the daemon dies before the answer, this call returns an error. If the join has been sent by
+    /// then, the thread ends the membership when the daemon answers.
     ///
     /// A process can be in a group only once ([B5](crate::facts#b5)). If an earlier membership of this process is still ending,
     /// the join waits for its end. The daemon returns `CS_ERR_TRY_AGAIN` for a moment then. It returns `CS_ERR_EXIST` until it

@@ -51,10 +51,10 @@ use crate::os::patience::Patience;
 /// A link cannot dispatch, leave or close, because doing so while an event is handled would break libcpg
 /// ([A2](crate::facts#a2)).
 ///
-/// [`send`](Self::send), [`send_vectored`](Self::send_vectored) and [`send_with`](Self::send_with) wait only for long messages.
-/// [`members`](Self::members), [`zero_copy`](Self::zero_copy) and [`send_until`](Self::send_until) wait for the daemon, up to
-/// the time limit or the deadline. [`Error::is_retryable`](crate::Error::is_retryable) distinguishes flow control, which is
-/// temporary, from other errors.
+/// [`send`](Self::send), [`send_vectored`](Self::send_vectored) and [`send_with`](Self::send_with) wait for the daemon only if
+/// the message is longer than [`max_atomic_message_size`](Self::max_atomic_message_size). [`members`](Self::members),
+/// [`zero_copy`](Self::zero_copy) and [`send_until`](Self::send_until) wait for the daemon, up to the time limit or the deadline.
+/// [`Error::is_retryable`](crate::Error::is_retryable) distinguishes flow control, which is temporary, from other errors.
 #[derive(Debug)]
 pub struct Link {
     pub(super) daemon: Daemon,

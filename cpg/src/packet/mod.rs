@@ -69,13 +69,15 @@
 //! - A program that does **not coalesce** should not deliver a CPG message that begins with the magic. A session of this crate gives
 //!   [`Event::Malformed`](crate::Event::Malformed) instead, with [`Error::Unexpected`] and all of the bytes. A
 //!   [`Group`](crate::Group) knows nothing of packets, and delivers them as messages.
-//! - So **plain messages should not begin with the magic**. No UTF-8 text does. Of messages of random bytes one in four
-//!   thousand million (2³²) does. It is not lost: every plain session gets it in that event, whole.
+//! - So **plain messages should not begin with the magic**. No UTF-8 text does. Of messages of random bytes one in four thousand
+//!   million (2³²) does. Such a message is not lost: every session that does not coalesce gets all of its bytes, as
+//!   [`Event::Malformed`](crate::Event::Malformed).
 //! - A packet of **another version** cannot be read: after the version nothing is where this page says.
 //! - Of the **flags**, the low four bits change the meaning of the frames. If one of these bits is set that a reader does not
 //!   know, the reader cannot read the packet. The high four bits are hints: a reader ignores those that it does not know.
-//! - A packet is **malformed** from the first place on that breaks these rules: a header that ends early, a varint that ends early or is
-//!   too large, a length that reaches beyond the end. The messages before that place are good.
+//! - A packet is **malformed** from the first place that breaks these rules to its end. The rules are broken by a header that
+//!   ends early, a varint that ends early or is too large, or a length that reaches beyond the end. The messages before that place
+//!   are good.
 
 pub(crate) mod format;
 pub(crate) mod read;

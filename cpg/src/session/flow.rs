@@ -47,9 +47,9 @@ use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
 /// | 1 | 15 million |
 /// | 3 | 1.4 million |
 ///
-/// **Without packets**, many messages must be in flight to keep the daemons busy. One thread sent and dispatched when the queue
-/// was full. The C program beside it sent until the daemon refused, and dispatched after each message. The results differ from
-/// run to run, because the daemon's one thread sets the pace on one node.
+/// **Without packets**, many messages must be in flight to keep the daemons busy. In this measurement one thread sent, and
+/// dispatched whenever the queue was full. The C program beside it sent until the daemon refused, and dispatched after each
+/// message. The results differ from run to run, because the daemon's one thread sets the pace on one node.
 ///
 /// | nodes | size of the messages | messages per second, compared with the C program |
 /// |---|---|---|

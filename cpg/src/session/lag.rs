@@ -26,10 +26,10 @@ use std::time::Duration;
 ///
 /// If a member does not dispatch, the daemon of its node keeps the member's events in memory, without a limit
 /// ([B14](crate::facts#b14)). libcpg cannot say how many events wait there. But the member's own messages show how long events
-/// wait, because each one comes back in its place in the order: while a message of this member is in flight, the events after
-/// it in the order are at most as old as [`oldest`](Self::oldest). The events before it can be older. If a member sends at
-/// least every second, the events that it dispatches now are at most about `oldest` and one second old. A member that sends
-/// nothing cannot measure its lag.
+/// wait, because each one comes back in its place in the order: while a message of this member is in flight, the events after it
+/// in the order are at most as old as [`oldest`](Self::oldest). The events before it can be older. If a member sends at least
+/// once per second, the events that it dispatches now are at most about as old as `oldest` plus one second (one second if nothing
+/// is in flight). A member that sends nothing cannot measure its lag.
 ///
 /// A member that is behind can do one of these:
 ///

@@ -59,7 +59,7 @@ use crate::handle::backoff::Pauses;
 /// - Another user's process listens in place of the daemon: [`Error::UntrustedDaemon`](crate::Error::UntrustedDaemon).
 /// - This process is in the group through another handle: [`CsError::Exist`](crate::CsError::Exist).
 /// - The group is full: [`Error::GroupTooLarge`](crate::Error::GroupTooLarge).
-/// - The operating system refuses something, and that is no shortage: [`Error::Io`](crate::Error::Io).
+/// - The operating system refuses something for another reason than a shortage: [`Error::Io`](crate::Error::Io).
 ///
 /// If memory, room in `/dev/shm`, descriptors, handles or threads are short, the session tries again until others have given
 /// them back. The guide has [each code](crate::guide::codes).

@@ -18,8 +18,8 @@ use crate::session::ticket::Ticket;
 /// All clones share one queue; [`Flow`](crate::Flow) has its sizes. A message goes out at once while the window is open, and
 /// waits in the queue otherwise. The self-deliveries that the [`Receiver`](crate::Receiver) dispatches let waiting messages out
 /// ([B7](crate::facts#b7)). **So some thread must dispatch.** Otherwise messages stay in the queue, and a thread that waits for
-/// room in the queue or for a [`Ticket`] waits for ever. A message that the daemon refuses for the moment is tried again, with
-/// growing pauses.
+/// room in the queue or for a [`Ticket`] waits for ever. A message that the daemon refuses is tried again at the next
+/// self-delivery, or after growing pauses if nothing is in flight.
 ///
 /// The membership ends when the receiver leaves, when the receiver and all senders have been dropped, or when an error ends it.
 /// From then on every send returns an error with the reason; after a leave this is [`Error::Left`](crate::Error::Left). (A
@@ -171,8 +171,8 @@ impl Sender {
     /// Sends a message as [`send`](Self::send) does, but does not wait. If the queue is full, dispatch and try again.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send) except [`Error::WouldWait`](crate::Error::WouldWait), and
-    /// [`Error::QueueFull`](crate::Error::QueueFull) while the queue is full.
+    /// [`Error::QueueFull`](crate::Error::QueueFull) while the queue is full, and the errors of [`send`](Self::send) except
+    /// [`Error::WouldWait`](crate::Error::WouldWait).
     #[doc(alias = "cpg_mcast_joined")]
     #[inline]
     pub fn try_send(&self, message: &[u8]) -> Result<Sent> {

@@ -233,7 +233,8 @@ impl Receiver {
         self.sender.lag()
     }
 
-    /// Leaves the group and closes the handle. Events that come until then are ignored. Waits up to the [time
+    /// Sends the messages in the queue, leaves the group and closes the handle, as
+    /// [`cpg::Receiver::leave`](crate::Receiver::leave) does. Ignores the events that come until then. Waits up to the [time
     /// limit](crate::ConnectOptions::request_timeout) of the connection, 10 seconds by default.
     ///
     /// Cancelling: the membership ends in any case, without a wait, and even if there are senders. The other members see
@@ -249,8 +250,8 @@ impl Receiver {
         self.leave_until(deadline, |_, _| {}).await
     }
 
-    /// Leaves the group, waiting until the deadline at most, and closes the handle. Hands the events that come until then to
-    /// `handler`, which cannot send any more.
+    /// Sends the messages in the queue, leaves the group and closes the handle, and waits for all this until the deadline at
+    /// most. Hands the events that come until then to `handler`, which cannot send any more.
     ///
     /// Cancelling: the same as for [`leave`](Self::leave).
     ///
