@@ -31,9 +31,9 @@
 //! | view | the members of a group after a change, with those who left and joined ([`View`](crate::View)) |
 //! | ring | the nodes whose daemons form a cluster at the moment. A *token*, a small packet, goes round among them, and gives each message its place in the order. The protocol is called *totem* |
 //! | the ring re-forms | nodes came or went, and the daemons agree on a new ring. Until then nothing is ordered |
-//! | token timeout | the time after which a silent node is taken for dead: the setting `token` of `corosync.conf`, some seconds |
+//! | token timeout | the time after which a silent node is taken for dead, some seconds. In detail: after the time `token` of `corosync.conf` without a token the daemons begin to form a new ring. A node that is silent for the time `consensus` after that (by default 1.2 times `token`) is not in the new ring |
 //! | partition, merge | the network parts the nodes into two rings; the two become one ring again |
-//! | quorum | a majority of the nodes. CPG works without it; corosync tells it to programs that ask, through another library |
+//! | quorum | a majority of the nodes. CPG works without it. Another library of corosync, libquorum, tells programs if this part of the cluster has it |
 //! | fencing | making sure that a node that was cut off does no more harm, for example by switching its power off |
 //! | agreed, safe | two promises about order. *Agreed*: all members get the messages in one order. *Safe*: all members get the messages in one order, and a message is delivered only when all nodes have it. corosync promises agreed order only ([B28](crate::facts#b28)) |
 //! | self-delivery | a message that comes back to its sender, at its place in the order: the only acknowledgement |
