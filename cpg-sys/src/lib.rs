@@ -15,7 +15,7 @@
 //!
 //! # Calls that must not run at the same time
 //!
-//! Only parts of libcpg are thread-safe. Its callers have to make sure of this:
+//! Only parts of libcpg are thread-safe. Its callers have to keep these rules:
 //!
 //! * **In the whole process** only one thread at a time is in [`cpg_initialize`], [`cpg_model_initialize`],
 //!   [`cpg_finalize`], [`cpg_iteration_initialize`] or [`cpg_iteration_finalize`], even with different handles.

@@ -136,13 +136,14 @@ impl Daemon {
     /// can leave that thread behind.
     ///
     /// - A list costs a thread, a connection ([A13](crate::facts#a13)), and two requests per entry.
-    /// - The process reads one list at a time. Meanwhile it holds no lock that sends, requests or dispatches need.
+    /// - The process reads one list at a time. A list holds up no sends, no dispatches and no other requests.
     /// - The [time limit](crate::ConnectOptions::request_timeout) is for the whole list. Under flow control the first request
     ///   of a list is refused at once. Later requests of the same list are retried, for up to 10 seconds.
     /// - If the daemon is killed at the wrong moment, the thread, its connection (3 MiB) and one of the 47 handles of the
     ///   process are never given back.
     ///
-    /// The calling thread makes the connection, so the list comes from the daemon of that thread's network namespace.
+    /// The connection is made in the network namespace of the calling thread, so the list comes from the daemon of that
+    /// namespace.
     ///
     /// # Errors
     /// - Those of a request, as for [`local_node`](Self::local_node).
