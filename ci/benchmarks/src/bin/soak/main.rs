@@ -1,9 +1,11 @@
-//! A test over a long time, with traffic, joins, leaves and restarts of the daemon: `ci/soak`. The resources of the
-//! process must not grow.
+//! A test over a long time, with traffic, joins, leaves and faults of all kinds: `ci/soak`. The resources of the process
+//! must not grow.
 //!
-//! A session that reconnects sends from two threads all the time, and receivers on both nodes get its messages.
-//! Meanwhile, in rounds, threads and tasks join, use and leave other groups, one group loses its daemon, and the
-//! resources of the process are counted.
+//! A session that reconnects sends from two threads all the time, long messages too, and receivers on both nodes get its
+//! messages. Meanwhile, in rounds, threads and tasks join, use and leave other groups, daemon and network [break](faults),
+//! and the resources of the process are counted.
+
+mod faults;
 
 use std::fs;
 use std::process::ExitCode;
@@ -25,8 +27,9 @@ fn deadline() -> Instant {
 const HELP: &str = "\
 Usage: ci/soak [--minutes M]
 
-Traffic, joins, leaves and restarts of the daemon on a private cluster. Fails if
-the process's descriptors, threads, mappings, shared memory or memory grow.
+Traffic, joins, leaves, a daemon that is killed and paused, a partition and a full
+/dev/shm on a private cluster. Fails if the process's descriptors, threads,
+mappings, shared memory or memory grow.
 
       --minutes M     the duration in minutes (default: 30)
   -h, --help          print this
@@ -174,7 +177,7 @@ fn hear(receiver: &mut Receiver, counts: &Counts, delivered: &AtomicU64) {
 }
 
 fn load(sender: &Sender, counts: &Counts) {
-    let message = [7; 3000];
+    let message = vec![7; 2_000_000];
     let mut len = 1;
     while !counts.stop.load(Ordering::SeqCst) {
         len = len * 31 % 2999 + 1;
@@ -187,6 +190,12 @@ fn load(sender: &Sender, counts: &Counts) {
         if len % 64 == 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
+        if len == 64 {
+            match sender.try_send(&message) {
+                Ok(_) => drop(counts.sent.fetch_add(1, Ordering::SeqCst)),
+                Err(error) => assert!(error.is_retryable() || error.is_connection_lost(), "{error}"),
+            }
+        }
     }
 }
 
@@ -198,7 +207,10 @@ fn rounds(cluster: &Cluster, time: Duration, counts: &Counts) -> Vec<Sample> {
     while start.elapsed() < time {
         (0..5).for_each(|_| by_hand());
         by_a_task();
-        restart(cluster, counts);
+        faults::fill(cluster);
+        faults::pause(cluster);
+        faults::partition(cluster);
+        restart(cluster, counts, samples.len());
         let sample = Sample::now(start.elapsed());
         samples.push(sample);
         if samples.len() == 1 || told.elapsed() >= Duration::from_secs(60) || start.elapsed() >= time {
@@ -251,18 +263,10 @@ fn by_a_task() {
     });
 }
 
-/// Restarts the daemon. A group without reconnecting ends then; the session must rejoin.
-fn restart(cluster: &Cluster, counts: &Counts) {
+/// Restarts the daemon. The session must rejoin.
+fn restart(cluster: &Cluster, counts: &Counts, round: usize) {
     let before = counts.rejoined.load(Ordering::SeqCst);
-    let mut lost = ConnectOptions::new().join_until("lost", deadline()).unwrap();
-    cluster.kill(1).unwrap();
-    let error = loop {
-        if let Err(error) = lost.recv() {
-            break error;
-        }
-    };
-    assert!(error.is_connection_lost(), "{error}");
-    drop(lost);
+    faults::kill(cluster, round);
     cluster.restart(1).unwrap();
     let deadline = deadline();
     while counts.rejoined.load(Ordering::SeqCst) == before {
