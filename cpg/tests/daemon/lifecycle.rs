@@ -71,6 +71,40 @@ fn the_view_of_the_join_comes_first() {
     });
 }
 
+/// The events of a leave, after 100 messages of this member and one of a member in C.
+struct Leaving {
+    me: Member,
+    heard: Vec<Vec<u8>>,
+    left: bool,
+}
+
+impl Leaving {
+    fn begin(me: Member, c: &mut Members) -> Self {
+        c.tell("send from C");
+        c.expect(|line| line.ends_with("from C"));
+        Self { me, heard: Vec::new(), left: false }
+    }
+
+    fn event(&mut self, me: Member, event: &Event<'_>) {
+        assert_eq!(me, self.me);
+        assert!(!self.left, "an event came after the view of the leave");
+        match event {
+            Event::Deliver(message) => self.heard.push(message.payload().to_vec()),
+            Event::ConfChg(view) => self.left = view.left().contains(&me),
+            _ => {}
+        }
+    }
+
+    /// Asserts that all came, and that the other member has heard of the leave.
+    fn end(self, c: &mut Members) {
+        assert!(self.left);
+        let own: Vec<_> = self.heard.iter().filter(|payload| *payload != b"from C").cloned().collect();
+        assert_eq!(own, (0..100).map(|number| vec![number]).collect::<Vec<_>>());
+        assert_eq!(self.heard.len(), 101);
+        c.expect(|line| line.starts_with("view") && line.contains(&format!("-{}", self.me)));
+    }
+}
+
 #[test]
 fn leaving_a_group_delivers_the_events_before_the_leave() {
     let cluster = Cluster::start(2).unwrap();
@@ -80,25 +114,9 @@ fn leaving_a_group_delivers_the_events_before_the_leave() {
         for number in 0..100_u8 {
             group.send_until(&[number], deadline()).unwrap();
         }
-        c.tell("send from C");
-        c.expect(|line| line.ends_with("from C"));
-        let (me, mut heard, mut left) = (group.me(), Vec::new(), false);
-        group
-            .leave_until(deadline(), |link, event| {
-                assert_eq!(link.me(), me);
-                assert!(!left, "an event came after the view of the leave");
-                match event {
-                    Event::Deliver(message) => heard.push(message.payload().to_vec()),
-                    Event::ConfChg(view) => left = view.left().contains(&me),
-                    _ => {}
-                }
-            })
-            .unwrap();
-        assert!(left);
-        let own: Vec<_> = heard.iter().filter(|payload| *payload != b"from C").cloned().collect();
-        assert_eq!(own, (0..100).map(|number| vec![number]).collect::<Vec<_>>());
-        assert_eq!(heard.len(), 101);
-        c.expect(|line| line.starts_with("view") && line.contains(&format!("-{me}")));
+        let mut leaving = Leaving::begin(group.me(), &mut c);
+        group.leave_until(deadline(), |link, event| leaving.event(link.me(), &event)).unwrap();
+        leaving.end(&mut c);
     });
 }
 
@@ -111,25 +129,9 @@ fn leaving_a_session_delivers_the_events_before_the_leave() {
         for number in 0..100_u8 {
             session.send(&[number]).unwrap();
         }
-        c.tell("send from C");
-        c.expect(|line| line.ends_with("from C"));
-        let (me, mut heard, mut left) = (session.me(), Vec::new(), false);
-        session
-            .leave_until(deadline(), |sender, event| {
-                assert_eq!(sender.me(), me);
-                assert!(!left, "an event came after the view of the leave");
-                match event {
-                    Event::Deliver(message) => heard.push(message.payload().to_vec()),
-                    Event::ConfChg(view) => left = view.left().contains(&me),
-                    _ => {}
-                }
-            })
-            .unwrap();
-        assert!(left);
-        let own: Vec<_> = heard.iter().filter(|payload| *payload != b"from C").cloned().collect();
-        assert_eq!(own, (0..100).map(|number| vec![number]).collect::<Vec<_>>());
-        assert_eq!(heard.len(), 101);
-        c.expect(|line| line.starts_with("view") && line.contains(&format!("-{me}")));
+        let mut leaving = Leaving::begin(session.me(), &mut c);
+        session.leave_until(deadline(), |sender, event| leaving.event(sender.me(), &event)).unwrap();
+        leaving.end(&mut c);
     });
 }
 

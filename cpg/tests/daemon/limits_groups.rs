@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::filter::forbid;
 use crate::support::limits::{
-    self, Case, LIMIT, OVERRUN, case, group, handle, limited, made, patient, resources, soon, timed,
-    wait_until_all_is_given_back, waits_for_a_daemon,
+    Case, LIMIT, OVERRUN, case, group, handle, limited, made, patient, resources, soon, timed,
+    wait_until_all_is_given_back, waits_for_a_daemon, within_their_limits,
 };
 use crate::support::process::own_process;
 use crate::support::waits::quiet;
@@ -62,23 +62,7 @@ pub const CASES: &[Case] = &[
     }),
 ];
 
-#[test]
-fn each_call_keeps_its_time_with_a_paused_daemon_and_leaves_nothing_behind() {
-    own_process!();
-    limits::keep_their_time_with_a_paused_daemon(CASES);
-}
-
-#[test]
-fn each_call_comes_back_when_a_paused_daemon_is_killed() {
-    own_process!();
-    limits::come_back_when_a_paused_daemon_is_killed(CASES);
-}
-
-#[test]
-fn without_a_daemon_nothing_waits() {
-    own_process!();
-    limits::do_not_wait_without_a_daemon(CASES);
-}
+within_their_limits!(CASES);
 
 #[test]
 fn a_request_that_was_left_behind_is_no_loss() {

@@ -1,6 +1,6 @@
 //! Time limits of the calls of sessions.
 
-use crate::support::limits::{self, Case, case, limited, soon, waits_for_a_daemon};
+use crate::support::limits::{Case, case, limited, soon, waits_for_a_daemon, within_their_limits};
 use crate::support::process::own_process;
 use crate::support::{deadline, receive};
 use cpg::{Error, Event, Limits, OwnedEvent, Session, SessionOptions};
@@ -27,23 +27,7 @@ pub const CASES: &[Case] = &[
     case!("drop of a Session", Fine, |name| session(name), |session| drop(session)),
 ];
 
-#[test]
-fn each_call_keeps_its_time_with_a_paused_daemon_and_leaves_nothing_behind() {
-    own_process!();
-    limits::keep_their_time_with_a_paused_daemon(CASES);
-}
-
-#[test]
-fn each_call_comes_back_when_a_paused_daemon_is_killed() {
-    own_process!();
-    limits::come_back_when_a_paused_daemon_is_killed(CASES);
-}
-
-#[test]
-fn without_a_daemon_nothing_waits() {
-    own_process!();
-    limits::do_not_wait_without_a_daemon(CASES);
-}
+within_their_limits!(CASES);
 
 #[test]
 fn a_session_queues_while_a_call_is_outstanding_and_goes_on_by_itself() {

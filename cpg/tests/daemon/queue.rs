@@ -2,12 +2,13 @@
 
 use std::io::IoSlice;
 use std::os::fd::AsFd as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::fork::{child, ensure, fork, reap, refused};
 use crate::support::process::own_process;
-use crate::support::{Members, deadline, join, join_with, name, readable, receive, split_with, wait_for};
+use crate::support::{
+    Members, asking, deadline, join, join_with, name, readable, receive, split_with, wait_for,
+};
 use cpg::{Error, Event, Flow, Limits, Session};
 use testcluster::Cluster;
 
@@ -181,13 +182,8 @@ fn a_question_to_a_paused_daemon_does_not_hold_up_senders() {
         let (sender, mut receiver) = split_with(Flow::new(), "asked");
         receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap();
         cluster.pause(1).unwrap();
-        let asked = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let asking = scope.spawn(|| {
-                asked.store(true, Ordering::SeqCst);
-                sender.members()
-            });
-            wait_for("the thread", || asked.load(Ordering::SeqCst).then_some(()));
+            let asking = asking(scope, &sender);
             for number in 0..2000_u32 {
                 sender.send(&number.to_le_bytes()).unwrap();
             }

@@ -2,10 +2,10 @@
 
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Members, deadline, join_with, name, split_with, wait_for};
+use crate::support::{Members, asking, deadline, join_with, name, split_with, wait_for};
 use cpg::{CsError, Ended, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Sender, Session};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use testcluster::Cluster;
@@ -197,13 +197,8 @@ fn a_paused_daemon_holds_up_a_question_but_not_the_receiver() {
         let (sender, mut receiver) = split("paused");
         assert_eq!(receiver.dispatch(Limits::one().until(deadline()), |_, _| ()).unwrap(), 1);
         cluster.pause(1).unwrap();
-        let asked = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let asking = scope.spawn(|| {
-                asked.store(true, Ordering::SeqCst);
-                sender.members()
-            });
-            wait_for("the thread", || asked.load(Ordering::SeqCst).then_some(()));
+            let asking = asking(scope, &sender);
             for _ in 0..50 {
                 assert_eq!(receiver.dispatch(Limits::available(), |_, _| panic!()).unwrap(), 0);
                 let soon = Instant::now() + Duration::from_millis(1);

@@ -2,12 +2,11 @@
 
 use std::ops::ControlFlow::{self, Continue};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::support::fork::{child, ensure, fork, reap, refused};
 use crate::support::process::own_process;
-use crate::support::{Members, deadline, join, join_with, messages, payloads, pump, views, wait_for};
+use crate::support::{Members, asking, deadline, join, join_with, messages, payloads, pump, views, wait_for};
 use cpg::{Error, Event, Group, Limits, OwnedEvent, Receiver, Result, Session, Waker};
 use testcluster::Cluster;
 
@@ -89,13 +88,8 @@ fn a_child_is_refused_although_a_thread_of_its_parent_held_the_lock() {
     cluster.on(1, || {
         let (sender, receiver) = join_with(Session::options(), "locked").split();
         cluster.pause(1).unwrap();
-        let asked = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let asking = scope.spawn(|| {
-                asked.store(true, Ordering::SeqCst);
-                sender.members()
-            });
-            wait_for("the thread", || asked.load(Ordering::SeqCst).then_some(()));
+            let asking = asking(scope, &sender);
             // Most probably another thread holds the lock. A child that finds the lock free is refused as well.
             std::thread::yield_now();
             for _ in 0..10 {

@@ -2,4 +2,5 @@
 
 mod documentation;
 mod references;
+mod sources;
 mod vocabulary;

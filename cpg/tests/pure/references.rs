@@ -2,18 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "md") {
-            found.push(path);
-        }
-    }
-}
+use crate::sources::sources;
 
 /// Returns the documentation in a file without its examples: the whole page of the guide, or the doc comments of Rust
 /// code.

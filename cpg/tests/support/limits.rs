@@ -206,6 +206,32 @@ pub fn wait_until_all_is_given_back(what: &str, before: (usize, usize, usize)) {
     });
 }
 
+/// Makes the tests of the cases of a file, each in a separate process.
+#[allow(unused_macros, reason = "each layer uses a part")]
+macro_rules! within_their_limits {
+    ($cases:expr) => {
+        #[test]
+        fn each_call_keeps_its_time_with_a_paused_daemon_and_leaves_nothing_behind() {
+            crate::support::process::own_process!();
+            crate::support::limits::keep_their_time_with_a_paused_daemon($cases);
+        }
+
+        #[test]
+        fn each_call_comes_back_when_a_paused_daemon_is_killed() {
+            crate::support::process::own_process!();
+            crate::support::limits::come_back_when_a_paused_daemon_is_killed($cases);
+        }
+
+        #[test]
+        fn without_a_daemon_nothing_waits() {
+            crate::support::process::own_process!();
+            crate::support::limits::do_not_wait_without_a_daemon($cases);
+        }
+    };
+}
+#[allow(unused_imports, reason = "each layer uses a part")]
+pub(crate) use within_their_limits;
+
 /// Makes each call while the daemon is paused. It must keep its time and leave nothing behind.
 pub fn keep_their_time_with_a_paused_daemon(cases: &[Case]) {
     let cluster = Cluster::start(1).unwrap();

@@ -243,6 +243,20 @@ pub fn receive(receiver: &mut cpg::Receiver, count: usize) -> Vec<Vec<u8>> {
     heard
 }
 
+/// Starts a thread that asks for the members, and returns when that thread runs.
+pub fn asking<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    sender: &'scope cpg::Sender,
+) -> std::thread::ScopedJoinHandle<'scope, cpg::Result<Vec<cpg::Member>>> {
+    let (say, asks) = std::sync::mpsc::channel();
+    let asking = scope.spawn(move || {
+        say.send(()).unwrap();
+        sender.members()
+    });
+    asks.recv().unwrap();
+    asking
+}
+
 /// Returns true if `poll` says that the descriptor is readable now.
 pub fn readable(fd: std::os::fd::BorrowedFd<'_>) -> bool {
     let mut fd = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
