@@ -9,6 +9,7 @@ use cpg::{Error, Handle, Session};
 use cpg_sys::{CPG_REASON_LEAVE, CS_ERR_ACCESS, CS_ERR_TRY_AGAIN, CS_OK};
 
 use crate::stub::{self, List, NODE, Replies, SOUND, Stub};
+use crate::support::wait_for;
 use crate::{NONE, address, join, join_session, short_name};
 
 /// The system's allocator, which notices when the watched address is freed.
@@ -140,12 +141,13 @@ fn a_context_is_freed_when_its_handle_has_been_finalized() {
         THERE.store(0, Ordering::SeqCst);
         stub::on_open(watch);
         end();
-        assert_eq!(FINALIZED.load(Ordering::SeqCst), 1, "{way} is not finalized");
+        // A thread frees it, which is left behind on a busy machine.
+        wait_for(&format!("{way} to be finalized and freed"), || FREED.load(Ordering::SeqCst).then_some(()));
+        assert_eq!(FINALIZED.load(Ordering::SeqCst), 1, "{way} is not finalized once");
         assert_eq!(
             THERE.load(Ordering::SeqCst),
             1,
             "the context of {way} is freed before cpg_finalize has returned"
         );
-        assert!(FREED.load(Ordering::SeqCst), "the context of {way} is not freed");
     }
 }
