@@ -39,6 +39,7 @@ use crate::os::fork::Owner;
 #[derive(Debug, Clone)]
 pub struct Waker(Arc<Inner>);
 
+/// The state that all clones of a waker share.
 #[derive(Debug)]
 struct Inner {
     /// The wake itself: readable from a wake until a run sees it.

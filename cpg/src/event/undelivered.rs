@@ -30,6 +30,7 @@ pub struct Undelivered(
     Box<Inner>,
 );
 
+/// The parts of an undelivered message.
 #[derive(Clone, PartialEq, Eq)]
 struct Inner {
     payload: Vec<u8>,

@@ -33,8 +33,11 @@ pub struct Callbacks<'f> {
     totem_confchg: Option<TotemConfChgFn<'f>>,
 }
 
+/// The closure for messages.
 type DeliverFn<'f> = Box<dyn FnMut(&Link, Message<'_>) + 'f>;
+/// The closure for views.
 type ConfChgFn<'f> = Box<dyn FnMut(&Link, View<'_>) + 'f>;
+/// The closure for rings.
 type TotemConfChgFn<'f> = Box<dyn FnMut(&Link, Ring<'_>) + 'f>;
 
 impl<'f> Callbacks<'f> {

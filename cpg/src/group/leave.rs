@@ -41,6 +41,7 @@ pub(crate) fn leave<M>(
 #[derive(Debug, Default)]
 pub(crate) struct OwnLeave(Cell<Stage>);
 
+/// The stages of a leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Stage {
     #[default]

@@ -14,6 +14,7 @@ static TURN: Turn = Turn::new();
 static MEMBERSHIPS: Mutex<Memberships> =
     Mutex::new(Memberships { owner: None, groups: Vec::new(), begun: 0 });
 
+/// The memberships of one process that are ending.
 #[derive(Debug)]
 struct Memberships {
     /// The process that has these memberships. A child has none of the threads that end them.

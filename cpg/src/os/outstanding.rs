@@ -89,6 +89,7 @@ pub(crate) struct Outstanding<T> {
     end: End,
 }
 
+/// The result of work, or the reason why there is none.
 #[derive(Debug)]
 enum Fate<T> {
     Awaited,

@@ -52,6 +52,7 @@ pub(crate) enum Handed {
 /// The function that sends a packet. The number is that of the packet's first message.
 pub(crate) type SendNow<'s> = &'s dyn Fn(u64, &mut Bytes) -> Handed;
 
+/// The sending queue of a session, with those who wait for it.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Lock<State>,

@@ -41,12 +41,14 @@ impl fmt::Debug for Rejoin {
     }
 }
 
+/// The state that the thread and its starter share.
 #[derive(Debug)]
 struct Inner {
     state: Lock<State>,
     given_up: Condvar,
 }
 
+/// The outcome of the search so far.
 #[derive(Debug, Default)]
 struct State {
     given_up: bool,

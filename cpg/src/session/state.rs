@@ -24,6 +24,7 @@ use crate::session::queue::Queue;
 /// flight ([B17](crate::facts#b17)), the delivery of this message shows it.
 pub(crate) const STALL: Duration = Duration::from_secs(5);
 
+/// The stages of a sending queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Open,
@@ -44,6 +45,7 @@ pub(super) enum Dispatcher {
     Before,
 }
 
+/// The state of a sending queue, all of it under one lock.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) queue: Queue,

@@ -22,6 +22,7 @@ pub(super) struct Stash {
     from: Option<Origin>,
 }
 
+/// The message of libcpg that a kept packet came in.
 #[derive(Debug, Clone)]
 struct Origin {
     group: GroupName,
@@ -128,6 +129,7 @@ struct Unread<'p, 's> {
     keep: Keep<'s>,
 }
 
+/// The place in which the rest of a packet is kept.
 enum Keep<'s> {
     /// In a stash, by a copy.
     In(&'s mut Stash),
