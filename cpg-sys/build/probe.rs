@@ -9,7 +9,7 @@ use pkg_config::Error;
 
 use crate::advice;
 
-/// What was found.
+/// The library that was found.
 pub struct Library {
     pub lib_dirs: Vec<PathBuf>,
     pub include_dirs: Vec<PathBuf>,
@@ -111,7 +111,7 @@ fn stand_in_for_libqb() -> Result<(), String> {
     Ok(())
 }
 
-/// What went wrong; the crate's own text adds advice that suits any library.
+/// Returns the text of the error without the advice of the crate pkg-config, which suits any library.
 fn outcome(error: &Error) -> String {
     match error {
         Error::ProbeFailure { output, .. } | Error::Failure { output, .. } => {

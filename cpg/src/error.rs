@@ -77,7 +77,7 @@ pub enum Error {
 
     /// The thread has too little stack left for `cpg_dispatch`.
     ///
-    /// That function needs more than a mebibyte of stack, and writes past the guard page of a thread that has less
+    /// `cpg_dispatch` needs more than a mebibyte of stack, and writes past the guard page of a thread that has less
     /// ([A1](crate::facts#a1)). Give the thread more with [`std::thread::Builder::stack_size`]. A main thread has as much as
     /// `ulimit -s` says at that moment ([A18](crate::facts#a18)).
     #[error(

@@ -60,7 +60,7 @@
 //! - its connection: 3 MiB of shared memory and a descriptor;
 //! - an entry in each of libcpg's tables ([A13](#a13)).
 //!
-//! That is at most one of each per death of the daemon, since iterations take turns. Nobody waits for such a thread, and it
+//! A death of the daemon leaves at most one of each, since iterations take turns. Nobody waits for such a thread, and it
 //! holds no lock. The loss is rare, because little is iterated: lists of groups, processes and members
 //! ([`Daemon::groups`](crate::Daemon::groups) and its neighbours), the count before a first join, the members of a group while
 //! events wait, and a group of 128. A session that [comes back](crate::Reconnect) iterates nothing. If the daemon was paused

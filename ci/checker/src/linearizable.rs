@@ -1,38 +1,39 @@
-//! Whether what clients of a register heard is linearizable.
+//! A checker of linearizability, for the history of a register.
 //!
-//! Wing and Gong's search (1993) with Lowe's pruning ("Testing for linearizability", 2017): operations are taken in any order in which
-//! none comes before one that had ended when it began, and a set of operations that was taken with the same state before is not looked
-//! at again. The operations of one key are one history, since linearizability is a property of each object by itself.
+//! Wing and Gong's search (1993) with Lowe's pruning ("Testing for linearizability", 2017). The search tries all orders in which no
+//! operation comes before another that had ended when the operation began. A set of operations that has led to the same state before is
+//! not searched again. The operations of one key are one history, since linearizability is a property of each object by itself.
 
 use std::collections::HashSet;
 
-/// What a register has; `None` for nothing.
+/// The value of a register; `None` if the register is empty.
 pub type Value = Option<u64>;
 
-/// What a client did, and what it heard.
+/// An operation of a client, with the result that the client heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// It heard this value.
+    /// The client read this value.
     Read(Value),
-    /// This value was written. No two calls may write the same value, but nothing.
+    /// The client wrote this value. No two calls may write the same value, except `None`.
     Write(Value),
-    /// The first value was there, and the second was written. A client that was told of another value has read that.
+    /// The client found the first value and wrote the second. If the client found another value, the operation is a read of that value.
     Swap(Value, Value),
 }
 
 /// An operation and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
-    /// What was done.
+    /// The operation.
     pub operation: Operation,
-    /// When it began.
+    /// The time at which the call began.
     pub from: u64,
-    /// When it ended; `None` if nobody knows what became of it: it may have no effect, or have it at any time from then on.
+    /// The time at which the call ended; `None` if its outcome is unknown. Such a call may take effect at any time after it began, or
+    /// never.
     pub to: Option<u64>,
 }
 
 impl Operation {
-    /// The value after it, if it fits to the one before.
+    /// Returns the value after the operation; `None` if the operation is impossible with the value before.
     fn apply(self, value: Value) -> Option<Value> {
         match self {
             Self::Read(read) => (read == value).then_some(value),
@@ -56,8 +57,9 @@ impl Operation {
     }
 }
 
-/// Leaves out calls of which nobody knows what became of them, and whose value nobody has read: if they have happened, then right before
-/// another write, and without them the rest fits as well. Each can double the time of the search.
+/// Leaves out calls whose outcome is unknown and whose value nobody has read. If such a call has taken effect, the next operation in the
+/// order is a write, since no other operation fits to the value. So the rest fits without the call as well. Each such call can double the
+/// time of the search.
 fn relevant(calls: &[Call]) -> Vec<Call> {
     let mut calls = calls.to_vec();
     loop {
@@ -76,20 +78,19 @@ fn relevant(calls: &[Call]) -> Vec<Call> {
     }
 }
 
-/// The beginning or the end of a call, in a list that is linked so that a call can be taken out and put back.
+/// The beginning or the end of a call. The list is linked, so that a call can be taken out and put back.
 struct Step {
     call: usize,
-    /// The step of the call's end; none for an end.
+    /// The step of the call's end; `None` if this step is an end.
     end: Option<usize>,
     before: usize,
     after: usize,
 }
 
-/// Looks for an order of the calls on a register that has nothing at first. If there is none, returns the calls that could be
-/// ordered at most, and those among which no next one was found.
+/// Looks for an order of the calls on a register that is empty at first.
 ///
 /// # Errors
-/// As said: the history is not linearizable.
+/// The history is not linearizable. The error says how far the search came.
 pub fn check(calls: &[Call]) -> Result<(), Wrong> {
     let calls = &relevant(calls)[..];
     let mut steps = steps(calls);
@@ -120,7 +121,7 @@ pub fn check(calls: &[Call]) -> Result<(), Wrong> {
             at = step.after;
             continue;
         }
-        // An end, before which its call must be taken; or nothing is left to try.
+        // The step is an end, before which its call must be taken, or nothing is left to try.
         if best.as_ref().is_none_or(|best| done > best.ordered) {
             let stuck = (at != end).then(|| calls[call]);
             let last = order.iter().rev().take(5).rev().map(|&(step, _)| calls[steps[step].call]).collect();
@@ -139,21 +140,21 @@ pub fn check(calls: &[Call]) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Where the search for an order came farthest.
+/// The point at which the search for an order came farthest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wrong {
-    /// So many calls could be ordered.
+    /// The number of ended calls that could be ordered.
     pub ordered: usize,
-    /// The value after them.
+    /// The value of the register after these calls.
     pub value: Value,
-    /// The last of them.
+    /// The last of these calls.
     pub last: Vec<Call>,
-    /// A call that had ended, and fits nowhere.
+    /// A call that had ended and fits nowhere; `None` if the search came to the end of the history.
     pub stuck: Option<Call>,
 }
 
 fn steps(calls: &[Call]) -> Vec<Step> {
-    // At one time beginnings come first: more orders are right then.
+    // Beginnings come before ends of the same time, because this allows more orders.
     let mut times: Vec<(u64, bool, usize)> = Vec::new();
     for (index, call) in calls.iter().enumerate() {
         times.push((call.from, false, index));
@@ -212,7 +213,7 @@ mod tests {
             &[(Write(Some(1)), 1, 2), (Read(Some(1)), 3, 4), (Write(None), 5, 6), (Read(None), 7, 8)],
             // Two writes at once: each read may see one, in the order of either.
             &[(Write(Some(1)), 1, 9), (Write(Some(2)), 1, 9), (Read(Some(2)), 2, 3), (Read(Some(1)), 4, 5)],
-            // A write of which nobody knows, that has its effect late, or never.
+            // A write with an unknown outcome that takes effect late, or never.
             &[(Write(Some(1)), 1, 0), (Read(None), 2, 3), (Read(Some(1)), 4, 5)],
             &[(Write(Some(1)), 1, 0), (Read(None), 2, 3), (Write(Some(2)), 4, 5), (Read(Some(2)), 6, 7)],
             &[(Swap(None, Some(1)), 1, 2), (Swap(Some(1), Some(2)), 3, 4), (Read(Some(2)), 5, 6)],

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{Load, Result, divide, wait_for};
 
-/// The clients that share a connection.
+/// The number of clients that share a connection.
 const SHARING: usize = 10;
 
 /// A member of etcd on each node of a cluster.
@@ -24,7 +24,7 @@ pub struct Etcd<'c> {
 }
 
 impl<'c> Etcd<'c> {
-    /// Starts them, with data in `/run`, which is in memory on these nodes, and waits for a leader.
+    /// Starts the members, with data in `/run`, which is in memory on these nodes, and waits for a leader.
     pub fn start(cluster: &'c Cluster) -> Result<Self> {
         let nodes = 1..=cluster.nodes();
         let peer = |node| format!("http://{}:2380", cluster.address(node));
@@ -63,7 +63,7 @@ impl<'c> Etcd<'c> {
         })
     }
 
-    /// Returns so many clients, which write values of this size.
+    /// Returns this number of clients, which write values of this size.
     pub fn loads(&self, clients: usize, size: usize) -> Vec<Load<'_>> {
         let load = |(node, clients)| {
             let load: Load<'_> = Box::new(move |goes_on| {
@@ -79,7 +79,7 @@ fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// Has so many clients write, each when the write before is answered.
+/// Makes this number of clients write, each when its last write is answered.
 fn write(url: &str, clients: usize, size: usize, goes_on: &dyn Fn() -> bool) -> Result<Measured> {
     let runtime = runtime()?;
     let start = Instant::now();

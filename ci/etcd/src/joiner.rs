@@ -11,13 +11,13 @@ use testcluster::Cluster;
 use crate::store::Store;
 use crate::{Result, together, wait_for};
 
-/// The bytes of each of the values that are the state.
+/// The length of each value of the state, in bytes.
 const VALUE: usize = 100_000;
 
-/// How long writes are counted without a joiner.
+/// The time for which writes are counted without a joiner.
 const BEFORE: Duration = Duration::from_secs(5);
 
-/// Fills two members of three with so many megabytes, has clients write, and starts the third.
+/// Fills two members of three with this number of megabytes, lets clients write, and starts the third member.
 pub fn measure(megabytes: usize, clients: usize, size: usize) -> Result<()> {
     let cluster = Cluster::start(3)?;
     let mut store = Store::start(&cluster, 2)?;
@@ -33,7 +33,7 @@ pub fn measure(megabytes: usize, clients: usize, size: usize) -> Result<()> {
         let (stop, written) = (AtomicBool::new(false), AtomicUsize::new(0));
         let loads = store.loads(clients, size);
         let (rates, took) = thread::scope(|scope| {
-            // It is asked once after each write.
+            // The closure is called once after each write.
             let goes_on = || {
                 written.fetch_add(1, Ordering::Relaxed);
                 !stop.load(Ordering::Relaxed)

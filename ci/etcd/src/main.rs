@@ -33,16 +33,16 @@ etcd recommends. The two are measured by turns, each after a second of which not
   --joiner N       the megabytes that a joiner gets (100); 0 for none
 ";
 
-/// What ends the program.
+/// An error that ends the program.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// How long things may take to start.
+/// The time limit for something to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long clients write before anything counts.
+/// The time for which clients write before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// What is asked for.
+/// The options of the command line.
 struct Options {
     clients: usize,
     size: usize,
@@ -51,7 +51,7 @@ struct Options {
     joiner: usize,
 }
 
-/// Clients that write, on one node: they go on as long as the closure says.
+/// Clients on one node that write for as long as the closure returns true.
 type Load<'a> = Box<dyn FnOnce(&(dyn Fn() -> bool + Sync)) -> Result<Measured> + Send + 'a>;
 
 fn main() -> ExitCode {
@@ -132,7 +132,7 @@ fn run(options: &Options) -> Result<()> {
     if options.joiner > 0 { joiner::measure(options.joiner, options.clients, options.size) } else { Ok(()) }
 }
 
-/// Runs clients for so long, after a warm-up.
+/// Runs clients for this time, after a warm-up.
 fn measure<'a>(length: Duration, loads: impl Fn() -> Vec<Load<'a>>) -> Result<Measured> {
     for_so_long(WARM_UP, loads())?;
     for_so_long(length, loads())
@@ -160,14 +160,14 @@ fn together(loads: Vec<Load<'_>>, goes_on: &(dyn Fn() -> bool + Sync)) -> Result
     Ok(all)
 }
 
-/// Takes the measurement of a further round into one of several.
+/// Adds the measurement of a round to that of the rounds before.
 fn add(all: &mut Measured, round: Measured) {
     all.latencies.extend(round.latencies);
     all.failed += round.failed;
     all.time += round.time;
 }
 
-/// Divides clients among nodes, of which the first is the one that leads.
+/// Divides clients among nodes, the leader's first.
 fn divide(clients: usize, nodes: u32, leader: u32) -> Vec<(u32, usize)> {
     let others = (1..=nodes).filter(|&node| node != leader);
     let count = nodes as usize;
@@ -176,7 +176,7 @@ fn divide(clients: usize, nodes: u32, leader: u32) -> Vec<(u32, usize)> {
     shares.filter(|(_, clients)| *clients > 0).collect()
 }
 
-/// Asks until there is an answer.
+/// Calls `probe` until it returns a value.
 fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {

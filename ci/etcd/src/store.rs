@@ -27,7 +27,7 @@ pub fn serve(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
         patience: Duration::from_secs(30),
         confirm: true,
     };
-    // It ends with the cluster: this never is readable.
+    // The member ends with the cluster: this socket is never readable.
     let (stop, _open) = UnixStream::pair()?;
     Server::join(settings)?.serve(&stop)
 }
@@ -40,7 +40,7 @@ pub struct Store<'c> {
 }
 
 impl<'c> Store<'c> {
-    /// Starts members on so many nodes, the first ones, and has the state begin.
+    /// Starts this number of members, on the first nodes, and begins the state.
     pub fn start(cluster: &'c Cluster, members: u32) -> Result<Self> {
         let directory = std::env::temp_dir().join(format!("kv-bench-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
@@ -104,7 +104,7 @@ impl<'c> Store<'c> {
         line.and_then(|line| line.trim().split(':').next()?.parse().ok()).unwrap_or(1)
     }
 
-    /// Returns so many clients, which write values of this size.
+    /// Returns this number of clients, which write values of this size.
     pub fn loads(&self, clients: usize, size: usize) -> Vec<Load<'static>> {
         let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
         let load = |(node, clients)| {

@@ -1,14 +1,14 @@
-//! What is done to daemons and network.
+//! The faults of daemons and network.
 
 use testcluster::{Cluster, State};
 
 use crate::plan::Fault;
 use crate::{Result, shared_memory};
 
-/// Does it, if it is something to do to daemons or network: else false.
+/// Applies the fault. Returns false if the fault does not concern daemons or network.
 ///
 /// # Errors
-/// Those of the cluster.
+/// The errors of the cluster.
 pub fn apply(cluster: &Cluster, fault: &Fault) -> Result<bool> {
     match fault {
         Fault::Partition(groups) => {

@@ -1,4 +1,5 @@
-//! What breaks a cluster and its clients: the plan, and doing it. The torture test of the crate and that of `examples/kv` share it.
+//! Faults of a cluster and its clients: a plan of faults, and functions that apply them. The torture tests of the crate and of
+//! `examples/kv` share this library.
 #![forbid(unsafe_code)]
 
 pub mod cluster;

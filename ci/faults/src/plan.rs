@@ -10,9 +10,9 @@ use crate::random::Random;
 /// A fault: something that is done to the cluster or to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The nodes are parted into these groups.
+    /// The network is parted into these groups of nodes.
     Partition(Vec<Vec<u32>>),
-    /// They are together again.
+    /// The network is whole again.
     Heal,
     /// SIGKILL to a daemon.
     Kill(u32),
@@ -26,7 +26,7 @@ pub enum Fault {
     Resume(u32),
     /// The `/dev/shm` of a node is filled.
     FillShm(u32),
-    /// There is again.
+    /// The `/dev/shm` of the node has room again.
     FreeShm(u32),
     /// SIGKILL to a client.
     KillClient(usize),
@@ -34,13 +34,13 @@ pub enum Fault {
     StartClient(usize),
     /// SIGSTOP to a client, and later SIGCONT.
     StopClient(usize),
-    /// The end of that.
+    /// The SIGCONT after it.
     ContinueClient(usize),
-    /// A client does not dispatch for so many milliseconds.
+    /// A client does not dispatch for this number of milliseconds.
     StallClient(usize, u64),
-    /// A client forks, between dispatches or in a handler.
+    /// A client forks between dispatches.
     ForkClient(usize),
-    /// The second of these.
+    /// A client forks in a handler.
     ForkInHandler(usize),
     /// A number of signals to a client.
     SignalClient(usize, u32),
@@ -58,7 +58,7 @@ pub enum Breaks {
 }
 
 impl Breaks {
-    /// Words to list them under.
+    /// Returns the words under which these faults are listed.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cluster => "faults of daemons and network",
@@ -69,7 +69,7 @@ impl Breaks {
 }
 
 impl Fault {
-    /// What it breaks.
+    /// Returns the part that the fault should break.
     pub fn breaks(&self) -> Breaks {
         match self {
             Self::Partition(_)

@@ -5,12 +5,12 @@
 pub struct Random(u64);
 
 impl Random {
-    /// Makes one from a seed.
+    /// Makes a generator from a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut value = self.0;
@@ -24,7 +24,7 @@ impl Random {
         from + self.number() % (to - from)
     }
 
-    /// Returns true once in so many times, on average.
+    /// Returns true once in `times` times, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.number() % times == 0
     }

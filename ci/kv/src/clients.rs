@@ -1,4 +1,4 @@
-//! Clients, and what they hear.
+//! Clients, and the history of their calls.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,20 +15,20 @@ use cpg_kv::client::Client;
 use cpg_kv::store::{Command, Outcome};
 use cpg_kv::wire::{Reply, Request};
 
-/// How long keys are new. What the checker takes grows fast with the length of a history, and with the calls of a key at one time: so there is
-/// a new key for every two clients.
+/// The time for which a key is new. The checker's time grows fast with the length of a history and with the number of calls of one key at
+/// one time. So there is one new key for every two clients.
 const TERM: Duration = Duration::from_millis(150);
 
-/// How long a client waits for a reply before it asks on another connection.
+/// The time that a client waits for a reply before it asks on another connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the keys are tried to be read in the end.
+/// The time limit for reading all keys at the end.
 const LAST: Duration = Duration::from_secs(600);
 
-/// The pause of a client that was not served.
+/// The pause of a client whose request was not done.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What was heard.
+/// The calls of clients, and the number of calls with each outcome.
 #[derive(Default)]
 pub struct History {
     pub calls: Vec<(u32, Call)>,
@@ -37,7 +37,7 @@ pub struct History {
     pub unknown: u64,
 }
 
-/// All clients.
+/// The threads of all clients.
 pub struct Clients {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<History>>,
@@ -45,7 +45,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Starts so many of each member.
+    /// Starts `count` clients of each member.
     pub fn start(sockets: &[PathBuf], count: usize, seed: u64) -> Self {
         let (stop, values, start) =
             (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)), Instant::now());
@@ -68,7 +68,8 @@ impl Clients {
         Self { stop, threads, start }
     }
 
-    /// Stops them, and reads all keys, if the state is there. Returns what was heard, and what could not be read.
+    /// Stops the clients. Reads all keys if `whole` says that the state has survived. Returns the history, and the failure if there was
+    /// one.
     pub fn end(self, sockets: &[PathBuf], whole: bool) -> (History, Option<String>) {
         self.stop.store(true, Ordering::Relaxed);
         let (mut all, mut failure) = (History::default(), None);
@@ -111,7 +112,7 @@ impl History {
         self.unknown += other.unknown;
     }
 
-    /// Writes it to a file, a call in a line, in the order in which they began: begin, end, key, what was done.
+    /// Writes the history to a file, one call per line, in the order in which the calls began: begin, end, key, operation.
     pub fn write(&self, file: &Path) -> io::Result<()> {
         let mut calls = self.calls.clone();
         calls.sort_by_key(|(_, call)| call.from);
@@ -130,7 +131,7 @@ struct One {
     client: Option<Client>,
     random: Random,
     values: Arc<AtomicU64>,
-    /// The keys that are new at one time.
+    /// The number of keys that are new at one time.
     keys: u64,
     start: Instant,
     history: History,
@@ -140,7 +141,7 @@ impl One {
     fn turn(&mut self) {
         let term = self.start.elapsed().as_millis() / TERM.as_millis();
         let mut term = u64::try_from(term).unwrap_or(0);
-        // Now and then of before.
+        // Now and then the client uses an older key.
         if self.random.one_in(8) {
             term -= self.random.range(0, term.min(100) + 1);
         }
@@ -155,7 +156,7 @@ impl One {
         self.call(key, operation);
     }
 
-    /// What this client knows of a key, from its last calls.
+    /// Returns the value that a key had in this client's last calls.
     fn last_of(&self, key: u32) -> Option<u64> {
         let calls = self.history.calls.iter().rev().take(50).filter(|(of, _)| *of == key);
         let values = calls.map(|(_, call)| match call.operation {
@@ -199,7 +200,7 @@ impl One {
             }
         };
         self.history.unknown += u64::from(to.is_none());
-        // A read of which nothing was heard says nothing.
+        // A read without a reply says nothing about the state.
         if to.is_some() || !matches!(operation, Operation::Read(_)) {
             self.history.calls.push((key, Call { operation, from, to }));
         }
@@ -216,7 +217,7 @@ fn connect(socket: &Path) -> io::Result<Client> {
     Ok(client)
 }
 
-/// Puts what was heard of an operation into it.
+/// Records what a client heard of an operation.
 fn heard(operation: &mut Operation, outcome: &Outcome) {
     let number = |value: &Option<Vec<u8>>| {
         value.as_ref().map(|value| value.as_slice().try_into().map_or(u64::MAX, u64::from_le_bytes))
@@ -226,7 +227,7 @@ fn heard(operation: &mut Operation, outcome: &Outcome) {
             *operation = Operation::Read(number(value));
         }
         (Operation::Write(_) | Operation::Swap(..), Outcome::Done) => {}
-        // An answer to something else, which no history has.
+        // A reply to another operation. A read of a value that nobody writes makes the history wrong.
         _ => *operation = Operation::Read(Some(u64::MAX)),
     }
 }

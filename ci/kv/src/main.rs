@@ -1,4 +1,5 @@
-//! The store of `examples/kv` on a cluster that breaks all the time, and whether what its clients heard is linearizable.
+//! The torture test of the store of `examples/kv`: breaks a cluster all the time, and checks that the history of its clients is
+//! linearizable.
 #![forbid(unsafe_code)]
 
 mod clients;
@@ -37,7 +38,7 @@ The status is 0 if all is well, 1 if something is wrong, 2 and 3 if it could not
 the last line has what was done, what clients heard, and what members and daemons said.
 ";
 
-/// What is asked for.
+/// The options of the command line.
 struct Options {
     nodes: u32,
     clients: usize,
@@ -154,7 +155,7 @@ fn run(options: &Options) -> Result<Verdict> {
     Ok(verdict)
 }
 
-/// Prints what was heard, and says whether all of it fits.
+/// Prints a summary of the history. Returns true if the history is linearizable.
 fn is_linearizable(history: &History) -> bool {
     let History { calls, done, refused, unknown } = history;
     let mut keys: BTreeMap<u32, Vec<linearizable::Call>> = BTreeMap::new();
@@ -175,7 +176,7 @@ fn is_linearizable(history: &History) -> bool {
     wrong == 0
 }
 
-/// Where the member's program is: beside this one.
+/// Returns the path of the program `kv`, which is beside this program.
 fn kv() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("kv");
     if path.exists() {

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testcluster::Cluster;
 
-/// How long a member has to answer about itself.
+/// The time limit for a member's answer about itself.
 const ANSWER: Duration = Duration::from_millis(500);
 
 /// All members.
@@ -26,11 +26,11 @@ pub struct Members<'c> {
     exits: Vec<String>,
 }
 
-/// Whether the state is there.
+/// The state of the store, after waiting for it.
 pub enum Whole {
-    /// All members have it.
+    /// All members have the state.
     InStep,
-    /// A majority has lost it, and says so.
+    /// A majority of the members has lost the state, and says so.
     Lost,
 }
 
@@ -38,12 +38,12 @@ struct Member {
     node: u32,
     process: Option<Child>,
     stopped: bool,
-    /// It had state when it was asked last, and was not killed since.
+    /// True if the member had state when it was asked last, and was not killed since.
     holds: bool,
 }
 
 impl<'c> Members<'c> {
-    /// Starts one on each node.
+    /// Starts a member on each node.
     pub fn start(cluster: &'c Cluster, directory: &Path, nodes: u32, confirm: bool) -> Result<Self> {
         let member = |node| Member { node, process: None, stopped: false, holds: false };
         let all = (1..=nodes).map(member).collect();
@@ -57,7 +57,7 @@ impl<'c> Members<'c> {
         self.directory.join(format!("kv{node}.socket"))
     }
 
-    /// Where clients find them.
+    /// Returns the paths of the members' sockets.
     pub fn sockets(&self) -> Vec<PathBuf> {
         self.all.iter().map(|member| self.socket(member.node)).collect()
     }
@@ -94,7 +94,7 @@ impl<'c> Members<'c> {
         }
     }
 
-    /// Says the operator's word until all are in step.
+    /// Sends `begin`, the statement of an operator, until all members are in step.
     pub fn begin(&self, deadline: Instant) -> Result<()> {
         while !self.are_in_step() {
             if Instant::now() > deadline {
@@ -111,7 +111,7 @@ impl<'c> Members<'c> {
         self.all.iter().all(|member| status(member).is_some_and(|text| text.contains("primary, in step")))
     }
 
-    /// Waits until all are in step, or say that a majority has lost its state.
+    /// Waits until all members are in step, or say that a majority has lost its state.
     pub fn wait_in_step(&mut self, deadline: Instant) -> Result<Whole> {
         loop {
             if self.are_in_step() {
@@ -138,15 +138,15 @@ impl<'c> Members<'c> {
         lines.find_map(|line| line.split(':').next()?.parse().ok())
     }
 
-    /// Members that ended by themselves, and how.
+    /// Returns a line about each member that ended by itself.
     pub fn exits(&self) -> Vec<String> {
         self.exits.clone()
     }
 
-    /// Finds out which have state, and starts those again that have ended by themselves.
+    /// Finds out which members have state, and restarts the members that ended by themselves.
     pub fn look(&mut self) -> Result<()> {
         for index in 0..self.all.len() {
-            // One that is stopped is what it was.
+            // A paused member does not answer, and holds what it held before.
             let runs = !self.all[index].stopped;
             let text = runs.then(|| self.ask(self.all[index].node, &Request::Status)).flatten();
             let member = &mut self.all[index];
@@ -173,8 +173,8 @@ impl<'c> Members<'c> {
         self.all.iter().any(|member| member.node == node && member.process.is_some() && !member.stopped)
     }
 
-    /// Does it, if it is something to do to members. A majority of those who have state is left: without one there is
-    /// nothing to find out.
+    /// Applies the fault, if it concerns members. Returns false if nothing was done. Kills a member only if a majority keeps its state,
+    /// because otherwise there is nothing to find out.
     pub fn apply(&mut self, fault: &Fault) -> Result<bool> {
         match *fault {
             Fault::KillClient(index) => {
@@ -206,7 +206,7 @@ impl<'c> Members<'c> {
         Ok(true)
     }
 
-    /// All run.
+    /// Resumes or starts all members that do not run.
     pub fn mend(&mut self) -> Result<()> {
         for index in 0..self.all.len() {
             match self.all[index].process {

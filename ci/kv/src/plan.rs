@@ -1,4 +1,4 @@
-//! The plan of a run: the faults of the torture test, and between them the one that loses writes which nobody has confirmed.
+//! The plan of a run: the faults of the torture test, and between them the fault that loses writes without a confirmation.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,24 +6,24 @@ use std::time::Duration;
 use cpg_faults::plan::{self, Fault};
 use cpg_faults::random::Random;
 
-/// What is done.
+/// A step of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Something breaks.
+    /// A fault of the torture test.
     Fault(Fault),
-    /// All is mended, and then the node of the sequencer is taken from the others: it delivers what its clients write to itself (B28), and
-    /// the others go on without it.
+    /// Everything is mended, and then the node of the sequencer is separated from the others. The node delivers to itself what its clients
+    /// write (B28), and the others go on without it.
     Take(How),
-    /// The node is given back.
+    /// The node of the sequencer comes back to the others.
     GiveBack,
 }
 
-/// How a node is taken from the others.
+/// The way in which a node is separated from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// Its daemon is paused.
+    /// The daemon of the node is paused.
     Paused,
-    /// The network is cut.
+    /// The network of the node is cut.
     Cut,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Act {
 }
 
 impl Act {
-    /// Returns the kind in a few words. The report counts by it.
+    /// Returns the kind of the step in a few words. The report counts by kind.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Fault(fault) => fault.name(),
@@ -50,11 +50,11 @@ impl Act {
     }
 }
 
-/// The time between two takings of a sequencer, in milliseconds.
+/// The time from the return of a sequencer to the next separation, in milliseconds.
 const BETWEEN: (u64, u64) = (5_000, 9_000);
 
-/// How long it is away, in milliseconds: mostly longer than the others need to go on, which is a token's timeout and once more as long to
-/// agree.
+/// The time for which a sequencer is away, in milliseconds. Mostly this is longer than the others need to go on, which is a token's timeout
+/// and as long again to agree.
 const AWAY: (u64, u64) = (800, 2_500);
 
 /// Makes the plan. It is a function of the seed, the number of nodes, and the length.
@@ -77,7 +77,7 @@ pub fn make(seed: u64, nodes: u32, length: Duration) -> Vec<(Duration, Act)> {
     steps
 }
 
-/// True for what can be done to a member of the store, a daemon or the network.
+/// Returns true for a fault of a member of the store, a daemon or the network.
 fn concerns(fault: &Fault) -> bool {
     !matches!(
         fault,

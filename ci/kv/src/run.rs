@@ -1,4 +1,4 @@
-//! The run: a cluster, members, clients, and what breaks.
+//! The run: a cluster, members, clients, and faults.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,29 +16,29 @@ use crate::clients::{Clients, History};
 use crate::members::{Members, Whole};
 use crate::plan::{self, Act, How};
 
-/// How long a node may be silent before the others go on without it.
+/// The time for which a node may be silent before the others go on without the node.
 const TOKEN: Duration = Duration::from_millis(500);
 
-/// How long there may be no majority: without one nobody writes, and there is little to find out.
+/// The time for which there may be no majority. Without a majority nobody writes, and there is little to find out.
 const WITHOUT: Duration = Duration::from_secs(2);
 
-/// How long all may take to come together when all is mended.
+/// The time limit for all members to be in step after everything is mended.
 const MENDED: Duration = Duration::from_secs(60);
 
-/// How long they may take in between.
+/// The time limit for all members to be in step during the run.
 const SOON: Duration = Duration::from_secs(5);
 
-/// What has come of a run.
+/// The outcome of a run.
 pub struct Ended {
     pub history: History,
     pub counts: BTreeMap<&'static str, u64>,
-    /// Members that ended by themselves, and were started again.
+    /// The members that ended by themselves and were started again.
     pub exits: Vec<String>,
-    /// Why the run did not come to its end as it should.
+    /// The reason why the run did not end as it should.
     pub failure: Option<String>,
 }
 
-/// Breaks things for as long as it is asked for. What clients have heard is returned, whatever becomes of the rest.
+/// Breaks things for as long as the options say. Returns the history of the clients even if the run fails on the way.
 pub fn run(options: &Options, directory: &Path) -> Result<Ended> {
     let cluster = Cluster::builder().nodes(options.nodes).token(TOKEN).start()?;
     cluster.wait_after_changes(false);
@@ -82,15 +82,15 @@ struct Run<'c> {
     counts: BTreeMap<&'static str, u64>,
     /// The parts of the network; none if it is whole.
     groups: Vec<Vec<u32>>,
-    /// The node that was taken from the others.
+    /// The node that was separated from the others, and the way of it.
     taken: Option<(u32, How)>,
-    /// When there was a majority last.
+    /// The last time at which there was a majority.
     majority: Instant,
     log: File,
 }
 
 impl Run<'_> {
-    /// Does what the plan says; false if a majority has lost its state.
+    /// Follows the plan. Returns false if a majority has lost its state.
     fn break_things(&mut self) -> Result<bool> {
         for (time, act) in plan::make(self.options.seed, self.options.nodes, self.options.length) {
             thread::sleep((self.start + time).saturating_duration_since(Instant::now()));
@@ -143,13 +143,13 @@ impl Run<'_> {
         Ok(done)
     }
 
-    /// Takes the sequencer's node from the others, which are all well. `None` if a majority has lost its state.
+    /// Mends everything, and separates the sequencer's node from the others. Returns `None` if a majority has lost its state.
     fn take(&mut self, how: How) -> Result<Option<bool>> {
         self.mend()?;
         match self.members.wait_in_step(Instant::now() + SOON) {
             Ok(Whole::InStep) => {}
             Ok(Whole::Lost) => return Ok(None),
-            // The time was too short.
+            // The members were not in step in time, so the step is left out.
             Err(_) => return Ok(Some(false)),
         }
         let Some(node) = self.members.sequencer() else { return Ok(Some(false)) };
@@ -170,7 +170,7 @@ impl Run<'_> {
         }
     }
 
-    /// True if a part of the cluster has a majority of nodes that run, with members that run.
+    /// Returns true if a part of the cluster has a majority of the nodes, with daemons and members that run.
     fn is_majority(&self) -> bool {
         let runs = |node: &u32| self.cluster.state(*node) == State::Running && self.members.runs(*node);
         let all: Vec<u32> = (1..=self.options.nodes).collect();
@@ -178,7 +178,7 @@ impl Run<'_> {
         groups.iter().any(|group| 2 * group.iter().filter(|node| runs(node)).count() > all.len())
     }
 
-    /// Mends all.
+    /// Mends everything.
     fn mend(&mut self) -> Result<()> {
         self.cluster.heal()?;
         self.groups.clear();

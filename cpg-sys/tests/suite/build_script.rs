@@ -284,14 +284,14 @@ fn a_change_of_any_variable_runs_it_again() {
 mod with_bindgen {
     use super::*;
 
-    /// What is said where there is no libclang.
+    /// Returns the error of a build without libclang.
     pub(super) fn without_libclang(name: &str) -> String {
         let dir = machine::pkg_config_dir(&format!("{name}-no-libclang"), "3.1.7");
         let nowhere = Path::new("/nonexistent");
         Run::new(name, &[("PKG_CONFIG_PATH", &dir), ("LIBCLANG_PATH", nowhere)]).error()
     }
 
-    /// What is said where the build script is a static program: musl's `dlopen` fails in those with these words.
+    /// Returns the error of a build whose build script is a static program. In static programs, `dlopen` of musl fails with these words.
     pub(super) fn in_a_static_script(name: &str) -> String {
         let name = format!("{name}-static-script");
         let dir = machine::pkg_config_dir(&name, "3.1.7");

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 /// The committed file.
 pub const COMMITTED: &str = include_str!("../../src/bindings.rs");
 
-/// What this build has made from the header.
+/// The declarations that this build has made from the header.
 #[cfg(cpg_sys_generated)]
 pub const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/generated.rs"));
 
-/// One of the two with its documentation, which this build has compiled.
+/// The declarations that this build has compiled: one of the two above, with documentation.
 pub const COMPILED: &str = include_str!(concat!(env!("OUT_DIR"), "/declarations.rs"));
 
 /// The names that a file exports.

@@ -129,7 +129,7 @@ fn a_c_compiler_agrees() {
     assert!(differing.is_empty(), "(expression, Rust), C: {differing:#?}");
 }
 
-/// What is declared later on has to come into the lists above.
+/// Fails if a new declaration is missing from the lists above.
 #[test]
 fn everything_declared_is_compared() {
     let declared = Exports::of(COMPILED);

@@ -1,4 +1,4 @@
-//! What these tests use of the machine: the libcpg they are linked to, its header, tools, temporary directories.
+//! The parts of the machine that these tests use: the libcpg that they are linked to, its header, tools, temporary directories.
 
 use std::fs;
 use std::path::{Path, PathBuf};

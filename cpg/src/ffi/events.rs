@@ -101,7 +101,7 @@ impl EventHalf {
     /// Dispatches deeper in this thread's stack than before, after asking for the rest of the stack ([A1](crate::facts#a1)).
     ///
     /// # Safety
-    /// That of [`frames::dispatch`].
+    /// The contract of [`frames::dispatch`].
     #[cold]
     unsafe fn dispatch_deeper(handle: sys::cpg_handle_t) -> Result<sys::cs_error_t> {
         let left = StackLeft::ask()?;

@@ -32,7 +32,7 @@ pub(super) const ZCB_ALLOC: usize = 24 << 10;
 /// Calls `cpg_dispatch`.
 ///
 /// # Safety
-/// That of `cpg_dispatch`, except that the stack is checked.
+/// The contract of `cpg_dispatch`, except that the stack is checked.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "it is on the path of each event")]
 pub(super) unsafe fn dispatch(
@@ -47,7 +47,7 @@ pub(super) unsafe fn dispatch(
 /// Calls `cpg_model_initialize`.
 ///
 /// # Safety
-/// That of `cpg_model_initialize`, except that the stack is checked.
+/// The contract of `cpg_model_initialize`, except that the stack is checked.
 pub(super) unsafe fn model_initialize(
     _left: StackLeft<CONNECT>,
     handle: *mut sys::cpg_handle_t,
@@ -61,7 +61,7 @@ pub(super) unsafe fn model_initialize(
 /// Calls `cpg_finalize`.
 ///
 /// # Safety
-/// That of `cpg_finalize`, except that the stack is checked.
+/// The contract of `cpg_finalize`, except that the stack is checked.
 pub(super) unsafe fn finalize(_left: StackLeft<FINALIZE>, handle: sys::cpg_handle_t) -> sys::cs_error_t {
     // SAFETY: the stack is there, and the rest is the caller's promise.
     unsafe { sys::cpg_finalize(handle) }
@@ -70,7 +70,7 @@ pub(super) unsafe fn finalize(_left: StackLeft<FINALIZE>, handle: sys::cpg_handl
 /// Calls `cpg_membership_get`.
 ///
 /// # Safety
-/// That of `cpg_membership_get`, except that the stack is checked.
+/// The contract of `cpg_membership_get`, except that the stack is checked.
 pub(super) unsafe fn membership_get(
     _left: StackLeft<MEMBERSHIP>,
     handle: sys::cpg_handle_t,
@@ -85,7 +85,7 @@ pub(super) unsafe fn membership_get(
 /// Calls `cpg_zcb_alloc`.
 ///
 /// # Safety
-/// That of `cpg_zcb_alloc`, except that the stack is checked.
+/// The contract of `cpg_zcb_alloc`, except that the stack is checked.
 pub(super) unsafe fn zcb_alloc(
     _left: StackLeft<ZCB_ALLOC>,
     handle: sys::cpg_handle_t,

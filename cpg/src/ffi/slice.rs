@@ -16,7 +16,7 @@ pub(crate) unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
 /// Makes a mutable slice, as [`slice()`] does.
 ///
 /// # Safety
-/// That of [`slice()`]. Nothing else may use the values for `'a`.
+/// The contract of [`slice()`]. In addition, nothing else may use the values for `'a`.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) unsafe fn slice_mut<'a, T>(start: *mut T, len: usize) -> &'a mut [T] {
     if len == 0 || start.is_null() {

@@ -111,8 +111,8 @@ fn table() -> MutexGuard<'static, Table> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a test has told the stub, and what it asks it for. Requests are made by threads of the crate, so that it is not the thread's:
-/// one test [at a time](alone) is in a process.
+/// The instructions of a test to the stub, and the handles that the stub reports to the test. The threads of the crate make requests, so
+/// this state belongs to the process and not to a thread: a process runs one test [at a time](alone).
 struct Now {
     last: cpg_handle_t,
     joined: cpg_handle_t,
@@ -140,13 +140,13 @@ pub fn alone() -> MutexGuard<'static, ()> {
     alone
 }
 
-/// What the connections that are made from now on begin with.
+/// Sets the first replies of all connections that are made from now on.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn first_replies(replies: Replies) {
     now().first_replies = replies;
 }
 
-/// What the next connect does before it returns.
+/// Makes the next connect run this before it returns.
 #[allow(dead_code, reason = "each program uses a part")]
 pub fn on_open(work: Work) {
     now().on_open = Some(work);

@@ -16,7 +16,7 @@ use super::{deadline, pump, views, wait_for};
 /// The time limit of each call.
 pub const LIMIT: Duration = Duration::from_millis(200);
 
-/// How long a call may take beyond that. libcpg alone would wait for as long as the daemon is paused, which is longer.
+/// The time that a call may take beyond [`LIMIT`]. libcpg alone would wait for as long as the daemon is paused, which is longer.
 pub const OVERRUN: Duration = Duration::from_secs(5);
 
 /// A call that has been prepared. It gives the time at which it has ended, before the end of what it was prepared with.
@@ -36,12 +36,12 @@ pub struct Case {
     pub connection: Connection,
 }
 
-/// What a call says of a paused daemon.
+/// The result of a call while the daemon is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paused {
-    /// That the time is over.
+    /// An error that says that the time is over.
     TimesOut,
-    /// Nothing: it does what it can without the daemon.
+    /// No error: the call does what it can without the daemon.
     Fine,
 }
 
@@ -126,7 +126,7 @@ macro_rules! case {
 #[allow(unused_imports, reason = "each layer uses a part")]
 pub(crate) use case;
 
-/// How a call has gone, and how long it took beyond its limit.
+/// Makes a call. Returns its result, and the time that it took beyond its limit.
 pub fn timed(call: Call) -> (Result<(), Error>, Duration) {
     let begun = Instant::now();
     let (result, ended) = call();

@@ -39,10 +39,10 @@ pub const fn drops(what: &'static str, run: fn(&Gate) -> Result<(), End>) -> Cas
     Case { what, paused: Paused::Returns, dead: Dead::Fine, run }
 }
 
-/// What a call does while the daemon is stopped.
+/// The behaviour of a call while the daemon is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paused {
-    /// It waits for the daemon to go on, for as long as a request may.
+    /// The call waits for the daemon to go on, for as long as a request may.
     Waits,
     /// The call returns at once, or by its deadline.
     Returns,

@@ -1,4 +1,4 @@
-//! What tasks wait for keeps its time too, and ends when nobody waits for it any more.
+//! The time limits of asynchronous calls, and their end when no task waits for them any more.
 use std::fs;
 use std::future::Future;
 use std::time::{Duration, Instant};

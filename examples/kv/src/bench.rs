@@ -1,4 +1,4 @@
-//! How fast acknowledged writes are: many clients of one member, each of which writes, waits, and writes again.
+//! A benchmark of acknowledged writes: many clients of one member, each of which writes, waits for the answer, and writes again.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -12,28 +12,28 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use crate::store::Command;
 use crate::wire::{Frames, Reply, Request, frame};
 
-/// The keys that are written, over and over.
+/// The number of keys that are written, over and over.
 const KEYS: u64 = 10_000;
 
-/// What has come of a run.
+/// The result of a benchmark.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// The time that each acknowledged write took.
+    /// The latency of each acknowledged write.
     pub latencies: Vec<Duration>,
-    /// Writes that were refused, or of which nothing is known.
+    /// The number of writes that were refused, or whose outcome is unknown.
     pub failed: u64,
-    /// From the first write to the last reply.
+    /// The time from the first write to the last reply.
     pub time: Duration,
 }
 
 impl Measured {
-    /// Acknowledged writes in a second.
+    /// Returns the number of acknowledged writes per second.
     #[allow(clippy::cast_precision_loss, reason = "a number of writes")]
     pub fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.time.as_secs_f64()
     }
 
-    /// What each of these thousandths of the writes did not exceed.
+    /// Returns percentiles of the latency. They are given in thousandths: 500 is the median.
     pub fn percentiles<const N: usize>(&self, thousandths: [usize; N]) -> [Duration; N] {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
@@ -44,7 +44,7 @@ impl Measured {
     }
 }
 
-/// Returns the key of a write with this number.
+/// Returns the key of the write with this number.
 pub fn key(number: u64) -> Vec<u8> {
     format!("bench {:08}", number % KEYS).into_bytes()
 }
@@ -55,10 +55,10 @@ struct Writer {
     began: Instant,
 }
 
-/// Has so many clients write values of this size, each when the one before is answered, while `goes_on`.
+/// Makes this number of clients write values of `size` bytes while `goes_on` returns true. Each client has one write under way.
 ///
 /// # Errors
-/// Nobody is there, or it goes.
+/// No member serves the socket, or the connection ends.
 pub fn bench(socket: &Path, clients: usize, size: usize, goes_on: impl Fn() -> bool) -> io::Result<Measured> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let start = Instant::now();

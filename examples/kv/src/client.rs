@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::wire::{Frames, Reply, Request, frame};
 
-/// A connection.
+/// A connection to a member.
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
@@ -16,27 +16,28 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the member that has this socket.
+    /// Connects to the member that serves this socket.
     ///
     /// # Errors
-    /// Nobody is there.
+    /// No member serves the socket.
     pub fn connect(socket: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(socket)?;
         Ok(Self { stream, frames: Frames::default(), next: 0 })
     }
 
-    /// Has [`ask`](Self::ask) give up after that time.
+    /// Sets the time that [`ask`](Self::ask) waits for a reply.
     ///
     /// # Errors
-    /// The system refuses it.
+    /// The system refuses the time, as it does a time of zero.
     pub fn give_up_after(&self, time: Duration) -> io::Result<()> {
         self.stream.set_read_timeout(Some(time))
     }
 
-    /// Asks, and waits for the reply.
+    /// Sends a request, and waits for the reply.
     ///
     /// # Errors
-    /// The connection has ended, or the time has passed: what was asked may have been done or not. Ask on another connection then.
+    /// The connection has ended, or the time has passed. The request may or may not have been done. Use another connection for the next
+    /// request.
     pub fn ask(&mut self, request: &Request) -> io::Result<Reply> {
         let number = self.next;
         self.next += 1;

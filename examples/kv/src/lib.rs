@@ -1,7 +1,7 @@
 //! A replicated key-value store on closed process groups, whose acknowledged writes survive.
 //!
-//! [`replica`] is what other programs can take over: state that is the same on all members, without any I/O. [`store`] is the state
-//! here, [`serve`] the program around both, and [`client`] what talks to it.
+//! Other programs can reuse [`replica`]: state that is the same on all members, without any I/O. [`store`] is the state here, [`serve`] the
+//! program around both, and [`client`] a client of that program.
 
 #![forbid(unsafe_code)]
 

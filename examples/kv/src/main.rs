@@ -75,7 +75,7 @@ fn run(mut arguments: lexopt::Parser, unknown: &mut bool) -> Result<(), End> {
             Long("local") => local = true,
             Long("absent") => absent = true,
             Long("remove") => remove = true,
-            // For the proof that it is needed.
+            // For the proof that the confirmation is needed.
             Long("unconfirmed") => confirm = false,
             Value(word) => words.push(word),
             other => return Err(other.unexpected().into()),
@@ -95,7 +95,7 @@ fn run(mut arguments: lexopt::Parser, unknown: &mut bool) -> Result<(), End> {
             none_left(words)?;
             let failed = |error: Failure| End::Failed(error.to_string());
             let settings = Settings { group, nodes, socket, patience: timeout, confirm };
-            // While this waits for a daemon, a signal ends it: there is nothing to leave.
+            // While the program waits for a daemon, a signal ends it: there is no membership to leave.
             let member = Server::join(settings).map_err(failed)?;
             let signals = Signals::new()?;
             let served = member.serve(&signals);

@@ -25,78 +25,79 @@ use primary::{Epoch, Place};
 use quorum::Nodes;
 use transfer::{Catching, Giving};
 
-/// The state, and how commands change it: the same everywhere, so by nothing else than the command.
+/// A state, and the commands that change it. The effect of a command depends on the state and the command alone, so that it is the same on
+/// all members.
 pub trait Machine: Default {
-    /// What a command gives its writer.
+    /// The result of a command, for its writer.
     type Outcome;
-    /// Does a command.
+    /// Applies a command.
     fn apply(&mut self, command: &[u8]) -> Self::Outcome;
-    /// All of the state.
+    /// Returns the whole state as bytes.
     fn snapshot(&self) -> Vec<u8>;
-    /// The state that this is a snapshot of; `None` if it is none.
+    /// Returns the state of a snapshot; `None` if the bytes are no snapshot.
     fn restore(snapshot: &[u8]) -> Option<Self>;
 }
 
-/// How a replica goes about it. Times are in ticks.
+/// The settings of a replica. Times are in ticks.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// The nodes that there are.
+    /// The number of nodes in the cluster.
     pub nodes: Nodes,
-    /// False for a demonstration of what is lost when nobody waits for a majority.
+    /// True if a change is acknowledged only when a majority holds it. False demonstrates which writes are lost otherwise.
     pub confirm: bool,
-    /// How long the lowest member waits for what does not come. Those above it wait longer.
+    /// The time without progress after which the lowest member opens a new epoch. The members above it wait longer.
     pub patience: u32,
-    /// How long a command may take before its writer is told that it is refused or unknown.
+    /// The age at which a command without an outcome is answered as refused or unknown.
     pub expiry: u32,
-    /// The bytes of a part of a snapshot.
+    /// The maximum length of a part of a snapshot, in bytes.
     pub part: usize,
-    /// The parts that may be under way.
+    /// The maximum number of parts in flight.
     pub parts: usize,
 }
 
-/// What a replica wants done, in this order.
+/// An action that a replica asks of its program. The program performs the actions in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output<O> {
-    /// This is to be sent to the group.
+    /// A message to send to the group.
     Send(Vec<u8>),
-    /// This is to be told to the writer of a command.
+    /// The number of a command, and the answer for its writer.
     Answer(u64, Answer<O>),
 }
 
-/// What became of a command.
+/// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer<O> {
-    /// It was done, and survives.
+    /// The command was applied and survives, with this result.
     Done(O),
-    /// It was not sent, and is not done.
+    /// The command was not sent, and has no effect.
     Refused,
-    /// It was sent, and may be done or not.
+    /// The command was sent, and may or may not take effect.
     Unknown,
 }
 
-/// Where a member is, for its user.
+/// The relation of a member to the primary component, as its user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// Not in the group.
+    /// The member is not in the group.
     Away,
-    /// Without a majority of the nodes.
+    /// The view has no majority of the nodes.
     Minority,
-    /// With a member that was started for another number of nodes.
+    /// The view has this member, which was started for this other number of nodes.
     Misfit(Member, u32),
-    /// A majority of the nodes is there, and has not agreed yet.
+    /// The view has a majority of the nodes, which have not agreed yet.
     Forming,
-    /// A majority of the nodes is there, and too few of them have state.
+    /// The view has a majority of the nodes, and too few members with state.
     Stateless {
-        /// So many.
+        /// The number of members with state.
         holders: usize,
     },
-    /// In the primary component, without its state yet: so many bytes have come.
+    /// The member is in the primary component and waits for its state, of which this many bytes have arrived.
     CatchingUp(usize),
-    /// In the primary component.
+    /// The member is in the primary component and has its state.
     InStep,
 }
 
-/// A member's part of the state.
+/// A member's replica of the state.
 #[derive(Debug)]
 pub struct Replica<M: Machine> {
     options: Options,
@@ -108,27 +109,27 @@ pub struct Replica<M: Machine> {
     /// The changes that were delivered after `held`, in its epoch.
     tail: VecDeque<Change>,
     promised: Epoch,
-    /// The highest that was heard of.
+    /// The highest epoch that this member has heard of.
     highest: Epoch,
     members: BTreeSet<Member>,
-    /// Those of them that count.
+    /// The members of the view that have a vote.
     voters: BTreeSet<Member>,
     misfit: Option<(Member, u32)>,
-    /// What this member has opened and not formed, and whether at an operator's word.
+    /// The epoch that this member has opened and not formed yet; true if a statement of an operator opened the epoch.
     opening: Option<(Epoch, bool)>,
     phase: Phase,
-    /// For how many ticks nothing has come of what it waits for.
+    /// The number of ticks without progress.
     waited: u32,
     next_number: u64,
     own: BTreeMap<u64, Own<M::Outcome>>,
     output: VecDeque<Output<M::Outcome>>,
 }
 
-/// How far a member has come in its view.
+/// The progress of a member in its view.
 #[derive(Debug)]
 enum Phase {
     Waiting,
-    /// The epoch in `promised` was opened; those who have promised it, and what they hold.
+    /// The epoch in `promised` was opened. The members that have promised it, with the place that each of them holds.
     Promised(BTreeMap<Member, Option<Place>>),
     /// The epoch in `promised` was formed.
     In(Current),
@@ -138,13 +139,13 @@ enum Phase {
 #[derive(Debug)]
 struct Current {
     sequencer: Member,
-    /// What members hold of it.
+    /// The position that each member holds in the epoch.
     held: BTreeMap<Member, u64>,
-    /// Until this member is in step.
+    /// The state on its way to this member; `None` if the member is in step.
     catching: Option<Catching<Change>>,
-    /// The position and the chain that were accepted meanwhile.
+    /// The position and the chain that the sequencer has accepted while this member was not in step.
     accepted: Option<(u64, u64)>,
-    /// Snapshots on their way, if this is the sequencer.
+    /// The snapshots on their way to members, if this member is the sequencer.
     giving: BTreeMap<Member, Giving>,
 }
 
@@ -154,11 +155,11 @@ struct Change {
     sender: Member,
     number: u64,
     command: Vec<u8>,
-    /// After it.
+    /// The chain after this change.
     chain: u64,
 }
 
-/// A command of this member.
+/// A command that was submitted to this member.
 #[derive(Debug)]
 struct Own<O> {
     command: Vec<u8>,
@@ -170,12 +171,12 @@ struct Own<O> {
 enum Stage<O> {
     Kept,
     Sent,
-    /// It has this place, and waits for a majority.
+    /// The command was applied at this position with this result, and waits for a majority.
     Applied(u64, O),
 }
 
 impl<M: Machine> Replica<M> {
-    /// `process` is a number that no other process of the group has, ever.
+    /// Returns a replica without state. `process` is a number that no other process of the group ever has.
     pub fn new(me: Member, process: u64, options: Options) -> Self {
         Self {
             options,
@@ -198,12 +199,12 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// What to do next; to be asked after each of the calls below until it gives none.
+    /// Returns the next action. After each of the calls below, take the actions until none is left.
     pub fn output(&mut self) -> Option<Output<M::Outcome>> {
         self.output.pop_front()
     }
 
-    /// Has a command done, and returns its number.
+    /// Submits a command, and returns its number.
     pub fn submit(&mut self, command: Vec<u8>) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
@@ -214,7 +215,7 @@ impl<M: Machine> Replica<M> {
         number
     }
 
-    /// The members of the group are these from now on; none, if the membership is lost.
+    /// Sets the members of the group. An empty list says that the membership is lost.
     pub fn view(&mut self, members: &[Member]) {
         self.members = members.iter().copied().collect();
         self.voters = quorum::voters(members);
@@ -224,7 +225,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// A message was delivered.
+    /// Processes a message that was delivered.
     pub fn deliver(&mut self, sender: Member, message: &[u8]) {
         let Some(Message { epoch, body }) = Message::of(message) else { return };
         self.highest = self.highest.max(epoch);
@@ -244,7 +245,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// All events that were there have been delivered: tells the others how far this member has come.
+    /// Tells the other members which position this member holds. Call it when all available events have been delivered.
     pub fn flush(&mut self) {
         let (Some(Place { position, chain, .. }), true) = (self.held, self.is_in_step()) else { return };
         if let Phase::In(current) = &mut self.phase {
@@ -255,12 +256,12 @@ impl<M: Machine> Replica<M> {
         self.settle();
     }
 
-    /// Time passes.
+    /// Advances the clock by one tick.
     pub fn tick(&mut self) {
         let settled = self.is_in_step() && self.tail.is_empty();
         self.waited = if settled || !self.has_majority() { 0 } else { self.waited + 1 };
         let rank = self.members.iter().position(|&member| member == self.me).unwrap_or(0) as u64;
-        // Without enough state nothing comes of it, unless an answer was lost.
+        // Without enough state a new epoch does not help, unless an answer was lost.
         let times = if matches!(self.standing(), Standing::Stateless { .. }) { 4 } else { 1 };
         if u64::from(self.waited) > u64::from(self.options.patience) * (rank + 1) * times {
             self.waited = 0;
@@ -275,22 +276,23 @@ impl<M: Machine> Replica<M> {
         self.give_up(|own| own.age > expiry);
     }
 
-    /// This member's own state: that of the primary component, or an older one, or with changes that will not be confirmed.
+    /// Returns this member's own state. It is the state of the primary component, or an older state, or a state with changes that will
+    /// never be confirmed.
     pub fn machine(&self) -> &M {
         &self.machine
     }
 
-    /// What it holds.
+    /// Returns the place of the state that this member holds.
     pub fn held(&self) -> Option<Place> {
         self.held
     }
 
-    /// The view.
+    /// Returns the members of the view.
     pub fn members(&self) -> &BTreeSet<Member> {
         &self.members
     }
 
-    /// The members of the view that have state, as far as they have said.
+    /// Returns the members of the view that have state, as far as they have said so.
     pub fn holders(&self) -> Vec<Member> {
         let holds = |member: &&Member| match &self.phase {
             Phase::Waiting => false,
@@ -300,19 +302,19 @@ impl<M: Machine> Replica<M> {
         self.members.iter().filter(holds).copied().collect()
     }
 
-    /// Who accepts changes in the epoch that this member is in.
+    /// Returns the member that accepts changes in the current epoch.
     pub fn sequencer(&self) -> Option<Member> {
         self.current().map(|current| current.sequencer)
     }
 
-    /// Changes that were delivered and not applied, and commands that were not answered.
+    /// Returns the number of changes that were delivered and not applied, and the number of commands that were not answered.
     pub fn behind(&self) -> (usize, usize) {
         let catching = self.current().and_then(|current| current.catching.as_ref());
         let after = catching.map_or(0, |catching| catching.progress().1);
         (self.tail.len() + after, self.own.len())
     }
 
-    /// Where this member is.
+    /// Returns the relation of this member to the primary component.
     pub fn standing(&self) -> Standing {
         match &self.phase {
             _ if self.members.is_empty() => Standing::Away,

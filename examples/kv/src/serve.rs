@@ -20,38 +20,39 @@ use crate::replica::{Answer, Options, Output, Replica, Standing};
 use crate::store::{Outcome, Store};
 use crate::wire::{Frames, Reply, Request, frame};
 
-/// What a member is told at its start.
+/// The settings of a member.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The group.
     pub group: GroupName,
-    /// The nodes that there are.
+    /// The number of nodes in the cluster.
     pub nodes: u32,
-    /// Where clients connect.
+    /// The path of the socket for clients.
     pub socket: PathBuf,
-    /// How long a command may take.
+    /// The time that a command may take.
     pub patience: Duration,
-    /// False for a demonstration of what is lost when nobody waits for a majority.
+    /// True if a change is acknowledged only when a majority holds it. False demonstrates which writes are lost otherwise.
     pub confirm: bool,
 }
 
-/// The time between two looks at the clock.
+/// The length of a tick.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The ticks that the lowest member waits for what does not come.
+/// The number of ticks without progress after which the lowest member opens a new epoch.
 const PATIENCE: u32 = 10;
 
-/// Events that are taken before clients have their turn.
+/// The maximum number of events that are taken before clients have their turn.
 const EVENTS: usize = 1024;
 
-/// The bytes of a part of a snapshot, and the parts under way: a packet each, and as many as the session's window has.
+/// The length of a part of a snapshot in bytes, and the number of parts in flight: one packet each, and as many as the session's window
+/// has.
 const PART: usize = 128 << 10;
 const PARTS: usize = 8;
 
-/// The bytes that go with a command in its message.
+/// The bytes of a message that are reserved for its header, beside the command.
 const HEADER: usize = 64;
 
-/// How long to wait for what clients wait for, before leaving, and for the daemon's answer to that.
+/// The time limit for commands under way before leaving, and for the daemon's answer to the leave.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 const SESSION: u64 = 0;
@@ -59,16 +60,16 @@ const LISTENER: u64 = 1;
 const STOP: u64 = 2;
 const CLIENTS: u64 = 3;
 
-/// What ends a member.
+/// An error that ends a member.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Server {
-    /// Joins the group, and waits without an end for a daemon that is not there. Clients can connect when this has returned.
+    /// Joins the group. Waits indefinitely for the daemon if it does not run. Clients can connect when this function has returned.
     ///
     /// # Errors
-    /// Another process serves the socket, or what waiting does not mend, in words.
+    /// Another process serves the socket, or the failure is one that waiting does not mend.
     pub fn join(settings: Settings) -> Result<Self, Failure> {
-        // Two members on one node would not count: so it is asked before joining, too.
+        // Two members on one node have no vote, so the socket is checked before the join, too.
         check_unserved(&settings.socket)?;
         let connect = ConnectOptions::new()
             .totem_events(TotemEvents::InitialAndChanges)
@@ -89,7 +90,7 @@ impl Server {
             part: PART,
             parts: PARTS,
         };
-        // Keys that are random for each process.
+        // The keys of `RandomState` are random in each process.
         let process = RandomState::new().build_hasher().finish();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let readable = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
@@ -109,10 +110,10 @@ impl Server {
         })
     }
 
-    /// Serves clients until `stop` is readable. Then leaves.
+    /// Serves clients until `stop` is readable, and then leaves the group.
     ///
     /// # Errors
-    /// What cannot be mended by waiting, in words.
+    /// A failure that waiting does not mend.
     pub fn serve(mut self, stop: &impl AsFd) -> Result<(), Failure> {
         self.epoll.add(stop, EpollEvent::new(EpollFlags::EPOLLIN, STOP))?;
         let ended = self.run();
@@ -130,7 +131,7 @@ fn check_unserved(socket: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the place of a server that has gone, and of no other.
+/// Listens on the socket. Replaces the socket of a server that has ended, but not that of a server that runs.
 fn listen(socket: &Path) -> io::Result<UnixListener> {
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", socket.display()));
     check_unserved(socket)?;
@@ -143,21 +144,21 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// A member that has a store, and serves clients.
+/// A member that has a store and serves clients.
 #[derive(Debug)]
 pub struct Server {
     session: Session,
     replica: Replica<Store>,
     ring: Option<RingId>,
-    /// Messages for which there is no room in the session's queue.
+    /// The messages that wait for room in the session's queue.
     outgoing: VecDeque<Vec<u8>>,
     epoll: Epoll,
     socket: PathBuf,
-    /// Until it is to end.
+    /// The listener; `None` once the server is to end.
     listener: Option<UnixListener>,
     clients: HashMap<u64, Connection>,
     next_client: u64,
-    /// Who waits for which command, under which number.
+    /// For the number of each command under way, the client that waits for it and the number of the client's request.
     waiting: BTreeMap<u64, (u64, u64)>,
 }
 
@@ -166,7 +167,7 @@ struct Connection {
     stream: UnixStream,
     frames: Frames,
     replies: Vec<u8>,
-    /// It waits until there is room for replies.
+    /// True while the socket has no room for replies.
     blocked: bool,
 }
 
@@ -244,12 +245,12 @@ impl Server {
         }
     }
 
-    /// Gives the session what it has room for.
+    /// Passes messages to the session as long as its queue has room.
     fn send(&mut self) -> cpg::Result<()> {
         while let Some(message) = self.outgoing.front() {
             match self.session.send(message) {
                 Ok(_) => {}
-                // The session comes back by itself, and the next dispatch may be the first to say that it is lost.
+                // The session reconnects by itself, and the next dispatch may be the first to report the loss.
                 Err(error) if error.is_connection_lost() => {
                     self.outgoing.clear();
                     return Ok(());
@@ -268,7 +269,7 @@ impl Server {
             let stream = match listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                // It has gone, or there is no descriptor left for it.
+                // The client has gone, or the process has no descriptor left.
                 Err(error) => {
                     eprintln!("a client: {error}");
                     return Ok(());
@@ -353,7 +354,7 @@ impl Server {
         }
     }
 
-    /// Writes what clients have room for.
+    /// Writes replies to the clients whose sockets have room.
     fn reply(&mut self) {
         let mut gone = Vec::new();
         for (&client, connection) in &mut self.clients {
@@ -375,7 +376,7 @@ impl Server {
         }
     }
 
-    /// What keeps this member from doing what it is asked, in words.
+    /// Says in words why this member cannot do a command now.
     fn why(&self) -> String {
         match self.replica.standing() {
             Standing::Away => "this member is not in the group: corosync does not run here".to_owned(),

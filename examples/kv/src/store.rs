@@ -1,4 +1,4 @@
-//! The store: keys and values, and what can be done to them.
+//! The store: keys and values, and the commands that read and change them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,45 +9,45 @@ use crate::replica::format::Format;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Store(pub BTreeMap<Vec<u8>, Vec<u8>>);
 
-/// What is asked of a store.
+/// A command to a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// The value of a key.
+    /// Reads the value of a key.
     Get(Vec<u8>),
     /// Sets the value of a key.
     Put(Vec<u8>, Vec<u8>),
-    /// Takes a key out.
+    /// Deletes a key.
     Delete(Vec<u8>),
-    /// Puts the last, or deletes the key, if its value is that (or it has none).
+    /// Sets or deletes a key, if the key has the expected value.
     Cas {
         /// The key.
         key: Vec<u8>,
-        /// The value that it must have.
+        /// The value that the key must have; `None` if the key must be absent.
         expected: Option<Vec<u8>>,
-        /// The value that it gets.
+        /// The value that the key gets; `None` to delete the key.
         value: Option<Vec<u8>>,
     },
-    /// The keys that begin with these bytes.
+    /// Lists the keys that begin with these bytes.
     List(Vec<u8>),
 }
 
-/// What comes of it.
+/// The outcome of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was done.
+    /// The command was done.
     Done,
-    /// The value of the key that was asked for.
+    /// The value of the key; `None` if the key is absent.
     Value(Option<Vec<u8>>),
-    /// The value was another than expected: this.
+    /// The command was not done, because the key has this value and not the expected one.
     Differs(Option<Vec<u8>>),
-    /// Keys.
+    /// The keys that were listed.
     Keys(BTreeSet<Vec<u8>>),
-    /// It was no command.
+    /// The bytes were no command.
     Malformed,
 }
 
 impl Store {
-    /// Does what changes nothing.
+    /// Does a command that changes nothing. Returns `None` for other commands.
     pub fn read(&self, command: &Command) -> Option<Outcome> {
         match command {
             Command::Get(key) => Some(Outcome::Value(self.0.get(key).cloned())),

@@ -1,38 +1,38 @@
-//! What a client and its server tell each other over a socket: frames, each with its length before it and a number of the client's.
+//! The protocol between a client and its server on a socket: frames, each preceded by its length and a number that the client chooses.
 
 use std::io::{self, Read};
 
 use crate::replica::format::Format;
 use crate::store::{Command, Outcome};
 
-/// The longest frame.
+/// The maximum length of a frame, in bytes.
 pub const LONGEST: usize = 4 << 20;
 
-/// What a client asks.
+/// A request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// To be done in its place in the order.
+    /// A command to do at its place in the order.
     Do(Command),
-    /// To be read from what this member has, however old.
+    /// A command to read from this member's own state, however old the state is.
     Local(Command),
-    /// How it goes.
+    /// A request for the status of the member.
     Status,
-    /// An operator's word.
+    /// A statement of an operator that no member with more state comes back, so that the state can begin.
     Begin,
 }
 
-/// What it hears.
+/// A reply to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// It was done, and survives.
+    /// The outcome of a command that was done and survives.
     Done(Outcome),
-    /// This member has that; true if it is in the primary component.
+    /// The outcome of a local read; true if the member is in the primary component and has its state.
     Local(bool, Outcome),
-    /// It was not done and will not be.
+    /// The request was not done and will not be; the text says why.
     Refused(String),
-    /// It may have been done, or be done yet.
+    /// The command may have been done, or may be done later; the text says why.
     Unknown(String),
-    /// In words.
+    /// A text for the user.
     Text(String),
 }
 
@@ -103,7 +103,7 @@ impl Format<'_> for Reply {
     }
 }
 
-/// Frames out of bytes that come in pieces.
+/// A decoder of frames from bytes that come in pieces.
 #[derive(Debug, Default)]
 pub struct Frames {
     buffer: Vec<u8>,
@@ -111,10 +111,10 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Reads once; false at the end.
+    /// Reads once. Returns false at the end of the stream.
     ///
     /// # Errors
-    /// Those of the read.
+    /// The errors of the read.
     pub fn read(&mut self, mut from: impl Read) -> io::Result<bool> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
@@ -124,10 +124,10 @@ impl Frames {
         Ok(read > 0)
     }
 
-    /// Returns the next frame that is whole: its number, and its value.
+    /// Returns the number and the value of the next whole frame; `None` if more bytes are needed.
     ///
     /// # Errors
-    /// A frame that is too long, or no such value.
+    /// The frame is too long, or its bytes are no value of this type.
     pub fn next_frame<'a, T: Format<'a>>(&'a mut self) -> io::Result<Option<(u64, T)>> {
         let mut rest = &self.buffer[self.taken..];
         let Some(len) = u32::read(&mut rest).and_then(|len| usize::try_from(len).ok()) else {

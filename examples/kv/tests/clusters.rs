@@ -44,7 +44,7 @@ impl Store {
     }
 
     fn kill(&mut self, node: u32) {
-        // Dropping it kills it.
+        // Dropping the program kills the member.
         drop(self.members[node as usize - 1].take().unwrap());
     }
 
@@ -78,7 +78,7 @@ impl Store {
         Client::connect(&self.socket(node)).unwrap()
     }
 
-    /// Starts all, and says the operator's word.
+    /// Starts the store on these nodes, and begins the state.
     fn begin(&mut self, nodes: impl IntoIterator<Item = u32>) {
         let nodes: Vec<u32> = nodes.into_iter().collect();
         for &node in &nodes {
@@ -106,7 +106,7 @@ fn put(client: &mut Client, key: &str, value: Vec<u8>) -> Reply {
     client.ask(&Request::Do(Command::Put(key.into(), value))).unwrap()
 }
 
-/// Puts so many values of 100 000 bytes each.
+/// Puts this number of values, of 100 000 bytes each.
 fn fill(client: &mut Client, count: usize) {
     for index in 0..count {
         let reply = put(
@@ -134,7 +134,7 @@ fn what_is_done_on_one_node_is_there_on_all() {
     store.wait_status(1, "primary, in step");
     store.well(1, &["put", "a", "1"]);
     assert_eq!(store.well(2, &["get", "a"]), "1\n");
-    // One that comes later gets what there is.
+    // A member that joins later gets the state.
     store.start(3);
     store.wait_status(3, "primary, in step");
     assert_eq!(store.well(3, &["get", "a", "--local"]), "1\n");
@@ -280,7 +280,7 @@ fn a_member_that_is_told_to_end_leaves() {
     assert_eq!(code, 1);
     assert!(errors.contains("Does 'kv serve' run on this node, and corosync?"), "{errors}");
     assert_eq!(store.well(2, &["get", "a"]), "1\n");
-    // One socket has one member.
+    // A socket has one member.
     let arguments =
         ["serve", "kv", "--nodes", "3", "--socket", store.socket(2).to_str().unwrap()].map(str::to_owned);
     let (code, _, errors) = store.kv(2, &arguments.each_ref().map(|argument| &argument[..]));
@@ -297,7 +297,7 @@ fn a_member_waits_for_a_daemon_that_is_not_there_and_not_for_one_that_does_not_a
         let arguments = ["serve", "kv", "--nodes", "1", "--socket", socket.to_str().unwrap()];
         Program::start(&store.cluster, 1, KV, &arguments)
     };
-    // One that waits is ended by a signal as any process.
+    // A signal ends a member that waits for a daemon, as it ends any process.
     let waits = start(&store);
     waits.signal(Signal::SIGTERM);
     let (status, _, errors) = waits.end();
@@ -311,7 +311,7 @@ fn a_member_waits_for_a_daemon_that_is_not_there_and_not_for_one_that_does_not_a
     store.wait_status(1, "say kv begin");
     store.well(1, &["begin"]);
     store.wait_status(1, "primary, in step");
-    // To leave takes an answer of the daemon.
+    // A leave needs an answer of the daemon.
     store.cluster.pause(1).unwrap();
     let member = store.members[0].take().unwrap();
     member.signal(Signal::SIGTERM);

@@ -28,12 +28,12 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Nobody can tell what became of the commands that were sent.
+    /// Gives up the commands that were sent: nobody can tell whether they take effect.
     pub(super) fn fail_sent(&mut self) {
         self.give_up(|own| !matches!(own.stage, Stage::Kept));
     }
 
-    /// Answers commands without an outcome.
+    /// Gives up these commands, and answers them without an outcome.
     pub(super) fn give_up(&mut self, these: impl Fn(&Own<M::Outcome>) -> bool) {
         let output = &mut self.output;
         self.own.retain(|&number, own| {
@@ -78,11 +78,11 @@ impl<M: Machine> Replica<M> {
         self.waited = 0;
     }
 
-    /// Applies what was delivered up to this position; false if it is not the same.
+    /// Applies the delivered changes up to this position. Returns false if they are not the changes that were accepted.
     pub(super) fn reach(&mut self, position: u64, chain: u64) -> bool {
         let Some(held) = self.held else { return false };
         let Some(count) = position.checked_sub(held.position) else {
-            // Accepted before the state that this member was given.
+            // The changes were accepted before the state that this member was given.
             return true;
         };
         let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -174,7 +174,8 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Takes the state, and begins anew if it is none, or if what was accepted since does not follow from it.
+    /// Installs the state that has arrived. Asks for another state if the bytes are no state, or if the changes accepted since do not
+    /// follow it.
     fn install(&mut self) {
         let Phase::In(current) = &mut self.phase else { return };
         let (Some(catching), accepted) = (current.catching.take(), current.accepted) else { return };

@@ -1,4 +1,4 @@
-//! How an epoch of the primary component begins: open, promise, form.
+//! The beginning of an epoch of the primary component: open, promise, form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,11 @@ use super::transfer::Catching;
 use super::{Current, Machine, Output, Phase, Replica, Standing};
 
 impl<M: Machine> Replica<M> {
-    /// An operator's word, at this time in milliseconds since 1970: the state begins anew, with the best that is left.
+    /// Begins the state anew with the latest state that is left, at the statement of an operator that no member with more state comes back.
+    /// `now` is in milliseconds since 1970.
     ///
     /// # Errors
-    /// Where this member is, if there is nothing to begin.
+    /// The relation of this member to the primary component, if there is nothing to begin.
     pub fn begin(&mut self, now: u64) -> Result<(), Standing> {
         match self.standing() {
             Standing::Forming | Standing::Stateless { .. } => {
@@ -47,7 +48,7 @@ impl<M: Machine> Replica<M> {
             (self.promised, self.phase, self.waited) = (epoch, Phase::Promised(BTreeMap::new()), 0);
             self.opening = self.opening.filter(|(opening, _)| *opening >= epoch);
         }
-        // A promise of a higher epoch than the one that was asked for has the opener try again above it.
+        // If the opener asked for a lower epoch, this promise makes the opener try again with a higher one.
         self.send(Body::Promise(self.held));
     }
 
@@ -66,7 +67,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Forms the epoch that this member has opened, if so many have promised, and their promises decide.
+    /// Forms the epoch that this member has opened, if at least `count` members have promised and their promises suffice.
     pub(super) fn form(&mut self, count: usize) {
         let (Phase::Promised(promises), Some((epoch, at_a_word))) = (&self.phase, self.opening) else {
             return;
@@ -114,7 +115,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Has the sequencer give this member the state.
+    /// Asks the sequencer for the state.
     pub(super) fn catch_up(&mut self) {
         self.tail.clear();
         self.fail_sent();

@@ -1,4 +1,4 @@
-//! What replicas tell each other.
+//! The messages between replicas.
 
 use std::collections::BTreeSet;
 
@@ -13,55 +13,56 @@ use super::transfer::Part;
 pub struct Message<'a> {
     /// The epoch.
     pub epoch: Epoch,
-    /// What it says.
+    /// The content of the message.
     pub body: Body<'a>,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body<'a> {
-    /// Who is to take part in the epoch?
+    /// An invitation to take part in the epoch.
     Open {
-        /// The number of nodes that there are.
+        /// The number of nodes in the cluster, as the opener was told.
         nodes: u32,
         /// The opener's view.
         members: BTreeSet<Member>,
     },
-    /// The sender takes part in no lower epoch from now on, and holds this.
+    /// A promise to take part in no lower epoch from now on, and the place that the sender holds.
     Promise(Option<Place>),
-    /// The epoch begins.
+    /// The beginning of the epoch.
     Form {
-        /// The state that it begins with; `None` for nothing.
+        /// The place that the epoch begins with; `None` for an empty state.
         base: Option<Place>,
-        /// Who says in it which changes are accepted.
+        /// The member that accepts changes in the epoch.
         sequencer: Member,
     },
     /// A change.
     Change {
-        /// Its number among those of its sender.
+        /// The number of the change among those of its sender.
         number: u64,
         /// The program's bytes.
         command: &'a [u8],
     },
-    /// The sender holds this position of the epoch. Of the sequencer it accepts the changes up to there.
+    /// A statement that the sender holds the changes of the epoch up to this position. When the sequencer sends it, these changes are
+    /// accepted.
     Hold {
         /// The position.
         position: u64,
-        /// The chain there.
+        /// The chain at the position.
         chain: u64,
     },
-    /// The sender wants the state at this place in the order.
+    /// A request for the state at the place of this message in the order.
     Want,
-    /// A part of it.
+    /// A part of the state.
     Part {
-        /// Who wants it.
+        /// The member that has asked for the state.
         to: Member,
         /// The part.
         part: Part<'a>,
     },
 }
 
-/// The first byte of all messages of this format. Who does not know it passes over the message.
+/// The first byte of all messages of this format. A receiver ignores messages with an unknown first byte.
 const VERSION: u8 = 0x20;
 
 impl<'a> Format<'a> for Message<'a> {

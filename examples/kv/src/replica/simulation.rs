@@ -39,18 +39,18 @@ impl Random {
 #[derive(Clone)]
 enum Event {
     View(Vec<Member>),
-    /// To all, or to its sender alone.
+    /// A message; true if it comes back to its sender alone.
     Deliver(Member, Rc<[u8]>, bool),
     Lost,
 }
 
 #[derive(Default)]
 struct Node {
-    /// None without a daemon.
+    /// The ring that the node is in; `None` without a daemon.
     ring: Option<usize>,
-    /// How much of the ring's order it has received.
+    /// The number of events of the ring that the node has received.
     received: usize,
-    /// What its process has sent, and is not ordered.
+    /// The messages that the process has sent, and that have no place in the order yet.
     queue: VecDeque<(Member, Rc<[u8]>)>,
     process: Option<Process>,
     starts: u32,
@@ -59,10 +59,10 @@ struct Node {
 struct Process {
     replica: Replica<Store>,
     me: Member,
-    /// Its first view in the ring that the node is in.
+    /// The place of the process's first view in the ring that the node is in.
     joined: Option<usize>,
     inbox: VecDeque<Event>,
-    /// It does not run until then.
+    /// The time until which the process does not run.
     stopped_until: usize,
 }
 
@@ -79,9 +79,9 @@ struct Simulation {
     calls: Vec<(u32, Option<Call>)>,
     next_value: u64,
     acknowledged: usize,
-    /// The state at each place, and who was there first: one place, one content.
+    /// The hash of the state at each place, and the first member at that place: one place has one state.
     places: BTreeMap<Place, (u64, Member)>,
-    /// What was written to each key last, as far as was heard.
+    /// The value that was last written to each key, as far as clients have heard.
     last: BTreeMap<u32, Value>,
 }
 
@@ -115,7 +115,7 @@ impl Simulation {
         simulation
     }
 
-    /// Puts each node into the ring with the others of the same number, or has it have no daemon.
+    /// Puts each node into one ring with the others of the same number. `None` takes the daemon away from the node.
     fn form_rings(&mut self, wanted: &[Option<usize>]) {
         let groups: BTreeSet<usize> = wanted.iter().flatten().copied().collect();
         for group in groups {
@@ -184,7 +184,8 @@ impl Simulation {
         }
     }
 
-    /// Mostly a majority is left with state; else there is little to find out.
+    /// Returns true if the process of the node may be killed. Mostly a majority must keep its state, because otherwise there is little to
+    /// find out.
     fn may_be_killed(&mut self, node: usize) -> bool {
         let left = self.nodes.iter().enumerate().filter(|&(other, _)| other != node);
         let holds =
@@ -193,7 +194,7 @@ impl Simulation {
         self.nodes[node].process.is_some() && (2 * left > self.nodes.len() || self.random.one_in(20))
     }
 
-    /// The next message of a node gets its place in the order.
+    /// Gives the next message of a node its place in the order.
     fn order(&mut self, node: usize) {
         let alone = self.random.one_in(400);
         let node = &mut self.nodes[node];
@@ -215,7 +216,7 @@ impl Simulation {
         node.received += 1;
     }
 
-    /// A process takes what has come.
+    /// Lets a process take events that have come.
     fn run(&mut self, node: usize, tick: bool) {
         let time = self.time;
         let most = self.random.below(6);
@@ -327,7 +328,7 @@ impl Simulation {
             }
             3 => self.form_rings(&vec![Some(0); count]),
             4 => {
-                // A daemon dies, and the others stay together.
+                // One daemon dies, and the others stay together.
                 let wanted: Vec<_> = self
                     .nodes
                     .iter()
@@ -383,7 +384,7 @@ impl Simulation {
         self.replicas().all(|replica| replica.standing() == Standing::InStep)
     }
 
-    /// Nothing is under way.
+    /// Returns true if nothing is in flight.
     fn is_quiet(&self) -> bool {
         let quiet = |node: &Node| {
             let all = node.ring.is_some_and(|ring| node.received == self.rings[ring].len());
@@ -407,7 +408,7 @@ impl Simulation {
         panic!("it does not begin: {:?}", self.replicas().map(Replica::standing).collect::<Vec<_>>());
     }
 
-    /// All is mended: all come to one state, unless a majority has lost its state. Whether that was so.
+    /// Mends everything, and waits until all members have come to one state. Returns false if a majority has lost its state.
     fn mend(&mut self) -> bool {
         for node in 0..self.nodes.len() {
             if self.nodes[node].process.is_none() {
@@ -442,7 +443,7 @@ impl Simulation {
     }
 }
 
-/// Puts what was heard of an operation into it.
+/// Records what a client heard of an operation.
 fn heard(operation: &mut Operation, outcome: &Outcome) {
     let number = |value: &Option<Vec<u8>>| {
         value.as_ref().map(|value| u64::from_le_bytes(value.as_slice().try_into().unwrap()))
@@ -455,7 +456,7 @@ fn heard(operation: &mut Operation, outcome: &Outcome) {
     }
 }
 
-/// Runs a simulation, and says how many commands were acknowledged, and whether state survived.
+/// Runs a simulation. Returns the number of acknowledged commands, and true if the state survived.
 fn simulate(seed: u64, nodes: usize, confirm: bool) -> Result<(usize, bool), (u32, Wrong)> {
     let mut simulation = Simulation::new(seed, nodes, confirm);
     simulation.begin();

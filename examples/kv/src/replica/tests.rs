@@ -1,4 +1,4 @@
-//! What the simulation cannot tell from luck: the rules one by one.
+//! Tests of the rules one by one. A simulation without one of these rules may still succeed by luck.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -44,7 +44,7 @@ impl Giving {
         })
     }
 
-    /// A part was delivered to all, also to the donor: another one may be sent.
+    /// Notes that a part was delivered to all, also to the donor: another part may be sent.
     pub fn delivered(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
@@ -64,24 +64,24 @@ pub struct Catching<C> {
 }
 
 impl<C> Catching<C> {
-    /// Begins: the marker is to be sent.
+    /// Begins a transfer. The caller sends the marker.
     pub fn begin() -> Self {
         Self { marked: false, state: Vec::new(), after: Vec::new() }
     }
 
-    /// The marker of this member was delivered.
+    /// Notes that the marker of this member was delivered.
     pub fn mark(&mut self) {
         self.marked = true;
     }
 
-    /// A change was delivered. Changes from before the marker are in the state.
+    /// Keeps a delivered change. Changes from before the marker are in the state.
     pub fn change(&mut self, change: C) {
         if self.marked {
             self.after.push(change);
         }
     }
 
-    /// A part was delivered. Returns true if the state is whole now.
+    /// Adds a delivered part. Returns true if the state is whole now.
     ///
     /// A part that does not follow the one before is ignored. Then the state never
     /// becomes whole, and a member that waits for too long begins again.
