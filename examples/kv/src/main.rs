@@ -42,8 +42,9 @@ What a write has acknowledged survives any minority of the nodes. Without a majo
 5 seconds, or what --timeout says; --local reads what this member has, and says on standard error if that may be old.
 'bench' has clients (1) write values (of 100 bytes), each when the one before is acknowledged.
 
-At the first start, and when a majority of the nodes has lost its state, the store waits for 'begin': the word of an
-operator that no member with more state comes back. It begins with the latest state that is there, or with none.
+At the first start, and when a majority of the nodes has lost its state, the store waits for 'begin': the
+statement of an operator that no member with more state comes back. It begins with the latest state that is there, or
+with none.
 
   --socket PATH   where clients find their member: $KV_SOCKET, or kv.socket in $XDG_RUNTIME_DIR or /run
 
