@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::filter::forbid;
 use crate::support::limits::{
-    Case, LIMIT, OVERRUN, case, group, handle, limited, made, patient, resources, soon, timed,
+    Case, LIMIT, OVERRUN, answered, case, group, handle, limited, made, patient, resources, soon, timed,
     wait_until_all_is_given_back, waits_for_a_daemon, within_their_limits,
 };
 use crate::support::process::own_process;
@@ -87,9 +87,8 @@ fn a_request_that_was_left_behind_is_no_loss() {
         assert_eq!(payloads(&mut group, 1), [b"before"]);
         cluster.resume(1).unwrap();
         // Neither call is taken for the other: the answer to the first is the half's way back, and nobody gets it.
-        let node = wait_for("an answer", || group.daemon().local_node().ok());
-        assert_eq!(node, group.me().node());
-        assert_eq!(group.members().unwrap(), [group.me()]);
+        assert_eq!(answered(|| ask(&group)), group.me().node());
+        assert_eq!(answered(|| group.members()), [group.me()]);
         group.send_until(b"after", deadline()).unwrap();
         assert_eq!(payloads(&mut group, 1), [b"after"]);
         group.leave_until(deadline(), |_, _| ()).unwrap();

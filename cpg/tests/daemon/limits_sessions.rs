@@ -1,6 +1,6 @@
 //! Time limits of the calls of sessions.
 
-use crate::support::limits::{Case, case, limited, soon, waits_for_a_daemon, within_their_limits};
+use crate::support::limits::{Case, answered, case, limited, soon, waits_for_a_daemon, within_their_limits};
 use crate::support::process::own_process;
 use crate::support::{deadline, receive};
 use cpg::{Error, Event, Limits, OwnedEvent, Session, SessionOptions};
@@ -55,8 +55,8 @@ fn a_session_queues_while_a_call_is_outstanding_and_goes_on_by_itself() {
             assert_eq!(handled.unwrap(), 1, "{heard:?}");
         }
         assert_eq!(heard, [b"1", b"2", b"3"]);
-        assert_eq!(session.members().unwrap(), [session.me()]);
-        session.leave().unwrap();
+        assert_eq!(answered(|| session.members()), [session.me()]);
+        session.leave_until(deadline(), |_, _| ()).unwrap();
     });
 }
 
@@ -78,7 +78,7 @@ fn a_long_message_under_way_is_a_call_that_is_outstanding() {
         assert_eq!(receiver.dispatch(Limits::available(), |_, _| ()).unwrap(), 0);
         cluster.resume(1).unwrap();
         assert!(receive(&mut receiver, 2) == messages);
-        assert_eq!(sender.members().unwrap(), [sender.me()]);
+        assert_eq!(answered(|| sender.members()), [sender.me()]);
         pause_and_send();
         cluster.kill(1).unwrap();
         // Its thread is not waited for: libcpg keeps that for as long as it likes.

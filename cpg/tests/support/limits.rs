@@ -133,6 +133,15 @@ pub fn timed(call: Call) -> (Result<(), Error>, Duration) {
     (result, ended.saturating_duration_since(begun + LIMIT))
 }
 
+/// Repeats a call until the daemon answers within the time limit of the call, which a busy machine can exceed.
+pub fn answered<T>(mut call: impl FnMut() -> Result<T, Error>) -> T {
+    wait_for("an answer", || match call() {
+        Ok(answer) => Some(answer),
+        Err(error) if is_late(&error) => None,
+        Err(error) => panic!("{error}"),
+    })
+}
+
 fn is_late(error: &Error) -> bool {
     matches!(error, Error::TimedOut { .. } | Error::CallOutstanding) || error.is_retryable()
 }
