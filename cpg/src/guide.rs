@@ -9,7 +9,7 @@
 //! | [`promises`] | promises and their limits: order, views, large messages, flow control, slow members |
 //! | [`partitions`] | the events of both sides when a cluster parts and merges, with a drawing |
 //! | [`losing_the_daemon`] | a daemon that dies or restarts |
-//! | [`building`] | leaders, state for new members, the format of messages |
+//! | [`building`] | leaders, state for new members (with a drawing), the format of messages |
 //! | [`replicated_state`] | state that is the same on all nodes, and changes that survive once they are acknowledged |
 //! | [`security`] | the right to connect, the harm that a hostile member can do, encryption |
 //! | [`from_c`] | call by call, from `corosync/cpg.h` |
@@ -88,6 +88,9 @@ pub mod partitions {}
 pub mod losing_the_daemon {}
 
 #[doc = include_str!("guide/building.md")]
+#[doc = include_str!("guide/transfer.svg")]
+#[doc = ""]
+#[doc = include_str!("guide/transfer-end.md")]
 #[doc = ""]
 #[doc = "```"]
 #[doc = include_str!("../snippets/transfer.rs")]
