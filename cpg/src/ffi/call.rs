@@ -265,7 +265,7 @@ impl Requests {
         if given.is_ok() && self.keeps_worker.get() {
             self.worker.replace(Some(worker));
         }
-        // Dropping the work gives the half back, and reports its end.
+        // Dropping the work gives the half back. Nobody waits for its end, because the half was never seen away.
         given.map_err(|back| {
             drop(back);
             Error::CallOutstanding
