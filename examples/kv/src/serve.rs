@@ -125,7 +125,10 @@ impl Server {
 
 fn check_unserved(socket: &Path) -> io::Result<()> {
     if UnixStream::connect(socket).is_ok() {
-        let text = format!("{}: another process serves this socket", socket.display());
+        let text = format!(
+            "{}: another process serves this socket. Does 'kv serve' already run on this node?",
+            socket.display()
+        );
         return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
     }
     Ok(())
@@ -216,7 +219,10 @@ impl Server {
             Event::ConfChg(view) => replica.view(view.members()),
             Event::Rejoined(back) => replica.view(back.view().members()),
             Event::Lost(lost) => {
-                eprintln!("{}", lost.error());
+                eprintln!(
+                    "the connection to corosync is lost, and this member tries to come back: {}",
+                    lost.error()
+                );
                 replica.view(&[]);
                 *ring = None;
             }
@@ -236,7 +242,7 @@ impl Server {
                         Answer::Done(outcome) => Reply::Done(outcome),
                         Answer::Refused => Reply::Refused(format!("not done: {}", self.why())),
                         Answer::Unknown => {
-                            Reply::Unknown(format!("it may have been done or not: {}", self.why()))
+                            Reply::Unknown(format!("it may or may not have been done: {}", self.why()))
                         }
                     };
                     self.answer(client, request, &reply);
@@ -271,7 +277,7 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // The client has gone, or the process has no descriptor left.
                 Err(error) => {
-                    eprintln!("a client: {error}");
+                    eprintln!("cannot accept a client: {error}");
                     return Ok(());
                 }
             };
@@ -313,7 +319,7 @@ impl Server {
     fn handle(&mut self, client: u64, number: u64, request: Request) {
         let reply = match request {
             Request::Do(_) if self.listener.is_none() => {
-                Reply::Refused("not done: this member leaves".to_owned())
+                Reply::Refused("not done: the member on this node is ending".to_owned())
             }
             Request::Do(command) => {
                 let (command, longest) =
@@ -324,7 +330,7 @@ impl Server {
                     return;
                 }
                 let len = command.len();
-                Reply::Refused(format!("not done: key and value have {len} bytes, and {longest} is the most"))
+                Reply::Refused(format!("not done: the command has {len} bytes, and {longest} is the most"))
             }
             Request::Local(command) => {
                 let in_step = self.replica.standing() == Standing::InStep;
@@ -335,13 +341,13 @@ impl Server {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 match self.replica.begin(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)) {
                     Ok(()) => Reply::Text(
-                        "the state begins anew when a majority of the nodes has agreed: see status\n"
+                        "the store begins when a majority of the nodes has agreed: see 'kv status'\n"
                             .to_owned(),
                     ),
                     Err(Standing::InStep | Standing::CatchingUp(_)) => {
-                        Reply::Refused("the store has its state: there is nothing to begin".to_owned())
+                        Reply::Refused("nothing to begin: the store has its state".to_owned())
                     }
-                    Err(_) => Reply::Refused(self.why()),
+                    Err(_) => Reply::Refused(format!("not done: {}", self.why())),
                 }
             }
         };
@@ -376,27 +382,36 @@ impl Server {
         }
     }
 
-    /// Says in words why this member cannot do a command now.
+    /// Returns the reason why this member cannot do a command now, and the remedy if there is one.
     fn why(&self) -> String {
-        match self.replica.standing() {
-            Standing::Away => "this member is not in the group: corosync does not run here".to_owned(),
-            Standing::Minority => "no majority of the nodes is here".to_owned(),
+        let text = match self.replica.standing() {
+            Standing::Away => "corosync does not run on this node, or has just been started",
+            Standing::Minority => {
+                "no majority of the nodes is connected: do corosync and 'kv serve' run on the other nodes, and \
+                 does the network work?"
+            }
             Standing::Misfit(member, nodes) => {
-                format!("{member} was started for {nodes} nodes, and this member for another number")
+                return format!(
+                    "member {member} was started with --nodes {nodes}, and this member with another number"
+                );
             }
-            Standing::Forming => "the nodes have not agreed yet".to_owned(),
+            Standing::Forming => "a majority of the nodes is connected, but has not agreed on the state yet",
             Standing::Stateless { holders: 0 } => {
-                "no member has state: if this is the first start, or it is lost, say kv begin".to_owned()
+                "no connected member has state: if this is the first start, or the state is lost for good, run \
+                 'kv begin'"
             }
-            Standing::Stateless { holders } => format!(
-                "only {holders} of the members here have state, which is no majority of the nodes: start the others, or if their \
-                 state is lost for good, say kv begin"
-            ),
+            Standing::Stateless { holders } => {
+                return format!(
+                    "connected members with state: {holders}, fewer than a majority of the nodes. Start the \
+                     missing members, or if their state is lost for good, run 'kv begin'"
+                );
+            }
             Standing::CatchingUp(bytes) => {
-                format!("this member gets the state just now, {bytes} bytes so far")
+                return format!("this member is receiving the state, {bytes} bytes so far");
             }
-            Standing::InStep => "it took too long".to_owned(),
-        }
+            Standing::InStep => "a majority of the nodes has not confirmed it",
+        };
+        text.to_owned()
     }
 
     fn status(&self) -> String {

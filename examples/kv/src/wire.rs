@@ -138,7 +138,9 @@ impl Frames {
         }
         let Some(frame) = rest.get(..len) else { return Ok(None) };
         self.taken += 4 + len;
-        Format::of(frame).map(Some).ok_or_else(|| io::Error::other("the other end speaks another language"))
+        Format::of(frame).map(Some).ok_or_else(|| {
+            io::Error::other("the other side sent bytes that are no message: is it of another version?")
+        })
     }
 }
 

@@ -89,7 +89,7 @@ impl Store {
             let view = |node| self.status(node).lines().nth(1).unwrap().split_whitespace().count() - 1;
             nodes.iter().all(|&node| view(node) == members).then_some(())
         });
-        wait_for("the word to be heard", || (self.kv(nodes[0], &["begin"]).0 == 0).then_some(()));
+        wait_for("the command to begin to be heard", || (self.kv(nodes[0], &["begin"]).0 == 0).then_some(()));
         for &node in &nodes {
             self.wait_status(node, "primary, in step");
         }
@@ -124,12 +124,15 @@ fn what_is_done_on_one_node_is_there_on_all() {
     store.start(1);
     let (code, _, errors) = store.kv(1, &["put", "a", "1"]);
     assert_eq!(code, 1);
-    assert!(errors.contains("no majority of the nodes is here"), "{errors}");
+    assert!(errors.contains("no majority of the nodes is connected"), "{errors}");
     store.start(2);
-    store.wait_status(1, "no member has state: if this is the first start, or it is lost, say kv begin");
+    store.wait_status(
+        1,
+        "none: no connected member has state: if this is the first start, or the state is lost",
+    );
     let (code, _, errors) = store.kv(2, &["get", "a"]);
     assert_eq!(code, 1);
-    assert!(errors.contains("say kv begin"), "{errors}");
+    assert!(errors.contains("run 'kv begin'"), "{errors}");
     store.well(2, &["begin"]);
     store.wait_status(1, "primary, in step");
     store.well(1, &["put", "a", "1"]);
@@ -145,15 +148,15 @@ fn what_is_done_on_one_node_is_there_on_all() {
     assert_eq!(store.well(1, &["list"]), "a\nb\n");
     store.well(1, &["delete", "a"]);
     let (code, _, errors) = store.kv(2, &["get", "a"]);
-    assert_eq!((code, &errors[..]), (1, "kv: the key is not there\n"));
+    assert_eq!((code, &errors[..]), (1, "kv: the key does not exist\n"));
     let (code, _, errors) = store.kv(2, &["begin"]);
-    assert_eq!((code, &errors[..]), (1, "kv: the store has its state: there is nothing to begin\n"));
+    assert_eq!((code, &errors[..]), (1, "kv: nothing to begin: the store has its state\n"));
     for (arguments, text) in [
         (&["put", "a"][..], "which VALUE?"),
-        (&["serve", "g"], "how many --nodes are there?"),
-        (&["fly"], "'fly' is nothing that it does"),
-        (&["get", "a", "b"], "'b' is too much"),
-        (&[], "what is to be done?"),
+        (&["serve", "g"], "--nodes is missing or 0: give the number of nodes in the cluster"),
+        (&["fly"], "unknown command 'fly'"),
+        (&["get", "a", "b"], "unexpected argument 'b'"),
+        (&[], "which command?"),
     ] {
         let (code, _, errors) = store.kv(1, arguments);
         assert_eq!((code, errors.lines().next()), (2, Some(&format!("kv: {text}")[..])));
@@ -169,7 +172,7 @@ fn a_minority_refuses_and_a_merge_drops_what_it_did_not_acknowledge() {
     store.begin(1..=3);
     store.well(1, &["put", "a", "old"]);
     store.cluster.partition(&[&[1], &[2, 3]]).unwrap();
-    store.wait_status(1, "none: no majority of the nodes is here");
+    store.wait_status(1, "none: no majority of the nodes is connected");
     store.wait_status(2, "primary, in step");
     store.well(2, &["put", "a", "new"]);
     for arguments in [&["put", "a", "lost"][..], &["get", "a"]] {
@@ -229,7 +232,7 @@ fn a_joiner_gets_the_state_while_others_write_also_from_another_donor() {
         });
         store.start(5);
         let status = store.wait_status(5, "sequencer  1:");
-        if status.contains("gets the state just now") {
+        if status.contains("is receiving the state") {
             store.kill(1);
         }
         store.wait_status(5, "primary, in step");
@@ -256,10 +259,10 @@ fn a_majority_that_was_started_again_waits_for_a_word_and_begins_with_what_is_le
     store.kill(2);
     store.start(1);
     store.start(2);
-    store.wait_status(1, "only 1 of the members here have state");
+    store.wait_status(1, "connected members with state: 1");
     let (code, _, errors) = store.kv(3, &["put", "a", "2"]);
     assert_eq!(code, 1);
-    assert!(errors.contains("no majority of the nodes: start the others"), "{errors}");
+    assert!(errors.contains("fewer than a majority of the nodes. Start the missing members"), "{errors}");
     store.well(1, &["begin"]);
     for node in 1..=3 {
         store.wait_status(node, "primary, in step");
@@ -278,7 +281,10 @@ fn a_member_that_is_told_to_end_leaves() {
     assert!(!store.socket(1).exists());
     let (code, _, errors) = store.kv(1, &["status"]);
     assert_eq!(code, 1);
-    assert!(errors.contains("Does 'kv serve' run on this node, and corosync?"), "{errors}");
+    assert!(
+        errors.contains("Does 'kv serve' run on this node with this --socket, and does corosync run?"),
+        "{errors}"
+    );
     assert_eq!(store.well(2, &["get", "a"]), "1\n");
     // A socket has one member.
     let arguments =
@@ -305,10 +311,10 @@ fn a_member_waits_for_a_daemon_that_is_not_there_and_not_for_one_that_does_not_a
     store.members[0] = Some(start(&store));
     let (code, _, errors) = store.kv(1, &["status"]);
     assert_eq!(code, 1);
-    assert!(errors.contains("and corosync?"), "{errors}");
+    assert!(errors.contains("does corosync run?"), "{errors}");
     store.cluster.restart(1).unwrap();
     wait_for("the member to serve", || Client::connect(&store.socket(1)).ok());
-    store.wait_status(1, "say kv begin");
+    store.wait_status(1, "run 'kv begin'");
     store.well(1, &["begin"]);
     store.wait_status(1, "primary, in step");
     // A leave needs an answer of the daemon.
