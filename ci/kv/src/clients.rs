@@ -93,7 +93,10 @@ impl Clients {
             for key in keys {
                 while !is_read(&mut last, key) {
                     if Instant::now() > deadline {
-                        failure = Some("not all keys could be read in the end".to_owned());
+                        failure = Some(format!(
+                            "not all keys could be read at the end, within {} s",
+                            LAST.as_secs()
+                        ));
                         break;
                     }
                 }
@@ -112,18 +115,24 @@ impl History {
         self.unknown += other.unknown;
     }
 
-    /// Writes the history to a file, one call per line, in the order in which the calls began: begin, end, key, operation.
+    /// Writes the history to a file, one [`line`] per call, in the order in which the calls began.
     pub fn write(&self, file: &Path) -> io::Result<()> {
         let mut calls = self.calls.clone();
         calls.sort_by_key(|(_, call)| call.from);
         let mut file = BufWriter::new(File::create(file)?);
-        for (key, Call { operation, from, to }) in calls {
-            let seconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64();
-            let to = to.map_or("?".to_owned(), |to| format!("{:.6}", seconds(to)));
-            writeln!(file, "{:.6} {to} {key} {operation:?}", seconds(from))?;
+        for (key, call) in calls {
+            writeln!(file, "{}", line(key, &call))?;
         }
         file.flush()
     }
+}
+
+/// Returns a call as a line: begin and end in seconds, key, operation. An end that nobody knows is `?`.
+pub fn line(key: u32, call: &Call) -> String {
+    let Call { operation, from, to } = call;
+    let seconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64();
+    let to = to.map_or("?".to_owned(), |to| format!("{:.6}", seconds(to)));
+    format!("{:.6} {to} {key} {operation:?}", seconds(*from))
 }
 
 struct One {

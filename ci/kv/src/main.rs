@@ -18,24 +18,31 @@ use cpg_faults::Result;
 use run::Ended;
 
 const HELP: &str = "\
-Usage: ci/kv-torture [--nodes N] [--clients N] [--seconds N] [--seed N] [--unconfirmed] [--verbose] [--plan]
+Usage: ci/kv-torture [OPTIONS]
 
-Starts a private corosync cluster, a member of the store on each node, and clients of each member. Breaks daemons, network and
-members for so long as it goes on, and starts what it has killed; every few seconds it takes the node of the sequencer from the
-others, by a pause or a cut. Then mends all, reads all keys, and decides whether what
-the clients heard is linearizable, key by key: whether there is an order of all that they did, in which each read has what was
-written last, and what was acknowledged is.
+Tests if the key-value store of examples/kv loses acknowledged writes or returns wrong values on a cluster that is
+broken all the time.
 
-  --nodes N       the nodes (3)
-  --clients N     the clients of each node (8)
-  --seconds N     how long things break (60)
-  --seed N        what breaks, and when, is a function of it (the time of day)
-  --unconfirmed   members acknowledge without a majority, which is wrong: the status is to be 1
-  --plan          what would break, and when
-  --verbose       what breaks
+Starts a private corosync cluster on this machine, a member of the store on each node, and clients of each member. Then
+it kills and pauses daemons and members and cuts the network, and lets each of them work again after a while. Every few
+seconds it separates the node of the sequencer, the member that orders the writes, from the other nodes. In the end it
+mends everything, reads all keys, and checks for each key if the answers to the clients are linearizable: if there is
+one order of the operations in which every read returns the value written last, every acknowledged write has its place,
+and an operation that ended before another one began comes first.
 
-The status is 0 if all is well, 1 if something is wrong, 2 and 3 if it could not be found out. Unless all is well, the directory in
-the last line has what was done, what clients heard, and what members and daemons said.
+      --nodes N        the number of nodes [3]
+      --clients N      the number of clients on each node [8]
+      --seconds N      the time during which things break [60]
+      --seed X         the seed that determines what breaks and when [the time of day]
+      --unconfirmed    test the test: members acknowledge a write before a majority has it, so writes are lost, and the
+                       exit status should be 1
+      --plan           only print what would break, and when
+      --verbose        print what happens
+  -h, --help           print this
+
+Exit status: 0 all is well, 1 something is wrong, 2 wrong arguments, 3 it could not be found out. Unless all is well,
+the directory in the last line has the faults and their times ('faults'), the calls of the clients ('history'), and the
+logs of members and daemons.
 ";
 
 /// The options of the command line.
@@ -57,7 +64,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("kv-torture: {error}\nTry 'ci/kv-torture --help'.");
+            eprintln!("kv-torture: {error}\nTry `ci/kv-torture --help`.");
             return ExitCode::from(2);
         }
     };
@@ -105,7 +112,7 @@ fn arguments(mut arguments: lexopt::Parser) -> Result<Option<Options>> {
 enum Verdict {
     Well,
     Wrong,
-    /// The run did not come to its end.
+    /// The answers are right, but the run did not reach its end.
     Undecided,
 }
 
@@ -138,19 +145,21 @@ fn run(options: &Options) -> Result<Verdict> {
         (true, Some(_)) => Verdict::Undecided,
     };
     if let Some(failure) = failure {
-        println!("the run did not come to its end: {failure}");
+        println!("the run did not reach its end: {failure}");
     }
     let text = match verdict {
         Verdict::Well => "all is well",
-        Verdict::Wrong => "something is wrong",
-        Verdict::Undecided => "nothing wrong was heard, and the rest could not be found out",
+        Verdict::Wrong => "something is wrong: the answers to the clients are not linearizable",
+        Verdict::Undecided => {
+            "it could not be found out: the answers are linearizable, but the run did not reach its end"
+        }
     };
     println!("seed {}: {text}", options.seed);
     if verdict == Verdict::Well {
         std::fs::remove_dir_all(&directory)?;
     } else {
         history.write(&directory.join("history"))?;
-        println!("what was done and heard, and what members and daemons said: {}", directory.display());
+        println!("records and logs: {}", directory.display());
     }
     Ok(verdict)
 }
@@ -162,18 +171,38 @@ fn is_linearizable(history: &History) -> bool {
     for (key, call) in calls {
         keys.entry(*key).or_default().push(*call);
     }
-    println!("{done:>12}  operations done, {refused} refused, {unknown} unknown, on {} keys", keys.len());
+    println!(
+        "{done:>12}  operations done, {refused} refused, {unknown} with an unknown outcome, on {} keys",
+        keys.len()
+    );
     let mut wrong = 0;
     for (key, calls) in keys {
         if let Err(why) = linearizable::check(&calls) {
             wrong += 1;
             if wrong <= 5 {
-                println!("key {key}, {} calls: {why:#?}", calls.len());
+                println!("key {key}, {} calls: {}", calls.len(), explain(key, &why));
             }
         }
     }
-    println!("{wrong:>12}  keys whose history is not linearizable");
+    println!("{wrong:>12}  keys whose answers are not linearizable");
     wrong == 0
+}
+
+/// Returns the reason why the calls of a key are not linearizable, with calls as lines of the file `history`.
+fn explain(key: u32, why: &linearizable::Wrong) -> String {
+    let value = |value: linearizable::Value| value.map_or("no value".to_owned(), |value| value.to_string());
+    let mut text = format!(
+        "{} of them have an order, after which the key has {}. The last of these, as in 'history':",
+        why.ordered,
+        value(why.value)
+    );
+    for call in &why.last {
+        text += &format!("\n              {}", clients::line(key, call));
+    }
+    if let Some(stuck) = &why.stuck {
+        text += &format!("\n            no place for\n              {}", clients::line(key, stuck));
+    }
+    text
 }
 
 /// Returns the path of the program `kv`, which is beside this program.
@@ -182,6 +211,6 @@ fn kv() -> Result<PathBuf> {
     if path.exists() {
         Ok(path)
     } else {
-        Err(format!("{} is not there: build cpg-kv", path.display()).into())
+        Err(format!("{} is missing: build the package cpg-kv first", path.display()).into())
     }
 }

@@ -98,7 +98,7 @@ impl<'c> Members<'c> {
     pub fn begin(&self, deadline: Instant) -> Result<()> {
         while !self.are_in_step() {
             if Instant::now() > deadline {
-                return Err("the members did not come together at the beginning".into());
+                return Err("the store did not start: not all members have its state".into());
             }
             self.ask(1, &Request::Begin);
             thread::sleep(ANSWER);
@@ -123,7 +123,11 @@ impl<'c> Members<'c> {
                 return Ok(Whole::Lost);
             }
             if Instant::now() > deadline {
-                return Err(format!("the members did not come together:\n{}", texts.join("\n")).into());
+                return Err(format!(
+                    "not all members have the state. The status of each:\n{}",
+                    texts.join("\n")
+                )
+                .into());
             }
             thread::sleep(Duration::from_millis(100));
             self.look()?;

@@ -60,9 +60,10 @@ pub fn run(options: &Options, directory: &Path) -> Result<Ended> {
     let ended = run.break_things().and_then(|whole| if whole { run.end() } else { Ok(Whole::Lost) });
     let (whole, failure) = match ended {
         Ok(Whole::InStep) => (true, None),
-        Ok(Whole::Lost) => {
-            (false, Some("a majority of the members had lost its state, and said so".to_owned()))
-        }
+        Ok(Whole::Lost) => (
+            false,
+            Some("a majority of the members lost its state, and the store reported the loss".to_owned()),
+        ),
         Err(error) => (false, Some(error.to_string())),
     };
     let history = clients.end(&run.members.sockets(), whole);
@@ -111,7 +112,7 @@ impl Run<'_> {
                 self.majority = Instant::now();
             } else if self.majority.elapsed() > WITHOUT {
                 self.mend()?;
-                self.note("all is mended", "all is mended", true)?;
+                self.note("mend everything", "mend everything: there was no majority for 2 seconds", true)?;
             }
         }
         thread::sleep((self.start + self.options.length).saturating_duration_since(Instant::now()));
