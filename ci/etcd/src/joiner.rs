@@ -26,7 +26,7 @@ pub fn measure(megabytes: usize, clients: usize, size: usize) -> Result<()> {
         let key = format!("large {number:06}").into_bytes();
         let reply = client.ask(&Request::Do(Command::Put(key, vec![b'x'; VALUE])))?;
         if reply != Reply::Done(Outcome::Done) {
-            return Err(format!("the state could not be written: {reply:?}").into());
+            return Err(format!("cannot fill the store: {reply:?}").into());
         }
     }
     for clients in [1, clients] {
@@ -48,16 +48,16 @@ pub fn measure(megabytes: usize, clients: usize, size: usize) -> Result<()> {
             thread::sleep(BEFORE);
             let before = rate(from, since);
             let (from, since) = (written.load(Ordering::Relaxed), Instant::now());
-            let joined = store
-                .start_next()
-                .and_then(|()| wait_for("the joiner", || store.is_in_step(3).then_some(())));
+            let joined = store.start_next().and_then(|()| {
+                wait_for("the new member to have the state", || store.is_in_step(3).then_some(()))
+            });
             let (meanwhile, took) = (rate(from, since), since.elapsed());
             stop.store(true, Ordering::Relaxed);
             writes.join().map_err(|_| "the writers panicked")??;
             joined.map(|()| ([before, meanwhile], took))
         })?;
         println!(
-            "a joiner got {megabytes} MB in {:.1} s, with {clients} clients: {:.0} writes a second before, {:.0} meanwhile",
+            "a new member received {megabytes} MB in {:.1} s; writes per second of {clients} clients: {:.0} before, {:.0} meanwhile",
             took.as_secs_f64(),
             rates[0],
             rates[1]

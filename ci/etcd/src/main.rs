@@ -15,22 +15,25 @@ use etcd::Etcd;
 use store::Store;
 
 const HELP: &str = "\
-Usage: ci/kv-bench [--clients N] [--size BYTES] [--seconds N] [--rounds N] [--joiner MEGABYTES]
+Usage: ci/kv-bench [OPTIONS]
 
-Measures acknowledged writes of the store of examples/kv and of etcd, on private clusters of 1 and 3 nodes of this machine, with one
-client and with many, and how long a member of the store that joins takes to get its state while others write.
+Measures the acknowledged writes of the key-value store of examples/kv and of etcd, with one client and with many, on
+private clusters of 1 and of 3 nodes on this machine. Then measures how long a new member of the store takes to receive
+the state while clients write.
 
-Both are treated alike. An etcd runs on each node of the cluster, beside corosync, and keeps its data in memory (on tmpfs, so that
-its fsync costs nothing). Clients are on the nodes, in equal numbers, and talk to the member of their own; one client talks to the member that
-leads. Each client keeps its connection open and has one write under way: it writes a value, waits for the answer, and writes the
-next, to the same 10000 keys. Clients of the store have a unix socket each, and those of etcd share a gRPC connection by tens, as
-etcd recommends. The two are measured by turns, each after a second of which nothing is reported.
+Both stores get the same conditions. Each node runs a member of the store, with corosync, and an etcd with its data in
+memory (on tmpfs, so fsync costs nothing). Clients are spread evenly over the nodes, and each talks to the member on its
+own node; a single client talks to the leader. A client has one write under way: it writes a value, waits for the
+answer, and writes the next. All clients write to the same 10000 keys. A client of the store has its own unix socket;
+ten clients of etcd share a gRPC connection, as etcd recommends. The stores are measured in turn, each after a second of
+writes that are not counted.
 
-  --clients N      the many (300)
-  --size BYTES     the length of a value (100)
-  --seconds N      the length of each measurement (5)
-  --rounds N       measurements of each case (3), whose writes are taken together
-  --joiner N       the megabytes that a joiner gets (100); 0 for none
+      --clients N      the number of clients when there are many [300]
+      --size BYTES     the length of each value [100]
+      --seconds N      the duration of each measurement [5]
+      --rounds N       the measurements of each case, whose writes are counted together [3]
+      --joiner MB      the megabytes that the new member receives; 0 for no new member [100]
+  -h, --help           print this
 ";
 
 /// An error that ends the program.
@@ -94,7 +97,7 @@ fn arguments() -> Result<Option<Options>> {
 fn run(options: &Options) -> Result<()> {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!(
-        "{} processors, load before: {}",
+        "{} processors, load average before the run: {}",
         thread::available_parallelism()?,
         load.split(' ').next().unwrap_or("unknown")
     );
@@ -122,7 +125,7 @@ fn run(options: &Options) -> Result<()> {
                 );
             }
             println!(
-                "{:13}  kv has {:.1} times the writes, and {:.2} times the median latency",
+                "{:13}  kv beside etcd: {:.1} times the writes per second, {:.2} times the median latency",
                 "",
                 of_store.rate() / of_etcd.rate(),
                 of_store.percentiles([500])[0].as_secs_f64() / of_etcd.percentiles([500])[0].as_secs_f64()
@@ -150,7 +153,7 @@ fn together(loads: Vec<Load<'_>>, goes_on: &(dyn Fn() -> bool + Sync)) -> Result
     thread::scope(|scope| {
         let threads: Vec<_> = loads.into_iter().map(|load| scope.spawn(move || load(goes_on))).collect();
         for thread in threads {
-            let of_node = thread.join().map_err(|_| "a thread of clients panicked")??;
+            let of_node = thread.join().map_err(|_| "the clients of a node panicked")??;
             all.latencies.extend(of_node.latencies);
             all.failed += of_node.failed;
         }
@@ -182,7 +185,7 @@ fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
     loop {
         match probe() {
             Some(value) => return Ok(value),
-            None if Instant::now() > deadline => return Err(format!("waited in vain for {what}").into()),
+            None if Instant::now() > deadline => return Err(format!("timed out waiting for {what}").into()),
             None => thread::sleep(Duration::from_millis(20)),
         }
     }

@@ -19,7 +19,7 @@ use crate::{Load, Result, divide, wait_for};
 pub fn serve(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
     let mut argument = || arguments.next().ok_or("a member needs a socket and a number of nodes");
     let socket = PathBuf::from(argument()?);
-    let nodes = argument()?.to_str().ok_or("a number of nodes")?.parse()?;
+    let nodes = argument()?.to_str().ok_or("the number of nodes is no number")?.parse()?;
     let settings = Settings {
         group: GroupName::new("bench")?,
         nodes,
@@ -70,7 +70,7 @@ impl<'c> Store<'c> {
             member.kill()?;
             member.wait()?;
         }
-        wait_for("the others", || {
+        wait_for("the other members to go on", || {
             let status = self.ask(1, &Request::Status);
             let view = status.lines().find_map(|line| line.strip_prefix("view"))?;
             let alone = view.split_whitespace().count() == self.members.len();
