@@ -77,7 +77,7 @@ impl Compare<'_> {
                 _ => {
                     report.violation(Property::Views, || {
                         format!(
-                            "{} and {} were together from {:?} to {:?} and {:?}, and did not see each other join",
+                            "{} and {} were together on {:?}, until {:?} and {:?}, but did not see each other join",
                             self.name(one),
                             self.name(other),
                             one.ring,
@@ -147,7 +147,7 @@ impl Compare<'_> {
                     if self.scan.gone.explains((one, left), (other, right)) =>
                 {
                     report.known(Known::GoneBeforeItsMessages, || {
-                        format!("{} and {} have {left:?} and {right:?}", self.name(one), self.name(other))
+                        format!("{} has {left:?}, and {} has {right:?}", self.name(one), self.name(other))
                     });
                     (i, j) = (i + 1, j + 1);
                 }
@@ -157,11 +157,11 @@ impl Compare<'_> {
                     (i, j) = (i + 1, j + 1);
                 }
                 (Some(left), _) if self.misses_change(other, left, &had[1]) => {
-                    report.known(Known::UnderWay, || format!("{} was not told {left:?}", self.name(other)));
+                    report.known(Known::UnderWay, || format!("{} did not get {left:?}", self.name(other)));
                     i += 1;
                 }
                 (_, Some(right)) if self.misses_change(one, right, &had[0]) => {
-                    report.known(Known::UnderWay, || format!("{} was not told {right:?}", self.name(one)));
+                    report.known(Known::UnderWay, || format!("{} did not get {right:?}", self.name(one)));
                     j += 1;
                 }
                 (Some(left), _) if self.may_miss(other, left, &had[1]) && !others[j..].contains(left) => {
@@ -268,7 +268,7 @@ impl Compare<'_> {
     ) {
         report.violation(Property::Views, || {
             format!(
-                "{} and {} were together from {:?} to {:?} and {:?}, and saw different things: one {}, the other {}",
+                "{} and {} were together on {:?}, until {:?} and {:?}, but saw different events: the first {}, the second {}",
                 self.name(one),
                 self.name(other),
                 one.ring,
@@ -287,7 +287,7 @@ impl Compare<'_> {
             if stayed && !lacks.contains(&has[0]) && self.scan.messages.get(*id).has(Fate::Resolved) {
                 report.violation(Property::Fate, || {
                     format!(
-                        "{id:?} has a ticket that says delivered, and {}, who stayed with its sender, did not deliver it",
+                        "the ticket of {id:?} says delivered, but {}, which stayed with the sender, did not get the message",
                         self.name(stretch)
                     )
                 });

@@ -16,7 +16,12 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
             let id = MessageId { client: process.client, launch: process.launch, seq };
             let mut bad = |what: &str| {
                 report.violation(Property::Fate, || {
-                    format!("{}: {id:?} of {} bytes {what}: {:?}", source.name, sent.len, fates(sent))
+                    format!(
+                        "{}: {id:?} of {} bytes {what}. The answers to the sender: {:?}",
+                        source.name,
+                        sent.len,
+                        fates(sent)
+                    )
                 });
             };
             if let Some(what) = contradiction(sent) {
@@ -26,9 +31,11 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
                     bad(lack(sent));
                 } else if dropped(process, messages, seq, last_own) {
                     if sent.delivered > 0 {
-                        bad("was delivered by others, and not by its sender, which stayed");
+                        bad("was delivered to others, but not to its sender, which stayed a member");
                     } else if history.logged_drops == Some(false) {
-                        bad("was taken and delivered by nobody, and no daemon says that it dropped it");
+                        bad(
+                            "was accepted and delivered to nobody, but no daemon reports that it dropped the message",
+                        );
                     } else {
                         report.known(Known::Dropped, || {
                             format!("{}: {id:?} of {} bytes", source.name, sent.len)
@@ -54,21 +61,21 @@ fn contradiction(sent: &Sent) -> Option<&'static str> {
     let back = [Fate::BackSent, Fate::BackUnsent, Fate::BackDropped].map(|fate| sent.has(fate));
     let backs = back.into_iter().filter(|&back| back).count();
     if sent.has(Fate::Resolved) && !sent.own {
-        Some("has a ticket that says delivered, and its sender has not delivered it")
+        Some("has a ticket that says delivered, but was not delivered to its sender")
     } else if sent.has(Fate::Failed) && sent.own {
-        Some("has a ticket that says failed, and its sender has delivered it")
+        Some("has a ticket that says failed, but was delivered to its sender")
     } else if sent.has(Fate::Failed) && sent.has(Fate::Resolved) {
-        Some("has a ticket that says both")
+        Some("has a ticket that says both delivered and failed")
     } else if sent.own && backs > 0 {
-        Some("was delivered by its sender, and handed back to it")
+        Some("was delivered to its sender, and also handed back")
     } else if backs > 1 {
         Some("was handed back twice")
     } else if sent.has(Fate::Refused) && (sent.delivered > 0 || backs > 0) {
-        Some("was refused, and delivered or handed back")
+        Some("was refused, but then delivered or handed back")
     } else if sent.has(Fate::BackUnsent) && sent.delivered > 0 {
-        Some("was handed back as not sent, and delivered")
+        Some("was handed back as not sent, but was delivered")
     } else if sent.has(Fate::BackDropped) && sent.delivered > 0 {
-        Some("was handed back as dropped by the daemon, and delivered")
+        Some("was handed back as dropped by the daemon, but was delivered")
     } else {
         None
     }
@@ -84,9 +91,9 @@ fn is_settled(sent: &Sent) -> bool {
 
 fn lack(sent: &Sent) -> &'static str {
     if sent.tracked && !sent.has(Fate::Resolved) && !sent.has(Fate::Failed) {
-        "has a ticket that never said anything"
+        "has a ticket that never got a result"
     } else {
-        "was neither delivered by its sender nor handed back"
+        "was neither delivered to its sender nor handed back"
     }
 }
 

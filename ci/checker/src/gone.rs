@@ -69,13 +69,13 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
         if is_known(history, scan, late) {
             report.known(Known::GoneBeforeItsMessages, || {
                 format!(
-                    "{name}: {id:?} of {sender:?}, who was said to have ended before ring {:?}",
+                    "{name}: {id:?} came after its sender {sender:?} was reported as ended, before ring {:?}",
                     late.ring
                 )
             });
         } else {
             report.violation(Property::Delivery, || {
-                format!("{name}: {id:?} was delivered while {sender:?} was no member")
+                format!("{name}: {id:?} was delivered while its sender {sender:?} was not a member")
             });
         }
     }

@@ -42,17 +42,17 @@ impl Client {
                     let (sent, name) = (scan.messages.get(id), &history.processes[*index].name);
                     if !sent.known {
                         report.violation(Property::Delivery, || {
-                            format!("{name}: {id:?} was delivered, and nobody has sent it")
+                            format!("{name}: {id:?} was delivered, but nobody sent it")
                         });
                     } else if sent.hash != hash {
                         report.violation(Property::Delivery, || {
-                            format!("{name}: {id:?} was changed on its way")
+                            format!("{name}: {id:?} was delivered with bytes that differ from those sent")
                         });
                     }
                     if scan.process(id).is_some_and(|process| !process.members.contains(&sender)) {
                         report.violation(Property::Delivery, || {
                             format!(
-                                "{name}: {id:?} was delivered as one of {sender:?}, who is another process"
+                                "{name}: {id:?} was delivered with the sender {sender:?}, which is another process"
                             )
                         });
                     }
@@ -131,7 +131,7 @@ fn explain(history: &History, clients: &[Client], heads: &[(MessageId, usize)]) 
         for (y, &(b, second)) in heads.iter().enumerate().skip(x + 1) {
             if later[x].contains(&b) && later[y].contains(&a) {
                 return Ok(format!(
-                    "{} delivers {a:?} before {b:?}, and {} the other way round",
+                    "{} got {a:?} before {b:?}, but {} got {b:?} first",
                     name(first),
                     name(second)
                 ));
@@ -140,7 +140,7 @@ fn explain(history: &History, clients: &[Client], heads: &[(MessageId, usize)]) 
     }
     let heads: Vec<String> = heads.iter().map(|&(id, index)| format!("{} at {id:?}", name(index))).collect();
     Ok(format!(
-        "there is no order that contains those of all clients: they are in a circle: {}",
+        "no order of all messages contains the order of each client: these form a cycle: {}",
         heads.join(", ")
     ))
 }

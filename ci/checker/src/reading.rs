@@ -31,7 +31,7 @@ pub(crate) struct Reading<'a> {
 impl Reading<'_> {
     pub(crate) fn record(&mut self, record: Record, after: u64) {
         match record {
-            Record::Hello { .. } => self.bad(Property::Delivery, "a second beginning of the process"),
+            Record::Hello { .. } => self.bad(Property::Delivery, "the records have a second Hello"),
             Record::Begin { me, .. } => self.begin(me, after),
             Record::Send { seq, hash, len, tracked } => {
                 self.report.counts.sent += 1;
@@ -66,7 +66,10 @@ impl Reading<'_> {
             Record::Bye => self.process.bye = true,
             Record::Fork(child) => self.fork(child),
             Record::Alien { len } => {
-                self.bad(Property::Delivery, &format!("{len} bytes were delivered that are no message"));
+                self.bad(
+                    Property::Delivery,
+                    &format!("{len} bytes were delivered that are not a message of a client"),
+                );
             }
         }
     }
@@ -75,8 +78,10 @@ impl Reading<'_> {
         self.report.counts.forks += 1;
         match child {
             Child::Refused => {}
-            Child::Used => self.bad(Property::Delivery, "a forked child could use its parent's connection"),
-            Child::Hung => self.bad(Property::Convergence, "a forked child has not come to an end"),
+            Child::Used => {
+                self.bad(Property::Delivery, "a forked child could use the connection of its parent")
+            }
+            Child::Hung => self.bad(Property::Convergence, "a forked child did not end"),
         }
     }
 
@@ -110,7 +115,7 @@ impl Reading<'_> {
         let again = sent.has(fate);
         sent.fates |= 1 << fate as u8;
         if again {
-            self.bad(Property::Fate, &format!("message {seq}: {fate:?} twice"));
+            self.bad(Property::Fate, &format!("message {seq} got the answer {fate:?} twice"));
         }
     }
 
@@ -119,7 +124,7 @@ impl Reading<'_> {
         if !self.sequence.is_next(id) {
             return self.bad(
                 Property::Delivery,
-                &format!("{id:?} was delivered a second time, or after a later one of its sender"),
+                &format!("{id:?} was delivered twice, or after a later message of its sender"),
             );
         }
         let own = (id.client, id.launch) == (self.process.client, self.process.launch);
@@ -150,7 +155,7 @@ impl Reading<'_> {
     fn view(&mut self, view: &View, after: u64) {
         self.report.counts.views += 1;
         let Some(live) = &mut self.live else {
-            return self.bad(Property::Views, "a view outside a membership");
+            return self.bad(Property::Views, "a view was delivered outside a membership");
         };
         let me = live.me;
         let members: BTreeSet<Member> = view.members.iter().copied().collect();
@@ -161,17 +166,18 @@ impl Reading<'_> {
             follows.retain(|&member| !among(&view.left, member));
             follows.extend(view.joined.iter().map(|&(member, _)| member));
             if follows != members {
-                complaint = Some(format!("{view:?} does not follow from {last:?}"));
+                complaint = Some(format!("{view:?} does not follow from the view before, {last:?}"));
             }
             live.any = true;
         } else {
             if !members.contains(&me) || !among(&view.joined, me) {
-                complaint = Some(format!("the first view is {view:?}, without {me:?} as joining"));
+                complaint =
+                    Some(format!("the first view, {view:?}, does not list this client, {me:?}, as joining"));
             }
             (live.from, live.to) = (after, after);
         }
         if !members.contains(&me) && !among(&view.left, me) && !live.absent {
-            complaint = Some(format!("{view:?} is without {me:?}, which has not left"));
+            complaint = Some(format!("{view:?} lacks this client, {me:?}, which has not left"));
         }
         for &(member, reason) in &view.left {
             live.departed.insert(member);
@@ -203,7 +209,7 @@ impl Reading<'_> {
         for (sender, id) in come {
             let name = self.name;
             self.report.known(Known::BeforeJoining, || {
-                format!("{name}: {id:?} of {sender:?}, who was then said to join")
+                format!("{name}: {id:?} came before the view in which its sender {sender:?} joins")
             });
         }
         if let Some(complaint) = complaint {

@@ -160,7 +160,11 @@ impl Compare<'_> {
                 if !told && a.start == Start::Ring && b.start == Start::Ring && seen.whole() != other.whole()
                 {
                     report.known(Known::PartedUnseen, || {
-                        format!("{} and {} from ring {ring:?} to {next:?}", self.name(a), self.name(b))
+                        format!(
+                            "{} and {} went from ring {ring:?} to {next:?} on different ways",
+                            self.name(a),
+                            self.name(b)
+                        )
                     });
                 }
             }
