@@ -78,9 +78,7 @@ impl Reading<'_> {
         self.report.counts.forks += 1;
         match child {
             Child::Refused => {}
-            Child::Used => {
-                self.bad(Property::Delivery, "a forked child could use the connection of its parent")
-            }
+            Child::Used => self.bad(Property::Delivery, "a forked child could use its parent's connection"),
             Child::Hung => self.bad(Property::Convergence, "a forked child did not end"),
         }
     }

@@ -191,18 +191,16 @@ fn is_linearizable(history: &History) -> bool {
 /// Returns the reason why the calls of a key are not linearizable, with calls as lines of the file `history`.
 fn explain(key: u32, why: &linearizable::Wrong) -> String {
     let value = |value: linearizable::Value| value.map_or("no value".to_owned(), |value| value.to_string());
-    let mut text = format!(
+    let mut lines = vec![format!(
         "{} of them have an order, after which the key has {}. The last of these, as in 'history':",
         why.ordered,
         value(why.value)
-    );
-    for call in &why.last {
-        text += &format!("\n              {}", clients::line(key, call));
-    }
+    )];
+    lines.extend(why.last.iter().map(|call| format!("              {}", clients::line(key, call))));
     if let Some(stuck) = &why.stuck {
-        text += &format!("\n            no place for\n              {}", clients::line(key, stuck));
+        lines.push(format!("            no place for\n              {}", clients::line(key, stuck)));
     }
-    text
+    lines.join("\n")
 }
 
 /// Returns the path of the program `kv`, which is beside this program.
