@@ -17,6 +17,8 @@ use cpg_faults::Result;
 /// The last answers of a client.
 #[derive(Debug, Default, Clone)]
 pub struct Said {
+    /// True if signals only interrupt its calls. Before, the first signal would end it.
+    pub bears_signals: bool,
     /// The number of its messages whose fate is not known.
     pub open: Option<u64>,
     /// The members that it sees, `NODE:PID`.
@@ -182,6 +184,7 @@ fn hear(said: &mut Said, line: &str) {
             said.open = words.next().and_then(|open| open.parse().ok());
             said.members = words.map(str::to_owned).collect();
         }
+        Some("bears") => said.bears_signals = true,
         Some("settled") => said.settled = true,
         Some("bye") => said.bye = true,
         Some("hangs") => said.hangs = Some(words.collect::<Vec<_>>().join(" ")),

@@ -150,13 +150,13 @@ impl Run {
             Fault::StallClient(client, millis) => self.clients[*client].tell(&format!("stall {millis}")),
             Fault::ForkClient(client) => self.clients[*client].tell("fork 0"),
             Fault::ForkInHandler(client) => self.clients[*client].tell("fork 1"),
-            Fault::SignalClient(client, count) => {
+            Fault::SignalClient(client, count) if self.clients[*client].said().bears_signals => {
                 for _ in 0..*count {
                     self.clients[*client].signal(Signal::SIGUSR1)?;
                     thread::sleep(BETWEEN_SIGNALS);
                 }
             }
-            // Of daemons and network.
+            // Of daemons and network; and signals to a client that has just been started.
             _ => {}
         }
         Ok(())

@@ -85,6 +85,7 @@ pub fn run(task: &Task) -> Result<()> {
         queued: task.style.is_queued(),
     });
     child::bear_signals()?;
+    say("bears signals");
     let for_watchdog = Arc::clone(&book);
     std::thread::spawn(move || say(&format!("hangs {}", for_watchdog.watchdog().run(watchdog::HANG))));
     let for_input = Arc::clone(&book);
