@@ -6,7 +6,7 @@
 //!
 //! | facts | reason |
 //! |---|---|
-//! | [B17](#b17), [B28](#b28), [B29](#b29) | cannot be provoked at will |
+//! | [B17](#b17), [B28](#b28), [B29](#b29), [B31](#b31) | cannot be provoked at will |
 //! | [B24](#b24), [B27](#b27) | take another word size or another version |
 //! | [A20](#a20) | takes a daemon that goes between two system calls |
 //! | [A22](#a22) | tested with a stub of libcpg |
@@ -137,6 +137,7 @@
 //! | <span id="b28">B28</span> | a place in the order ([agreed](crate::guide#words)) does not mean that others have the message ([safe](crate::guide#words)): a message can come back to its sender, in a view that lists others, and still reach none of them | not mended, but documented at [`Ticket`](crate::Ticket). A program that must not lose an acknowledged change [waits for a majority](crate::guide::promises#what-delivered-means) |
 //! | <span id="b29">B29</span> | while two parts of a cluster merge, a daemon that did not receive the beginning of a message drops the end of it, and every other message in the same network packet as that end ([`exec/totempg.c`](https://github.com/corosync/corosync/blob/v3.1.10/exec/totempg.c), `throw_away_mode`). That can be other messages, and the news that a process joined or left. The view says that all are together, but some members list a process that has left until the next ring | not mended, but documented at [`View`](crate::View) |
 //! | <span id="b30">B30</span> | with `RLIMIT_NOFILE` below 2 the system refuses libqb's waits: requests and dispatches return `CS_ERR_INVALID_PARAM` | returns [`Error::Io`](crate::Error::Io), which names the limit. The membership continues. (The waits of this crate are for up to three descriptors, so it needs a limit of 3 or more) |
+//! | <span id="b31">B31</span> | libcpg can deliver a long message with wrong bytes at its end. If nodes part and merge again before the daemons have agreed on the groups, no view says so. A member can then lack a part in the middle of a message. With the last part libcpg delivers the whole length, and does not compare it with the length that has come (`lib/cpg.c`, `cpg_dispatch`). In an hour of `ci/torture`, with a load of 100 on two processors, this happened to one message | not mended, because libcpg does not tell how much has come, but documented at [large messages](crate::guide::promises#large-messages) |
 //!
 //! **What a time limit costs ([B16](#b16)).** libqb waits for the answer for as long as the connection is open (`lib/ipcc.c`,
 //! `qb_ipcc_sendv_recv` with -1). Only the end of the connection ends this wait. So a thread of this crate makes each request.
