@@ -156,14 +156,7 @@ impl Compare<'_> {
                 {
                     (i, j) = (i + 1, j + 1);
                 }
-                (Some(left), _) if self.misses_change(other, left, &had[1]) => {
-                    report.known(Known::UnderWay, || format!("{} did not get {left:?}", self.name(other)));
-                    i += 1;
-                }
-                (_, Some(right)) if self.misses_change(one, right, &had[0]) => {
-                    report.known(Known::UnderWay, || format!("{} did not get {right:?}", self.name(one)));
-                    j += 1;
-                }
+                // Messages first: each is there once, so one that does not follow was missed. A view can come again.
                 (Some(left), _) if self.may_miss(other, left, &had[1]) && !others[j..].contains(left) => {
                     self.note(left, &mut had[0]);
                     self.miss(other, left, part);
@@ -173,6 +166,14 @@ impl Compare<'_> {
                 (_, Some(right)) if self.may_miss(one, right, &had[0]) && !ones[i..].contains(right) => {
                     self.note(right, &mut had[1]);
                     self.miss(one, right, part);
+                    report.known(Known::UnderWay, || format!("{} did not get {right:?}", self.name(one)));
+                    j += 1;
+                }
+                (Some(left), _) if self.misses_change(other, left, &had[1]) => {
+                    report.known(Known::UnderWay, || format!("{} did not get {left:?}", self.name(other)));
+                    i += 1;
+                }
+                (_, Some(right)) if self.misses_change(one, right, &had[0]) => {
                     report.known(Known::UnderWay, || format!("{} did not get {right:?}", self.name(one)));
                     j += 1;
                 }

@@ -95,6 +95,12 @@
 //!     process came back nowhere.
 //!   - Excused as well: on that ring, views of clients on the node of the process may lack the process, while views
 //!     on other nodes have it.
+//! - [`Damaged`](Known::Damaged). Nodes that separate and merge again unseen, as at `PartedUnseen`, lose parts of long
+//!   messages as at `UnderWay`, and no view tells libcpg to give up what it has of such a message. With the last part it
+//!   delivers the whole length, also if a part in the middle is missing (`lib/cpg.c`, `PARTIAL_DELIVER` does not compare
+//!   the lengths). Then the end of the bytes is memory that nobody has written (B31).
+//!   - Excused: bytes that are not a message, if the sender has sent a message above the atomic size of this length, and
+//!     its node came to the ring by another way than the client's.
 //! - [`Dropped`](Known::Dropped). A daemon accepted a message, and dropped it while its ring re-formed (B17). Excused
 //!   only if the message was delivered to no client, and either the log of a daemon reports dropped messages or the
 //!   sender was told.
@@ -103,6 +109,7 @@
 mod again;
 mod astray;
 mod compare;
+mod damaged;
 mod fates;
 mod gone;
 pub mod linearizable;
@@ -157,6 +164,7 @@ pub fn check(history: &History) -> io::Result<Report> {
     let mut report = Report::default();
     let mut scan = scan::scan(history, &mut report)?;
     gone::check(history, &scan, &mut report);
+    damaged::check(history, &scan, &mut report);
     fates::check(history, &scan, &mut report);
     same::check(history, &scan, &mut report)?;
     order::check(history, &mut scan, &mut report)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::damaged::Damaged;
 use crate::gone::{Gone, Late};
 use crate::live::Live;
 use crate::messages::{Messages, Sent, Sequence};
@@ -22,6 +23,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) sequence: &'a mut Sequence,
     pub(crate) stretches: &'a mut Vec<Stretch>,
     pub(crate) gone: &'a mut Gone,
+    pub(crate) damaged: &'a mut Vec<Damaged>,
     pub(crate) live: Option<Live>,
     pub(crate) next_seq: u32,
     /// The start of the current record.
@@ -65,11 +67,8 @@ impl Reading<'_> {
             }
             Record::Bye => self.process.bye = true,
             Record::Fork(child) => self.fork(child),
-            Record::Alien { len } => {
-                self.bad(
-                    Property::Delivery,
-                    &format!("{len} bytes were delivered that are not a message of a client"),
-                );
+            Record::Alien { len, sender } => {
+                self.damaged.push(Damaged { process: self.index, at: self.at, sender, len });
             }
         }
     }

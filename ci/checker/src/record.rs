@@ -162,8 +162,10 @@ pub enum Record {
     Bye,
     /// Bytes were delivered that are not a message of a client.
     Alien {
-        /// Its length.
+        /// Their length.
         len: u32,
+        /// The member from which they came.
+        sender: Member,
     },
     /// The process has forked, and the child has ended.
     Fork(Child),
@@ -225,7 +227,9 @@ impl Record {
             Self::End(ending) => numbers(to, 7, &[*ending as u64]),
             Self::Settled => to.push(8),
             Self::Bye => to.push(9),
-            Self::Alien { len } => numbers(to, 10, &[(*len).into()]),
+            Self::Alien { len, sender } => {
+                numbers(to, 10, &[(*len).into(), sender.node.into(), sender.pid.into()]);
+            }
             Self::Fork(child) => numbers(to, 11, &[*child as u64]),
         }
     }
@@ -283,7 +287,7 @@ impl Record {
             }),
             8 => Self::Settled,
             9 => Self::Bye,
-            10 => Self::Alien { len: next()?.try_into().ok()? },
+            10 => Self::Alien { len: next()?.try_into().ok()?, sender: member(&mut next)? },
             11 => Self::Fork(match next()? {
                 0 => Child::Refused,
                 1 => Child::Used,
@@ -388,7 +392,7 @@ mod tests {
             Record::Totem(Ring { seq: u64::MAX, node: 1 }),
             Record::End(Ending::GivenUp),
             Record::Settled,
-            Record::Alien { len: 5 },
+            Record::Alien { len: 5, sender: Member { node: 3, pid: 4 } },
             Record::Fork(Child::Refused),
             Record::Fork(Child::Hung),
             Record::Bye,

@@ -56,6 +56,9 @@ pub enum Known {
     UnderWay,
     /// A message came before the view that has its sender as joined.
     BeforeJoining,
+    /// A long message came with a part missing, because nodes had separated and merged again unseen while it was under way
+    /// (B31).
+    Damaged,
     /// The daemon accepted a message and dropped it while its ring re-formed (B17).
     Dropped,
     /// A process that joins while its earlier membership is still ending also gets the views of the earlier one,
@@ -74,6 +77,7 @@ impl Known {
             Self::PartedUnseen => "parted unseen",
             Self::UnderWay => "under way at a joining or a merge",
             Self::BeforeJoining => "message before its sender's joining",
+            Self::Damaged => "long message with a part missing",
             Self::Dropped => "dropped by the daemon",
             Self::GoneBeforeItsMessages => "end of a process before its last messages",
             Self::EarlierSelf => "views of an earlier membership of the same process",

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 
 use crate::History;
+use crate::damaged::Damaged;
 use crate::gone::Gone;
 use crate::messages::{Messages, Sequence};
 use crate::reading::Reading;
@@ -38,6 +39,7 @@ pub(crate) struct Scan {
     pub(crate) processes: Vec<Process>,
     pub(crate) stretches: Vec<Stretch>,
     pub(crate) gone: Gone,
+    pub(crate) damaged: Vec<Damaged>,
     index: HashMap<(u16, u16), usize>,
 }
 
@@ -69,6 +71,7 @@ pub(crate) fn scan(history: &History, report: &mut Report) -> io::Result<Scan> {
             sequence: sequences.entry(client).or_default(),
             stretches: &mut scan.stretches,
             gone: &mut scan.gone,
+            damaged: &mut scan.damaged,
             live: None,
             next_seq: 0,
             at: reader.offset(),

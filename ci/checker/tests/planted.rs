@@ -2,7 +2,7 @@
 
 mod simulator;
 
-use cpg_checker::record::{Child, Ending, Fate, MessageId, Record};
+use cpg_checker::record::{Child, Ending, Fate, Member, MessageId, Record};
 use cpg_checker::{Property, Report, check};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -167,7 +167,7 @@ proptest! {
             (1, Record::Deliver { id, .. }) => id.seq += 1_000_000,
             (2, Record::Deliver { id, .. }) => id.client += 1000,
             (3, Record::Deliver { sender, .. }) => sender.pid += 10_000,
-            (_, record) => *record = Record::Alien { len: 5 },
+            (_, record) => *record = Record::Alien { len: 5, sender: Member { node: 1, pid: 1 } },
         }
         prop_assert!(is_broken(&report(&simulator, true), Property::Delivery));
     }
@@ -262,7 +262,7 @@ proptest! {
         let own = view.members.len() < 2;
         prop_assume!(!own && !first);
         if more {
-            view.members.push(cpg_checker::record::Member { node: 9, pid: 9 });
+            view.members.push(Member { node: 9, pid: 9 });
         } else {
             view.members.remove(0);
         }

@@ -146,7 +146,7 @@ impl fmt::Display for Fault {
 pub type Step = (Duration, Fault);
 
 /// The longest time for which a node serves no client. A send without a deadline waits for the daemon as long as it is away, and must
-/// not be taken for a hang, which is a silence of half a minute.
+/// not be taken for a hang, which is a silence of a minute.
 const LONGEST: Duration = Duration::from_secs(12);
 
 /// The time in which clients come back to a node that is whole. Until then it counts as away, and nothing more happens to it if it has

@@ -2,6 +2,7 @@
 //! excused.
 
 mod again;
+mod damaged;
 mod gone;
 mod story;
 mod under_way;

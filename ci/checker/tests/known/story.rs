@@ -95,11 +95,21 @@ impl Story {
 
     /// Sends a message and delivers it.
     pub fn message(&mut self, sender: usize, to: &[usize]) {
+        self.message_of(sender, to, 50);
+    }
+
+    /// Sends a message of this length and delivers it.
+    pub fn message_of(&mut self, sender: usize, to: &[usize], len: u32) {
         let (seq, client) = (self.sent[sender], u16::try_from(sender).expect("few clients"));
         self.sent[sender] += 1;
-        self.tell(&[sender], &Record::Send { seq, hash: seq, len: 50, tracked: false });
+        self.tell(&[sender], &Record::Send { seq, hash: seq, len, tracked: false });
         let id = MessageId { client, launch: 1, seq };
         self.tell(to, &Record::Deliver { id, hash: seq, sender: self.clients[sender].0 });
+    }
+
+    /// Delivers bytes that are not a message.
+    pub fn damaged(&mut self, sender: usize, to: &[usize], len: u32) {
+        self.tell(to, &Record::Alien { len, sender: self.clients[sender].0 });
     }
 
     /// Ends the part of the history that is compared.

@@ -264,15 +264,14 @@ impl Book {
             Event::Deliver(message) => self.deliver(message.payload(), message.sender()),
             Event::ConfChg(view) => self.view(*view),
             Event::TotemConfChg(ring) => self.ring(&ring.into_owned()),
-            Event::Undelivered(message) => self.back(message),
+            Event::Undelivered(message) => self.back(message, me),
             Event::Lost(_) => self.end(Ending::Lost, true),
             Event::Rejoined(back) => {
                 self.begin(me);
                 self.view(back.view());
             }
             Event::Malformed(packet) => {
-                let len = u32::try_from(packet.bytes().len()).unwrap_or(u32::MAX);
-                self.write(&Record::Alien { len });
+                self.alien(packet.bytes().len(), packet.sender());
             }
             other => eprintln!("not understood: {other:?}"),
         }
@@ -291,8 +290,7 @@ impl Book {
 
     fn deliver(&self, payload: &[u8], sender: Member) {
         let Some(parsed) = message::parse(payload) else {
-            let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-            return self.write(&Record::Alien { len });
+            return self.alien(payload.len(), sender);
         };
         self.write(&Record::Deliver { id: parsed.id, hash: parsed.hash, sender: member(sender) });
         if (parsed.id.client, parsed.id.launch) == (self.client, self.launch) {
@@ -302,6 +300,12 @@ impl Book {
             lock(&self.state).lasts += 1;
             self.look_settled();
         }
+    }
+
+    /// Records bytes that are not a message of a client.
+    fn alien(&self, len: usize, sender: Member) {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.write(&Record::Alien { len, sender: member(sender) });
     }
 
     fn look_settled(&self) {
@@ -328,10 +332,9 @@ impl Book {
         lock(&self.state).members = view.members().to_vec();
     }
 
-    fn back(&self, message: &cpg::Undelivered) {
+    fn back(&self, message: &cpg::Undelivered, me: Member) {
         let Some(parsed) = message::parse(message.payload()) else {
-            let len = u32::try_from(message.payload().len()).unwrap_or(u32::MAX);
-            return self.write(&Record::Alien { len });
+            return self.alien(message.payload().len(), me);
         };
         let seq = parsed.id.seq;
         let fate = match message.error() {
