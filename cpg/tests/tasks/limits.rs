@@ -76,14 +76,9 @@ fn the_first_join_waits_for_a_daemon_that_is_not_there() {
     });
 }
 
+/// The number of all threads of the process: one that has just been started has no name yet.
 fn threads() -> usize {
-    fs::read_dir("/proc/self/task")
-        .unwrap()
-        .filter(|task| {
-            let path = task.as_ref().unwrap().path().join("comm");
-            fs::read_to_string(path).is_ok_and(|name| name.trim() == "cpg")
-        })
-        .count()
+    fs::read_dir("/proc/self/task").unwrap().count()
 }
 
 #[test]
@@ -93,11 +88,12 @@ fn a_join_that_is_cancelled_ends() {
         cluster.pause(1).unwrap();
         let options =
             Session::options().connect_options(ConnectOptions::new().request_timeout(10 * PATIENCE));
+        let before = threads();
         for _ in 0..50 {
             // More than there are handles (A13), if each went on for its time.
             assert!(polled(1, options.join("cancelled")).await.is_none());
         }
-        eventually("their threads to end", || async { (threads() == 0).then_some(()) }).await;
+        eventually("their threads to end", || async { (threads() <= before).then_some(()) }).await;
         cluster.resume(1).unwrap();
         joined("cancelled").await.leave_until(deadline(), |_, _| ()).await.unwrap();
     });
