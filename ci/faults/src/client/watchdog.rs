@@ -16,7 +16,7 @@ pub const TICK: Duration = Duration::from_millis(100);
 pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// The silence that counts as a hang. A send without a deadline waits for the next ring, which a busy machine can delay: with
-/// a load of 100 the daemons could not agree on one for 26 seconds.
+/// a load of 55 on two processors, the daemons could not agree on one for 26 seconds.
 pub const HANG: Duration = LIMIT.saturating_add(Duration::from_secs(50));
 
 /// A silence. Each look adds no more than one [`TICK`] to it.
