@@ -11,10 +11,7 @@ use etcd_client::Client;
 use testcluster::Cluster;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Load, Result, divide, wait_for};
-
-/// The number of clients that share a connection.
-const SHARING: usize = 10;
+use crate::{Load, Result, SHARING, divide, wait_for};
 
 /// A member of etcd on each node of a cluster.
 pub struct Etcd<'c> {

@@ -24,8 +24,8 @@ the state while clients write.
 Both stores get the same conditions. Each node runs a member of the store, with corosync, and an etcd with its data in
 memory (on tmpfs, so fsync costs nothing). Clients are spread evenly over the nodes, and each talks to the member on its
 own node; a single client talks to the leader. A client has one write under way: it writes a value, waits for the
-answer, and writes the next. All clients write to the same 10000 keys. A client of the store has its own unix socket;
-ten clients of etcd share a gRPC connection, as etcd recommends. The stores are measured in turn, each after a second of
+answer, and writes the next. All clients write to the same 10000 keys. Ten clients share a connection: a unix socket of the store,
+or a gRPC connection of etcd, which recommends this. The stores are measured in turn, each after a second of
 writes that are not counted.
 
       --clients N      the number of clients when there are many [300]
@@ -41,6 +41,9 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 /// The time limit for something to start.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The number of clients that share a connection.
+const SHARING: usize = 10;
 
 /// The time for which clients write before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);

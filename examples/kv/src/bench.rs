@@ -1,6 +1,6 @@
-//! A benchmark of acknowledged writes: many clients of one member, each of which writes, waits for the answer, and writes again.
+//! A benchmark of acknowledged writes: many clients of one member, each of which writes, waits for the answer, and
+//! writes again.
 
-use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -49,30 +49,44 @@ pub fn key(number: u64) -> Vec<u8> {
     format!("bench {:08}", number % KEYS).into_bytes()
 }
 
-struct Writer {
+/// Clients that share a connection.
+struct Connection {
     stream: UnixStream,
     frames: Frames,
-    began: Instant,
+    /// The time at which each client began its write. A client's requests have its place in this list as their number.
+    began: Vec<Instant>,
+    requests: Vec<u8>,
 }
 
-/// Makes this number of clients write values of `size` bytes while `goes_on` returns true. Each client has one write under way.
+/// Makes this number of clients write values of `size` bytes while `goes_on` returns true. Each client has one write under way, and
+/// `sharing` clients share a connection, as the threads of one program do.
 ///
 /// # Errors
-/// No member serves the socket, or the connection ends.
-pub fn bench(socket: &Path, clients: usize, size: usize, goes_on: impl Fn() -> bool) -> io::Result<Measured> {
+/// No member serves the socket, or a connection ends.
+pub fn bench(
+    socket: &Path,
+    clients: usize,
+    sharing: usize,
+    size: usize,
+    goes_on: impl Fn() -> bool,
+) -> io::Result<Measured> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let start = Instant::now();
-    let (mut writers, mut number) = (HashMap::new(), 0_u64);
+    let (mut connections, mut number) = (Vec::new(), 0_u64);
     let value = vec![b'x'; size];
-    let mut next = |stream: &mut UnixStream| {
+    let mut next = |requests: &mut Vec<u8>, client: u64| {
         number += 1;
-        stream.write_all(&frame(number, &Request::Do(Command::Put(key(number), value.clone()))))
+        requests.extend(frame(client, &Request::Do(Command::Put(key(number), value.clone()))));
     };
-    for client in 0..clients as u64 {
-        let mut stream = UnixStream::connect(socket)?;
-        epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, client))?;
-        next(&mut stream)?;
-        writers.insert(client, Writer { stream, frames: Frames::default(), began: Instant::now() });
+    for first in (0..clients).step_by(sharing) {
+        let stream = UnixStream::connect(socket)?;
+        epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, connections.len() as u64))?;
+        let began = vec![Instant::now(); sharing.min(clients - first)];
+        let mut requests = Vec::new();
+        (0..began.len() as u64).for_each(|client| next(&mut requests, client));
+        let mut connection = Connection { stream, frames: Frames::default(), began, requests };
+        connection.send()?;
+        connections.push(connection);
     }
     let mut measured = Measured::default();
     let mut events = vec![EpollEvent::empty(); 256];
@@ -83,25 +97,37 @@ pub fn bench(socket: &Path, clients: usize, size: usize, goes_on: impl Fn() -> b
             count => count?,
         };
         for event in &events[..count] {
-            let Some(writer) = writers.get_mut(&event.data()) else { continue };
-            if !writer.frames.read(&writer.stream)? {
+            let connection = usize::try_from(event.data()).ok().and_then(|index| connections.get_mut(index));
+            let Some(connection) = connection else { continue };
+            if !connection.frames.read(&connection.stream)? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            while let Some((_, reply)) = writer.frames.next_frame()? {
+            while let Some((client, reply)) = connection.frames.next_frame()? {
+                let began = usize::try_from(client).ok().and_then(|client| connection.began.get_mut(client));
+                let Some(began) = began else { continue };
                 if matches!(reply, Reply::Done(_)) {
-                    measured.latencies.push(writer.began.elapsed());
+                    measured.latencies.push(began.elapsed());
                 } else {
                     measured.failed += 1;
                 }
                 if goes_on() {
-                    writer.began = Instant::now();
-                    next(&mut writer.stream)?;
+                    *began = Instant::now();
+                    next(&mut connection.requests, client);
                 } else {
                     waiting -= 1;
                 }
             }
+            connection.send()?;
         }
     }
     measured.time = start.elapsed();
     Ok(measured)
+}
+
+impl Connection {
+    fn send(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.requests)?;
+        self.requests.clear();
+        Ok(())
+    }
 }

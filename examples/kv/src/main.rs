@@ -136,7 +136,7 @@ fn run(mut arguments: lexopt::Parser, unknown: &mut bool) -> Result<(), End> {
         Some("bench") => {
             none_left(words)?;
             let end = Instant::now() + Duration::from_secs(seconds);
-            let measured = bench(&socket, clients, size, || Instant::now() < end);
+            let measured = bench(&socket, clients, 1, size, || Instant::now() < end);
             return report(&measured.map_err(|error| no_member(&socket, &error))?);
         }
         _ if what.is_empty() => return Err(End::Usage("which command?".to_owned())),

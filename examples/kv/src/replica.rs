@@ -49,7 +49,7 @@ pub struct Options {
     pub patience: u32,
     /// The age at which a command without an outcome is answered as refused or unknown.
     pub expiry: u32,
-    /// The maximum length of a part of a snapshot, in bytes.
+    /// The maximum length of a part of a snapshot, in bytes. At each tick, one part is due.
     pub part: usize,
     /// The maximum number of parts in flight.
     pub parts: usize,
@@ -258,6 +258,7 @@ impl<M: Machine> Replica<M> {
 
     /// Advances the clock by one tick.
     pub fn tick(&mut self) {
+        self.give_at_tick();
         let settled = self.is_in_step() && self.tail.is_empty();
         self.waited = if settled || !self.has_majority() { 0 } else { self.waited + 1 };
         let rank = self.members.iter().position(|&member| member == self.me).unwrap_or(0) as u64;

@@ -144,7 +144,15 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Sends the next parts of a snapshot, as many as may be under way.
+    /// Sends parts of all snapshots at the pace of the clock.
+    pub(super) fn give_at_tick(&mut self) {
+        let Phase::In(Current { giving, .. }) = &mut self.phase else { return };
+        giving.values_mut().for_each(|state| state.tick(self.options.parts));
+        let to: Vec<Member> = giving.keys().copied().collect();
+        to.into_iter().for_each(|to| self.give(to));
+    }
+
+    /// Sends the next parts of a snapshot, as many as are due.
     fn give(&mut self, to: Member) {
         let Phase::In(Current { giving, .. }) = &mut self.phase else { return };
         let Some(state) = giving.get_mut(&to) else { return };

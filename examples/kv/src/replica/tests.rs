@@ -79,22 +79,43 @@ fn state_comes_in_parts_with_the_changes_after_its_mark() {
     let mut catching = Catching::begin();
     catching.change(1);
     assert_eq!(giving.next(3, 2), Some(first));
+    assert_eq!(giving.next(3, 2), None, "the next one is not due before a tick");
     assert!(!catching.part(first), "of before the mark");
     catching.mark();
     catching.change(2);
     assert!(!catching.part(first));
+    giving.tick(2);
     assert_eq!(giving.next(3, 2), Some(second));
     assert!(!catching.part(first) && !catching.part(second), "one that came twice is passed over");
+    giving.tick(2);
     assert_eq!(giving.next(3, 2), None, "two are under way");
     giving.delivered();
     catching.change(3);
     assert_eq!(giving.next(3, 2), Some(last));
     assert!(giving.is_sent());
     giving.delivered();
+    giving.tick(2);
     assert_eq!(giving.next(3, 2), None);
     assert!(catching.part(last));
     assert_eq!(catching.finish(), (b"abcdefg".to_vec(), vec![2, 3]));
     let mut lacking = Catching::<u8>::begin();
     lacking.mark();
     assert!(!lacking.part(last));
+}
+
+#[test]
+fn a_transfer_that_was_held_up_does_not_hurry_afterwards() {
+    let mut giving = Giving::new(vec![0; 100]);
+    assert!(giving.next(1, 2).is_some());
+    (0..50).for_each(|_| giving.tick(2));
+    giving.delivered();
+    let sent = (0..50)
+        .filter(|_| {
+            giving.next(1, 2).is_some() && {
+                giving.delivered();
+                true
+            }
+        })
+        .count();
+    assert_eq!(sent, 2);
 }

@@ -1,7 +1,8 @@
 //! State for a member that joins, in parts. Other messages pass in between.
 //!
 //! The member sends a marker. At the place of the marker in the order the state
-//! ends, and the changes begin that the member keeps.
+//! ends, and the changes begin that the member keeps. The donor's clock sets the
+//! pace of the parts, so that the writers keep their share of the group.
 
 /// A part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,23 +20,26 @@ pub struct Part<'a> {
 pub struct Giving {
     state: Vec<u8>,
     sent: usize,
+    /// The number of parts that may be sent now.
+    due: usize,
     under_way: usize,
 }
 
 impl Giving {
     /// Begins with the state at the place of the marker.
     pub fn new(state: Vec<u8>) -> Self {
-        Self { state, sent: 0, under_way: 0 }
+        Self { state, sent: 0, due: 1, under_way: 0 }
     }
 
     /// Returns the part to send next, with at most `bytes` bytes. `None` after the
-    /// last part, and while `parts` parts are under way.
+    /// last part, before the next tick, and while `parts` parts are under way.
     pub fn next(&mut self, bytes: usize, parts: usize) -> Option<Part<'_>> {
-        if self.is_sent() || self.under_way >= parts {
+        if self.is_sent() || self.due == 0 || self.under_way >= parts {
             return None;
         }
         let from = self.sent;
         self.sent = self.state.len().min(from + bytes);
+        self.due -= 1;
         self.under_way += 1;
         Some(Part {
             offset: from as u64,
@@ -44,7 +48,13 @@ impl Giving {
         })
     }
 
-    /// Notes that a part was delivered to all, also to the donor: another part may be sent.
+    /// Advances the clock by one tick: another part may be sent. If parts take longer
+    /// than a tick, at most `parts` ticks are kept for later.
+    pub fn tick(&mut self, parts: usize) {
+        self.due = parts.min(self.due + 1);
+    }
+
+    /// Notes that a part was delivered to all, also to the donor.
     pub fn delivered(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
