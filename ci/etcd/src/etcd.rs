@@ -11,7 +11,7 @@ use etcd_client::Client;
 use testcluster::Cluster;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Load, Result, SHARING, divide, wait_for};
+use crate::{Load, Result, divide, wait_for};
 
 /// A member of etcd on each node of a cluster.
 pub struct Etcd<'c> {
@@ -60,11 +60,11 @@ impl<'c> Etcd<'c> {
         })
     }
 
-    /// Returns this number of clients, which write values of this size.
-    pub fn loads(&self, clients: usize, size: usize) -> Vec<Load<'_>> {
+    /// Returns this number of clients, which write values of this size. `sharing` clients share a connection.
+    pub fn loads(&self, clients: usize, sharing: usize, size: usize) -> Vec<Load<'_>> {
         let load = |(node, clients)| {
             let load: Load<'_> = Box::new(move |goes_on| {
-                self.cluster.on(node, || write(&self.url(node), clients, size, goes_on))
+                self.cluster.on(node, || write(&self.url(node), clients, sharing, size, goes_on))
             });
             load
         };
@@ -77,17 +77,23 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Makes this number of clients write, each when its last write is answered.
-fn write(url: &str, clients: usize, size: usize, goes_on: &dyn Fn() -> bool) -> Result<Measured> {
+fn write(
+    url: &str,
+    clients: usize,
+    sharing: usize,
+    size: usize,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Measured> {
     let runtime = runtime()?;
     let start = Instant::now();
     let number = Rc::new(Cell::new(0_u64));
     let of_clients = async {
         let mut connections = Vec::new();
-        for _ in 0..clients.div_ceil(SHARING) {
+        for _ in 0..clients.div_ceil(sharing) {
             connections.push(Client::connect([url], None).await?);
         }
         let writes = (0..clients).map(|client| {
-            let (mut kv, number) = (connections[client / SHARING].kv_client(), Rc::clone(&number));
+            let (mut kv, number) = (connections[client / sharing].kv_client(), Rc::clone(&number));
             async move {
                 let (value, mut latencies, mut failed) = (vec![b'x'; size], Vec::new(), 0);
                 while goes_on() {

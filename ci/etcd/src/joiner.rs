@@ -18,7 +18,7 @@ const VALUE: usize = 100_000;
 const BEFORE: Duration = Duration::from_secs(5);
 
 /// Fills two members of three with this number of megabytes, lets clients write, and starts the third member.
-pub fn measure(megabytes: usize, clients: usize, size: usize) -> Result<()> {
+pub fn measure(megabytes: usize, clients: usize, sharing: usize, size: usize) -> Result<()> {
     let cluster = Cluster::start(3)?;
     let mut store = Store::start(&cluster, 2)?;
     let mut client = store.client(1)?;
@@ -31,7 +31,7 @@ pub fn measure(megabytes: usize, clients: usize, size: usize) -> Result<()> {
     }
     for clients in [1, clients] {
         let (stop, written) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let loads = store.loads(clients, size);
+        let loads = store.loads(clients, sharing, size);
         let (rates, took) = thread::scope(|scope| {
             // The closure is called once after each write.
             let goes_on = || {

@@ -4,6 +4,7 @@ mod etcd;
 mod joiner;
 mod store;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ or a gRPC connection of etcd, which recommends this. The stores are measured in 
 writes that are not counted.
 
       --clients N      the number of clients when there are many [300]
+      --sharing N      the number of clients that share a connection [10]
       --size BYTES     the length of each value [100]
       --seconds N      the duration of each measurement [5]
       --rounds N       the measurements of each case, whose writes are counted together [3]
@@ -42,15 +44,13 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 /// The time limit for something to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The number of clients that share a connection.
-const SHARING: usize = 10;
-
 /// The time for which clients write before anything counts.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// The options of the command line.
 struct Options {
     clients: usize,
+    sharing: usize,
     size: usize,
     length: Duration,
     rounds: u32,
@@ -72,8 +72,14 @@ fn main() -> ExitCode {
 
 fn arguments() -> Result<Option<Options>> {
     use lexopt::prelude::*;
-    let mut options =
-        Options { clients: 300, size: 100, length: Duration::from_secs(5), rounds: 3, joiner: 100 };
+    let mut options = Options {
+        clients: 300,
+        sharing: 10,
+        size: 100,
+        length: Duration::from_secs(5),
+        rounds: 3,
+        joiner: 100,
+    };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -83,6 +89,7 @@ fn arguments() -> Result<Option<Options>> {
                 return Ok(None);
             }
             Long("clients") => options.clients = arguments.value()?.parse()?,
+            Long("sharing") => options.sharing = arguments.value()?.parse::<NonZero<usize>>()?.get(),
             Long("size") => options.size = arguments.value()?.parse()?,
             Long("seconds") => options.length = Duration::from_secs(arguments.value()?.parse()?),
             Long("rounds") => options.rounds = arguments.value()?.parse()?,
@@ -115,8 +122,14 @@ fn run(options: &Options) -> Result<()> {
         for clients in [1, options.clients] {
             let (mut of_store, mut of_etcd) = (Measured::default(), Measured::default());
             for _ in 0..options.rounds {
-                add(&mut of_store, measure(options.length, || store.loads(clients, options.size))?);
-                add(&mut of_etcd, measure(options.length, || etcd.loads(clients, options.size))?);
+                add(
+                    &mut of_store,
+                    measure(options.length, || store.loads(clients, options.sharing, options.size))?,
+                );
+                add(
+                    &mut of_etcd,
+                    measure(options.length, || etcd.loads(clients, options.sharing, options.size))?,
+                );
             }
             for (name, measured) in [("kv", &of_store), ("etcd", &of_etcd)] {
                 let [median, p99, p999] =
@@ -135,7 +148,11 @@ fn run(options: &Options) -> Result<()> {
             );
         }
     }
-    if options.joiner > 0 { joiner::measure(options.joiner, options.clients, options.size) } else { Ok(()) }
+    if options.joiner > 0 {
+        joiner::measure(options.joiner, options.clients, options.sharing, options.size)
+    } else {
+        Ok(())
+    }
 }
 
 /// Runs clients for this time, after a warm-up.

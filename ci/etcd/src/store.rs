@@ -13,7 +13,7 @@ use cpg_kv::serve::{Server, Settings};
 use cpg_kv::wire::{Reply, Request};
 use testcluster::Cluster;
 
-use crate::{Load, Result, SHARING, divide, wait_for};
+use crate::{Load, Result, divide, wait_for};
 
 /// Serves as a member, in a process of its own: the arguments are the socket and the number of nodes.
 pub fn serve(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
@@ -104,12 +104,13 @@ impl<'c> Store<'c> {
         line.and_then(|line| line.trim().split(':').next()?.parse().ok()).unwrap_or(1)
     }
 
-    /// Returns this number of clients, which write values of this size.
-    pub fn loads(&self, clients: usize, size: usize) -> Vec<Load<'static>> {
+    /// Returns this number of clients, which write values of this size. `sharing` clients share a connection.
+    pub fn loads(&self, clients: usize, sharing: usize, size: usize) -> Vec<Load<'static>> {
         let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
         let load = |(node, clients)| {
             let socket = self.socket(node);
-            let load: Load<'static> = Box::new(move |goes_on| Ok(bench(&socket, clients, SHARING, size, goes_on)?));
+            let load: Load<'static> =
+                Box::new(move |goes_on| Ok(bench(&socket, clients, sharing, size, goes_on)?));
             load
         };
         divide(clients, members, self.leader()).into_iter().map(load).collect()
