@@ -210,16 +210,16 @@ impl Call {
 
     /// Returns the events that this callback makes. If a list is too long, returns none, with the length of the longest
     /// list.
-    fn events(&self, coalesced: bool) -> Result<Vec<Seen>, usize> {
+    fn events(&self, kind: Kind) -> Result<Vec<Seen>, usize> {
         match self {
             Self::Deliver { name: Some(name), sender, payload } => {
-                Ok(messages(&name.seen(), *sender, payload, coalesced))
+                Ok(messages(&name.seen(), *sender, payload, kind))
             }
             Self::DeliverNull { name: Some(name), sender, .. } => {
-                Ok(messages(&name.seen(), *sender, &[], coalesced))
+                Ok(messages(&name.seen(), *sender, &[], kind))
             }
             Self::Packet { name, sender, messages: several, rest } => {
-                Ok(messages(&name.seen(), *sender, &bytes(several, rest), coalesced))
+                Ok(messages(&name.seen(), *sender, &bytes(several, rest), kind))
             }
             Self::ConfChg { name, lists } => {
                 let longest = lists.iter().map(Addresses::len).max().unwrap_or_default();
@@ -263,22 +263,28 @@ fn bytes(messages: &[Vec<u8>], rest: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the events that a payload makes. The readers of packets have a separate target.
-fn messages(name: &[u8], sender: (u32, u32), payload: &[u8], coalesced: bool) -> Vec<Seen> {
+fn messages(name: &[u8], sender: (u32, u32), payload: &[u8], kind: Kind) -> Vec<Seen> {
     let message = |payload: &[u8], packed| Seen::Message {
         name: name.to_vec(),
         sender,
         payload: payload.to_vec(),
         packed,
     };
-    if !coalesced || !packet::is_packet(payload) {
-        return vec![message(payload, false)];
+    let malformed = |bytes: &[u8]| Seen::Malformed { name: name.to_vec(), sender, bytes: bytes.to_vec() };
+    match kind {
+        Kind::Session { coalesced, .. } if packet::is_packet(payload) => {
+            if !coalesced {
+                return vec![malformed(payload)];
+            }
+        }
+        _ => return vec![message(payload, false)],
     }
     let mut seen = Vec::new();
     let mut rest = packet::messages(payload);
     while let Some(next) = rest.next() {
         seen.push(match next {
             Ok(payload) => message(payload, true),
-            Err(_) => Seen::Malformed { name: name.to_vec(), sender, bytes: rest.rest().to_vec() },
+            Err(_) => malformed(rest.rest()),
         });
     }
     seen
@@ -380,7 +386,7 @@ impl How {
 
 /// The state of the test: the plans for C, and the results.
 struct Check {
-    coalesced: bool,
+    kind: Kind,
     /// The events that the executed plans make.
     expected: Vec<Seen>,
     seen: Vec<Seen>,
@@ -404,9 +410,9 @@ struct Check {
 struct Planned;
 
 impl Check {
-    fn new(coalesced: bool) -> Self {
+    fn new(kind: Kind) -> Self {
         Self {
-            coalesced,
+            kind,
             expected: Vec::new(),
             seen: Vec::new(),
             carried_out: Arc::default(),
@@ -446,7 +452,7 @@ impl Check {
         for (i, (call, back)) in carried_out.iter().enumerate() {
             assert!(self.refused.is_none(), "events are taken of a group that is too large");
             assert!(self.over.is_none(), "events are taken after {:?}", self.over);
-            match call.events(self.coalesced) {
+            match call.events(self.kind) {
                 Ok(events) => self.expected.extend(events),
                 Err(members) => self.refused = Some(members),
             }
@@ -522,7 +528,7 @@ fn run(input: &Input) {
     let handle = Handle::connect().unwrap();
     let stub = Stub::last();
     let mut joined = Joined::new(input.kind, handle);
-    let mut check = Check::new(matches!(input.kind, Kind::Session { coalesced: true, .. }));
+    let mut check = Check::new(input.kind);
     for step in &input.steps {
         match step {
             Step::Plan(call, back) => check.plan(stub, call, *back),
