@@ -387,6 +387,10 @@ impl How {
 /// The state of the test: the plans for C, and the results.
 struct Check {
     kind: Kind,
+    /// True if a ring event is handed over at once: in a group always, and in a session after its first view.
+    begun: bool,
+    /// The last ring before the first view, which is handed over after that view.
+    early: Option<Seen>,
     /// The events that the executed plans make.
     expected: Vec<Seen>,
     seen: Vec<Seen>,
@@ -413,6 +417,8 @@ impl Check {
     fn new(kind: Kind) -> Self {
         Self {
             kind,
+            begun: matches!(kind, Kind::Group),
+            early: None,
             expected: Vec::new(),
             seen: Vec::new(),
             carried_out: Arc::default(),
@@ -434,6 +440,18 @@ impl Check {
         });
     }
 
+    fn expect(&mut self, event: Seen) {
+        match event {
+            Seen::Ring { .. } if !self.begun => self.early = Some(event),
+            Seen::View { .. } => {
+                self.begun = true;
+                self.expected.push(event);
+                self.expected.extend(self.early.take());
+            }
+            _ => self.expected.push(event),
+        }
+    }
+
     /// Takes events, and checks what the handler saw and what the call returned.
     fn take(&mut self, joined: &mut Joined, how: How) {
         let (seen, panic) = (&mut self.seen, &mut self.panic);
@@ -453,7 +471,7 @@ impl Check {
             assert!(self.refused.is_none(), "events are taken of a group that is too large");
             assert!(self.over.is_none(), "events are taken after {:?}", self.over);
             match call.events(self.kind) {
-                Ok(events) => self.expected.extend(events),
+                Ok(events) => events.into_iter().for_each(|event| self.expect(event)),
                 Err(members) => self.refused = Some(members),
             }
             self.view = call.view().unwrap_or(self.view);
