@@ -29,7 +29,7 @@ answer, and writes the next. All clients write to the same 10000 keys. Ten clien
 or a gRPC connection of etcd, which recommends this. The stores are measured in turn, each after a second of
 writes that are not counted.
 
-      --clients N      the number of clients when there are many [300]
+      --clients N      the number of clients when there are many [1000]
       --sharing N      the number of clients that share a connection [10]
       --size BYTES     the length of each value [100]
       --seconds N      the duration of each measurement [5]
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
 fn arguments() -> Result<Option<Options>> {
     use lexopt::prelude::*;
     let mut options = Options {
-        clients: 300,
+        clients: 1000,
         sharing: 10,
         size: 100,
         length: Duration::from_secs(5),
