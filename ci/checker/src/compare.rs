@@ -15,13 +15,13 @@ use crate::sight::{Seen, Sight};
 use crate::stretch::{Start, Stretch};
 
 /// The part of the history that one side of a comparison has passed.
-struct Had {
+pub(crate) struct Had {
     /// The senders of messages above the atomic size that it got.
     long: BTreeSet<(u16, u16)>,
     /// The nodes from which it got messages.
     nodes: BTreeSet<u32>,
     /// All messages that its daemon has delivered on this ring, to this client or to another one.
-    daemon: HashSet<MessageId>,
+    pub(crate) daemon: HashSet<MessageId>,
 }
 
 /// A process, its membership, and a sender.
@@ -169,6 +169,14 @@ impl Compare<'_> {
                     report.known(Known::UnderWay, || format!("{} did not get {right:?}", self.name(one)));
                     j += 1;
                 }
+                (Some(left), _) if self.is_released(other, left, &others[j..], &had[1]) => {
+                    report.known(Known::Released, || format!("{} did not get {left:?}", self.name(other)));
+                    i += 1;
+                }
+                (_, Some(right)) if self.is_released(one, right, &ones[i..], &had[0]) => {
+                    report.known(Known::Released, || format!("{} did not get {right:?}", self.name(one)));
+                    j += 1;
+                }
                 (Some(left), _) if self.misses_change(other, left, &had[1]) => {
                     report.known(Known::UnderWay, || format!("{} did not get {left:?}", self.name(other)));
                     i += 1;
@@ -203,7 +211,7 @@ impl Compare<'_> {
     }
 
     /// Returns the nodes of the sender.
-    fn nodes(&self, id: MessageId) -> impl Iterator<Item = u32> {
+    pub(crate) fn nodes(&self, id: MessageId) -> impl Iterator<Item = u32> {
         self.sender(id).into_iter().flat_map(|process| process.members.iter().map(|member| member.node))
     }
 

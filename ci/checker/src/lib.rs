@@ -101,6 +101,12 @@
 //!   the lengths). Then the end of the bytes is memory that nobody has written (B31).
 //!   - Excused: bytes that are not a message, if the sender has sent a message above the atomic size of this length, and
 //!     its node came to the ring by another way than the client's.
+//! - [`Released`](Known::Released). A daemon keeps a message until all daemons have it. A token that comes twice makes it
+//!   release messages too early (`exec/totemsrp.c`, `message_handler_orf_token` calls `messages_free` before it discards
+//!   such a token). If the node of the sender leaves then, a daemon that lacks the message cannot get it from anybody, and
+//!   passes over all later messages of that node (`messages_deliver_to_app`, `skip`; B32).
+//!   - Excused: messages of a node that was not on the next ring, which the logs show. Neither they nor later messages of
+//!     the node came to any client of the daemon on that ring.
 //! - [`Dropped`](Known::Dropped). A daemon accepted a message, and dropped it while its ring re-formed (B17). Excused
 //!   only if the message was delivered to no client, and either the log of a daemon reports dropped messages or the
 //!   sender was told.
@@ -119,6 +125,7 @@ mod messages;
 mod order;
 mod reading;
 pub mod record;
+mod released;
 mod report;
 mod rings;
 mod same;

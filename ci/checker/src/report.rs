@@ -59,6 +59,8 @@ pub enum Known {
     /// A long message came with a part missing, because nodes had separated and merged again unseen while it was under way
     /// (B31).
     Damaged,
+    /// The last messages of a node that left came to some daemons and not to others, which could not get them any more (B32).
+    Released,
     /// The daemon accepted a message and dropped it while its ring re-formed (B17).
     Dropped,
     /// A process that joins while its earlier membership is still ending also gets the views of the earlier one,
@@ -78,6 +80,7 @@ impl Known {
             Self::UnderWay => "under way at a joining or a merge",
             Self::BeforeJoining => "message before its sender's joining",
             Self::Damaged => "long message with a part missing",
+            Self::Released => "last messages of a node that left",
             Self::Dropped => "dropped by the daemon",
             Self::GoneBeforeItsMessages => "end of a process before its last messages",
             Self::EarlierSelf => "views of an earlier membership of the same process",

@@ -39,6 +39,15 @@ impl<'a> Rings<'a> {
         Some(&rings[first..=last])
     }
 
+    /// Returns true if two nodes went from this ring to different ones.
+    pub(crate) fn part_after(&self, ring: Ring, one: u32, other: u32) -> bool {
+        let next = |node| {
+            let mut rings = self.of.get(&node)?.iter().skip_while(|&&of| of != ring);
+            rings.nth(1)
+        };
+        next(other).is_some_and(|next_of_other| next(one) != Some(next_of_other))
+    }
+
     /// Returns the nodes that a node met with a ring: they were on another ring before. Messages that a daemon has
     /// accepted wait until services agree, so the nodes that came with earlier rings of which no client was told count
     /// as well.

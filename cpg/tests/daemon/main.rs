@@ -19,6 +19,7 @@ mod facts_b_descriptors;
 mod facts_b_groups;
 mod facts_b_lost;
 mod facts_b_membership;
+mod facts_b_ring;
 mod facts_b_sending;
 mod facts_b_waiting;
 mod facts_b_zero_copy;

@@ -4,6 +4,7 @@
 mod again;
 mod damaged;
 mod gone;
+mod released;
 mod story;
 mod under_way;
 

@@ -147,9 +147,13 @@ impl<M: Machine> Replica<M> {
     /// Sends parts of all snapshots at the pace of the clock.
     pub(super) fn give_at_tick(&mut self) {
         let Phase::In(Current { giving, .. }) = &mut self.phase else { return };
-        giving.values_mut().for_each(|state| state.tick(self.options.parts));
+        for state in giving.values_mut() {
+            state.tick(self.options.parts);
+        }
         let to: Vec<Member> = giving.keys().copied().collect();
-        to.into_iter().for_each(|to| self.give(to));
+        for to in to {
+            self.give(to);
+        }
     }
 
     /// Sends the next parts of a snapshot, as many as are due.
