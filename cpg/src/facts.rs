@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [B17](#b17), [B28](#b28), [B29](#b29), [B31](#b31) | cannot be provoked at will |
 //! | [B24](#b24), [B27](#b27) | take another word size or another version |
+//! | [B32](#b32) | the test that provokes it takes a quiet machine, and is run by hand |
 //! | [A20](#a20) | takes a daemon that goes between two system calls |
 //! | [A22](#a22) | tested with a stub of libcpg |
 //!
