@@ -105,8 +105,8 @@
 //!   release messages too early (`exec/totemsrp.c`, `message_handler_orf_token` calls `messages_free` before it discards
 //!   such a token). If the node of the sender leaves then, a daemon that lacks the message cannot get it from anybody, and
 //!   passes over all later messages of that node (`messages_deliver_to_app`, `skip`; B32).
-//!   - Excused: messages of a node that was not on the next ring, which the logs show. Neither they nor later messages of
-//!     the node came to any client of the daemon on that ring.
+//!   - Excused: a message of a node that was not on the next ring, which the logs show. It came to no client of the
+//!     daemon, and no later message of the node came to the client on that ring.
 //! - [`Dropped`](Known::Dropped). A daemon accepted a message, and dropped it while its ring re-formed (B17). Excused
 //!   only if the message was delivered to no client, and either the log of a daemon reports dropped messages or the
 //!   sender was told.

@@ -6,8 +6,8 @@ use crate::sight::Seen;
 use crate::stretch::{End, Stretch};
 
 impl Compare<'_> {
-    /// Returns true if a message that this client lacks is among the last of a node that left at the end of the ring. Neither the
-    /// message nor a later one of its node came to the client's daemon. `rest` has the events that follow at the client.
+    /// Returns true if a message that this client lacks is among the last of a node that left at the end of the ring: it came to no
+    /// client of this daemon, and no later message of its node came to this client. `rest` has the client's later events.
     pub(crate) fn is_released(&self, stretch: &Stretch, seen: &Seen, rest: &[Seen], had: &Had) -> bool {
         let (Seen::Message(id), Some(ring), End::Ring(_)) = (seen, stretch.ring, stretch.end) else {
             return false;

@@ -25,9 +25,9 @@ the state while clients write.
 Both stores get the same conditions. Each node runs a member of the store, with corosync, and an etcd with its data in
 memory (on tmpfs, so fsync costs nothing). Clients are spread evenly over the nodes, and each talks to the member on its
 own node; a single client talks to the leader. A client has one write under way: it writes a value, waits for the
-answer, and writes the next. All clients write to the same 10000 keys. Ten clients share a connection: a unix socket of the store,
-or a gRPC connection of etcd, which recommends this. The stores are measured in turn, each after a second of
-writes that are not counted.
+answer, and writes the next. All clients write to the same 10000 keys. Several clients share a connection, as etcd
+recommends: a unix socket of the store, or a gRPC connection of etcd. The stores are measured in turn, each after a
+second of writes that are not counted.
 
       --clients N      the number of clients when there are many [1000]
       --sharing N      the number of clients that share a connection [10]
