@@ -16,7 +16,11 @@ pub(crate) struct Damaged {
     pub(crate) at: u64,
     pub(crate) sender: Member,
     pub(crate) len: u32,
+    pub(crate) excusable: bool,
 }
+
+/// The most bytes that a sealed packet has beside its message.
+const AROUND: u32 = 27;
 
 /// Decides about the bytes that are not a message.
 pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
@@ -34,18 +38,21 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
     }
 }
 
-/// Returns true if the sender has sent a long message of this length, and its node came to the ring by another way.
+/// Returns true if the client could be told no better, the sender has sent a long message of this length, and its node came to
+/// the ring by another way.
 fn is_known(scan: &Scan, rings: &Rings<'_>, damaged: &Damaged) -> bool {
     let mut senders = scan.processes.iter().filter(|process| process.members.contains(&damaged.sender));
     let was_sent = senders.any(|process| {
         let sent = scan.messages.of(process.client, process.launch);
-        sent.iter().any(|sent| sent.known && sent.len == damaged.len)
+        let around = |sent: u32| damaged.len.checked_sub(sent);
+        sent.iter().any(|sent| sent.known && around(sent.len).is_some_and(|around| around <= AROUND))
     });
     let before = scan
         .stretches
         .iter()
         .rfind(|stretch| stretch.process == damaged.process && stretch.until <= damaged.at);
-    damaged.len >= LONG
+    damaged.excusable
+        && damaged.len >= LONG
         && was_sent
         && before.is_some_and(|stretch| is_parted(rings, stretch, damaged.sender.node))
 }

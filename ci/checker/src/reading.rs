@@ -67,8 +67,8 @@ impl Reading<'_> {
             }
             Record::Bye => self.process.bye = true,
             Record::Fork(child) => self.fork(child),
-            Record::Alien { len, sender } => {
-                self.damaged.push(Damaged { process: self.index, at: self.at, sender, len });
+            Record::Alien { len, sender, excusable } => {
+                self.damaged.push(Damaged { process: self.index, at: self.at, sender, len, excusable });
             }
         }
     }

@@ -166,6 +166,9 @@ pub enum Record {
         len: u32,
         /// The member from which they came.
         sender: Member,
+        /// True if the client could be told no better: the bytes came without a packet, or were reported as a packet with a part
+        /// missing. False if the crate has delivered them as a message of a packet, or has reported another fault.
+        excusable: bool,
     },
     /// The process has forked, and the child has ended.
     Fork(Child),
@@ -227,8 +230,9 @@ impl Record {
             Self::End(ending) => numbers(to, 7, &[*ending as u64]),
             Self::Settled => to.push(8),
             Self::Bye => to.push(9),
-            Self::Alien { len, sender } => {
-                numbers(to, 10, &[(*len).into(), sender.node.into(), sender.pid.into()]);
+            Self::Alien { len, sender, excusable } => {
+                let numbers_of = [(*len).into(), sender.node.into(), sender.pid.into(), (*excusable).into()];
+                numbers(to, 10, &numbers_of);
             }
             Self::Fork(child) => numbers(to, 11, &[*child as u64]),
         }
@@ -287,7 +291,11 @@ impl Record {
             }),
             8 => Self::Settled,
             9 => Self::Bye,
-            10 => Self::Alien { len: next()?.try_into().ok()?, sender: member(&mut next)? },
+            10 => Self::Alien {
+                len: next()?.try_into().ok()?,
+                sender: member(&mut next)?,
+                excusable: next()? == 1,
+            },
             11 => Self::Fork(match next()? {
                 0 => Child::Refused,
                 1 => Child::Used,
@@ -392,7 +400,7 @@ mod tests {
             Record::Totem(Ring { seq: u64::MAX, node: 1 }),
             Record::End(Ending::GivenUp),
             Record::Settled,
-            Record::Alien { len: 5, sender: Member { node: 3, pid: 4 } },
+            Record::Alien { len: 5, sender: Member { node: 3, pid: 4 }, excusable: true },
             Record::Fork(Child::Refused),
             Record::Fork(Child::Hung),
             Record::Bye,

@@ -167,7 +167,9 @@ proptest! {
             (1, Record::Deliver { id, .. }) => id.seq += 1_000_000,
             (2, Record::Deliver { id, .. }) => id.client += 1000,
             (3, Record::Deliver { sender, .. }) => sender.pid += 10_000,
-            (_, record) => *record = Record::Alien { len: 5, sender: Member { node: 1, pid: 1 } },
+            (_, record) => {
+                *record = Record::Alien { len: 5, sender: Member { node: 1, pid: 1 }, excusable: true };
+            }
         }
         prop_assert!(is_broken(&report(&simulator, true), Property::Delivery));
     }

@@ -50,7 +50,7 @@ const fn style(name: &'static str, kind: Kind, packed: bool, back: Back) -> Styl
 }
 
 /// All styles of clients in groups.
-pub const STYLES: [Style; 17] = [
+pub const STYLES: [Style; 18] = [
     style("run", Kind::Run, false, Back::Anew),
     style("split", Kind::Split, false, Back::Anew),
     style("tokio-packed", Kind::Tokio, true, Back::Anew),
@@ -58,6 +58,7 @@ pub const STYLES: [Style; 17] = [
     Style { large: true, ..style("split-large", Kind::Split, false, Back::Anew) },
     style("tokio-back", Kind::Tokio, false, Back::Itself),
     style("split-packed", Kind::Split, true, Back::Anew),
+    Style { large: true, ..style("split-packed-large", Kind::Split, true, Back::Itself) },
     Style { churns: true, ..style("run-churn", Kind::Run, false, Back::Anew) },
     style("split-keep", Kind::Split, false, Back::Keeping),
     style("tokio-packed-keep", Kind::Tokio, true, Back::Keeping),

@@ -3,12 +3,14 @@
 //! read back.
 #![no_main]
 
-use cpg::packet::{self, Error, Frames, HEADER_LEN};
+use cpg::packet::{self, Error, Frames};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     read(bytes);
     read(&[&[0xc9, b'P', b'G', 0xb5, 1, 0], bytes].concat());
+    read(&[&[0xc9, b'P', b'G', 0xb5, 1, 1, 7, 7, 7, 7, 7, 7, 7, 7], bytes, &[7; 8]].concat());
+    read(&[&[0xc9, b'P', b'G', 0xb5, 1, 1], bytes].concat());
     write(bytes);
 });
 
@@ -19,7 +21,8 @@ fn by_the_page(bytes: &[u8]) -> (Vec<(usize, usize)>, Option<Error>) {
     if let Some(malformed) = header_by_the_page(bytes) {
         return (messages, Some(malformed));
     }
-    let mut at = 6;
+    let (mut at, end) = frames_by_the_page(bytes);
+    let bytes = &bytes[..end];
     while at < bytes.len() {
         let mut len = 0_u64;
         let mut shift = 0;
@@ -54,6 +57,11 @@ fn header_by_the_page(bytes: &[u8]) -> Option<Error> {
     }
     match (bytes.get(4), bytes.get(5)) {
         (Some(1), Some(flags)) if flags % 16 == 0 => None,
+        (Some(1), Some(flags)) if flags % 16 == 1 => match bytes.len() {
+            ..22 => Some(Error::Header),
+            len if bytes[6..14] != bytes[len - 8..] => Some(Error::Seal),
+            _ => None,
+        },
         (Some(1), Some(&flags)) => Some(Error::Flags(flags)),
         (None | Some(1), None) => Some(Error::Header),
         (Some(&version), _) => Some(Error::Version(version)),
@@ -61,15 +69,27 @@ fn header_by_the_page(bytes: &[u8]) -> Option<Error> {
     }
 }
 
+/// Returns the beginning and the end of the frames, if the header can be read.
+fn frames_by_the_page(bytes: &[u8]) -> (usize, usize) {
+    match bytes[5] % 16 {
+        1 => (14, bytes.len() - 8),
+        _ => (6, bytes.len()),
+    }
+}
+
 fn read(bytes: &[u8]) {
     let (expected, error) = by_the_page(bytes);
-    let boundary = |count: usize| if count == 0 { HEADER_LEN } else { expected[count - 1].1 };
+    let (first, last) = match header_by_the_page(bytes) {
+        Some(_) => (0, bytes.len()),
+        None => frames_by_the_page(bytes),
+    };
+    let boundary = |count: usize| if count == 0 { first } else { expected[count - 1].1 };
 
     let mut messages = packet::messages(bytes);
     for &(start, end) in &expected {
         let message = messages.next().unwrap().unwrap();
         assert_eq!((message.as_ptr(), message.len()), (bytes[start..].as_ptr(), end - start));
-        assert_eq!(messages.rest(), &bytes[end..]);
+        assert_eq!(messages.rest(), &bytes[end..last]);
     }
     assert_eq!(messages.next(), error.map(Err));
     assert_eq!(messages.next(), None);
@@ -90,7 +110,7 @@ fn read(bytes: &[u8]) {
     let count = bytes.len() % (expected.len() + 1);
     let mut rest = Vec::new();
     packet::begin(&mut rest);
-    rest.extend(&bytes[boundary(count)..]);
+    rest.extend(&bytes[boundary(count)..last]);
     same_frames(Frames::new(&mut rest).unwrap(), bytes, &expected[count..], error);
 }
 
@@ -124,5 +144,10 @@ fn write(bytes: &[u8]) {
         assert!((1..=packet::MAX_PREFIX).contains(&(one.len() - before - message.len())));
     }
     assert!(packet::messages(&one).map(Result::unwrap).eq(messages.iter().map(Vec::as_slice)));
+    read(&one);
+
+    let whole = messages.concat();
+    packet::seal(&mut one, &whole);
+    assert_eq!(packet::messages(&one).map(Result::unwrap).collect::<Vec<_>>(), [&whole[..]]);
     read(&one);
 }

@@ -11,13 +11,25 @@ pub const VERSION: u8 = 1;
 /// The number of bytes before the first frame.
 pub const HEADER_LEN: usize = 6;
 
+/// The number of bytes of a seal. A sealed packet has its seal twice: after the header, and at the end.
+pub const SEAL_LEN: usize = 8;
+
 /// The length of the longest varint.
 pub const MAX_PREFIX: usize = 5;
 
 /// The length of the longest message that a frame can hold.
 pub const MAX_MESSAGE: usize = 0x7fff_ffff;
 
-pub(super) const HEADER: [u8; HEADER_LEN] = [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], VERSION, 0];
+/// The flag of a sealed packet.
+pub(super) const SEALED: u8 = 0x01;
+
+pub(super) const HEADER: [u8; HEADER_LEN] = header(0);
+
+pub(super) const SEALED_HEADER: [u8; HEADER_LEN] = header(SEALED);
+
+const fn header(flags: u8) -> [u8; HEADER_LEN] {
+    [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], VERSION, flags]
+}
 
 /// The error of a packet that breaks the format.
 ///
@@ -43,7 +55,7 @@ pub enum Error {
     /// The bytes do not begin with the [magic](MAGIC), so they are not a packet.
     #[error("not a packet: it does not begin with the magic")]
     Magic,
-    /// The packet ends before the first frame could begin.
+    /// The packet ends before the first frame could begin, or is sealed and has no room for its seals.
     #[error("the packet ends in its header")]
     Header,
     /// The packet is of a version that this crate does not know.
@@ -52,6 +64,9 @@ pub enum Error {
     /// The packet has a flag that this crate does not know and must not ignore.
     #[error("a packet with flags {0:#04x}: a flag that must be understood is not known")]
     Flags(u8),
+    /// The packet is sealed, and the bytes at its end are not its seal: a part of it is missing ([B31](crate::facts#b31)).
+    #[error("the packet does not end with its seal: a part of it is missing")]
+    Seal,
     /// The packet ends in the length of a message.
     #[error("the packet ends in the length of a message")]
     Prefix,

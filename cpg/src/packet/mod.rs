@@ -35,8 +35,8 @@
 //! |---|---|---|
 //! | 0 | 4 | the magic: `c9 50 47 b5` |
 //! | 4 | 1 | the version: `01` |
-//! | 5 | 1 | flags: `00` |
-//! | 6 | to the end | frames, one after the other, with nothing between or after them |
+//! | 5 | 1 | flags: `00`, or `01` for a packet that is [sealed](#seals) |
+//! | 6 | to the end | frames, one after the other, with nothing between or after them; in a sealed packet between two seals |
 //!
 //! A **frame** is one message:
 //!
@@ -58,10 +58,26 @@
 //! 82 01  2a 2a 2a … 2a         130 = 2 + 1 × 128 bytes
 //! ```
 //!
+//! # Seals
+//!
+//! A packet above the daemon's [atomic size](crate::Daemon::max_atomic_message_size) travels in parts, and libcpg can deliver it with its
+//! length although a part in the middle is missing ([B31](crate::facts#b31)). Then the bytes at its end are not those that were sent.
+//! Such a packet is **sealed**: a seal of 8 bytes, which the sender chooses at random for each packet, is before the first frame and again
+//! after the last.
+//!
+//! | offset | bytes | content |
+//! |---|---|---|
+//! | 0 | 6 | magic, version, and the flags `01` |
+//! | 6 | 8 | the seal |
+//! | 14 | to 8 bytes before the end | frames |
+//! | 8 before the end | 8 | the seal again |
+//!
 //! # Rules
 //!
 //! - A **sender** puts every message into a packet, also a message that travels alone, and a message that looks like a packet
-//!   itself. It writes the version and the flags of the table above. A message is never split over packets.
+//!   itself. It writes the version and the flags of the table above. A message is never split over packets. It seals each packet above
+//!   the atomic size, and may seal any other.
+//! - A **reader** of a sealed packet compares the seals before it delivers the first message.
 //! - A **reader** delivers the messages of a packet in their order, then those of the next packet. A message can be empty. A packet
 //!   without frames is valid, and holds no message.
 //! - A CPG message that does not begin with the magic comes from a program that does not coalesce. It is one message, whole. Sessions of
@@ -74,18 +90,18 @@
 //!   [`Event::Malformed`](crate::Event::Malformed).
 //! - A packet of **another version** cannot be read: after the version nothing is where this page says.
 //! - Of the **flags**, the low four bits change the meaning of the frames. If one of these bits is set that a reader does not
-//!   know, the reader cannot read the packet. The high four bits are hints: a reader ignores those that it does not know.
+//!   know, the reader cannot read the packet. (Only the lowest, `01`, is known so far.) The high four bits are hints: a reader ignores those that it does not know.
 //! - A packet is **malformed** from the first place that breaks these rules to its end. The rules are broken by a header that
-//!   ends early, a varint that ends early or is too large, or a length that reaches beyond the end. The messages before that place
-//!   are good.
+//!   ends early, seals that differ, a varint that ends early or is too large, or a length that reaches beyond the end of the frames. The
+//!   messages before that place are good.
 
 pub(crate) mod format;
 pub(crate) mod read;
 pub(crate) mod write;
 
-pub use format::{Error, HEADER_LEN, MAGIC, MAX_MESSAGE, MAX_PREFIX, VERSION};
+pub use format::{Error, HEADER_LEN, MAGIC, MAX_MESSAGE, MAX_PREFIX, SEAL_LEN, VERSION};
 pub use read::{Frames, Messages, is_packet, messages};
-pub use write::{begin, push};
+pub use write::{begin, push, seal};
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,12 @@
 
 use std::iter::FusedIterator;
 use std::mem;
+use std::ops::Range;
 
-use super::format::{Error, HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, VERSION};
+use super::format::{Error, HEADER, HEADER_LEN, MAGIC, MAX_PREFIX, SEAL_LEN, SEALED, VERSION};
 
-/// The flags that change the meaning of what follows.
-const BINDING_FLAGS: u8 = 0x0f;
+/// The flags that change the meaning of what follows, and that are not known.
+const UNKNOWN_FLAGS: u8 = 0x0f & !SEALED;
 
 /// True if these bytes begin with the [magic](MAGIC), and so are a packet, well formed or not.
 ///
@@ -22,23 +23,32 @@ pub fn is_packet(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// Checks the header. Frames begin at [`HEADER_LEN`].
+/// Checks the header and the seals, and returns the place of the frames.
 #[inline]
-pub(crate) fn check_header(bytes: &[u8]) -> Result<(), Error> {
-    if bytes.starts_with(&HEADER) { Ok(()) } else { check_odd_header(bytes) }
+pub(crate) fn frames(bytes: &[u8]) -> Result<Range<usize>, Error> {
+    if bytes.starts_with(&HEADER) { Ok(HEADER_LEN..bytes.len()) } else { odd_frames(bytes) }
 }
 
 #[cold]
-fn check_odd_header(bytes: &[u8]) -> Result<(), Error> {
+fn odd_frames(bytes: &[u8]) -> Result<Range<usize>, Error> {
     if !is_packet(bytes) {
         return Err(Error::Magic);
     }
     match bytes[MAGIC.len()..] {
         [version, ..] if version != VERSION => Err(Error::Version(version)),
-        [_, flags, ..] if flags & BINDING_FLAGS != 0 => Err(Error::Flags(flags)),
-        [_, _, ..] => Ok(()),
+        [_, flags, ..] if flags & UNKNOWN_FLAGS != 0 => Err(Error::Flags(flags)),
+        [_, flags, ..] if flags & SEALED != 0 => sealed_frames(bytes),
+        [_, _, ..] => Ok(HEADER_LEN..bytes.len()),
         _ => Err(Error::Header),
     }
+}
+
+fn sealed_frames(bytes: &[u8]) -> Result<Range<usize>, Error> {
+    let frames = HEADER_LEN + SEAL_LEN..bytes.len().saturating_sub(SEAL_LEN);
+    if frames.start > frames.end {
+        return Err(Error::Header);
+    }
+    if bytes[HEADER_LEN..frames.start] == bytes[frames.end..] { Ok(frames) } else { Err(Error::Seal) }
 }
 
 /// Returns the start and the end of the first frame's message. `frames` must not be empty.
@@ -96,11 +106,11 @@ impl<'a> Frames<'a> {
     /// Returns the messages of this packet.
     ///
     /// # Errors
-    /// The error of a header that cannot be read.
+    /// The error of a header that cannot be read, or of a seal that is not whole.
     #[inline]
     pub fn new(packet: &'a mut [u8]) -> Result<Self, Error> {
-        check_header(packet)?;
-        Ok(Self::resume(&mut packet[HEADER_LEN..]))
+        let frames = frames(packet)?;
+        Ok(Self::resume(&mut packet[frames]))
     }
 
     /// Returns the messages of the rest of a packet, which must begin with a frame.
@@ -140,11 +150,11 @@ impl<'a> Iterator for Frames<'a> {
 
 impl FusedIterator for Frames<'_> {}
 
-/// Returns the messages of a packet, without copying them. An error in the header is the first item.
+/// Returns the messages of a packet, without copying them. An error in the header or the seal is the first item.
 #[inline]
 pub fn messages(packet: &[u8]) -> Messages<'_> {
-    match check_header(packet) {
-        Ok(()) => Messages { unread: &packet[HEADER_LEN..], error: None, failed: false },
+    match frames(packet) {
+        Ok(frames) => Messages { unread: &packet[frames], error: None, failed: false },
         Err(malformed) => Messages { unread: packet, error: Some(malformed), failed: false },
     }
 }
@@ -164,7 +174,7 @@ pub fn messages(packet: &[u8]) -> Messages<'_> {
 #[must_use]
 pub struct Messages<'a> {
     unread: &'a [u8],
-    /// The error of the header, until it has been returned.
+    /// The error of the header or the seal, until it has been returned.
     error: Option<Error>,
     failed: bool,
 }
@@ -173,7 +183,7 @@ impl<'a> Messages<'a> {
     /// Returns the bytes that have not been read.
     ///
     /// They begin with a frame. After an error they begin with the frame that cannot be read, or are the whole packet if its header
-    /// cannot be read.
+    /// or seal is wrong.
     pub fn rest(&self) -> &'a [u8] {
         self.unread
     }

@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::format::{Error, HEADER_LEN, MAGIC, MAX_MESSAGE, MAX_PREFIX};
-use super::read::{self, Frames, check_header, is_packet};
-use super::write::{begin, frame_len, push, push_slices};
+use super::format::{Error, HEADER_LEN, MAGIC, MAX_MESSAGE, MAX_PREFIX, SEAL_LEN};
+use super::read::{self, Frames, is_packet};
+use super::write::{begin, frame_len, push, push_slices, seal, seal_slices, sealed_len};
 
 fn packet(messages: &[Vec<u8>]) -> Vec<u8> {
     let mut packet = Vec::new();
@@ -17,6 +17,12 @@ fn packet(messages: &[Vec<u8>]) -> Vec<u8> {
         push(&mut packet, message);
     }
     packet
+}
+
+/// A sealed packet with these bytes in place of frames.
+fn sealed(frames: &[u8]) -> Vec<u8> {
+    let seal = [0xa5; SEAL_LEN];
+    [&MAGIC[..], &[1, 1], &seal, frames, &seal].concat()
 }
 
 /// A packet with these bytes in place of frames.
@@ -36,7 +42,8 @@ struct Contents {
 fn read_shared(bytes: &[u8]) -> Contents {
     let mut contents = Contents::default();
     let mut read = read::messages(bytes);
-    let mut boundary = HEADER_LEN;
+    let frames = read::frames(bytes);
+    let mut boundary = frames.as_ref().map_or(HEADER_LEN, |frames| frames.start);
     while let Some(message) = read.next() {
         assert_eq!(contents.malformed, None, "an item after an error");
         match message {
@@ -50,7 +57,7 @@ fn read_shared(bytes: &[u8]) -> Contents {
             }
             Err(malformed) => contents.malformed = Some(malformed),
         }
-        let unread = if check_header(bytes).is_ok() { &bytes[boundary..] } else { bytes };
+        let unread = frames.as_ref().map_or(bytes, |frames| &bytes[boundary..frames.end]);
         assert_eq!(read.rest(), unread);
     }
     assert_eq!(read.rest().is_empty(), contents.malformed.is_none() || bytes.is_empty());
@@ -82,7 +89,7 @@ fn read(bytes: &[u8]) -> Contents {
     let shared = read_shared(bytes);
     let mut copy = bytes.to_vec();
     match Frames::new(&mut copy) {
-        Ok(frames) => assert_eq!(read_frames(frames, HEADER_LEN), shared),
+        Ok(frames) => assert_eq!(read_frames(frames, read::frames(bytes).unwrap().start), shared),
         Err(malformed) => assert_eq!(shared, Contents { malformed: Some(malformed), ..Contents::default() }),
     }
     shared
@@ -179,7 +186,7 @@ fn headers_that_cannot_be_read() {
     assert_eq!(malformed(&with(4, 2)), Error::Version(2));
     // The header of another version may be shorter.
     assert_eq!(malformed(&with(4, 2)[..5]), Error::Version(2));
-    for flag in 0..4 {
+    for flag in 1..4 {
         assert_eq!(malformed(&with(5, 0x80 | 1 << flag)), Error::Flags(0x80 | 1 << flag));
     }
     assert_eq!(read(&with(5, 0xf0)).messages, [b"message"]);
@@ -205,6 +212,46 @@ fn frames_that_cannot_be_read() {
     assert_eq!(frames.next().unwrap(), Err(Error::Message { len: 9, left: 2 }));
     assert!(frames.next().is_none());
     assert_eq!(frames.rest(), [9, b'b', b'c']);
+}
+
+#[test]
+fn a_sealed_packet_is_read_only_between_whole_seals() {
+    for frames in [&[][..], &[0], &[1, b'a', 2, b'b', b'c']] {
+        assert_eq!(read(&sealed(frames)).messages, read(&framed(frames)).messages);
+        assert_eq!(read(&sealed(frames)).malformed, None);
+        // A frame does not reach into the seal.
+        let long = [frames, &[5, 1, 2]].concat();
+        assert_eq!(malformed(&sealed(&long)), Error::Message { len: 5, left: 2 });
+    }
+    // The two seals do not overlap.
+    let empty = sealed(&[]);
+    for end in HEADER_LEN..empty.len() {
+        assert_eq!(malformed(&empty[..end]), Error::Header);
+    }
+    for at in 0..SEAL_LEN {
+        for start in [HEADER_LEN, sealed(b"\x01a").len() - SEAL_LEN] {
+            let mut bytes = sealed(b"\x01a");
+            bytes[start + at] ^= 1;
+            assert_eq!(read(&bytes), Contents { malformed: Some(Error::Seal), ..Contents::default() });
+        }
+    }
+    // Hints beside the flag.
+    let mut hints = sealed(b"\x01a");
+    hints[5] |= 0xf0;
+    assert_eq!(read(&hints).messages, [b"a"]);
+}
+
+#[test]
+fn what_is_sealed_is_read_and_each_seal_is_another() {
+    let mut packets = [const { Vec::new() }; 3];
+    for packet in &mut packets {
+        packet.extend_from_slice(b"used before");
+        seal(packet, &[0x2a; 300]);
+        assert_eq!(packet.len(), sealed_len(300));
+        assert_eq!(read(packet).messages, [vec![0x2a; 300]]);
+    }
+    let [one, two, three] = packets.map(|packet| packet[HEADER_LEN..][..SEAL_LEN].to_vec());
+    assert!(one != two && two != three && one != three);
 }
 
 #[test]
@@ -263,6 +310,33 @@ proptest! {
     fn any_bytes(bytes in bytes()) {
         read(&bytes);
         read(&framed(&bytes));
+        let inner = read(&sealed(&bytes));
+        prop_assert_eq!((inner.messages, inner.malformed), {
+            let framed = read(&framed(&bytes));
+            (framed.messages, framed.malformed)
+        });
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "minutes for a few cases")]
+    fn a_sealed_packet_with_a_part_missing(
+        message in vec(any::<u8>(), 100..2000),
+        piece in 1_usize..200,
+        missing in any::<(Index, Index)>(),
+        memory in any::<u8>(),
+    ) {
+        let mut bytes = Vec::new();
+        let pieces: Vec<_> = message.chunks(piece).map(IoSlice::new).collect();
+        seal_slices(&mut bytes, &pieces, message.len());
+        prop_assert_eq!(&read(&bytes).messages, std::slice::from_ref(&message));
+        // libcpg delivers the whole length, and what its memory held before is at the end (B31).
+        let len = bytes.len();
+        let (first, last) = (HEADER_LEN + SEAL_LEN, len - SEAL_LEN);
+        let start = first + missing.0.index(last - first);
+        let end = start + 1 + missing.1.index(last - start);
+        bytes.drain(start..end);
+        bytes.resize(len, memory);
+        prop_assert_eq!(malformed(&bytes), Error::Seal);
     }
 
     #[test]

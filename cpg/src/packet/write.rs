@@ -1,8 +1,9 @@
 //! Writing packets.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::IoSlice;
 
-use super::format::{HEADER, MAX_MESSAGE, MAX_PREFIX};
+use super::format::{HEADER, HEADER_LEN, MAX_MESSAGE, MAX_PREFIX, SEAL_LEN, SEALED_HEADER};
 
 /// Clears `packet` and writes a header: the result is a packet without messages.
 #[inline]
@@ -32,6 +33,48 @@ pub fn begin(packet: &mut Vec<u8>) {
 pub fn push(packet: &mut Vec<u8>, message: &[u8]) {
     push_prefix(packet, message.len());
     packet.extend_from_slice(message);
+}
+
+/// Clears `packet`, and writes a [sealed](super#seals) packet with this message.
+///
+/// ```
+/// use cpg::packet::{self, Error, HEADER_LEN, SEAL_LEN};
+///
+/// let mut bytes = Vec::new();
+/// packet::seal(&mut bytes, b"a long message");
+/// assert_eq!(packet::messages(&bytes).next(), Some(Ok(&b"a long message"[..])));
+///
+/// // What libcpg delivers if a part in the middle is missing: the right length, and other bytes at the end.
+/// let len = bytes.len();
+/// bytes.drain(HEADER_LEN + SEAL_LEN + 4..HEADER_LEN + SEAL_LEN + 8);
+/// bytes.resize(len, 0);
+/// assert_eq!(packet::messages(&bytes).next(), Some(Err(Error::Seal)));
+/// ```
+///
+/// # Panics
+/// If the message is longer than [`MAX_MESSAGE`].
+pub fn seal(packet: &mut Vec<u8>, message: &[u8]) {
+    seal_slices(packet, &[IoSlice::new(message)], message.len());
+}
+
+/// Does what [`seal`] does, with a message in several pieces, whose lengths add up to `total`.
+///
+/// # Panics
+/// If the message is longer than [`MAX_MESSAGE`], or if the lengths do not add up.
+pub(crate) fn seal_slices(packet: &mut Vec<u8>, message: &[IoSlice<'_>], total: usize) {
+    // No memory that libcpg could deliver in place of a missing part has this number already.
+    let seal: [u8; SEAL_LEN] = RandomState::new().hash_one(total).to_ne_bytes();
+    packet.clear();
+    packet.reserve(sealed_len(total));
+    packet.extend_from_slice(&SEALED_HEADER);
+    packet.extend_from_slice(&seal);
+    push_slices(packet, message, total);
+    packet.extend_from_slice(&seal);
+}
+
+/// Returns the length of a sealed packet with a message of `len` bytes.
+pub(crate) const fn sealed_len(len: usize) -> usize {
+    HEADER_LEN + SEAL_LEN + frame_len(len) + SEAL_LEN
 }
 
 /// Appends a message in several pieces, whose lengths add up to `total`.

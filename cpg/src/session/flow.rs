@@ -1,6 +1,7 @@
 //! The sizes of a session's sending queue, its window and its packets.
 
-use crate::packet::format::{HEADER_LEN, MAX_PREFIX};
+use crate::packet::format::{HEADER_LEN, MAX_MESSAGE, MAX_PREFIX, SEAL_LEN};
+use crate::packet::write;
 
 /// The sizes of a session's sending queue, and the choice to send messages in packets.
 ///
@@ -77,6 +78,17 @@ pub(crate) struct Sizes {
     pub(crate) window: usize,
     pub(crate) packet: usize,
     pub(crate) queue: usize,
+    /// The size of the longest message of libcpg that goes out in one piece.
+    atomic: usize,
+}
+
+/// What is put around a message that travels alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrap {
+    Plain,
+    Packet,
+    /// A packet that travels in parts, one of which can be missing at its delivery ([B31](crate::facts#b31)).
+    Sealed,
 }
 
 /// The lowest number of bytes that a message in flight counts for. It limits the number of small messages.
@@ -127,23 +139,47 @@ impl Flow {
         Self { coalesce: self.coalesce || later.coalesce, ..later }
     }
 
-    /// Returns all sizes, with the defaults where none was set.
-    pub(crate) fn sizes(self) -> Sizes {
+    /// Returns all sizes, with the defaults where none was set. `atomic` is the size of the longest message of libcpg that goes out
+    /// in one piece, and no packet of several messages grows beyond it.
+    pub(crate) fn sizes(self, atomic: usize) -> Sizes {
         let Self { coalesce, window, packet, queue } = self;
         let (default_window, default_queue) =
             if coalesce { (1 << 20, 4 << 20) } else { (3 << 20, 512 << 10) };
         Sizes {
             coalesce,
             window: window.unwrap_or(default_window),
-            packet: packet.unwrap_or(256 << 10),
+            packet: packet.unwrap_or(256 << 10).min(atomic),
             queue: queue.unwrap_or(default_queue),
+            atomic,
         }
     }
 }
 
 impl Sizes {
-    /// Returns the largest number of bytes that are added to a message that travels alone.
-    pub(crate) fn overhead(self) -> usize {
+    /// Returns what is put around a message of this length that travels alone.
+    #[inline]
+    pub(crate) fn wrap(self, len: usize) -> Wrap {
+        match self.coalesce {
+            false => Wrap::Plain,
+            true if HEADER_LEN + write::frame_len(len) <= self.atomic => Wrap::Packet,
+            true => Wrap::Sealed,
+        }
+    }
+
+    /// Returns the length of the longest message that goes out in one piece, whatever is put around it.
+    #[inline]
+    pub(crate) fn most_in_one_piece(self) -> usize {
+        self.atomic.saturating_sub(self.overhead())
+    }
+
+    /// Returns the length of the longest message.
+    #[inline]
+    pub(crate) fn most(self) -> usize {
+        MAX_MESSAGE - self.overhead() - if self.coalesce { 2 * SEAL_LEN } else { 0 }
+    }
+
+    /// Returns the largest number of bytes that are added to a message that goes out in one piece.
+    fn overhead(self) -> usize {
         if self.coalesce { HEADER_LEN + MAX_PREFIX } else { 0 }
     }
 
@@ -160,12 +196,26 @@ mod tests {
     #[test]
     fn sizes_that_are_not_set_have_the_defaults_with_packets_or_without() {
         let sizes = |flow: Flow| {
-            let Sizes { coalesce, window, packet, queue } = flow.sizes();
+            let Sizes { coalesce, window, packet, queue, .. } = flow.sizes(1 << 20);
             (coalesce, window >> 10, packet >> 10, queue >> 10)
         };
         assert_eq!(sizes(Flow::new()), (false, 3072, 256, 512));
         assert_eq!(sizes(Flow::coalesced()), (true, 1024, 256, 4096));
         assert_eq!(sizes(Flow::new().window_size(8 << 10).with_packets()), (true, 8, 256, 4096));
         assert_eq!(sizes(Flow::coalesced().queue_size(8 << 10)), (true, 1024, 256, 8));
+    }
+
+    #[test]
+    fn what_goes_out_in_parts_is_sealed_and_shares_no_packet() {
+        let sizes = Flow::coalesced().packet_size(5000).sizes(1000);
+        assert_eq!((sizes.packet, sizes.most_in_one_piece()), (1000, 989));
+        // A length in two bytes, after a header of six.
+        assert_eq!([0, 989, 992, 993].map(|len| sizes.wrap(len) == Wrap::Packet), [true, true, true, false]);
+        assert_eq!(sizes.wrap(993), Wrap::Sealed);
+        let plain = Flow::new().sizes(1000);
+        assert_eq!([1000, 1001].map(|len| plain.wrap(len)), [Wrap::Plain; 2]);
+        assert_eq!((plain.most_in_one_piece(), plain.most()), (1000, MAX_MESSAGE));
+        // The longest message, with all that is around it, is one that libcpg takes.
+        assert_eq!(write::sealed_len(sizes.most()), MAX_MESSAGE);
     }
 }

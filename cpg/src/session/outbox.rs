@@ -27,7 +27,7 @@ use crate::os::lock::Lock;
 #[cfg(cpg_model)]
 use crate::os::model::Condvar;
 use crate::os::readiness::Readiness;
-use crate::session::flow::Flow;
+use crate::session::flow::Sizes;
 use crate::session::lag::Lag;
 use crate::session::pipeline::Bytes;
 use crate::session::state::{Dispatcher, Locked, Stage, State};
@@ -69,8 +69,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Makes an empty queue. `comeback` is `Some` if another membership follows a lost one; true if that membership gets the
     /// messages that wait.
-    pub(crate) fn new(flow: Flow, comeback: Option<bool>, readiness: Readiness) -> Self {
-        let state = State::new(flow, comeback);
+    pub(crate) fn new(sizes: Sizes, comeback: Option<bool>, readiness: Readiness) -> Self {
+        let state = State::new(sizes, comeback);
         Self {
             state: Lock::new(state),
             space: Condvar::new(),

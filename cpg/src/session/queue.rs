@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::event::undelivered::Undelivered;
 use crate::packet::{read, write};
-use crate::session::flow::{Flow, Sizes};
+use crate::session::flow::{Sizes, Wrap};
 use crate::session::losses::Losses;
 use crate::session::pipeline::{Bytes, Load, Packet, Pipeline};
 use crate::session::sent::{QueueId, Sent};
@@ -42,10 +42,10 @@ pub(crate) struct Queue {
 pub(crate) struct Full;
 
 impl Queue {
-    pub(crate) fn new(flow: Flow) -> Self {
+    pub(crate) fn new(sizes: Sizes) -> Self {
         Self {
             id: QueueId::next(),
-            sizes: flow.sizes(),
+            sizes,
             pipeline: Pipeline::default(),
             next: 0,
             arrived: 0,
@@ -91,14 +91,18 @@ impl Queue {
         // The buffer that was used last is still in the cache.
         let mut bytes = self.spare.pop().unwrap_or_default();
         self.spare_bytes -= bytes.capacity();
-        if self.sizes.coalesce {
-            write::begin(&mut bytes);
-            write::push_slices(&mut bytes, slices, len);
-        } else {
-            bytes.clear();
-            bytes.reserve(len);
-            for slice in slices {
-                bytes.extend_from_slice(slice);
+        match self.sizes.wrap(len) {
+            Wrap::Sealed => write::seal_slices(&mut bytes, slices, len),
+            Wrap::Packet => {
+                write::begin(&mut bytes);
+                write::push_slices(&mut bytes, slices, len);
+            }
+            Wrap::Plain => {
+                bytes.clear();
+                bytes.reserve(len);
+                for slice in slices {
+                    bytes.extend_from_slice(slice);
+                }
             }
         }
         self.pipeline.push(Bytes::Own(bytes), number..number + 1, weight);

@@ -62,6 +62,9 @@ use crate::session::ticket::Ticket;
 /// for the thread. Meanwhile events are dispatched, but other messages wait, and so do questions such as
 /// [`members`](Self::members).
 ///
+/// With [`coalesce`](crate::SessionOptions::coalesce) such a message is [sealed](crate::packet#seals): a member that did not get
+/// one of the parts is told ([B31](crate::facts#b31)).
+///
 /// If members join or leave before all parts have been sent, the thread begins again, as often as needed ([B8](crate::facts#b8)).
 /// If the membership ends before that, the message may have been sent. It is handed back as an undelivered message for which
 /// [`was_sent`](crate::Undelivered::was_sent) is true.

@@ -16,7 +16,6 @@ use crate::member::{Member, NodeId};
 use crate::os::fork::Owner;
 use crate::os::patience::Patience;
 use crate::os::readiness::Readiness;
-use crate::packet::format::MAX_MESSAGE;
 use crate::session::access::Joined;
 use crate::session::flow::{Flow, Sizes};
 use crate::session::outbox::{Handed, Outbox};
@@ -33,7 +32,6 @@ const CLOSING: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     name: GroupName,
     sizes: Sizes,
-    max_atomic: usize,
     /// The options of the connections, kept for their time limit.
     connect: ConnectOptions,
     /// The process that joined.
@@ -77,13 +75,11 @@ impl Shared {
         comeback: Option<bool>,
         readiness: Readiness,
     ) -> Self {
-        let max_atomic = daemon.max_atomic_message_size();
-        let flow = flow.packet_size(flow.sizes().packet.min(max_atomic));
-        let outbox = Outbox::new(flow, comeback, readiness);
+        let sizes = flow.sizes(daemon.max_atomic_message_size());
+        let outbox = Outbox::new(sizes, comeback, readiness);
         Self {
             name,
-            sizes: flow.sizes(),
-            max_atomic,
+            sizes,
             connect: daemon.requests().options(),
             owner: Owner::this_process(),
             pid: me.pid(),
@@ -115,7 +111,7 @@ impl Shared {
     /// Returns the size of the longest message that goes out in one piece.
     #[inline]
     pub(crate) fn max_atomic_message_size(&self) -> usize {
-        self.max_atomic.saturating_sub(self.sizes.overhead())
+        self.sizes.most_in_one_piece()
     }
 
     #[inline]
@@ -156,7 +152,7 @@ impl Shared {
     #[inline]
     pub(crate) fn len(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
         let len = slices.iter().fold(0_usize, |sum, slice| sum.saturating_add(slice.len()));
-        let limit = MAX_MESSAGE - self.sizes.overhead();
+        let limit = self.sizes.most();
         if len > limit { Err(Error::MessageTooLong { len, limit }) } else { Ok(len) }
     }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 #[cfg(cpg_model)]
 use crate::os::model::Condvar;
-use crate::session::flow::Flow;
+use crate::session::flow::Sizes;
 use crate::session::queue::Queue;
 
 /// The time without self-deliveries after which one message goes out past the window. If the daemon has dropped all messages in
@@ -138,9 +138,9 @@ impl Locked<'_> {
 
 impl State {
     /// Makes the state of a new session. `comeback` is that of [`Outbox::new`](super::outbox::Outbox::new).
-    pub(super) fn new(flow: Flow, comeback: Option<bool>) -> Self {
+    pub(super) fn new(sizes: Sizes, comeback: Option<bool>) -> Self {
         Self {
-            queue: Queue::new(flow),
+            queue: Queue::new(sizes),
             stage: Stage::Open,
             dispatching: Dispatcher::Never,
             comeback,

@@ -9,8 +9,7 @@ use crate::event::malformed_packet::MalformedPacket;
 use crate::event::message::Message;
 use crate::group_name::GroupName;
 use crate::member::Member;
-use crate::packet::format::HEADER_LEN;
-use crate::packet::read::{Frames, check_header};
+use crate::packet::read::{self, Frames};
 use crate::session::sender::Sender;
 
 /// The rest of a packet, kept until the handler takes more messages.
@@ -58,14 +57,16 @@ impl Stash {
     ) {
         let Message { group, sender: from, payload, .. } = message;
         let origin = &mut Origin { group: group.clone(), sender: from, numbers };
-        if let Err(error) = check_header(payload) {
-            progress.count();
-            return handler(
-                sender,
-                Event::Malformed(MalformedPacket { group, sender: from, bytes: payload, error }),
-            );
-        }
-        let frames = Frames::resume(&mut payload[HEADER_LEN..]);
+        let frames = match read::frames(payload) {
+            Ok(frames) => Frames::resume(&mut payload[frames]),
+            Err(error) => {
+                progress.count();
+                return handler(
+                    sender,
+                    Event::Malformed(MalformedPacket { group, sender: from, bytes: payload, error }),
+                );
+            }
+        };
         unpack(
             &mut Unread { frames, origin, failed: false, sender, settled, keep: Keep::In(self) },
             progress,

@@ -167,12 +167,17 @@ fn a_plain_message_is_delivered_whole_and_a_malformed_packet_is_an_event() {
         packet::begin(&mut good);
         packet::push(&mut good, b"good");
         let cut = [&good[..], b"\x7fcut"].concat();
-        let (newer, flags) = (b"\xc9PG\xb5\x02\0?", b"\xc9PG\xb5\x01\x01?");
-        for bytes in [&b""[..], b"\xc9PG", b"\xc9PG\xb5", newer, flags, &cut, &good[..6], &good] {
+        let (newer, flags) = (b"\xc9PG\xb5\x02\0?", b"\xc9PG\xb5\x01\x02?");
+        let mut sealed = Vec::new();
+        packet::seal(&mut sealed, b"sealed");
+        let mut damaged = sealed.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        let most = [&b""[..], b"\xc9PG", b"\xc9PG\xb5", newer, flags, &cut, &damaged, &sealed];
+        for bytes in most.into_iter().chain([&good[..6], &good]) {
             sender.send_until(bytes, deadline()).unwrap();
         }
         let mut seen = Vec::new();
-        while seen.len() < 9 {
+        while seen.len() < 11 {
             seen.push(match session.recv().unwrap() {
                 OwnedEvent::Deliver(message) => {
                     assert_eq!((message.sender(), message.group()), (sender.me(), session.name()));
@@ -184,7 +189,8 @@ fn a_plain_message_is_delivered_whole_and_a_malformed_packet_is_an_event() {
                     let what = match packet.error() {
                         packet::Error::Header => "header",
                         packet::Error::Version(2) => "version",
-                        packet::Error::Flags(1) => "flags",
+                        packet::Error::Flags(2) => "flags",
+                        packet::Error::Seal => "seal",
                         packet::Error::Message { .. } => "message",
                         other => panic!("{other}"),
                     };
@@ -193,7 +199,7 @@ fn a_plain_message_is_delivered_whole_and_a_malformed_packet_is_an_event() {
                 other => panic!("{other:?}"),
             });
         }
-        let expected: [(&str, &[u8]); 9] = [
+        let expected: [(&str, &[u8]); 11] = [
             ("plain", b"no packet"),
             ("plain", b""),
             ("plain", b"\xc9PG"),
@@ -202,6 +208,8 @@ fn a_plain_message_is_delivered_whole_and_a_malformed_packet_is_an_event() {
             ("flags", flags),
             ("packed", b"good"),
             ("message", b"\x7fcut"),
+            ("seal", &damaged),
+            ("packed", b"sealed"),
             // A packet without messages is no packet.
             ("packed", b"good"),
         ];
@@ -293,21 +301,47 @@ fn a_program_in_c_sends_and_receives_packets() {
         assert!(heard.iter().enumerate().all(|(index, message)| *message == of_c(index)));
         assert_ended("packets.c", c.wait().unwrap(), 0, "");
 
-        let mut c = c_program(&cluster, 2, &["receive", "c", "500"]);
+        // The last one is above the atomic size, and so in a sealed packet.
+        let messages = || (0..500).map(of_c).chain([message(7, 1_500_000)]);
+        let mut c = c_program(&cluster, 2, &["receive", "c", "501"]);
         let mut lines = BufReader::new(c.stdout.take().unwrap()).lines().map(Result::unwrap);
         assert_eq!(lines.next().unwrap(), "ready");
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..500).for_each(|index| _ = sender.send(&of_c(index)).unwrap()));
-            receive(&mut receiver, 500);
+            scope.spawn(|| messages().for_each(|message| _ = sender.send(&message).unwrap()));
+            receive(&mut receiver, 501);
         });
-        for (index, line) in lines.by_ref().take(500).enumerate() {
-            let message = of_c(index);
+        for ((index, message), line) in messages().enumerate().zip(lines.by_ref().take(501)) {
             let sum = message
                 .iter()
                 .fold(0x811c_9dc5_u32, |sum, &byte| (sum ^ u32::from(byte)).wrapping_mul(16_777_619));
             assert_eq!(line, format!("{index} {} {sum:08x}", message.len()));
         }
         assert_ended("packets.c", c.wait().unwrap(), 0, "");
+    });
+}
+
+#[test]
+fn what_a_session_sends_in_parts_is_sealed() {
+    let cluster = Cluster::start(2).unwrap();
+    let mut plain = cluster.on(2, || join("sealed"));
+    cluster.on(1, || {
+        let (sender, mut receiver) = split_with(Flow::coalesced(), "sealed");
+        let most = sender.max_atomic_message_size();
+        let lens = [most, most + 9, 3_000_000];
+        for len in lens {
+            sender.send(&message(1, len)).unwrap();
+        }
+        assert!(receive(&mut receiver, lens.len()) == lens.map(|len| message(1, len)));
+        let events = pump(&mut plain, |events| crate::support::messages(events).count() == lens.len());
+        let heard: Vec<_> = crate::support::messages(&events).map(cpg::OwnedMessage::payload).collect();
+        let flags: Vec<_> = heard.iter().map(|packet| packet[packet::HEADER_LEN - 1]).collect();
+        assert_eq!(flags, [0, 1, 1]);
+        for (packet, len) in heard.iter().zip(lens) {
+            assert!(packet::messages(packet).eq([Ok(&message(1, len)[..])]));
+        }
+        let seals: Vec<_> =
+            heard[1..].iter().map(|packet| &packet[packet::HEADER_LEN..][..packet::SEAL_LEN]).collect();
+        assert_ne!(seals[0], seals[1]);
     });
 }
 

@@ -26,6 +26,8 @@
 			die(#call, error);                                                                  \
 	} while (0)
 
+#define SEALED 0x01
+
 static const unsigned char header[6] = { 0xc9, 0x50, 0x47, 0xb5, 1, 0 };
 static const size_t lengths[] = { 0, 5, 127, 128, 20000, 1, 0, 16383, 16384, 300 };
 static unsigned char packet[1 << 18];
@@ -53,7 +55,7 @@ static void message(const unsigned char *bytes, size_t len, const char *how)
 static void deliver(cpg_handle_t handle, const struct cpg_name *group, uint32_t node, uint32_t pid, void *msg, size_t len)
 {
 	const unsigned char *bytes = msg;
-	size_t at = sizeof(header);
+	size_t at = sizeof(header), seal = 8;
 
 	if (!printing && (node != self || pid != (uint32_t)getpid()))
 		return;
@@ -61,8 +63,14 @@ static void deliver(cpg_handle_t handle, const struct cpg_name *group, uint32_t 
 		message(bytes, len, " plain");
 		return;
 	}
-	if (len < sizeof(header) || bytes[4] != header[4] || (bytes[5] & 0x0f) != 0)
+	if (len < sizeof(header) || bytes[4] != header[4] || (bytes[5] & 0x0f & ~SEALED) != 0)
 		die("a header that cannot be read", len);
+	if (bytes[5] & SEALED) {
+		if (len < at + 2 * seal || memcmp(bytes + at, bytes + len - seal, seal) != 0)
+			die("a part is missing in a packet of", len);
+		at += seal;
+		len -= seal;
+	}
 	while (at < len) {
 		uint64_t size = 0;
 		int shift = 0;

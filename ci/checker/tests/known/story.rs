@@ -108,8 +108,8 @@ impl Story {
     }
 
     /// Delivers bytes that are not a message.
-    pub fn damaged(&mut self, sender: usize, to: &[usize], len: u32) {
-        self.tell(to, &Record::Alien { len, sender: self.clients[sender].0 });
+    pub fn damaged(&mut self, sender: usize, to: &[usize], len: u32, excusable: bool) {
+        self.tell(to, &Record::Alien { len, sender: self.clients[sender].0, excusable });
     }
 
     /// Ends the part of the history that is compared.

@@ -261,7 +261,7 @@ impl Book {
     /// Records an event.
     pub fn event(&self, event: &Event<'_>, me: Member) {
         match event {
-            Event::Deliver(message) => self.deliver(message.payload(), message.sender()),
+            Event::Deliver(message) => self.deliver(message.payload(), message.sender(), message.is_packed()),
             Event::ConfChg(view) => self.view(*view),
             Event::TotemConfChg(ring) => self.ring(&ring.into_owned()),
             Event::Undelivered(message) => self.back(message, me),
@@ -271,7 +271,8 @@ impl Book {
                 self.view(back.view());
             }
             Event::Malformed(packet) => {
-                self.alien(packet.bytes().len(), packet.sender());
+                let excusable = packet.error() == cpg::packet::Error::Seal;
+                self.alien(packet.bytes().len(), packet.sender(), excusable);
             }
             other => eprintln!("not understood: {other:?}"),
         }
@@ -279,7 +280,7 @@ impl Book {
 
     /// Records an event of a message that owns its bytes, as [`event`](Self::event) does.
     pub fn message(&self, message: &cpg::OwnedMessage) {
-        self.deliver(message.payload(), message.sender());
+        self.deliver(message.payload(), message.sender(), message.is_packed());
     }
 
     /// Records an event of a new ring, as [`event`](Self::event) does.
@@ -288,9 +289,9 @@ impl Book {
         lock(&self.state).ring = Some(ring.clone());
     }
 
-    fn deliver(&self, payload: &[u8], sender: Member) {
+    fn deliver(&self, payload: &[u8], sender: Member, packed: bool) {
         let Some(parsed) = message::parse(payload) else {
-            return self.alien(payload.len(), sender);
+            return self.alien(payload.len(), sender, !packed);
         };
         self.write(&Record::Deliver { id: parsed.id, hash: parsed.hash, sender: member(sender) });
         if (parsed.id.client, parsed.id.launch) == (self.client, self.launch) {
@@ -303,9 +304,9 @@ impl Book {
     }
 
     /// Records bytes that are not a message of a client.
-    fn alien(&self, len: usize, sender: Member) {
+    fn alien(&self, len: usize, sender: Member, excusable: bool) {
         let len = u32::try_from(len).unwrap_or(u32::MAX);
-        self.write(&Record::Alien { len, sender: member(sender) });
+        self.write(&Record::Alien { len, sender: member(sender), excusable });
     }
 
     fn look_settled(&self) {
@@ -334,7 +335,7 @@ impl Book {
 
     fn back(&self, message: &cpg::Undelivered, me: Member) {
         let Some(parsed) = message::parse(message.payload()) else {
-            return self.alien(message.payload().len(), me);
+            return self.alien(message.payload().len(), me, false);
         };
         let seq = parsed.id.seq;
         let fate = match message.error() {

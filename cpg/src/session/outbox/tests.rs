@@ -10,6 +10,7 @@ use crate::cs_error::CsError;
 use crate::error::Error;
 use crate::packet::{read, write};
 use crate::session::end::Look;
+use crate::session::flow::Flow;
 use crate::session::sent::Sent;
 use crate::session::state::STALL;
 use crate::session::ticket::Ticket;
@@ -18,7 +19,7 @@ const AGAIN: Error = Error::Cs { call: "cpg_mcast_joined", code: CsError::TryAga
 const LOST: Error = Error::Cs { call: "cpg_mcast_joined", code: CsError::Library };
 
 fn outbox(comeback: Option<bool>) -> Outbox {
-    Outbox::new(Flow::coalesced(), comeback, Readiness::new(&[]).unwrap())
+    Outbox::new(Flow::coalesced().sizes(1 << 20), comeback, Readiness::new(&[]).unwrap())
 }
 
 fn push(outbox: &Outbox, message: &[u8], send: SendNow<'_>) -> Result<Sent> {

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::session::flow::LEAST;
+use crate::session::flow::{Flow, LEAST};
+
+/// The longest message of libcpg that goes out in one piece, in these tests.
+const ATOMIC: usize = 1 << 20;
 
 fn push(queue: &mut Queue, message: &[u8]) -> u64 {
     queue.push(&[IoSlice::new(message)], message.len()).unwrap()
@@ -25,8 +28,25 @@ fn returned(queue: &mut Queue) -> Vec<(Vec<u8>, bool, Error)> {
 }
 
 #[test]
+fn a_message_that_goes_out_in_parts_is_sealed_and_alone() {
+    let mut queue = Queue::new(Flow::coalesced().packet_size(5000).window_size(usize::MAX).sizes(100));
+    for len in [5, 92, 95, 2] {
+        push(&mut queue, &vec![7; len]);
+    }
+    let sent = send(&mut queue);
+    let flags: Vec<_> = sent.iter().map(|packet| packet[5]).collect();
+    assert_eq!(flags, [0, 0, 1, 0]);
+    for (packet, len) in sent.iter().zip([5, 92, 95, 2]) {
+        assert!(read::messages(packet).eq([Ok(&vec![7; len][..])]));
+    }
+    assert!(queue.arrived(&sent[3]).is_some());
+    let payloads: Vec<_> = returned(&mut queue).into_iter().map(|(payload, ..)| payload.len()).collect();
+    assert_eq!(payloads, [5, 92, 95], "what is handed back is the message, without what was around it");
+}
+
+#[test]
 fn messages_that_wait_together_share_a_packet() {
-    let mut queue = Queue::new(Flow::coalesced().packet_size(30).window_size(1));
+    let mut queue = Queue::new(Flow::coalesced().packet_size(30).window_size(1).sizes(ATOMIC));
     push(&mut queue, b"first");
     let first = send(&mut queue);
     assert_eq!(first.len(), 1);
@@ -42,7 +62,7 @@ fn messages_that_wait_together_share_a_packet() {
 #[test]
 fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
     for flow in [Flow::new(), Flow::coalesced().packet_size(1)] {
-        let mut queue = Queue::new(flow.window_size(usize::MAX));
+        let mut queue = Queue::new(flow.window_size(usize::MAX).sizes(ATOMIC));
         let numbers = [b"a", b"b", b"c"].map(|message| push(&mut queue, message));
         let sent = send(&mut queue);
         assert_eq!(queue.arrived(&sent[2]), Some(2..3));
@@ -62,7 +82,7 @@ fn a_message_that_the_daemon_dropped_comes_back_when_a_later_one_arrives() {
 #[test]
 fn the_end_of_a_queue_gives_back_messages_that_have_not_arrived() {
     for flow in [Flow::new().window_size(1), Flow::coalesced().window_size(1)] {
-        let mut queue = Queue::new(flow);
+        let mut queue = Queue::new(flow.sizes(ATOMIC));
         push(&mut queue, b"arrived");
         let sent = send(&mut queue);
         let numbers = [b"flying", b"waits1", b"waits2"].map(|message| push(&mut queue, message));
@@ -93,7 +113,7 @@ fn the_end_of_a_queue_gives_back_messages_that_have_not_arrived() {
 #[test]
 fn a_packet_that_was_not_sent_after_all_waits_again_in_front() {
     for flow in [Flow::new(), Flow::coalesced().packet_size(10)] {
-        let mut queue = Queue::new(flow.window_size(1));
+        let mut queue = Queue::new(flow.window_size(1).sizes(ATOMIC));
         push(&mut queue, b"before");
         let before = send(&mut queue).remove(0);
         let parts = push(&mut queue, b"in parts");
@@ -124,7 +144,7 @@ fn a_packet_that_was_not_sent_after_all_waits_again_in_front() {
 #[test]
 fn a_message_is_accepted_while_less_than_the_limit_waits_however_large_it_is() {
     for flow in [Flow::new(), Flow::coalesced()] {
-        let mut queue = Queue::new(flow.window_size(1).queue_size(1000));
+        let mut queue = Queue::new(flow.window_size(1).queue_size(1000).sizes(ATOMIC));
         push(&mut queue, &[0; 400]);
         assert!(queue.is_half_empty());
         push(&mut queue, &vec![0; 3 << 20]);
@@ -140,7 +160,7 @@ fn a_message_is_accepted_while_less_than_the_limit_waits_however_large_it_is() {
 
 #[test]
 fn messages_that_are_taken_back_leave_no_trace() {
-    let mut queue = Queue::new(Flow::new().window_size(usize::MAX));
+    let mut queue = Queue::new(Flow::new().window_size(usize::MAX).sizes(ATOMIC));
     let mut last = None;
     for _ in 0..3 {
         let refused = push(&mut queue, b"refused");
@@ -152,7 +172,7 @@ fn messages_that_are_taken_back_leave_no_trace() {
     assert_eq!(queue.lost, Losses::default());
 
     // The same in a packet.
-    let mut queue = Queue::new(Flow::coalesced());
+    let mut queue = Queue::new(Flow::coalesced().sizes(ATOMIC));
     push(&mut queue, b"one");
     let two = push(&mut queue, b"two");
     assert!(queue.retract(two, 3));
@@ -166,7 +186,7 @@ fn messages_that_are_taken_back_leave_no_trace() {
 fn the_window_is_filled_again_at_each_arrival_and_with_packets_when_half_of_it_is_free() {
     let packets = Flow::coalesced().packet_size(9);
     for (flow, arrivals) in [(Flow::new().window_size(4 * LEAST), 1), (packets.window_size(4 * 9), 2)] {
-        let mut queue = Queue::new(flow);
+        let mut queue = Queue::new(flow.sizes(ATOMIC));
         for number in 0..5 {
             push(&mut queue, &[number]);
         }
@@ -219,7 +239,7 @@ proptest! {
     #[cfg_attr(miri, ignore = "minutes for a few cases")]
     fn the_totals_are_the_sums_of_the_packets(coalesce in any::<bool>(), steps in steps()) {
         let flow = if coalesce { Flow::coalesced().packet_size(600) } else { Flow::new() };
-        let mut queue = Queue::new(flow.window_size(2_000).queue_size(2_000));
+        let mut queue = Queue::new(flow.window_size(2_000).queue_size(2_000).sizes(ATOMIC));
         let mut flying = VecDeque::new();
         for step in steps {
             match step {
