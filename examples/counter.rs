@@ -3,21 +3,24 @@
 //!     counter GROUP
 //!
 //! The program shows a session that [rejoins](Reconnect) after it has lost its daemon, and state that survives this.
-//! Each member sends its total so far, and not the number that was added; it sends the total again whenever a member
-//! joins. So a missed message does no harm, and two parts of a cluster that merge come to the same sum. The numbers are
-//! lines of standard input.
+//! Each message has the totals of all members that its sender knows, and not the number that was added; and each member
+//! sends them again whenever a member joins. Of two totals of a member the larger one is the newer. So a missed message
+//! does no harm, two parts of a cluster that merge come to the same sum, and a new member learns the totals of members
+//! that have left. The numbers are lines of standard input.
 
 mod program;
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead as _, Write as _};
+use std::mem;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use cpg::{Ended, Event, GroupName, Limits, Member, Receiver, Reconnect, Sender, Session, Waker};
+use cpg::{Ended, Event, GroupName, Limits, Receiver, Reconnect, Sender, Session, Waker};
 use program::End;
 
 const HELP: &str = "Usage: counter GROUP
@@ -44,30 +47,74 @@ fn main() -> ExitCode {
     })
 }
 
+/// The totals of all members that this member knows, also of those that have left.
+struct Totals {
+    /// The key of this member: a random number, because a process id can be used again.
+    own: u64,
+    known: Mutex<BTreeMap<u64, u64>>,
+}
+
+impl Totals {
+    fn new() -> Self {
+        Self { own: RandomState::new().hash_one(()), known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<u64, u64>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a number to the total of this member.
+    fn add(&self, number: u64) {
+        let mut known = self.known();
+        let own = known.entry(self.own).or_default();
+        *own = own.saturating_add(number);
+    }
+
+    /// Returns a message: pairs of a key and a total.
+    fn message(&self) -> Vec<u8> {
+        let pair = |(key, total): (&u64, &u64)| [key.to_le_bytes(), total.to_le_bytes()].concat();
+        self.known().iter().flat_map(pair).collect()
+    }
+
+    /// Takes what is new in a message.
+    fn merge(&self, message: &[u8]) {
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+        for pair in message.chunks_exact(16) {
+            let (key, total) = pair.split_at(8);
+            let known = &mut *self.known();
+            let known = known.entry(number(key)).or_default();
+            *known = number(total).max(*known);
+        }
+    }
+
+    fn sum(&self) -> u64 {
+        self.known().values().fold(0, |sum, &total| sum.saturating_add(total))
+    }
+}
+
 fn run(name: &GroupName) -> Result<(), End> {
     let (sender, receiver) = Session::options().reconnect(Reconnect::new()).join(name)?.split();
-    let (own, waker) = (AtomicU64::new(0), Waker::new()?);
+    let (totals, waker) = (Totals::new(), Waker::new()?);
     thread::scope(|scope| {
         let counting = scope.spawn(|| {
-            let counted = count(&sender, &own);
+            let counted = count(&sender, &totals);
             waker.wake();
             counted
         });
-        let heard = hear(receiver, &own, &waker);
+        let heard = hear(receiver, &totals, &waker);
         counting.join().expect("the thread panicked").and(heard)
     })
 }
 
-/// Adds up the input, and sends the total until it has been delivered.
-fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
-    let tell = || sender.send(&own.load(Ordering::SeqCst).to_le_bytes());
+/// Adds up the input, and sends the totals until they have been delivered.
+fn count(sender: &Sender, totals: &Totals) -> Result<(), End> {
+    let tell = || sender.send(&totals.message());
     for line in io::stdin().lock().lines() {
         let line = line?;
-        let number: u64 = line.trim().parse().map_err(|error| End::Failed(format!("'{line}': {error}")))?;
-        own.fetch_add(number, Ordering::SeqCst);
+        totals.add(line.trim().parse().map_err(|error| End::Failed(format!("'{line}': {error}")))?);
         match tell() {
             Ok(_) => {}
-            // The total is sent when the session has rejoined.
+            // The totals are sent when the session has rejoined.
             Err(error) if error.is_connection_lost() => {}
             Err(error) => return Err(error.into()),
         }
@@ -81,11 +128,11 @@ fn count(sender: &Sender, own: &AtomicU64) -> Result<(), End> {
     Ok(())
 }
 
-/// Adds up the totals of all members until the input of this member has been counted.
-fn hear(mut receiver: Receiver, own: &AtomicU64, counted: &Waker) -> Result<(), End> {
-    let mut counts = BTreeMap::new();
+/// Takes what members send until the input of this member has been counted.
+fn hear(mut receiver: Receiver, totals: &Totals, counted: &Waker) -> Result<(), End> {
+    let mut printed = 0;
     let ended = receiver.run(Limits::forever().woken_by(counted), |sender, event| {
-        match handle(sender, &event, own, &mut counts) {
+        match handle(sender, &event, totals, &mut printed) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         }
@@ -96,31 +143,22 @@ fn hear(mut receiver: Receiver, own: &AtomicU64, counted: &Waker) -> Result<(), 
     Ok(receiver.leave()?)
 }
 
-fn handle(
-    sender: &Sender,
-    event: &Event<'_>,
-    own: &AtomicU64,
-    counts: &mut BTreeMap<Member, u64>,
-) -> io::Result<()> {
+fn handle(sender: &Sender, event: &Event<'_>, totals: &Totals, printed: &mut u64) -> io::Result<()> {
     let mut output = io::stdout();
     let view = match event {
         Event::ConfChg(view) => *view,
         Event::Rejoined(back) => back.view(),
         Event::Lost(lost) => return writeln!(output, "lost: {}", lost.error()),
         Event::Deliver(message) => {
-            let count = message.payload().try_into().map_or(0, u64::from_le_bytes);
-            let before = counts.insert(message.sender(), count);
-            return if before == Some(count) {
-                Ok(())
-            } else {
-                writeln!(output, "sum {}", counts.values().sum::<u64>())
-            };
+            totals.merge(message.payload());
+            let sum = totals.sum();
+            return if mem::replace(printed, sum) == sum { Ok(()) } else { writeln!(output, "sum {sum}") };
         }
         _ => return Ok(()),
     };
     if !view.joined().is_empty() {
-        // If the queue is full, the messages in it tell the total.
-        let _ = sender.try_send(&own.load(Ordering::SeqCst).to_le_bytes());
+        // If the queue is full, the messages in it tell the totals.
+        let _ = sender.try_send(&totals.message());
     }
     writeln!(output, "members {}", view.members().len())
 }

@@ -236,7 +236,7 @@ pub enum Error {
 
     /// The [`Receiver`](crate::Receiver) was dropped without a leave.
     ///
-    /// Nobody can tell any more whether a message that was under way is delivered. A session that had lost its connection does not
+    /// Nobody can tell any more whether a message that was in flight is delivered. A session that had lost its connection does not
     /// come back, and accepts no message.
     #[error(
         "the session's receiver was dropped: messages sent before may or may not be delivered, and nothing can tell; keep the \

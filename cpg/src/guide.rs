@@ -29,14 +29,17 @@
 //! | node | a machine with a daemon |
 //! | member | a process that is in a group: a node and a process id |
 //! | view | the members of a group after a change, with those who left and joined ([`View`](crate::View)) |
-//! | ring | the nodes whose daemons form a cluster at the moment. A *token*, a small packet, goes round among them, and gives each message its place in the order. The protocol is called *totem* |
+//! | ring | the nodes whose daemons form a cluster at the moment. A *token*, a small message between daemons, goes round among them, and gives each message its place in the order. The protocol is called *totem* |
 //! | the ring re-forms | nodes came or went, and the daemons agree on a new ring. Until then nothing is ordered |
+//! | token | that of totem, see *ring*. The value [`Sent`](crate::Sent) that a session returns for each message is called a token too; it has nothing to do with totem |
 //! | token timeout | the time after which a silent node is taken for dead, some seconds. In detail: after the time `token` of `corosync.conf` without a token the daemons begin to form a new ring. A node that is silent for the time `consensus` after that (by default 1.2 times `token`) is not in the new ring |
 //! | partition, merge | the network parts the nodes into two rings; the two become one ring again |
 //! | quorum | a majority of the nodes. CPG works without it. Another library of corosync, libquorum, tells programs if this part of the cluster has it |
 //! | fencing | making sure that a node that was cut off does no more harm, for example by switching its power off |
 //! | agreed, safe | two promises about order. *Agreed*: all members get the messages in one order. *Safe*: all members get the messages in one order, and a message is delivered only when all nodes have it. corosync promises agreed order only ([B28](crate::facts#b28)) |
 //! | self-delivery | a message that comes back to its sender, at its place in the order: the only acknowledgement |
+//! | in flight, window | a message is *in flight* from its sending to its self-delivery. The *window* is the number of bytes that a session lets be in flight at once |
+//! | generation | the number of a session's membership: 1, and one more after each reconnect |
 //! | flow control | the daemon takes no more messages for the moment. The code is `CS_ERR_TRY_AGAIN` ([B7](crate::facts#b7)) |
 //! | atomic size | the size up to which a message goes to the daemon in one piece, about 1 MiB. A longer (*long*) message is sent in parts |
 //! | ghost | a member that is still in the views although its node is gone. It stays there until the ring changes again ([B26](crate::facts#b26)) |

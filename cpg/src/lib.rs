@@ -115,7 +115,9 @@
 //! default. A drop waits for half a second at most; if a session is sending a message above the atomic size, it waits for up to
 //! 1.5 seconds.
 //!
-//! These wait for events, or for another thread that dispatches, without a limit: [`Group::recv`], a run with [`Limits::forever`], [`Sender::send`] while the queue is full, [`Ticket::wait`] and [`Sender::wait_joined`]. Each has a form with a deadline.
+//! These wait for events, or for another thread that dispatches, without a limit: [`Group::recv`], a run with
+//! [`Limits::forever`], [`Sender::send`] while the queue is full, [`Ticket::wait`] and [`Sender::wait_joined`]. Each has a form
+//! with a deadline.
 //!
 //! # Further reading
 //!

@@ -8,8 +8,8 @@
 //! the question in that same view, unless they leave it first. There is a deadline, because a member may be busy, or a
 //! question may not reach members that a partition has cut off unnoticed.
 //!
-//! Events of other kinds come in between, too: a change of the ring (`TotemConfChg`), and in a session that reconnects
-//! `Lost` and `Rejoined`, after which the state must be built anew. [`Event`] is non-exhaustive, so a handler always
+//! A change of the ring (`TotemConfChg`) shows members whose node is gone although they are still in the view. Events of
+//! other kinds come in between, too: in a session that reconnects `Lost` and `Rejoined`, after which the state must be built anew. [`Event`] is non-exhaustive, so a handler always
 //! has a `_` arm.
 
 use std::collections::BTreeSet;
@@ -50,6 +50,16 @@ impl Question {
                     && missing.is_some_and(|missing| missing.remove(&message.sender()))
                 {
                     println!("{} answers", message.sender());
+                }
+            }
+            // A ghost is in the view, and cannot answer: its node is gone.
+            Event::TotemConfChg(ring) => {
+                let members: Vec<Member> = self.members.iter().copied().collect();
+                for ghost in ring.ghosts(&members) {
+                    self.members.remove(&ghost);
+                    if self.missing.as_mut().is_some_and(|missing| missing.remove(&ghost)) {
+                        println!("{ghost} cannot answer: its node is gone");
+                    }
                 }
             }
             _ => (),

@@ -16,7 +16,7 @@ const START: Duration = Duration::from_secs(2);
 fn main() -> Result<(), Box<dyn Error>> {
     // Connect once, here. A connection is not inherited: a program that forks, to run as a daemon, forks before this
     // line.
-    let group = ConnectOptions::new().join_until("idioms", Instant::now() + START)?;
+    let group = ConnectOptions::new().wait_for_daemon().join_until("idioms", Instant::now() + START)?;
     println!("this member is {}, of {:?}", group.me(), group.members()?);
     // An error of leaving is lost if the group is only dropped.
     group.leave()?;

@@ -3,7 +3,7 @@
 //! A session is split for that. The [`Receiver`](cpg::Receiver) belongs to the thread that dispatches. The [`Sender`]
 //! is cloned for each of the others; no lock around it is needed. The state that the messages build is shared as any
 //! other state in Rust, here in an `Arc<Mutex>`. A thread that must see the effect of its message waits for the
-//! message's ticket: when the ticket is resolved, the handler has run.
+//! message's ticket: when the ticket is settled with `Ok`, the handler has run.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::sync::{Arc, Mutex};

@@ -18,7 +18,7 @@ use std::time::Duration;
 ///     }
 /// }
 /// let lag: Lag = sender.lag()?;
-/// println!("{} of {} bytes under way", lag.in_flight(), lag.in_flight_bytes());
+/// println!("{} of {} bytes in flight", lag.in_flight(), lag.in_flight_bytes());
 /// println!("{} of {} bytes in the queue", lag.waiting(), lag.waiting_bytes());
 /// println!("dispatched {:?} ago", lag.since_dispatch());
 /// # Ok::<(), cpg::Error>(())

@@ -26,7 +26,10 @@ use crate::session::ticket::Ticket;
 /// let mut session = Session::join("ledger")?;
 /// let mut heard = 0;
 /// for entry in 0..1000 {
-///     while let Err(Error::QueueFull) = session.send(format!("entry {entry}").as_bytes()) {
+///     while let Err(error) = session.send(format!("entry {entry}").as_bytes()) {
+///         if error != Error::QueueFull {
+///             return Err(error);
+///         }
 ///         session.dispatch(Limits::one(), |_, event| heard += usize::from(matches!(event, Event::Deliver(_))))?;
 ///     }
 /// }

@@ -37,7 +37,15 @@ fn members_keep_a_sum_through_partitions_and_restarts() {
     cluster.restart(1).unwrap();
     two.expect("sum 111115");
     one.expect("sum 111115");
+
+    // What a member has added stays when it leaves, also for a member that comes later.
     one.end_well();
+    two.expect("members 1");
+    let mut three = Program::start(&cluster, 1, COUNTER, &["sum"]);
+    three.expect("sum 111115");
+    three.say("1");
+    two.expect("sum 111116");
+    three.end_well();
     two.end_well();
 }
 

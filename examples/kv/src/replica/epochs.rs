@@ -28,10 +28,10 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    pub(super) fn open(&mut self, at_a_word: bool) {
+    pub(super) fn open(&mut self, by_command: bool) {
         self.highest.number += 1;
         self.highest.opener = self.process;
-        self.opening = Some((self.highest, at_a_word));
+        self.opening = Some((self.highest, by_command));
         let body = Body::Open { nodes: self.options.nodes.0, members: self.members.clone() };
         self.output.push_back(Output::Send(Message { epoch: self.highest, body }.to_bytes()));
     }
@@ -60,8 +60,8 @@ impl<M: Machine> Replica<M> {
                 self.form(self.members.len());
             }
             _ => {
-                if let Some((_, at_a_word)) = self.opening.filter(|(opening, _)| *opening < epoch) {
-                    self.open(at_a_word);
+                if let Some((_, by_command)) = self.opening.filter(|(opening, _)| *opening < epoch) {
+                    self.open(by_command);
                 }
             }
         }
@@ -69,11 +69,11 @@ impl<M: Machine> Replica<M> {
 
     /// Forms the epoch that this member has opened, if at least `count` members have promised and their promises suffice.
     pub(super) fn form(&mut self, count: usize) {
-        let (Phase::Promised(promises), Some((epoch, at_a_word))) = (&self.phase, self.opening) else {
+        let (Phase::Promised(promises), Some((epoch, by_command))) = (&self.phase, self.opening) else {
             return;
         };
         if epoch == self.promised && promises.len() >= count {
-            if let Some((base, sequencer)) = self.begins_with(promises, at_a_word) {
+            if let Some((base, sequencer)) = self.begins_with(promises, by_command) {
                 self.opening = None;
                 self.send(Body::Form { base, sequencer });
             }
@@ -83,9 +83,9 @@ impl<M: Machine> Replica<M> {
     pub(super) fn begins_with(
         &self,
         promises: &BTreeMap<Member, Option<Place>>,
-        at_a_word: bool,
+        by_command: bool,
     ) -> Option<(Option<Place>, Member)> {
-        primary::begins_with(promises, &self.voters, self.options.nodes.majority(), at_a_word)
+        primary::begins_with(promises, &self.voters, self.options.nodes.majority(), by_command)
     }
 
     pub(super) fn enter(&mut self, base: Option<Place>, sequencer: Member) {

@@ -38,16 +38,16 @@ pub struct Place {
 /// counted here holds it, and the greatest place contains it.
 ///
 /// A member that holds nothing does not count: it may have been started again, on
-/// a node that held the change. At an operator's command (`at_a_word`) all count.
+/// a node that held the change. At an operator's command (`by_command`) all count.
 pub fn begins_with(
     promises: &BTreeMap<Member, Option<Place>>,
     voters: &BTreeSet<Member>,
     majority: usize,
-    at_a_word: bool,
+    by_command: bool,
 ) -> Option<(Option<Place>, Member)> {
     let places = promises.iter().map(|(&member, &held)| (held, Reverse(member)));
     let counted =
-        places.filter(|(held, Reverse(member))| voters.contains(member) && (held.is_some() || at_a_word));
+        places.filter(|(held, Reverse(member))| voters.contains(member) && (held.is_some() || by_command));
     let (held, Reverse(member)) = counted.clone().max()?;
     (counted.count() >= majority).then_some((held, member))
 }

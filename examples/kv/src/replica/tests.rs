@@ -38,10 +38,10 @@ fn a_majority_is_more_than_half_of_the_nodes_that_there_are() {
 
 #[test]
 fn an_epoch_begins_with_the_greatest_place_of_a_majority_that_holds_something() {
-    let begins = |promises: &[(u32, Option<Place>)], at_a_word| {
+    let begins = |promises: &[(u32, Option<Place>)], by_command| {
         let promises: BTreeMap<_, _> = promises.iter().map(|&(node, held)| (on(node), held)).collect();
         let voters: BTreeSet<_> = [1, 2, 3].map(on).into();
-        begins_with(&promises, &voters, 2, at_a_word)
+        begins_with(&promises, &voters, 2, by_command)
     };
     let (old, new) = (Some(place(1, 9)), Some(place(2, 3)));
     assert_eq!(begins(&[(1, old), (2, new)], false), Some((new, on(2))));

@@ -54,7 +54,7 @@ impl Giving {
         self.due = parts.min(self.due + 1);
     }
 
-    /// Notes that a part was delivered to all, also to the donor.
+    /// Notes that a part has come back to the donor.
     pub fn delivered(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
