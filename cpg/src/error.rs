@@ -135,7 +135,7 @@ pub enum Error {
     },
 
     /// The message is too long to be sent.
-    #[error("a message of {len} bytes is too long: {limit} is the most{}", if *limit < i32::MAX as usize { " for a zero-copy buffer" } else { "" })]
+    #[error("a message of {len} bytes is too long: {limit} is the most{}", way(*limit))]
     MessageTooLong {
         /// Bytes in the message.
         len: usize,
@@ -387,6 +387,11 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         Self::new(error.kind(), error)
     }
+}
+
+/// Returns the end of the text of [`Error::MessageTooLong`]. All limits are near 2 GiB, except that of zero-copy buffers.
+fn way(limit: usize) -> &'static str {
+    if limit < 1 << 30 { " for a zero-copy buffer" } else { "" }
 }
 
 #[cfg(test)]

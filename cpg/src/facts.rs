@@ -67,9 +67,9 @@
 //! events wait, and a group of 128. A session that [comes back](crate::Reconnect) iterates nothing. If the daemon was paused
 //! before it was killed, the loss is rarer still: before each entry this crate makes another request, which notices the death.
 //!
-//! **What remains of [A14](#a14), [A15](#a15), [A20](#a20), [A23](#a23).** A thread gets its own descriptors by `close_range` (Linux 5.9 and later; before that by `unshare`),
-//! and its own umask by `unshare`. `unshare` needs no rights. But container engines install a filter of system calls that by default
-//! refuses `unshare` to processes that may not administer the system.
+//! **What remains of [A14](#a14), [A15](#a15), [A20](#a20), [A23](#a23).** A thread gets its own descriptors by `close_range`
+//! (Linux 5.9 and later; before that by `unshare`), and its own umask by `unshare`. `unshare` needs no rights. But container
+//! engines install a filter of system calls that by default refuses `unshare` to processes that may not administer the system.
 //!
 //! - Where `unshare` is refused, the umask is that of the process: files that other threads create while a buffer is allocated get no rights
 //!   for group and others. In any case the umask is the same after the call as before.
@@ -82,17 +82,17 @@
 //!
 //! - This takes 0.1 to 2.4 microseconds per open descriptor, up to the first gap in their numbers. Other threads that connect
 //!   or close wait meanwhile.
-//! - When a descriptor of a file on FUSE or NFS is closed, even a copy, the kernel flushes the file. Connecting, a zero-copy buffer and a message
-//!   above the atomic size then wait for that file server. A write error that the program would get from its own `close` can then be reported
-//!   to this thread, and be lost. Write such files with `fsync`, or from another process.
+//! - When a descriptor of a file on FUSE or NFS is closed, even a copy, the kernel flushes the file. Connecting, a zero-copy buffer
+//!   and a message above the atomic size then wait for that file server. A write error that the program would get from its own
+//!   `close` can then be reported to this thread, and be lost. Write such files with `fsync`, or from another process.
 //! - Before Linux 5.9 the copies stay open until the thread ends. A descriptor that the process closes meanwhile is not really closed until
 //!   then.
 //!
 //! # Threads of this crate
 //!
-//! Some work may wait for the daemon where the caller must not wait, or needs its own tables or its own stack. A thread with the name `cpg` does
-//! this work. It blocks all signals, has a stack of 512 KiB, and ends with its work. (A connection with zero-copy buffers, or
-//! one that [watches the daemon](crate::Daemon::answers_until), keeps one thread.) Such work is:
+//! Some work may wait for the daemon where the caller must not wait, or needs its own tables or its own stack. A thread with the
+//! name `cpg` does this work. It blocks all signals, has a stack of 512 KiB, and ends with its work. (A connection with zero-copy
+//! buffers, or one that [watches the daemon](crate::Daemon::answers_until), keeps one thread.) Such work is:
 //!
 //! - each request that waits for the daemon's answer: joining, leaving, questions ([B16](#b16));
 //! - each connect, zero-copy buffer, and message above the atomic size (own descriptors, [A14](#a14), [A15](#a15), [B8](#b8));
@@ -198,7 +198,8 @@
 //! - Before 3.1.10 libcpg calls a deliver callback that is null. This crate always sets one.
 //! - From 3.1.8 on `corosync/cpg.h` includes `sys/socket.h`, which `cpg_sys` leaves out of its declarations: they are the same for all of
 //!   these versions.
-//! - After 3.1.10 zero-copy buffers are memory of `malloc`, and sending one is a plain send ([B12](#b12)). Giving a buffer back makes no request.
+//! - After 3.1.10 zero-copy buffers are memory of `malloc`, and sending one is a plain send ([B12](#b12)). Giving a buffer back
+//!   makes no request.
 //! - After 3.1.10 the daemon refuses a configuration without encryption and has no transport but knet, unless it was built otherwise:
 //!   `corosync -v` lists `enforce_encryption` and `without_udpu`. Clients see no difference.
 //!

@@ -8,9 +8,9 @@
 //! the question in that same view, unless they leave it first. There is a deadline, because a member may be busy, or a
 //! question may not reach members that a partition has cut off unnoticed.
 //!
-//! A change of the ring (`TotemConfChg`) shows members whose node is gone although they are still in the view. Events of
-//! other kinds come in between, too: in a session that reconnects `Lost` and `Rejoined`, after which the state must be built anew. [`Event`] is non-exhaustive, so a handler always
-//! has a `_` arm.
+//! A change of the ring (`TotemConfChg`) shows members whose node is gone although they are still in the view. Events
+//! of other kinds come in between, too: in a session that reconnects `Lost` and `Rejoined`, after which the state must
+//! be built anew. [`Event`] is non-exhaustive, so a handler always has a `_` arm.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{self, Break, Continue};

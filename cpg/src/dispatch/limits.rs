@@ -18,8 +18,8 @@ use crate::dispatch::waker::Waker;
 /// ```
 ///
 /// A dispatch waits with `poll` on the [descriptor](crate::Group#impl-AsFd-for-Group), never in libcpg, where nothing could stop
-/// the wait ([B6](crate::facts#b6)). A signal does not end the wait ([B11](crate::facts#b11)). A dispatch checks all limits between two events,
-/// so a stream of events delays none of them.
+/// the wait ([B6](crate::facts#b6)). A signal does not end the wait ([B11](crate::facts#b11)). A dispatch checks all limits between
+/// two events, so a stream of events delays none of them.
 ///
 /// | C | here |
 /// |---|---|

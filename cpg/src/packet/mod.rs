@@ -89,8 +89,9 @@
 //!   million (2³²) does. Such a message is not lost: every session that does not coalesce gets all of its bytes, as
 //!   [`Event::Malformed`](crate::Event::Malformed).
 //! - A packet of **another version** cannot be read: after the version nothing is where this page says.
-//! - Of the **flags**, the low four bits change the meaning of the frames. If one of these bits is set that a reader does not
-//!   know, the reader cannot read the packet. (Only the lowest, `01`, is known so far.) The high four bits are hints: a reader ignores those that it does not know.
+//! - Of the **flags**, the low four bits change the meaning of the frames. If one of these bits is set that a reader does not know,
+//!   the reader cannot read the packet. (Only the lowest, `01`, is known so far.) The high four bits are hints: a reader ignores
+//!   those that it does not know.
 //! - A packet is **malformed** from the first place that breaks these rules to its end. The rules are broken by a header that
 //!   ends early, seals that differ, a varint that ends early or is too large, or a length that reaches beyond the end of the frames. The
 //!   messages before that place are good.

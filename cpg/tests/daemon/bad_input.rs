@@ -2,8 +2,8 @@
 
 use std::io::IoSlice;
 
-use crate::support::{deadline, join, name, payloads};
-use cpg::{Error, Group, GroupName, Handle, NameError};
+use crate::support::{deadline, join, join_with, messages, name, payloads, pump_session};
+use cpg::{Error, Group, GroupName, Handle, NameError, Session};
 use testcluster::Cluster;
 
 #[test]
@@ -81,6 +81,16 @@ fn a_message_that_libcpg_cannot_count_is_refused() {
         // No part of them was sent.
         group.send(b"next").unwrap();
         assert_eq!(payloads(&mut group, 1), [b"next"]);
+
+        // In a packet, with its header, its seals and the length of the message.
+        let mut session = join_with(Session::options().coalesce(), "too long in a packet");
+        let slices = vec![IoSlice::new(&block); 32];
+        let refused = session.send_vectored(&slices).unwrap_err();
+        let text = format!("a message of {} bytes is too long: {} is the most", 1_u32 << 31, i32::MAX - 27);
+        assert_eq!(refused.to_string(), text);
+        session.send(b"next").unwrap();
+        let events = pump_session(&mut session, |events| messages(events).next().is_some());
+        assert_eq!(messages(&events).next().unwrap().payload(), b"next");
     });
 }
 
