@@ -6,7 +6,7 @@ use crate::group_name::GroupName;
 use crate::member::Member;
 use crate::packet::format;
 
-/// A packet that cannot be read, or a packet in a session that does not coalesce.
+/// A packet that cannot be read, a long message of which a part is missing, or a packet in a session that does not coalesce.
 ///
 /// ```no_run
 /// use std::ops::ControlFlow::{Break, Continue};
@@ -31,6 +31,10 @@ use crate::packet::format;
 ///
 /// If the beginning of a packet can be read, its messages are delivered first, and this event has the rest. The page of
 /// [`packet`](crate::packet) has the format.
+///
+/// With the error [`Seal`](crate::packet::Error::Seal) corosync has lost a part of a message that other members may have whole
+/// ([B31](crate::facts#b31)). A member that keeps the same state as others no longer has it then: let it leave, join again, and
+/// [take the state](crate::guide::building#state-for-those-who-join) of another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MalformedPacket<'a> {
     pub(crate) group: &'a GroupName,
