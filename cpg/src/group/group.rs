@@ -308,6 +308,7 @@ impl Deref for Group {
 /// - A loop that asks for conditions (glib) must ask for hang-up and error too.
 /// - Waiting until the descriptor is writable has no meaning, because nothing announces the end of flow control
 ///   ([B7](crate::facts#b7)).
+/// - Only wait on it. It is libcpg's own socket: if a program reads from a copy of it, events come late, and a leave can time out.
 impl AsFd for Group {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {

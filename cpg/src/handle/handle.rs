@@ -206,7 +206,7 @@ impl Deref for Handle {
 /// The descriptor to wait on in an event loop. It is non-blocking and close-on-exec.
 ///
 /// The descriptor is readable (level-triggered) while events wait, and when the daemon has gone. In that case the next dispatch
-/// returns the error.
+/// returns the error. Only wait on it, because it is libcpg's own socket; see [`Group`](crate::Group#impl-AsFd-for-Group).
 impl AsFd for Handle {
     #[doc(alias = "cpg_fd_get")]
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -1,8 +1,7 @@
 //! A descriptor for event loops that is also readable when libcpg's descriptor is not.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::os::fd;
@@ -16,7 +15,27 @@ use crate::os::fd;
 pub(crate) struct Readiness {
     timer: OwnedFd,
     epoll: OwnedFd,
-    set: AtomicBool,
+}
+
+/// The time at which the timer makes the descriptor readable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// Never. Only other descriptors make it readable.
+    Off,
+    Now,
+    At(Instant),
+}
+
+impl Alarm {
+    /// True if the timer has made the descriptor readable.
+    #[inline]
+    pub(crate) fn has_rung(self, now: Instant) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Now => true,
+            Self::At(at) => now >= at,
+        }
+    }
 }
 
 impl Readiness {
@@ -27,7 +46,7 @@ impl Readiness {
         for &fd in fds.iter().chain([&timer.as_fd()]) {
             fd::epoll_add(epoll.as_fd(), fd)?;
         }
-        Ok(Self { timer, epoll, set: AtomicBool::new(false) })
+        Ok(Self { timer, epoll })
     }
 
     /// Adds the descriptor of a new handle.
@@ -41,17 +60,14 @@ impl Readiness {
         let _ = fd::epoll_remove(self.as_fd(), fd);
     }
 
-    /// Makes the descriptor readable after this time. With `None` only other descriptors make it readable.
-    pub(crate) fn set(&self, after: Option<Duration>) {
-        if self.set.swap(after.is_some(), Ordering::Relaxed) || after.is_some() {
-            fd::set_timer(self.timer.as_fd(), after);
-        }
-    }
-
-    /// True if the timer has made the descriptor readable, or will.
-    #[inline]
-    pub(crate) fn is_set(&self) -> bool {
-        self.set.load(Ordering::Relaxed)
+    /// Sets the timer. This is a system call; who sets the timer remembers how it is set.
+    pub(crate) fn set(&self, alarm: Alarm) {
+        let after = match alarm {
+            Alarm::Off => None,
+            Alarm::Now => Some(Duration::ZERO),
+            Alarm::At(at) => Some(at.saturating_duration_since(Instant::now())),
+        };
+        fd::set_timer(self.timer.as_fd(), after);
     }
 
     /// Returns the timer, which is readable when the time has passed.

@@ -35,10 +35,13 @@ impl Outbox {
 
     /// Returns the task of the receiver before it takes an event from libcpg. Messages below `settled` have been handled.
     #[inline]
-    pub(crate) fn look(&self, settled: u64) -> Look {
+    pub(crate) fn look(&self, settled: u64, send: SendNow<'_>) -> Look {
         let Ok(mut state) = self.lock() else { return Look::On };
         self.settle(&mut state, settled);
         state.last_look = Instant::now();
+        if state.alarm.has_rung(state.last_look) {
+            self.rung(&mut state, send);
+        }
         if let Some(error) = &state.fault {
             let error = error.clone();
             if state.comes_back(&error) {
@@ -79,12 +82,11 @@ impl Outbox {
         }
     }
 
-    /// Makes the receiver look again after this time. The retry timer is free for this, because nothing is sent without a
-    /// membership.
+    /// Makes the receiver look again after this time.
     pub(crate) fn look_again(&self, after: Duration) {
         if let Ok(mut state) = self.lock() {
-            state.retry = Some((Instant::now() + after, after));
-            self.set_timer_locked(&state, false);
+            state.again = Some(Instant::now() + after);
+            self.set_timer(&mut state, false);
         }
     }
 
@@ -94,7 +96,7 @@ impl Outbox {
         state.away = false;
         state.fault = None;
         self.generation.fetch_add(1, Ordering::Relaxed);
-        state.last_arrival = Instant::now();
+        state.progress = Instant::now();
         self.flush(&mut state, send);
         self.wake_all(&mut state);
     }
@@ -131,8 +133,9 @@ impl Outbox {
 
     /// Wakes the receiver and all waiters, because something has changed for them.
     fn changed(&self, state: &mut State) {
-        state.retry = None;
-        self.set_timer_locked(state, false);
+        state.refused = None;
+        state.again = None;
+        self.set_timer(state, false);
         self.wake_all(state);
     }
 
@@ -146,6 +149,14 @@ impl Outbox {
 }
 
 impl State {
+    /// Records that the message at the front is not refused, or not any more.
+    #[inline]
+    pub(super) fn not_refused(&mut self) {
+        if self.refused.take().is_some() {
+            self.again = None;
+        }
+    }
+
     /// True if another membership follows after this error.
     pub(super) fn comes_back(&self, error: &Error) -> bool {
         self.comeback.is_some() && error.is_connection_lost()

@@ -26,7 +26,7 @@ use crate::handle::backoff::Pauses;
 use crate::os::lock::Lock;
 #[cfg(cpg_model)]
 use crate::os::model::Condvar;
-use crate::os::readiness::Readiness;
+use crate::os::readiness::{Alarm, Readiness};
 use crate::session::flow::Sizes;
 use crate::session::lag::Lag;
 use crate::session::pipeline::Bytes;
@@ -102,6 +102,7 @@ impl Outbox {
             state.queue.forget_flying();
         }
         self.announce_space(state);
+        self.watch(state);
     }
 
     /// Sends the packet at the front of the queue. False if it could not be sent, or if no packet waits.
@@ -113,11 +114,15 @@ impl Outbox {
         }
         let Some((number, bytes)) = state.queue.front() else { return false };
         match send(number, bytes) {
-            // The thread of the request goes on. A retry time that has passed would keep the receiver awake until then.
-            Handed::Busy => state.retry = None,
+            // The thread of the request goes on.
+            Handed::Busy => state.not_refused(),
             handed @ (Handed::Sent | Handed::UnderWay) => {
-                state.retry = None;
+                state.not_refused();
+                let is_first = !state.queue.is_flying();
                 state.queue.sent();
+                if is_first {
+                    state.progress = state.queue.oldest().unwrap_or(state.progress);
+                }
                 if matches!(handed, Handed::UnderWay) {
                     state.under_way = Some(number);
                 }
@@ -133,9 +138,36 @@ impl Outbox {
     fn retry_later(&self, state: &mut State) {
         // If messages are in flight, the next self-delivery leads to another attempt.
         if !state.queue.is_flying() {
-            let pause = state.retry.map_or(PAUSES.first, |(_, pause)| PAUSES.after(pause));
-            state.retry = Some((Instant::now() + pause, pause));
-            self.readiness.set(Some(pause));
+            let pause = state.refused.map_or(PAUSES.first, |pause| PAUSES.after(pause));
+            state.refused = Some(pause);
+            self.wake_at(state, Instant::now() + pause);
+        }
+    }
+
+    /// Makes the receiver look again if messages wait for a self-delivery that does not come.
+    #[inline]
+    pub(super) fn watch(&self, state: &mut State) {
+        // A time that is set already stays, because setting the timer is a system call. The look at that time sets the next one.
+        if state.again.is_none() {
+            if let Some(at) = state.stalls_at() {
+                self.wake_at(state, at);
+            }
+        }
+    }
+
+    /// Makes the receiver look again at this time.
+    fn wake_at(&self, state: &mut State, at: Instant) {
+        state.again = Some(at);
+        // The receiver may have more to do than this thread knows.
+        if state.alarm != Alarm::Now {
+            self.set_alarm(state, Alarm::At(at));
+        }
+    }
+
+    fn set_alarm(&self, state: &mut State, alarm: Alarm) {
+        if state.alarm != alarm {
+            state.alarm = alarm;
+            self.readiness.set(alarm);
         }
     }
 
@@ -205,7 +237,7 @@ impl Outbox {
         let mut state = self.lock().ok()?;
         let arrived = state.queue.arrived(bytes);
         // The receiver looked just before this, so the clock need not be read again.
-        state.last_arrival = state.last_look;
+        state.progress = state.last_look;
         if state.queue.is_waiting() && state.queue.is_wide_open() {
             self.flush(&mut state, send);
         }
@@ -229,36 +261,33 @@ impl Outbox {
     pub(crate) fn end_dispatch(&self, settled: u64, more: bool) {
         if let Ok(mut state) = self.lock() {
             self.settle(&mut state, settled);
-            self.set_timer_locked(&state, more);
+            self.set_timer(&mut state, more);
             state.dispatching = Dispatcher::Before;
         }
     }
 
-    /// Tries again to send a message that flow control refused, if its time has come.
-    #[inline]
-    pub(crate) fn retry(&self, send: SendNow<'_>) {
-        if self.readiness.is_set() {
-            self.retry_now(send);
-        }
-    }
-
+    /// Does what the timer was set for.
     #[cold]
-    fn retry_now(&self, send: SendNow<'_>) {
-        let Ok(mut state) = self.lock() else { return };
-        let due = state.retry.is_some_and(|(at, _)| Instant::now() >= at);
-        if due {
-            self.flush(&mut state, send);
+    pub(super) fn rung(&self, state: &mut State, send: SendNow<'_>) {
+        let now = state.last_look;
+        if state.again.take_if(|at| now >= *at).is_some() {
+            if state.stalls_at().is_some_and(|at| now >= at) {
+                state.progress = now;
+                self.send_front(state, send);
+            }
+            self.flush(state, send);
         }
-        // Setting the timer costs a system call and an interrupt: not for each of many messages that are handed back.
-        if due || !state.has_news() {
-            self.set_timer_locked(&state, false);
+        // Setting the timer is a system call: not for each of many messages that are handed back.
+        if !state.has_news() {
+            self.set_timer(state, false);
         }
     }
 
-    pub(super) fn set_timer_locked(&self, state: &State, more: bool) {
-        let more = more || state.has_news();
-        let retry = state.retry.map(|(at, _)| at.saturating_duration_since(Instant::now()));
-        self.readiness.set(if more { Some(Duration::ZERO) } else { retry });
+    /// Sets the timer for the receiver's next task that does not come from libcpg. `more` is true if it has such a task now.
+    pub(super) fn set_timer(&self, state: &mut State, more: bool) {
+        let alarm =
+            if more || state.has_news() { Alarm::Now } else { state.again.map_or(Alarm::Off, Alarm::At) };
+        self.set_alarm(state, alarm);
     }
 
     /// Returns the reason why there is no connection. `None` if there should be one.

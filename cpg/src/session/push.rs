@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::session::outbox::{Outbox, PAUSES, SendNow};
 use crate::session::queue::Full;
 use crate::session::sent::Sent;
-use crate::session::state::{Locked, STALL, Stage, State};
+use crate::session::state::{Locked, Stage, State};
 
 /// A message that is not long: its slices, and their length together.
 #[derive(Debug, Clone, Copy)]
@@ -33,17 +33,13 @@ impl Outbox {
         if state.stage == Stage::Unheard {
             return self.push_unheard(state, message, send);
         }
-        let Ok(number) = state.queue.push(message.slices, message.len) else {
-            if state.is_stalled() {
-                state.last_arrival = Instant::now();
-                self.send_front(state, send);
-            }
-            return Err(Error::QueueFull);
-        };
+        let number = state.queue.push(message.slices, message.len).map_err(|Full| Error::QueueFull)?;
         // A message that flow control refused waits for its time, and later messages wait behind it.
-        if state.queue.is_open() && state.retry.is_none() {
+        if state.queue.is_open() && state.refused.is_none() {
             self.flush(state, send);
             state.accepted(number, message.len)?;
+        } else {
+            self.watch(state);
         }
         Ok(state.queue.token(number))
     }
@@ -91,23 +87,23 @@ impl Outbox {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(error);
             }
-            let most = if state.stage == Stage::Open { STALL } else { pause };
+            // Without a receiver nothing tells when flow control ends.
+            let again = (state.stage != Stage::Open).then(|| now + pause);
             pause = PAUSES.after(pause);
-            let until = deadline.map_or(now + most, |deadline| deadline.min(now + most));
             state.may_wait("room in the sending queue")?;
-            state = self.wait_space(state, until)?;
+            state = self.wait_space(state, deadline.into_iter().chain(again).min())?;
         }
     }
 
     /// Waits until there may be space.
-    pub(super) fn wait_space<'s>(&'s self, mut state: Locked<'s>, until: Instant) -> Result<Locked<'s>> {
+    fn wait_space<'s>(&'s self, mut state: Locked<'s>, until: Option<Instant>) -> Result<Locked<'s>> {
         if !state.woken.is_empty() {
             // Their wakers are run first, which needs the lock to be given back.
             drop(state);
             return self.lock();
         }
         state.space_waiters += 1;
-        let mut state = state.wait_at(&self.space, Some(until));
+        let mut state = state.wait_at(&self.space, until);
         state.space_waiters -= 1;
         Ok(state)
     }

@@ -6,6 +6,7 @@ use shuttle::sync::MutexGuard;
 use shuttle::thread::{ThreadId, current};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 #[cfg(not(cpg_model))]
 use std::sync::{Condvar, MutexGuard};
@@ -17,11 +18,12 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 #[cfg(cpg_model)]
 use crate::os::model::Condvar;
+use crate::os::readiness::Alarm;
 use crate::session::flow::Sizes;
 use crate::session::queue::Queue;
 
-/// The time without self-deliveries after which one message goes out past the window. If the daemon has dropped all messages in
-/// flight ([B17](crate::facts#b17)), the delivery of this message shows it.
+/// The time without self-deliveries after which a message that waits goes out past the window. If the daemon has dropped all
+/// messages in flight ([B17](crate::facts#b17)), the delivery of this message shows it.
 pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 /// The stages of a sending queue.
@@ -59,9 +61,14 @@ pub(super) struct State {
     pub(super) away: bool,
     /// The number of the message in flight whose parts are being sent.
     pub(super) under_way: Option<u64>,
-    /// The time at which a message that flow control refused is tried again, and the pause before that.
-    pub(super) retry: Option<(Instant, Duration)>,
-    pub(super) last_arrival: Instant,
+    /// The pause before the next attempt, if flow control has refused the message at the front.
+    pub(super) refused: Option<Duration>,
+    /// The time at which the receiver looks again, also without an event.
+    pub(super) again: Option<Instant>,
+    /// How the timer of the descriptor is set.
+    pub(super) alarm: Alarm,
+    /// The last time at which a message came back, or was sent while none was in flight.
+    pub(super) progress: Instant,
     /// The time at which the receiver last looked for an event, or at which the session was made.
     pub(super) last_look: Instant,
     pub(super) space_waiters: usize,
@@ -127,12 +134,20 @@ impl Locked<'_> {
     }
 
     /// Gives the lock back, and wakes the tasks in `woken`.
+    ///
+    /// A waker is code of an executor, and has nothing to do with this thread. If one panics, the panic hook has reported it. It
+    /// must cost neither the other tasks their wake-ups nor this thread the event that it is about to hand out.
     #[cold]
     fn wake(&mut self) {
         let Some(mut state) = self.0.take() else { return };
         let woken = std::mem::take(&mut state.woken);
         drop(state);
-        woken.into_iter().for_each(Waker::wake);
+        for waker in woken {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                // Dropping it could panic again.
+                std::mem::forget(panic);
+            }
+        }
     }
 }
 
@@ -147,8 +162,10 @@ impl State {
             fault: None,
             away: false,
             under_way: None,
-            retry: None,
-            last_arrival: Instant::now(),
+            refused: None,
+            again: None,
+            alarm: Alarm::Off,
+            progress: Instant::now(),
             last_look: Instant::now(),
             space_waiters: 0,
             settled_waiters: 0,
@@ -198,9 +215,15 @@ impl State {
         self.queue.has_returned() || self.fault.is_some()
     }
 
-    /// True if no self-delivery has come for so long that one message goes out past the window.
-    pub(super) fn is_stalled(&self) -> bool {
-        self.last_arrival.elapsed() >= STALL && !self.queue.is_open() && !self.is_stopped()
+    /// Returns the time at which a message that waits goes out past the window, if no self-delivery comes before. `None` if no
+    /// message waits for a self-delivery.
+    #[inline]
+    pub(super) fn stalls_at(&self) -> Option<Instant> {
+        let waits = self.queue.is_waiting()
+            && self.queue.is_flying()
+            && self.under_way.is_none()
+            && !self.is_stopped();
+        waits.then(|| self.progress + STALL)
     }
 
     /// Returns an error if sending this message ended the queue or the membership. The message is then not handed back as well.

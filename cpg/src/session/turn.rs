@@ -56,8 +56,7 @@ impl<H: FnMut(&Sender, Event<'_>)> Source for Turn<'_, H> {
             return Ok(Taken::Something);
         }
         let outbox = shared.outbox();
-        outbox.retry(&shared.wire());
-        match outbox.look(dispatching.settled.get()) {
+        match outbox.look(dispatching.settled.get(), &shared.wire()) {
             Look::Returned(message) => {
                 progress.count();
                 handler(sender, Event::Undelivered(message));

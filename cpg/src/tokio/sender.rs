@@ -17,7 +17,6 @@ use crate::session::lag::Lag;
 use crate::session::outbox::Outbox;
 use crate::session::sent::Sent;
 use crate::session::shared::Shared;
-use crate::session::state::STALL;
 use crate::session::ticket::Ticket;
 use crate::tokio::thread::{self, DropOff};
 
@@ -190,12 +189,14 @@ impl Sender {
                 pause = PAUSES.after(pause);
                 continue;
             }
-            // If nothing has come back for this long, another attempt makes the queue go on.
             let push = poll_fn(|cx| space.outbox.poll_push(cx, &mut space.task, slices, len, &send));
-            match timeout(at_most(STALL), push).await {
-                Err(_) => {}
-                Ok(Err(error)) if error.is_retryable() => {}
-                Ok(result) => return result,
+            let pushed = match left {
+                Some(left) => timeout(left, push).await.unwrap_or(Err(error)),
+                None => push.await,
+            };
+            match pushed {
+                Err(error) if error.is_retryable() => {}
+                result => return result,
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::support::other_user::{become_nobody, real_root};
 use crate::support::process::own_process;
 use crate::support::returns::{returning, told};
 use crate::support::{deadline, join_with, pump_session, readable, wait_for};
-use cpg::{CsError, Error, Event, Flow, Handle, Limits, OwnedEvent, Reconnect};
+use cpg::{CsError, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Reconnect};
 use testcluster::Cluster;
 
 #[test]
@@ -136,6 +136,48 @@ fn without_a_thread_to_come_back_by_a_session_waits_for_one() {
         assert!(first.is_connection_lost() && !matches!(first, Error::NoMembership), "{first}");
         assert_eq!(second.code(), Some(CsError::Access), "{second}");
         // There is no membership to end.
+        receiver.leave().unwrap();
+    });
+    restarting.join().unwrap();
+}
+
+#[test]
+fn a_session_that_once_had_no_thread_to_come_back_by_sleeps_when_it_is_back() {
+    if !real_root() {
+        println!("passed over: there is one user in this namespace");
+        return;
+    }
+    own_process!();
+    let nobody = |conf| conf + "\nuidgid {\n    uid: 65534\n}\n";
+    let cluster = Arc::new(Cluster::builder().nodes(1).config(nobody).start().unwrap());
+    let (restart, told_to) = channel();
+    let restarting = std::thread::spawn({
+        let cluster = Arc::clone(&cluster);
+        move || {
+            told_to.recv().unwrap();
+            cluster.restart(1).unwrap();
+        }
+    });
+    cluster.on(1, || {
+        let (_sender, mut receiver) = join_with(returning(Reconnect::new()), "no thread").split();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
+        cluster.kill(1).unwrap();
+        become_nobody();
+        let before = limit_threads(0);
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Lost(_)) {}
+        assert_eq!(receiver.recv_until(Instant::now() + Duration::from_millis(300)).unwrap(), None);
+        limit_threads(before);
+        // The daemon is not there yet, and then it is, and the session has nothing to do: its descriptor says so.
+        let sleeps = |receiver: &mut Receiver| {
+            wait_for("the descriptor to be quiet", || {
+                receiver.dispatch(Limits::available(), |_, _| ()).unwrap();
+                (!readable(receiver.as_fd())).then_some(())
+            });
+        };
+        sleeps(&mut receiver);
+        restart.send(()).unwrap();
+        while !matches!(receiver.recv().unwrap(), OwnedEvent::Rejoined(_)) {}
+        sleeps(&mut receiver);
         receiver.leave().unwrap();
     });
     restarting.join().unwrap();

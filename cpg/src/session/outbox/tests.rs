@@ -42,11 +42,29 @@ fn alone(outbox: &Outbox, sent: Sent) -> Range<u64> {
 
 /// Returns the receiver's task, in short.
 fn look(outbox: &Outbox, settled: u64) -> String {
-    match outbox.look(settled) {
+    look_and_send(outbox, settled, &|_, _| panic!("it is not the time to send"))
+}
+
+fn look_and_send(outbox: &Outbox, settled: u64, send: SendNow<'_>) -> String {
+    match outbox.look(settled, send) {
         Look::Returned(message) => format!("returned {}", String::from_utf8_lossy(message.payload())),
         Look::Lost(_) => "lost".to_owned(),
         Look::On => "on".to_owned(),
     }
+}
+
+fn alarm(outbox: &Outbox) -> Alarm {
+    outbox.lock().unwrap().alarm
+}
+
+/// Lets the time pass for which the timer is set.
+fn rings(outbox: &Outbox) {
+    let mut state = outbox.lock().unwrap();
+    let Alarm::At(at) = state.alarm else { panic!("{:?}", state.alarm) };
+    assert_eq!(state.again, Some(at));
+    state.progress = state.progress.checked_sub(STALL).unwrap();
+    let now = Instant::now();
+    (state.again, state.alarm) = (Some(now), Alarm::At(now));
 }
 
 #[test]
@@ -129,22 +147,6 @@ fn what_is_kept_waits_for_the_next_membership_whoever_would_send_it() {
         })
         .collect();
     assert_eq!(payloads, [&b"second"[..], &[3], &[4], &[5]]);
-}
-
-#[test]
-fn what_is_put_off_leaves_the_receiver_asleep_until_the_lock_is_given_back() {
-    let outbox = outbox(None);
-    push(&outbox, b"refused", &|_, _| Handed::Refused(AGAIN)).unwrap();
-    outbox.lock().unwrap().retry.as_mut().unwrap().0 = Instant::now();
-    // The time of the retry has come, and a request of another thread waits for a paused daemon.
-    outbox.retry(&|_, _| Handed::Busy);
-    assert!(!outbox.readiness.is_set(), "it would be woken again and again");
-    let sent = RefCell::new(0);
-    outbox.go_on(&|_, _| {
-        *sent.borrow_mut() += 1;
-        Handed::Sent
-    });
-    assert_eq!((*sent.borrow(), outbox.is_waiting()), (1, false));
 }
 
 #[cfg(feature = "tokio")]
@@ -236,34 +238,6 @@ fn a_token_is_good_after_delivery_loss_and_the_end() {
     assert_eq!(outcomes(), [Some(Ok(())), Some(Err(LOST)), Some(Ok(())), Some(Err(Error::Left))]);
 }
 
-#[test]
-fn each_of_the_tickets_of_a_message_has_its_own_waker() {
-    #[derive(Default)]
-    struct Count(std::sync::atomic::AtomicUsize);
-    impl std::task::Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-    let outbox = Arc::new(outbox(None));
-    let works = |_: u64, _: &mut Bytes| Handed::Sent;
-    let sent = push(&outbox, b"x", &works).unwrap();
-    let later = push(&outbox, b"y", &works).unwrap();
-    let counts: [Arc<Count>; 4] = Default::default();
-    let wakers = counts.each_ref().map(|count| Waker::from(Arc::clone(count)));
-    let tickets = [sent, sent, sent, later].map(|sent| Ticket::new(Arc::clone(&outbox), sent));
-    let mut tickets: Vec<_> = tickets.into_iter().zip(&wakers).collect();
-    let mut poll = |index: usize| {
-        let (ticket, waker) = &mut tickets[index];
-        Pin::new(ticket).poll(&mut Context::from_waker(waker))
-    };
-    assert!((0..4).all(|index| poll(index).is_pending() && poll(index).is_pending()));
-    drop(tickets.remove(0));
-    assert_eq!(look(&outbox, alone(&outbox, sent).end), "on");
-    let woken = counts.each_ref().map(|count| count.0.load(Ordering::SeqCst));
-    assert_eq!(woken, [0, 1, 1, 0]);
-    drop(tickets);
-    assert!(outbox.lock().unwrap().settled_wakers.is_empty());
-}
-
+mod clock;
 mod parts;
+mod wakers;
