@@ -24,6 +24,8 @@ struct Question {
     me: Member,
     /// The members of the last view.
     members: BTreeSet<Member>,
+    /// Members whose node is gone although they are in that view. They cannot answer.
+    ghosts: BTreeSet<Member>,
     /// The members that have not answered; `None` until the question has come back.
     missing: Option<BTreeSet<Member>>,
 }
@@ -33,6 +35,8 @@ impl Question {
         match event {
             Event::ConfChg(view) => {
                 self.members = view.members().iter().copied().collect();
+                // The event about a new ring, which lists its ghosts, follows the view.
+                self.ghosts.retain(|ghost| view.contains(*ghost) && !view.joined().contains(ghost));
                 for gone in view.left() {
                     if self.missing.as_mut().is_some_and(|missing| missing.remove(gone)) {
                         println!("{gone} cannot answer: {}", gone.reason());
@@ -40,7 +44,7 @@ impl Question {
                 }
             }
             Event::Deliver(message) if message.sender() == self.me => {
-                self.missing = Some(&self.members - &BTreeSet::from([self.me]));
+                self.missing = Some(&(&self.members - &self.ghosts) - &BTreeSet::from([self.me]));
             }
             Event::Deliver(message) => {
                 // An answer to the same question of another member, sent before this question was delivered, counts as
@@ -52,12 +56,11 @@ impl Question {
                     println!("{} answers", message.sender());
                 }
             }
-            // A ghost is in the view, and cannot answer: its node is gone.
             Event::TotemConfChg(ring) => {
                 let members: Vec<Member> = self.members.iter().copied().collect();
-                for ghost in ring.ghosts(&members) {
-                    self.members.remove(&ghost);
-                    if self.missing.as_mut().is_some_and(|missing| missing.remove(&ghost)) {
+                self.ghosts = ring.ghosts(&members).collect();
+                for ghost in &self.ghosts {
+                    if self.missing.as_mut().is_some_and(|missing| missing.remove(ghost)) {
                         println!("{ghost} cannot answer: its node is gone");
                     }
                 }
@@ -76,7 +79,7 @@ fn main() -> cpg::Result<()> {
     let mut group = Group::join("idioms")?;
     let me = group.me();
     group.send_until(format!("ask {me}").as_bytes(), Instant::now() + PATIENCE)?;
-    let mut question = Question { me, members: BTreeSet::new(), missing: None };
+    let mut question = Question { me, members: BTreeSet::new(), ghosts: BTreeSet::new(), missing: None };
     let limits = Limits::forever().until(Instant::now() + PATIENCE);
     match group.run(limits, |_, event| question.handle(&event))? {
         Ended::Broke(()) => println!("all have answered or have gone"),

@@ -1,5 +1,7 @@
 //! Long messages that come with a part missing: [`Known::Damaged`].
 
+use std::ops::RangeInclusive;
+
 use crate::History;
 use crate::messages::LONG;
 use crate::record::Member;
@@ -19,8 +21,8 @@ pub(crate) struct Damaged {
     pub(crate) excusable: bool,
 }
 
-/// The most bytes that a sealed packet has beside its message.
-const AROUND: u32 = 27;
+/// The bytes that a sealed packet has beside its message: the header, two seals, and the length of the message in 1 to 5 bytes.
+const AROUND: RangeInclusive<u32> = 23..=27;
 
 /// Decides about the bytes that are not a message.
 pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
@@ -38,14 +40,16 @@ pub(crate) fn check(history: &History, scan: &Scan, report: &mut Report) {
     }
 }
 
-/// Returns true if the client could be told no better, the sender has sent a long message of this length, and its node came to
+/// Returns true if the crate could not have known better, the sender has sent a long message of this length, and its node came to
 /// the ring by another way.
 fn is_known(scan: &Scan, rings: &Rings<'_>, damaged: &Damaged) -> bool {
     let mut senders = scan.processes.iter().filter(|process| process.members.contains(&damaged.sender));
     let was_sent = senders.any(|process| {
         let sent = scan.messages.of(process.client, process.launch);
         let around = |sent: u32| damaged.len.checked_sub(sent);
-        sent.iter().any(|sent| sent.known && around(sent.len).is_some_and(|around| around <= AROUND))
+        sent.iter().any(|sent| {
+            sent.known && around(sent.len).is_some_and(|around| around == 0 || AROUND.contains(&around))
+        })
     });
     let before = scan
         .stretches

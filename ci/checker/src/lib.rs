@@ -99,8 +99,8 @@
 //!   messages as at `UnderWay`, and no view tells libcpg to give up what it has of such a message. With the last part it
 //!   delivers the whole length, also if a part in the middle is missing (`lib/cpg.c`, `PARTIAL_DELIVER` does not compare
 //!   the lengths). Then the end of the bytes is memory that nobody has written (B31).
-//!   - Excused: bytes that are not a message, if the sender has sent a message above the atomic size of this length, and
-//!     its node came to the ring by another way than the client's. Not excused if they came as a message of a packet: its
+//!   - Excused: bytes that are not a message, if the sender has sent a message above the atomic size of this length (or
+//!     shorter by what a sealed packet has beside it), and its node came to the ring by another way than the client's. Not excused if they came as a message of a packet: its
 //!     seals have to show that a part is missing.
 //! - [`Released`](Known::Released). A daemon keeps a message until all daemons have it. A token that comes twice makes it
 //!   release messages too early (`exec/totemsrp.c`, `message_handler_orf_token` calls `messages_free` before it discards

@@ -166,7 +166,7 @@ pub enum Record {
         len: u32,
         /// The member from which they came.
         sender: Member,
-        /// True if the client could be told no better: the bytes came without a packet, or were reported as a packet with a part
+        /// True if the crate could not have known better: the bytes came without a packet, or were reported as a packet with a part
         /// missing. False if the crate has delivered them as a message of a packet, or has reported another fault.
         excusable: bool,
     },

@@ -62,7 +62,8 @@ pub fn seal(packet: &mut Vec<u8>, message: &[u8]) {
 /// # Panics
 /// If the message is longer than [`MAX_MESSAGE`], or if the lengths do not add up.
 pub(crate) fn seal_slices(packet: &mut Vec<u8>, message: &[IoSlice<'_>], total: usize) {
-    // No memory that libcpg could deliver in place of a missing part has this number already.
+    // Memory that libcpg delivers in place of a missing part does not have this number, unless it was used for an earlier attempt to
+    // send this packet.
     let seal: [u8; SEAL_LEN] = RandomState::new().hash_one(total).to_ne_bytes();
     packet.clear();
     packet.reserve(sealed_len(total));

@@ -78,7 +78,8 @@ pub(crate) struct Sizes {
     pub(crate) window: usize,
     pub(crate) packet: usize,
     pub(crate) queue: usize,
-    /// The size of the longest message of libcpg that goes out in one piece.
+    /// The size of the longest message of libcpg that goes out in one piece. It is that of the session's first daemon; all
+    /// releases of corosync have the same.
     atomic: usize,
 }
 

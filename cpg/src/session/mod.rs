@@ -34,7 +34,7 @@
 //! | a ticket | `settled` | the receiver, when it has told the queue which messages were handled |
 //! | the drop of the last sender or receiver | `settled` | the thread of a long message, in `parted` |
 //! | a caller, for its answer or for the half | the end of the request | the thread of the request |
-//! | the receiver | the timer | any thread that meets a fatal error, or whose message is refused while none is in flight, or waits for those in flight |
+//! | the receiver | the timer | any thread that meets a fatal error, whose message is refused while none is in flight, or whose message waits for those in flight |
 //! | the receiver, while the session is away | the bell | the thread that searches for the next membership |
 //!
 //! A fatal error, a loss, a return and the end of the session wake all that wait for `space` or `settled`. Tasks wait in the same

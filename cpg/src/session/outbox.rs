@@ -211,7 +211,9 @@ impl Outbox {
                 Err(error) => self.fail(&mut state, error),
             }
         }
-        if !refused {
+        if refused {
+            self.watch(&mut state);
+        } else {
             self.flush(&mut state, send);
         }
         let again = state.stage == Stage::Unheard && state.queue.is_waiting();
@@ -271,15 +273,26 @@ impl Outbox {
     pub(super) fn rung(&self, state: &mut State, send: SendNow<'_>) {
         let now = state.last_look;
         if state.again.take_if(|at| now >= *at).is_some() {
-            if state.stalls_at().is_some_and(|at| now >= at) {
-                state.progress = now;
-                self.send_front(state, send);
-            }
             self.flush(state, send);
         }
         // Setting the timer is a system call: not for each of many messages that are handed back.
         if !state.has_news() {
             self.set_timer(state, false);
+        }
+    }
+
+    /// Records that libcpg has no event. If no self-delivery has come for long, the next message goes out past the window.
+    ///
+    /// Not before libcpg was asked: a receiver that was away for long has its self-deliveries there.
+    pub(crate) fn found_nothing(&self, send: SendNow<'_>) {
+        let Ok(mut state) = self.lock() else { return };
+        let now = state.last_look;
+        if state.stalls_at().is_some_and(|at| now >= at) {
+            state.progress = now;
+            state.again = None;
+            self.send_front(&mut state, send);
+            self.flush(&mut state, send);
+            self.set_timer(&mut state, false);
         }
     }
 

@@ -22,8 +22,8 @@ use crate::os::readiness::Alarm;
 use crate::session::flow::Sizes;
 use crate::session::queue::Queue;
 
-/// The time without self-deliveries after which a message that waits goes out past the window. If the daemon has dropped all
-/// messages in flight ([B17](crate::facts#b17)), the delivery of this message shows it.
+/// The time without self-deliveries after which a message that waits goes out past the window, if libcpg has no event. If the
+/// daemon has dropped all messages in flight ([B17](crate::facts#b17)), the delivery of this message shows it.
 pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 /// The stages of a sending queue.
@@ -215,7 +215,7 @@ impl State {
         self.queue.has_returned() || self.fault.is_some()
     }
 
-    /// Returns the time at which a message that waits goes out past the window, if no self-delivery comes before. `None` if no
+    /// Returns the time from which on a message that waits may go out past the window, if no self-delivery comes before. `None` if no
     /// message waits for a self-delivery.
     #[inline]
     pub(super) fn stalls_at(&self) -> Option<Instant> {

@@ -138,6 +138,10 @@ impl<H: FnMut(&Sender, Event<'_>)> Turn<'_, H> {
                 incoming.failed(shared, error)?;
                 self.go_on(progress)
             }
+            Ok(Taken::Nothing) => {
+                shared.outbox().found_nothing(&shared.wire());
+                Ok(Taken::Nothing)
+            }
             taken => taken,
         }
     }

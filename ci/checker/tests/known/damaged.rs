@@ -42,6 +42,7 @@ fn other_bytes_are_no_exception() {
     for (why, story) in [
         ("the nodes stayed together", parted(&[4, 12], LONG, LONG, 0, true)),
         ("no message has this length", parted(&[4, 8, 12], LONG + 1, LONG, 0, true)),
+        ("so little is around no message", parted(&[4, 8, 12], LONG, LONG + 1, 0, true)),
         ("so much is around no message", parted(&[4, 8, 12], LONG, LONG + 28, 0, true)),
         ("a packet has vouched for it", parted(&[4, 8, 12], LONG, LONG, 0, false)),
         ("the message goes in one piece", parted(&[4, 8, 12], 50, 50, 0, true)),

@@ -53,6 +53,8 @@ fn what_is_behind_a_message_in_parts_is_sent_when_its_parts_have_been() {
     // parts has come back.
     outbox.lock().unwrap().progress = Instant::now().checked_sub(STALL).unwrap();
     push(&outbox, b"later", &send).unwrap();
+    assert_eq!(alarm(&outbox), Alarm::Off, "the thread goes on");
+    outbox.found_nothing(&send);
     outbox.go_on(&send);
     outbox.arrived(&packet_of(b"before"), &send).unwrap();
     outbox.arrived(&packet_of(b"L"), &send).unwrap();
@@ -94,6 +96,20 @@ fn a_message_in_parts_that_flow_control_refuses_is_tried_again_when_its_time_has
     outbox.arrived(&packet_of(b"L"), &send).unwrap();
     parts.end(&outbox, Err(AGAIN));
     assert_eq!(parts.sent(), ["behind"]);
+}
+
+#[test]
+fn a_message_in_parts_that_is_refused_waits_for_what_is_in_flight_and_not_for_ever() {
+    let (outbox, parts) = (outbox(None), Parts::default());
+    let send = parts.send();
+    push(&outbox, b"before", &send).unwrap();
+    push(&outbox, b"L", &send).unwrap();
+    assert_eq!(parts.end(&outbox, Err(AGAIN)), None);
+    assert_eq!(parts.sent(), ["before", "L"]);
+    rings(&outbox);
+    assert_eq!(look_and_send(&outbox, 0, &send), "on");
+    outbox.found_nothing(&send);
+    assert_eq!(parts.sent(), ["L"]);
 }
 
 #[test]
