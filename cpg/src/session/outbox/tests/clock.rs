@@ -96,3 +96,29 @@ fn what_is_put_off_leaves_the_receiver_asleep_until_the_lock_is_given_back() {
     });
     assert_eq!((*sent.borrow(), outbox.is_waiting()), (1, false));
 }
+
+#[test]
+fn a_sender_does_not_put_off_what_the_receiver_has_to_do_now() {
+    let outbox = outbox(None);
+    outbox.begin_dispatch();
+    outbox.end_dispatch(0, true);
+    for message in [vec![0; 2 << 20], vec![1]] {
+        push(&outbox, &message, &|_, _| Handed::Sent).unwrap();
+    }
+    assert!(outbox.is_waiting());
+    assert_eq!(alarm(&outbox), Alarm::Now);
+    assert_eq!(look(&outbox, 0), "on");
+    assert!(matches!(alarm(&outbox), Alarm::At(at) if at > Instant::now() + STALL / 2));
+}
+
+#[test]
+fn the_time_of_a_refused_message_is_forgotten_when_it_has_been_sent() {
+    let outbox = outbox(None);
+    push(&outbox, &vec![0; 2 << 20], &|_, _| Handed::Refused(AGAIN)).unwrap();
+    assert!(matches!(alarm(&outbox), Alarm::At(at) if at < Instant::now() + STALL / 2));
+    // A request has ended, and its thread goes on with the queue.
+    outbox.go_on(&|_, _| Handed::Sent);
+    push(&outbox, b"waits", &|_, _| Handed::Sent).unwrap();
+    assert!(outbox.is_waiting());
+    assert!(matches!(alarm(&outbox), Alarm::At(at) if at > Instant::now() + STALL / 2));
+}
