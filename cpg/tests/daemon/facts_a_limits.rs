@@ -5,6 +5,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::support::process::own_process;
+use crate::support::ring::stand_still;
 use crate::support::{Members, asleep_after, crew_works, deadline, join, name, pump, views, wait_for};
 use cpg::{Error, Event, Group, GroupName, Handle, Limits, Member, Session};
 use testcluster::Cluster;
@@ -193,7 +194,7 @@ fn a8_a_group_that_fills_up_while_it_is_joined_is_not_dispatched() {
         let group = name("filling up");
         let _members = start(&cluster, 1, &group, 126);
         let handle = Handle::connect().unwrap();
-        cluster.pause(2).unwrap();
+        stand_still(&cluster);
         let _earlier = [(); 2].map(|()| Members::start_joining(&cluster, 1, &group));
         let (tell, told) = channel();
         let joining = cluster.spawn_on(1, move || {

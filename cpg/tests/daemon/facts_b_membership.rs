@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::process::own_process;
+use crate::support::ring::stand_still;
 use crate::support::{Members, crew_works, deadline, join, name, pump, views, wait_for};
 use cpg::{
     CsError, Daemon, Error, Event, Group, GroupName, Handle, NameError, OwnedEvent, Process, Reason, Session,
@@ -86,7 +87,7 @@ fn b2_a_handle_that_has_begun_to_join_is_not_used_again() {
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(5)).start().unwrap();
     cluster.on(1, || {
         let handle = Handle::connect().unwrap();
-        cluster.pause(2).unwrap();
+        stand_still(&cluster);
         let failed = handle.join_until(name("b2 late"), Instant::now()).unwrap_err();
         cluster.resume(2).unwrap();
         assert!(matches!(
@@ -177,7 +178,7 @@ fn b5_a_join_waits_until_an_earlier_membership_has_ended() {
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
         let ended = join("b5 again");
-        cluster.pause(2).unwrap();
+        stand_still(&cluster);
         drop(ended);
         let patient =
             cluster.spawn_on(1, || Handle::connect().unwrap().join_until(name("b5 again"), deadline()));
@@ -214,7 +215,7 @@ fn leave_after_a_join_that_was_given_up<M: Send>(
     let cluster = Cluster::builder().nodes(2).token(Duration::from_secs(10)).start().unwrap();
     cluster.on(1, || {
         // While the token is with the other node, the daemon takes joins and orders none.
-        cluster.pause(2).unwrap();
+        stand_still(&cluster);
         let soon = Instant::now() + Duration::from_millis(100);
         let given_up = Handle::connect().unwrap().join_until(name("b5 given up"), soon).unwrap_err();
         assert!(matches!(given_up.error(), Error::TimedOut { .. }), "{given_up}");

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
+use crate::support::ring::stand_still;
 use crate::support::{
     Members, deadline, join, join_with, messages, name, payloads, pump, readable, views, wait_for,
 };
@@ -144,7 +145,7 @@ fn a_leave_past_its_deadline_is_an_error_and_still_ends_the_membership() {
         pump(&mut group, |events| views(events).next().is_some());
         let mut session = join_with(Session::options(), "late session");
         assert!(matches!(session.recv().unwrap(), OwnedEvent::ConfChg(_)));
-        cluster.pause(2).unwrap();
+        stand_still(&cluster);
         let late = [
             group.leave_until(Instant::now(), |_, _| {}).unwrap_err(),
             session.leave_until(Instant::now(), |_, _| {}).unwrap_err(),

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::ring::stand_still;
 use crate::support::{Members, asking, deadline, join_with, name, split_with, wait_for};
 use cpg::{CsError, Ended, Error, Event, Flow, Handle, Limits, OwnedEvent, Receiver, Sender, Session};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -168,7 +169,7 @@ fn a_leave_that_fails_or_panics_ends_the_membership_under_the_senders() {
             split(&sender.name().to_string()).1.leave().unwrap();
         };
         let (sender, receiver) = split("late");
-        cluster.pause(2).unwrap();
+        stand_still(&cluster);
         let late = receiver.leave_until(Instant::now(), |_, _| {}).unwrap_err();
         cluster.resume(2).unwrap();
         assert!(matches!(late, Error::TimedOut { .. }), "{late}");

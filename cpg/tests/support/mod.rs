@@ -9,6 +9,7 @@ pub mod mounts;
 pub mod other_user;
 pub mod process;
 pub mod returns;
+pub mod ring;
 pub mod stack;
 #[cfg(feature = "tokio")]
 pub mod tasks;
