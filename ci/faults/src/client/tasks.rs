@@ -58,14 +58,18 @@ async fn memberships(task: &Task, book: &Arc<Book>) -> Result<()> {
                     book.event(&event, link.me());
                 }
             });
-            let handled = tokio::time::timeout(TICK, handled).await;
+            let mut timed = Box::pin(tokio::time::timeout(TICK, handled));
+            let handled = timed.as_mut().await;
             if !book.is_parent() {
+                // Dropping it takes a lock of tokio's, which a thread of the parent may have held at the fork.
+                std::mem::forget(timed);
                 if let Ok(handled) = &handled {
                     child::tried(handled);
                 }
                 child::tried(&at_once(receiver.dispatch(|_, _| ())).await);
                 child::done();
             }
+            drop(timed);
             if let Ok(Err(error)) = handled {
                 break Some(error);
             }
