@@ -1,8 +1,8 @@
 //! The ends of a session that reconnects.
 
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::fork::{child, ensure, fork, reap, refused};
@@ -61,7 +61,7 @@ fn a_session_of_a_refused_user_ends_at_once() {
     // In a separate process, because the limit of threads concerns all tests.
     own_process!();
     let cluster = Cluster::start(1).unwrap();
-    let (lost, told) = channel();
+    let (lost, told) = mpsc::channel();
     let refused = cluster.spawn_on(1, move || {
         let mut session = join_with(returning(Reconnect::new()), "refused");
         // Root may talk to any daemon. So this thread, and the thread that reconnects, change to another user.
@@ -93,6 +93,17 @@ fn limit_threads(soft: libc::rlim_t) -> libc::rlim_t {
     before
 }
 
+/// Starts a thread that restarts node 1 when it is told to. A thread that is not root any more cannot do so.
+fn restarts_when_told(cluster: &Arc<Cluster>) -> (mpsc::Sender<()>, JoinHandle<()>) {
+    let (tell, told) = mpsc::channel();
+    let cluster = Arc::clone(cluster);
+    let restarting = std::thread::spawn(move || {
+        told.recv().unwrap();
+        cluster.restart(1).unwrap();
+    });
+    (tell, restarting)
+}
+
 #[test]
 fn without_a_thread_to_come_back_by_a_session_waits_for_one() {
     if !real_root() {
@@ -101,14 +112,7 @@ fn without_a_thread_to_come_back_by_a_session_waits_for_one() {
     }
     own_process!();
     let cluster = Arc::new(Cluster::start(1).unwrap());
-    let (restart, told_to) = channel();
-    let restarting = std::thread::spawn({
-        let cluster = Arc::clone(&cluster);
-        move || {
-            told_to.recv().unwrap();
-            cluster.restart(1).unwrap();
-        }
-    });
+    let (restart, restarting) = restarts_when_told(&cluster);
     cluster.on(1, || {
         let how = returning(Reconnect::new().keep_queue()).flow(Flow::new().window_size(1));
         let (sender, mut receiver) = join_with(how, "no thread").split();
@@ -150,14 +154,7 @@ fn a_session_that_once_had_no_thread_to_come_back_by_sleeps_when_it_is_back() {
     own_process!();
     let nobody = |conf| conf + "\nuidgid {\n    uid: 65534\n}\n";
     let cluster = Arc::new(Cluster::builder().nodes(1).config(nobody).start().unwrap());
-    let (restart, told_to) = channel();
-    let restarting = std::thread::spawn({
-        let cluster = Arc::clone(&cluster);
-        move || {
-            told_to.recv().unwrap();
-            cluster.restart(1).unwrap();
-        }
-    });
+    let (restart, restarting) = restarts_when_told(&cluster);
     cluster.on(1, || {
         let (_sender, mut receiver) = join_with(returning(Reconnect::new()), "no thread").split();
         while !matches!(receiver.recv().unwrap(), OwnedEvent::ConfChg(_)) {}
